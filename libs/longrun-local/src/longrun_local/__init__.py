@@ -1,0 +1,1 @@
+"""All of Longrun on one machine without Docker: embedded PostgreSQL and Valkey, one launcher."""

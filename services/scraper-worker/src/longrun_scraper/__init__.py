@@ -1,0 +1,1 @@
+"""The web scraping worker of Longrun."""
