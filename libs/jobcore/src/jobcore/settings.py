@@ -1,0 +1,97 @@
+"""What an operator can set: environment variables, read once, the same names in every service."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AliasChoices, Field, PostgresDsn, RedisDsn, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class CoreSettings(BaseSettings):
+    """What every Longrun process needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True)
+
+    database_url: Annotated[
+        str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))
+    ] = "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
+    """PostgreSQL, as `postgresql://user:password@host:port/name`."""
+    redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    """Redis or Valkey, as `redis://host:port/db`."""
+    heartbeat_s: Seconds = 5.0
+    """How often a worker says it is alive, in seconds."""
+    lease_s: Seconds = 30.0
+    """How long a worker may be silent before its jobs go to others, in seconds."""
+    keeper_s: Seconds = 1.0
+    """How often the keeper looks for what is due, in seconds."""
+    log_format: Annotated[str, Field(pattern="^(console|json)$")] = "console"
+    """`console` for people, `json` for machines."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    """The least important level that is logged."""
+    retention_days: Annotated[float, Field(ge=0)] = 0
+    """Days that ended jobs are kept; 0 keeps them for good."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: str) -> str:
+        PostgresDsn(value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if not value.startswith("unix://"):
+            RedisDsn(value)
+        return value
+
+
+class WorkerSettings(CoreSettings):
+    """What a worker process needs beside the core."""
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 2
+    """Child processes, each running one job at a time."""
+    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    """Queues to serve, comma-separated; empty: the service's own."""
+    drain_s: Seconds = 25.0
+    """Seconds that running jobs get to finish after SIGTERM, before they are handed back."""
+    cancel_signal_s: Seconds = 2.0
+    """Seconds from a cancel to the signal that interrupts the job's own code."""
+    cancel_kill_s: Seconds = 10.0
+    """Seconds from a cancel to the kill of the child that did not stop."""
+    max_crashes: Annotated[int, Field(ge=1)] = 3
+    """How often a job may kill its process before it is failed as `worker_lost`."""
+    max_losses: Annotated[int, Field(ge=1)] = 20
+    """How often a job may lose its worker through no fault of its own before it is failed."""
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+@cache
+def read(settings_class: type[SettingsT]) -> SettingsT:
+    """Read settings from the environment; ends the process with one clear line for each variable at fault."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        lines = [f"  {_variable(item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise SystemExit("longrun: settings that cannot be used:\n" + "\n".join(lines)) from None
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0])
+    return name if name.isupper() else f"LONGRUN_{name.upper()}"

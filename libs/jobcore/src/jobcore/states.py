@@ -1,0 +1,43 @@
+"""The five statuses of a job and the transitions between them: `docs/state-machine.md` draws the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """What a job is, exactly one at a time."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class ErrorKind(StrEnum):
+    """Why a job FAILED, or why an attempt of it ended without success."""
+
+    RAISED = "raised"
+    TIMEOUT = "timeout"
+    WORKER_LOST = "worker_lost"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
+
+TRANSITIONS: Final[dict[tuple[Status, str], Status]] = {
+    (Status.PENDING, "claim"): Status.RUNNING,
+    (Status.PENDING, "cancel"): Status.CANCELLED,
+    (Status.PENDING, "expire"): Status.FAILED,
+    (Status.RUNNING, "finish(ok)"): Status.SUCCESS,
+    (Status.RUNNING, "finish(error, final)"): Status.FAILED,
+    (Status.RUNNING, "retry"): Status.PENDING,
+    (Status.RUNNING, "rescue"): Status.PENDING,
+    (Status.RUNNING, "hand back"): Status.PENDING,
+    (Status.RUNNING, "quarantine"): Status.FAILED,
+    (Status.RUNNING, "cancel"): Status.CANCELLED,
+}
+"""Every legal move: (from, name) → to. A terminal status has no way out."""
