@@ -16,9 +16,9 @@ class CoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True)
 
-    database_url: Annotated[
-        str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))
-    ] = "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
+    database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))] = (
+        "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
+    )
     """PostgreSQL, as `postgresql://user:password@host:port/name`."""
     redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = (
         "redis://127.0.0.1:6379/0"
@@ -34,6 +34,10 @@ class CoreSettings(BaseSettings):
     """`console` for people, `json` for machines."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     """The least important level that is logged."""
+    max_crashes: Annotated[int, Field(ge=1)] = 3
+    """How often a job may kill its process before it is failed as `worker_lost`."""
+    max_losses: Annotated[int, Field(ge=1)] = 20
+    """How often a job may lose its worker through no fault of its own before it is failed."""
     retention_days: Annotated[float, Field(ge=0)] = 0
     """Days that ended jobs are kept; 0 keeps them for good."""
 
@@ -64,19 +68,11 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the signal that interrupts the job's own code."""
     cancel_kill_s: Seconds = 10.0
     """Seconds from a cancel to the kill of the child that did not stop."""
-    max_crashes: Annotated[int, Field(ge=1)] = 3
-    """How often a job may kill its process before it is failed as `worker_lost`."""
-    max_losses: Annotated[int, Field(ge=1)] = 20
-    """How often a job may lose its worker through no fault of its own before it is failed."""
 
     @field_validator("queues", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

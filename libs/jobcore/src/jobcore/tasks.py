@@ -86,7 +86,7 @@ class RetryPolicy:
         """
         if isinstance(error, RetryableError) and error.delay_s is not None:
             return max(0.0, error.delay_s)
-        delay = min(self.backoff_max_s, self.backoff_s * 2 ** min(attempt - 1, 32))
+        delay: float = min(self.backoff_max_s, self.backoff_s * 2 ** min(attempt - 1, 32))
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 
     def retries(self, error: Exception) -> bool:
@@ -143,7 +143,7 @@ registry = Registry()
 def task(
     name: str,
     *,
-    input: type[Input],  # noqa: A002
+    input: type[Input],
     output: type[Output],
     queue: str = DEFAULT_QUEUE,
     timeout_s: float | None = None,

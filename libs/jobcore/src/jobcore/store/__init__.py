@@ -1,0 +1,1 @@
+"""All SQL of Longrun, a file a noun. Each function is one statement string and one transaction."""

@@ -1,0 +1,217 @@
+"""Taking jobs and giving them back: claim, finish, release. Every write of a run carries its fence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, CursorResult, text
+
+from jobcore.models import Change, Claim, Outcome
+from jobcore.states import Status
+from jobcore.store import documents
+from jobcore.store.database import DURABLE
+
+CLAIM: Final = text(
+    DURABLE
+    + """
+WITH head AS MATERIALIZED (
+    SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
+    FROM jobs
+    WHERE queue = :queue AND status = 'PENDING' AND ready
+      AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
+      AND (expires_at IS NULL OR expires_at > now())
+      AND EXISTS (
+          SELECT FROM workers WHERE id = :worker_id AND state = 'active'
+          AND heartbeat_at > now() - make_interval(secs => :lease_s)
+      )
+    ORDER BY rank, id
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+), ordered AS (
+    SELECT id, row_number() OVER w AS place, bool_and(quick) OVER w AS quick FROM head WINDOW w AS (ORDER BY rank, id)
+), claimed AS (
+    UPDATE jobs SET
+        status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
+        slot = :slot, started_at = now(), last_seq = last_seq + 1
+    FROM ordered
+    WHERE jobs.id = ordered.id AND (ordered.place = 1 OR ordered.quick)
+    RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - crashes - losses AS tries, max_attempts,
+              timeout_s, checkpoint, traceparent, last_seq, started_at, place
+), event AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, started_at, attempt, 'state', jsonb_build_object('status', 'RUNNING', 'worker_id', :worker_id)
+    FROM claimed
+)
+SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
+       started_at
+FROM claimed ORDER BY place
+"""
+)
+
+
+def claim(
+    connection: Connection,
+    *,
+    queue: str,
+    worker_id: UUID,
+    slot: int,
+    limit: int,
+    quick: Sequence[str],
+    lease_s: float,
+) -> list[Claim]:
+    """Take the first due jobs of a queue, in rank order; [] also when this worker's own lease is not fresh.
+
+    The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
+    and never crashed or lost their worker.
+    """
+    rows = connection.execute(
+        CLAIM,
+        {
+            "queue": queue,
+            "worker_id": worker_id,
+            "slot": slot,
+            "limit": limit,
+            "quick": list(quick),
+            "lease_s": lease_s,
+        },
+    )
+    return [Claim(*row) for row in rows]
+
+
+LOW_RANK: Final = """
+lowered AS (
+    -- rows that come back keep an old rank: the low-water mark must not lie above it (see store/queues.py)
+    UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
+    FROM (SELECT queue, min(rank) AS rank FROM changed WHERE ready GROUP BY queue ORDER BY queue) AS back
+    WHERE queues.name = back.queue
+)
+"""
+
+CHANGE: Final = "SELECT id, queue, status, ready, last_seq, attempt, at, data FROM changed"
+
+FINISH: Final = text(
+    DURABLE
+    + f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS given (
+        id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
+        events jsonb)
+), locked AS MATERIALIZED (
+    -- in id order: two statements over the same jobs never wait for each other in a circle
+    SELECT jobs.id FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
+    WHERE jobs.status = 'RUNNING' ORDER BY jobs.id FOR UPDATE OF jobs
+), changed AS (
+    UPDATE jobs SET
+        status = given.status,
+        ready = given.status = 'PENDING' AND given.retry_s <= 0,
+        run_at = CASE WHEN given.status = 'PENDING' THEN now() + make_interval(secs => given.retry_s) ELSE run_at END,
+        rank = CASE WHEN given.status = 'PENDING' THEN now() - priority * interval '60 s' ELSE rank END,
+        result = CASE WHEN given.status = 'SUCCESS' THEN given.result END,
+        error = given.error,
+        progress = coalesce(given.progress, jobs.progress),
+        worker_id = CASE WHEN given.status = 'PENDING' THEN NULL ELSE worker_id END,
+        slot = CASE WHEN given.status = 'PENDING' THEN NULL ELSE slot END,
+        finished_at = CASE WHEN given.status = 'PENDING' THEN NULL ELSE now() END,
+        last_seq = last_seq + jsonb_array_length(given.events) + 1
+    FROM given JOIN locked ON locked.id = given.id
+    WHERE jobs.id = given.id
+    RETURNING jobs.id, queue, jobs.status, ready, last_seq, attempt, now() AS at, jobs.rank, given.events,
+        jsonb_strip_nulls(jsonb_build_object(
+            'status', jobs.status, 'error', jobs.error,
+            'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
+), story AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+    UNION ALL
+    SELECT id, last_seq - 1 - jsonb_array_length(events) + place,
+           at - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
+           attempt, new.value ->> 'kind', new.value -> 'data'
+    FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, place)
+), {LOW_RANK}
+{CHANGE}
+"""
+)
+
+
+def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Change]:
+    """Store how runs ended, with their last events; those whose claim was lost meanwhile are left out."""
+    return changes(connection.execute(FINISH, {"outcomes": documents.rows(outcomes)}))
+
+
+Cause = Literal["handed_back", "crash", "loss"]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A claim that ends without an outcome, and why.
+
+    `handed_back`: never started, or stopped by a deploy; the try is given back and the place in the queue kept.
+    `crash`: the job's own process died while it ran. `loss`: its worker was lost through no fault of the job.
+    """
+
+    id: UUID
+    fence: int
+    cause: Cause
+
+
+RELEASE: Final = text(
+    DURABLE
+    + f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:releases AS jsonb)) AS given (id uuid, fence bigint, cause text)
+), locked AS MATERIALIZED (
+    SELECT jobs.id, given.cause,
+           jobs.crashes + CAST(given.cause = 'crash' AS integer) AS crashes,
+           jobs.losses + CAST(given.cause = 'loss' AS integer) AS losses
+    FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
+    WHERE jobs.status = 'RUNNING' ORDER BY jobs.id FOR UPDATE OF jobs
+), decided AS (
+    SELECT *, cause = 'crash' AND crashes >= :max_crashes OR cause = 'loss' AND losses >= :max_losses AS poison
+    FROM locked
+), changed AS (
+    UPDATE jobs SET
+        status = CASE WHEN poison THEN 'FAILED' ELSE 'PENDING' END,
+        ready = NOT poison,
+        rank = CASE WHEN cause = 'handed_back' THEN rank ELSE now() - priority * interval '60 s' END,
+        attempt = attempt - CAST(cause = 'handed_back' AS integer),
+        crashes = decided.crashes,
+        losses = decided.losses,
+        worker_id = CASE WHEN poison THEN worker_id END,
+        slot = CASE WHEN poison THEN slot END,
+        finished_at = CASE WHEN poison THEN now() END,
+        error = CASE WHEN poison THEN jsonb_build_object(
+            'kind', 'worker_lost', 'type', 'WorkerLost', 'attempt', attempt, 'message', CASE WHEN cause = 'crash'
+            THEN format('its process died %s times while running it', decided.crashes)
+            ELSE format('its worker was lost %s times', decided.losses) END) END,
+        last_seq = last_seq + 1
+    FROM decided
+    WHERE jobs.id = decided.id
+    RETURNING jobs.id, queue, status, ready, last_seq, attempt, now() AS at, jobs.rank,
+        jsonb_strip_nulls(jsonb_build_object('status', status, 'reason', cause, 'error', error)) AS data
+), story AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+), {LOW_RANK}
+{CHANGE}
+"""
+)
+
+
+def release(connection: Connection, releases: Sequence[Release], *, max_crashes: int, max_losses: int) -> list[Change]:
+    """RUNNING → PENDING, or FAILED as poison past a limit; claims that ended meanwhile are left out."""
+    if not releases:
+        return []
+    parameters = {
+        "releases": documents.rows(releases),
+        "max_crashes": max_crashes,
+        "max_losses": max_losses,
+    }
+    return changes(connection.execute(RELEASE, parameters))
+
+
+def changes(rows: CursorResult[Any]) -> list[Change]:
+    """Read the rows that `CHANGE` selects."""
+    return [Change(row[0], row[1], Status(row[2]), *row[3:]) for row in rows]

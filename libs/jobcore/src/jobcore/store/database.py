@@ -1,0 +1,106 @@
+"""The connection to PostgreSQL: a pool in autocommit, so that one statement string is one transaction.
+
+A store function takes a `Connection` and sends one string. Strings that write start with `DURABLE`: PostgreSQL runs
+a string of several statements as one implicit transaction, so `SET LOCAL` holds for it and needs no round trip of
+its own. Nothing is ever set for a session: PgBouncer in transaction mode may sit in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from jobcore.errors import LongrunError, StoreUnavailable
+
+DURABLE: Final = "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s';\n"
+
+_CONFLICT_TRIES: Final = 10
+_CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_AWAY: Final = frozenset({"25006", "53300", "55P03", "57014", "57P01", "57P02", "57P03"})
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RowRefused(LongrunError):
+    """PostgreSQL cannot store this value (NUL in a string, a number out of range, a CHECK): the row is at fault."""
+
+
+class Database:
+    """PostgreSQL as Longrun uses it. `network_timeout_s` bounds how long a vanished server can hold a call."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        pool_size: int = 2,
+        network_timeout_s: float = 10.0,
+        pre_ping: bool = False,
+    ) -> None:
+        self.engine: Engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=pre_ping,
+            connect_args={
+                "application_name": name,
+                "connect_timeout": max(2, int(network_timeout_s / 3)),
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": int(network_timeout_s * 1000),
+            },
+        )
+
+    def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one store function on a connection of the pool.
+
+        A deadlock or a serialization failure is tried again. Raises StoreUnavailable when PostgreSQL is away
+        (a write may or may not have been committed then) and RowRefused when a value cannot be stored.
+        """
+        for left in reversed(range(_CONFLICT_TRIES)):
+            try:
+                with self.engine.connect() as connection:
+                    return function(connection, *args, **kwargs)
+            except (DataError, IntegrityError) as error:
+                raise RowRefused(_line(error)) from error
+            except PoolTimeout as error:
+                raise StoreUnavailable("every database connection of this process is busy") from error
+            except DBAPIError as error:
+                if _code(error) in _CONFLICTS and left:
+                    time.sleep(0.005 * (_CONFLICT_TRIES - left))
+                    continue
+                if _is_away(error):
+                    raise StoreUnavailable(_line(error)) from error
+                raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    def forget(self) -> None:
+        """After a fork: drop the parent's connections without closing them."""
+        self.engine.dispose(close=False)
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "pgcode", None)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    return isinstance(error, OperationalError) or _code(error) in _AWAY
+
+
+def _line(error: DBAPIError) -> str:
+    return str(error.orig).strip().split("\n")[0]

@@ -1,0 +1,91 @@
+"""The story of a job: `job_events`, read by one cursor, `seq`, which is gapless per job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from jobcore.models import Event, NewEvent
+from jobcore.store import documents
+from jobcore.store.database import DURABLE
+
+AFTER: Final = text("""
+SELECT seq, at, attempt, kind, data FROM job_events
+WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
+""")
+
+
+def after(connection: Connection, job_id: UUID, seq: int, limit: int = 500) -> list[Event]:
+    """The events after this cursor, in order; [] for a job that does not exist."""
+    rows = connection.execute(AFTER, {"job_id": job_id, "after": seq, "limit": limit})
+    return [Event(*row) for row in rows]
+
+
+LOGS: Final = text("""
+SELECT seq, at, attempt, kind, data FROM job_events
+WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :limit
+""")
+
+
+def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Event]:
+    """The log lines after this cursor, in order."""
+    rows = connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit})
+    return [Event(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where appended events got their place: the last one's seq, and the time of the database."""
+
+    last_seq: int
+    at: datetime
+
+
+APPEND: Final = text(
+    DURABLE
+    + """
+WITH claimed AS (
+    UPDATE jobs SET
+        last_seq = last_seq + jsonb_array_length(CAST(:events AS jsonb)),
+        progress = coalesce(CAST(:progress AS jsonb), progress),
+        checkpoint = coalesce(CAST(:checkpoint AS jsonb), checkpoint)
+    WHERE id = :job_id AND fence = :fence AND status = 'RUNNING'
+    RETURNING id, last_seq, attempt
+), event AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + place,
+           now() - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
+           attempt, new.value ->> 'kind', new.value -> 'data'
+    FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, place)
+)
+SELECT last_seq, now() FROM claimed
+"""
+)
+
+
+def append(
+    connection: Connection,
+    job_id: UUID,
+    fence: int,
+    events: Sequence[NewEvent],
+    *,
+    progress: Any = None,
+    checkpoint: Any = None,
+) -> Appended | None:
+    """Add events of a run, and with them its progress and checkpoint; None if the run lost its claim."""
+    row = connection.execute(
+        APPEND,
+        {
+            "job_id": job_id,
+            "fence": fence,
+            "events": documents.rows(events),
+            "progress": None if progress is None else documents.dumps(progress),
+            "checkpoint": None if checkpoint is None else documents.dumps(checkpoint),
+        },
+    ).first()
+    return Appended(*row) if row else None

@@ -1,0 +1,131 @@
+"""Jobs as clients see them: accept, look up, list, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from jobcore.models import Accepted, Change, Job, NewJob
+from jobcore.states import Status
+from jobcore.store import documents
+from jobcore.store.database import DURABLE
+
+SUMMARY: Final = """
+    id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
+    max_attempts, progress, last_seq, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
+    traceparent, created_at, started_at, finished_at
+"""
+
+INSERT: Final = text(
+    DURABLE
+    + """
+WITH given AS MATERIALIZED (
+    SELECT *, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due
+    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
+        id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
+        expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
+        metadata jsonb, traceparent text)
+), queue AS (
+    INSERT INTO queues (name)
+    SELECT DISTINCT queue FROM given ORDER BY queue
+    ON CONFLICT (name) DO NOTHING
+), lowered AS (
+    -- a rank below now() might lie below the low-water mark; without priority it cannot (see store/queues.py)
+    UPDATE queues SET low_rank = least(queues.low_rank, urgent.rank)
+    FROM (
+        SELECT queue, now() - max(priority) * interval '60 s' AS rank
+        FROM given WHERE priority > 0 GROUP BY queue ORDER BY queue
+    ) AS urgent
+    WHERE queues.name = urgent.queue
+), accepted AS (
+    INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
+                      max_attempts, tags, metadata, traceparent)
+    SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING', due <= now(), due,
+           expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent
+    FROM given
+    RETURNING id, queue, created_at, ready
+), event AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, 1, created_at, 0, 'state', '{"status": "PENDING"}' FROM accepted
+)
+SELECT id, queue, created_at, ready FROM accepted
+"""
+)
+
+
+def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
+    """Accept jobs: rows and first events in one durable transaction, all or none."""
+    result = connection.execute(INSERT, {"jobs": documents.rows(jobs)})
+    return [Accepted(*row) for row in result]
+
+
+FIND: Final = text("SELECT id, queue, created_at, ready FROM jobs WHERE id = ANY(:ids)")
+
+
+def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
+    """Those of these jobs that exist: what a lost reply to `insert` did commit."""
+    return [Accepted(*row) for row in connection.execute(FIND, {"ids": list(ids)})]
+
+
+GET: Final = text(f"SELECT {SUMMARY}, input, result FROM jobs WHERE id = :id")
+
+
+def get(connection: Connection, job_id: UUID) -> Job | None:
+    """The job with its input and result."""
+    row = connection.execute(GET, {"id": job_id}).mappings().first()
+    return Job.from_row(dict(row)) if row else None
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: Status | None = None,
+    task_type: str | None = None,
+) -> list[Job]:
+    """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset)."""
+    conditions = {
+        "id < :before": before,
+        "status = :status": status,
+        "task_type = :task_type": task_type,
+    }
+    where = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "true"
+    statement = text(f"SELECT {SUMMARY} FROM jobs WHERE {where} ORDER BY id DESC LIMIT :limit")
+    parameters = {"before": before, "status": status, "task_type": task_type, "limit": limit}
+    return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
+
+
+CANCEL: Final = text(
+    DURABLE
+    + """
+WITH found AS MATERIALIZED (
+    SELECT id, status FROM jobs WHERE id = :id FOR UPDATE
+), cancelled AS (
+    UPDATE jobs SET
+        status = 'CANCELLED', ready = false, finished_at = now(), last_seq = last_seq + 1,
+        cancel_requested_at = now(),
+        cancel_acknowledged_at = CASE WHEN found.status = 'PENDING' THEN now() END,
+        cancel_stopped_at = CASE WHEN found.status = 'PENDING' THEN now() END,
+        cancel_method = CASE WHEN found.status = 'PENDING' THEN 'queued' END
+    FROM found
+    WHERE jobs.id = found.id AND found.status IN ('PENDING', 'RUNNING')
+    RETURNING jobs.id, queue, jobs.status, ready, last_seq, attempt, cancel_requested_at AS at, jsonb_build_object(
+        'status', 'CANCELLED', 'cancel', jsonb_build_object('requested_at', cancel_requested_at,
+        'acknowledged_at', cancel_acknowledged_at, 'stopped_at', cancel_stopped_at, 'method', cancel_method)) AS data
+), event AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, at, attempt, 'state', data FROM cancelled
+)
+SELECT * FROM cancelled
+"""
+)
+
+
+def cancel(connection: Connection, job_id: UUID) -> Change | None:
+    """PENDING or RUNNING → CANCELLED; None if there was nothing to cancel (unknown, or ended before)."""
+    row = connection.execute(CANCEL, {"id": job_id}).first()
+    return Change(row[0], row[1], Status(row[2]), *row[3:]) if row else None

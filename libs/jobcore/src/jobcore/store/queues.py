@@ -1,0 +1,106 @@
+"""Queues: what waits in them, and the low-water rank below which nothing ready lies.
+
+Claims start at `low_rank`, so the dead index entries of jobs taken long ago cost them nothing, even while a long
+snapshot keeps vacuum from removing those entries. Three rules keep ready jobs from lying below it:
+
+1. the keeper locks the queue's row before it looks, and never raises the mark above the oldest ready job;
+2. nor above now() - MARGIN, so that an intake that has not committed yet (its rank is its now()) is above it;
+3. whoever makes a job ready with an older rank (priority, a hand-back) lowers the mark in the same transaction.
+
+Should a job lie below all the same, the next look, which does not trust the mark, finds it and lowers the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from jobcore.store.database import DURABLE
+
+MARGIN: Final = "interval '30 s'"
+
+REFRESH: Final = text(
+    DURABLE
+    + f"""
+SELECT FROM queues ORDER BY name FOR NO KEY UPDATE;
+UPDATE queues SET low_rank = least(now() - {MARGIN}, coalesce((
+    SELECT rank FROM jobs WHERE queue = queues.name AND status = 'PENDING' AND ready ORDER BY rank LIMIT 1
+), 'infinity'))
+"""
+)
+
+
+def refresh_low_ranks(connection: Connection) -> None:
+    """Move each queue's low-water mark to its oldest ready job."""
+    connection.execute(REFRESH)
+
+
+PROMOTE: Final = text(
+    DURABLE
+    + """
+WITH due AS MATERIALIZED (
+    SELECT id FROM jobs WHERE status = 'PENDING' AND NOT ready AND run_at <= now()
+    ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
+), changed AS (
+    UPDATE jobs SET ready = true, rank = now() - priority * interval '60 s' FROM due WHERE jobs.id = due.id
+    RETURNING queue, rank
+), lowered AS (
+    UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
+    FROM (SELECT queue, min(rank) AS rank FROM changed GROUP BY queue ORDER BY queue) AS back
+    WHERE queues.name = back.queue
+)
+SELECT queue, count(*) FROM changed GROUP BY queue
+"""
+)
+
+
+def promote(connection: Connection, limit: int = 1000) -> dict[str, int]:
+    """Make ready what waited for its time and is due; returns how many a queue."""
+    return {row[0]: row[1] for row in connection.execute(PROMOTE, {"limit": limit})}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a queue needs: `ready` jobs (counted up to the limit) and `idle` children that could take them.
+
+    `oldest_s` is how many seconds the first of them has been ready.
+    """
+
+    queue: str
+    ready: int
+    oldest_s: float
+    idle: int
+
+
+DEMAND: Final = text("""
+SELECT queues.name, head.ready, head.oldest_s, greatest(0, fleet.children - fleet.busy)
+FROM queues
+CROSS JOIN LATERAL (
+    SELECT count(*) AS ready,
+           coalesce(extract(epoch FROM now() - min(rank + priority * interval '60 s')), 0) AS oldest_s
+    FROM (
+        SELECT rank, priority FROM jobs
+        WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
+        ORDER BY rank, id LIMIT :limit
+    ) AS first
+) AS head
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(concurrency), 0) AS children, coalesce(sum(running.children), 0) AS busy
+    FROM workers CROSS JOIN LATERAL (
+        SELECT count(DISTINCT slot) AS children FROM jobs
+        WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
+    ) AS running
+    WHERE state = 'active' AND queues.name = ANY(workers.queues)
+) AS fleet
+WHERE head.ready > 0
+ORDER BY queues.name
+""")
+
+
+def demand(connection: Connection, limit: int = 256) -> list[Demand]:
+    """The queues in which something is ready now."""
+    rows: Sequence[tuple[str, int, float, int]] = [tuple(row) for row in connection.execute(DEMAND, {"limit": limit})]
+    return [Demand(queue, ready, float(oldest_s), int(idle)) for queue, ready, oldest_s, idle in rows]

@@ -1,0 +1,82 @@
+"""What the keeper asks of PostgreSQL beside queues and workers: its lease, lost runs, expiry, retention."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from jobcore.models import Change
+from jobcore.store.claims import CHANGE, Release, changes
+from jobcore.store.database import DURABLE
+
+LEAD: Final = text("""
+INSERT INTO keeper_lease AS lease (holder, expires_at) VALUES (:me, now() + make_interval(secs => :ttl_s))
+ON CONFLICT (only_one) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE lease.holder = excluded.holder OR lease.expires_at < now()
+RETURNING holder
+""")
+
+
+def lead(connection: Connection, me: UUID, ttl_s: float) -> bool:
+    """Take or renew the keeper's lease; False while another holds it."""
+    return connection.execute(LEAD, {"me": me, "ttl_s": ttl_s}).first() is not None
+
+
+LOST: Final = text("""
+SELECT jobs.id, jobs.fence FROM jobs LEFT JOIN workers ON workers.id = jobs.worker_id
+WHERE jobs.status = 'RUNNING' AND (workers.id IS NULL OR workers.state IN ('dead', 'gone'))
+ORDER BY jobs.id LIMIT :limit
+""")
+
+
+def lost(connection: Connection, limit: int = 500) -> list[Release]:
+    """RUNNING jobs whose worker is dead, gone or unknown."""
+    return [Release(row[0], row[1], "loss") for row in connection.execute(LOST, {"limit": limit})]
+
+
+EXPIRE: Final = text(
+    DURABLE
+    + f"""
+WITH due AS MATERIALIZED (
+    SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now()
+    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+), changed AS (
+    UPDATE jobs SET status = 'FAILED', ready = false, finished_at = now(), last_seq = last_seq + 1,
+        error = jsonb_build_object('kind', 'expired', 'type', 'Expired', 'attempt', attempt,
+                                   'message', 'it was not started before its expires_at')
+    FROM due WHERE jobs.id = due.id
+    RETURNING jobs.id, queue, status, ready, last_seq, attempt, now() AS at,
+              jsonb_build_object('status', status, 'error', error) AS data
+), story AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+)
+{CHANGE}
+"""
+)
+
+
+def expire(connection: Connection, limit: int = 500) -> list[Change]:
+    """Fail what was not started before its `expires_at`."""
+    return changes(connection.execute(EXPIRE, {"limit": limit}))
+
+
+RETIRE: Final = text("""
+WITH old AS MATERIALIZED (
+    SELECT id FROM jobs
+    WHERE status IN ('SUCCESS', 'FAILED', 'CANCELLED') AND id < :before
+      AND finished_at < now() - make_interval(secs => :age_s)
+      AND (cancel_requested_at IS NULL OR cancel_stopped_at IS NOT NULL)
+    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+), story AS (
+    DELETE FROM job_events USING old WHERE job_events.job_id = old.id
+)
+DELETE FROM jobs USING old WHERE jobs.id = old.id
+""")
+
+
+def retire(connection: Connection, before: UUID, age_s: float, limit: int = 500) -> int:
+    """Delete ended jobs with their events that ended `age_s` seconds ago; `before` is a UUIDv7 of that time."""
+    return connection.execute(RETIRE, {"before": before, "age_s": age_s, "limit": limit}).rowcount
