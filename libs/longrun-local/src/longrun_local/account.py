@@ -1,0 +1,62 @@
+"""PostgreSQL refuses to run as root, so root hands it to an account without rights.
+
+The account is the owner of the data folder, `nobody` for a new one. Folders on the way that only root may
+enter (a checkout in /root, a folder of mktemp) stay closed to others: the one process gets CAP_DAC_OVERRIDE
+instead (capabilities(7)), through setpriv(1) of util-linux.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from longrun_local.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and group, by number."""
+
+    uid: int
+    gid: int
+
+    def own(self, path: Path) -> None:
+        """Make this account the owner of `path`; nothing to do when it is our own account."""
+        if self.uid != os.geteuid():
+            os.chown(path, self.uid, self.gid)
+
+    def command(self, *arguments: str | Path, reads: Path) -> list[str]:
+        """The command line that runs `arguments` (a program first) as this account, able to enter `reads`."""
+        command = [str(argument) for argument in arguments]
+        if self.uid == os.geteuid():
+            return command
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise StartError(
+                "PostgreSQL refuses to run as root, and setpriv (util-linux), which would run it as another "
+                "account, is not installed: run this as an ordinary user, or set DATABASE_URL"
+            )
+        closed = _closed_to_others(Path(command[0])) or _closed_to_others(reads)
+        capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"] if closed else []
+        return [setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", *capability, *command]
+
+
+def account_for(data: Path) -> Account:
+    """The account that runs a server on the folder `data`, which need not exist yet."""
+    if os.geteuid() != 0:
+        return Account(os.geteuid(), os.getegid())
+    if data.exists() and data.stat().st_uid != 0:
+        return Account(data.stat().st_uid, data.stat().st_gid)
+    nobody = pwd.getpwnam("nobody")
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def _closed_to_others(path: Path) -> bool:
+    """Whether an account that owns nothing here could not get to `path`."""
+    return any(not parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents) or (
+        path.is_file() and not path.stat().st_mode & stat.S_IXOTH
+    )

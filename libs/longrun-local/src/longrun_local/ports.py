@@ -1,0 +1,42 @@
+"""TCP ports on loopback: find a free one, or say clearly that the wanted one is taken."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from longrun_local.errors import StartError
+
+# Below the ephemeral ranges of Linux and macOS: a client that keeps reconnecting to a stopped server
+# can neither be given the server's own port as its source port nor connect to itself.
+FREE_PORTS = range(15000, 30000)
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `host:port` now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection of an earlier server in TIME_WAIT does not count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on now."""
+    for port in random.sample(FREE_PORTS, k=1000):
+        if is_free(port, host):
+            return port
+    raise StartError(f"no free TCP port found on {host} between {FREE_PORTS.start} and {FREE_PORTS.stop}")
+
+
+def require_free(port: int, setting: str, host: str = "127.0.0.1") -> None:
+    """Raise StartError, naming the port and the setting that changes it, if the port is taken."""
+    if not is_free(port, host):
+        raise StartError(
+            f"port {port} on {host} is taken by another program: stop it, "
+            f"or choose another port, for example {setting}={free_port(host)}"
+        )

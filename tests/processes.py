@@ -1,0 +1,173 @@
+"""Longrun's real processes in a test, each started with the command line that operators use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+import psycopg2
+
+from longrun_local import services, sessions
+from longrun_local.ports import free_port
+
+READY_S = 30.0
+POLL_S = 0.05
+Environment = Mapping[str, str]
+
+
+class Process:
+    """A running process of the stack, with all that it started."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log_path: Path, url: str = "") -> None:
+        self.name = name
+        self.popen = popen
+        self.log_path = log_path
+        self.url = url
+
+    @property
+    def pid(self) -> int:
+        """The process itself: for a worker, Celery's main process."""
+        return self.popen.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The process and all that it started and that still runs."""
+        return sessions.members(self.pid)
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send a signal to the process itself."""
+        self.popen.send_signal(signum)
+
+    def send_group(self, signum: signal.Signals) -> None:
+        """Send a signal to the process and all that it started."""
+        sessions.kill(self.pid, signum)
+
+    def terminate(self) -> None:
+        """Ask it to end: SIGTERM."""
+        self.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL the process itself, and nothing that it started."""
+        self.send(signal.SIGKILL)
+
+    def kill_group(self) -> None:
+        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone."""
+        sessions.kill_all(self.pid)
+        self.popen.wait()
+
+    def wait(self, timeout: float = 60.0) -> int:
+        """Wait for its end; its exit code, negative for a signal."""
+        return self.popen.wait(timeout)
+
+    def log(self) -> str:
+        """What it has written so far."""
+        return self.log_path.read_text(errors="replace")
+
+
+class Stack:
+    """Starts processes against one database and one Redis, waits until each is ready, stops all at the end."""
+
+    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.redis_url = redis_url
+        self.folder = folder
+        self.processes: list[Process] = []
+
+    def api(self, port: int | None = None, env: Environment | None = None) -> Process:
+        """An API whose /readyz answers; its address is `.url`."""
+        port = port or free_port()
+        process = self.start("api", services.api("127.0.0.1", port), env, url=f"http://127.0.0.1:{port}")
+        self._until(process, lambda: _answers(f"{process.url}/readyz"))
+        return process
+
+    def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
+        """A worker that has announced itself."""
+        return self._worker(services.WORKER_APP, name, concurrency, env)
+
+    def scraper(self, name: str = "scraper", concurrency: int = 2, env: Environment | None = None) -> Process:
+        """A scraper-worker that has announced itself."""
+        return self._worker(services.SCRAPER_APP, name, concurrency, env)
+
+    def keeper(self, env: Environment | None = None) -> Process:
+        """A keeper by itself."""
+        return self.start("keeper", services.keeper(), env)
+
+    def start(self, name: str, command: list[str], env: Environment | None = None, url: str = "") -> Process:
+        """Start any command with the stack's environment, and do not wait."""
+        log_path = self.folder / f"{len(self.processes)}-{name}.log"
+        with log_path.open("wb") as log:
+            popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=self._environment(name, env),
+            )
+        process = Process(name, popen, log_path, url)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """SIGKILL everything that still runs."""
+        for process in self.processes:
+            process.send_group(signal.SIGKILL)
+        for process in self.processes:
+            process.kill_group()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _worker(self, app: str, name: str, concurrency: int, env: Environment | None) -> Process:
+        env = {"LONGRUN_WORKER_CONCURRENCY": str(concurrency), **(env or {})}
+        process = self.start(name, services.worker(app, name), env)
+        self._until(process, lambda: self._announced(process))
+        return process
+
+    def _announced(self, process: Process) -> bool:
+        connection = psycopg2.connect(self.database_url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM workers WHERE state = 'active' AND pid = ANY(%s)", [process.pids])
+                return cursor.fetchone() is not None
+        finally:
+            connection.close()
+
+    def _environment(self, name: str, env: Environment | None) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LONGRUN_", "OTEL_"))}
+        return {
+            **inherited,
+            "PYTHONUNBUFFERED": "1",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "OTEL_SERVICE_NAME": f"longrun-{name}",
+            **(env or {}),
+        }
+
+    def _until(self, process: Process, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_S
+        while not ready():
+            ended = process.popen.poll() is not None
+            if ended or time.monotonic() > deadline:
+                happened = f"ended with code {process.popen.returncode}" if ended else "was not ready in time"
+                raise AssertionError(f"{process.name} {happened}:\n{process.log()}")
+            time.sleep(POLL_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
