@@ -1,0 +1,64 @@
+"""`python -m bench`: measure Longrun beside its baselines and print one Markdown table."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import traceback
+from pathlib import Path
+
+from bench.figures import Row, table
+from bench.machine import describe
+from bench.measures import ceiling, drain, end_to_end, memory, pickup, redis_away, stream, submit
+from bench.process import ROOT
+from bench.scale import Scale, full, quick
+from bench.stage import Stage, say
+
+MEASURES = {
+    "ceiling": ceiling.measure,
+    "submit": submit.measure,
+    "end_to_end": end_to_end.measure,
+    "drain": drain.measure,
+    "pickup": pickup.measure,
+    "stream": stream.measure,
+    "redis_away": redis_away.measure,
+    "memory": memory.measure,
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=MEASURES, help="measure this alone; may be given again")
+    parser.add_argument("--quick", action="store_true", help="few jobs and one round: rough figures in a minute or two")
+    parser.add_argument("--directory", type=Path, default=ROOT / ".longrun", help="where the data is put meanwhile")
+    return parser.parse_args()
+
+
+def run(name: str, stage: Stage, scale: Scale) -> list[Row]:
+    """The rows of one measure; if it cannot run, one row that says why."""
+    try:
+        return MEASURES[name](stage, scale)
+    except Exception as error:
+        traceback.print_exc()
+        reason = str(error).strip().split("\n")[0]
+        return [Row(what=name, longrun="not measured", note=f"{type(error).__name__}: {reason}".replace("|", "/"))]
+
+
+def main() -> None:
+    options = arguments()
+    scale = quick() if options.quick else full()
+    options.directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.directory) as directory:
+        stage = Stage(Path(directory))
+        say(f"servers start; data and logs in {directory}")
+        stage.start()
+        try:
+            machine = describe(stage)
+            rows = [row for name in options.only or MEASURES for row in run(name, stage, scale)]
+        finally:
+            stage.stop()
+    print(f"\n{machine}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What the benchmark asks PostgreSQL; both stacks name the columns of `jobs` alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg2
+
+from longrun_local.postgres import EmbeddedPostgres
+
+TERMINAL = "('SUCCESS', 'FAILED', 'CANCELLED')"
+
+
+class Database:
+    """One database of the server, through one connection in autocommit."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection = psycopg2.connect(url)
+        self._connection.autocommit = True
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        return self.rows(sql, *parameters)[0][0]
+
+    def execute(self, sql: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    def unfinished(self) -> int:
+        count: int = self.value(f"SELECT count(*) FROM jobs WHERE status NOT IN {TERMINAL}")
+        return count
+
+    def wait_until_finished(self, timeout_s: float, poll_s: float = 0.05) -> float:
+        """The Unix time at which every job was seen terminal; TimeoutError with the number of those left."""
+        deadline = time.monotonic() + timeout_s
+        while left := self.unfinished():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{left} jobs are not finished after {timeout_s:.0f} s")
+            time.sleep(poll_s)
+        return time.time()
+
+    def pickup_s(self, after: str = "-infinity") -> Sequence[float]:
+        """Seconds from accepted to running of every job created after that time, by the database's clock."""
+        sql = (
+            "SELECT extract(epoch FROM started_at - created_at)::float8 FROM jobs "
+            "WHERE created_at > %s AND started_at IS NOT NULL"
+        )
+        return [seconds for (seconds,) in self.rows(sql, after)]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def create(postgres: EmbeddedPostgres, name: str) -> str:
+    """Make an empty database, in place of an old one of that name; returns its URL."""
+    server = Database(postgres.url)
+    server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    server.execute(f"CREATE DATABASE {name}")
+    server.close()
+    return postgres.url_of(name)

@@ -1,0 +1,70 @@
+"""Memory of the running stack, idle, process by process: RSS, and PSS where the system tells it (Linux)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import psutil
+
+from bench.figures import Row
+from bench.scale import Scale
+from bench.stacks import LITERAL, LONGRUN, SCRAPER_WORKER, Stack
+from bench.stage import Stage, pid_of, say
+
+JOBS = 1_000
+
+
+def of_processes(processes: Sequence[psutil.Process]) -> str:
+    """`3 processes: 210 MiB RSS, 120 PSS`."""
+    infos = [process.memory_full_info() for process in processes]
+    rss, pss = sum(info.rss for info in infos), sum(getattr(info, "pss", 0) for info in infos)
+    count = f"{len(infos)} processes: " if len(infos) > 1 else ""
+    return f"{count}{_mib(rss)} MiB RSS" + (f", {_mib(pss)} PSS" if pss else "")
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024**2:,.0f}"
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    main = psutil.Process(pid)
+    return [main, *main.children(recursive=True)]
+
+
+def memory(stage: Stage, stack: Stack, idle_s: int) -> Mapping[str, str]:
+    """Cells by role, `idle_s` seconds after the last of `JOBS` jobs."""
+    with stage.run(stack) as running:
+        if stack is LONGRUN:
+            running.start("scraper-worker", SCRAPER_WORKER)
+        running.post(JOBS)
+        running.finish()
+        time.sleep(idle_s)
+        cells: dict[str, list[psutil.Process]] = {}
+        for process in running.processes:
+            main, *children = _with_children(process.pid)
+            cells[f"{process.role}, main" if children else process.role] = [main]
+            cells |= {f"{process.role}, child {number}": [child] for number, child in enumerate(children, 1)}
+        cells["Valkey"] = _with_children(pid_of(stage.valkey))
+        cells["PostgreSQL"] = _with_children(pid_of(stage.postgres))
+        cells["all"] = [process for group in cells.values() for process in group]
+        texts = {name: of_processes(group) for name, group in cells.items()}
+    say(f"  all of {stack.name}: {texts['all']}")
+    return texts
+
+
+def measure(stage: Stage, scale: Scale) -> list[Row]:
+    cells = {}
+    for stack in (LONGRUN, LITERAL):
+        say(f"memory: {stack.name}, idle for {scale.idle_s} s")
+        cells[stack] = memory(stage, stack, scale.idle_s)
+    names = dict.fromkeys([*cells[LONGRUN], *cells[LITERAL]])
+    return [
+        Row(
+            what=f"memory: {name}",
+            longrun=cells[LONGRUN].get(name, ""),
+            literal=cells[LITERAL].get(name, ""),
+            note="RSS counts shared pages in each process, PSS once" if name == "all" else "",
+        )
+        for name in sorted(names, key=lambda name: name == "all")
+    ]

