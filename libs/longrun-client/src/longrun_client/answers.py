@@ -1,0 +1,117 @@
+"""What became of a call: its value, an error for people, or a wait before it is sent again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from longrun_client.calls import Call
+from longrun_client.errors import (
+    FieldError,
+    LongrunError,
+    LongrunUnavailable,
+    MaybeAccepted,
+    ProblemError,
+    UnexpectedAnswer,
+)
+
+T = TypeVar("T")
+Outcome = httpx.Response | httpx.TransportError
+
+TRIES: Final = 4
+FIRST_DELAY_S: Final = 0.2
+LONGEST_RETRY_AFTER_S: Final = 10.0
+BUSY: Final = frozenset({502, 503, 504})
+# The request was never written, so nothing can have come of it.
+NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+def retry_delay_s(
+    call: Call[T], outcome: Outcome, attempt: int, jitter: Callable[[], float] = random.random
+) -> float | None:
+    """Seconds to wait before sending the call again after its try number `attempt`, None to leave it at that.
+
+    A submission goes out again only if the server cannot have accepted it: the connection was never made, or
+    a 503 with Retry-After says so.
+    """
+    if attempt >= TRIES or not _may_repeat(call, outcome):
+        return None
+    backoff = FIRST_DELAY_S * 2.0 ** (attempt - 1) * (1 + jitter())
+    asked = retry_after_s(outcome) if isinstance(outcome, httpx.Response) else None
+    return backoff if asked is None else max(backoff, min(asked, LONGEST_RETRY_AFTER_S))
+
+
+def _may_repeat(call: Call[T], outcome: Outcome) -> bool:
+    if isinstance(outcome, httpx.TransportError):
+        return call.repeatable or isinstance(outcome, NOT_SENT)
+    if call.repeatable:
+        return outcome.status_code in BUSY
+    return outcome.status_code == httpx.codes.SERVICE_UNAVAILABLE and retry_after_s(outcome) is not None
+
+
+def retry_after_s(response: httpx.Response) -> float | None:
+    """The seconds of a Retry-After header (RFC 9110, 10.2.3); None without one, or if it is a date."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
+    """The value that the answer carries; raises ProblemError, LongrunUnavailable or UnexpectedAnswer."""
+    if isinstance(outcome, httpx.TransportError):
+        raise unreachable(outcome, base_url, maybe_accepted=not _may_repeat(call, outcome))
+    if not outcome.is_success:
+        raise refusal(outcome, base_url)
+    try:
+        return call.read(outcome.json())
+    except (ValidationError, ValueError, TypeError, KeyError) as error:
+        raise UnexpectedAnswer(
+            f"{outcome.url} answered something that is not Longrun's ({_first_line(error)}): "
+            f"is {base_url} the address of a Longrun server?"
+        ) from error
+
+
+def refusal(response: httpx.Response, base_url: str) -> LongrunError:
+    """The error that a read response with a status other than 2xx stands for."""
+    if response.is_redirect:
+        target = response.headers.get("Location", "elsewhere")
+        return UnexpectedAnswer(f"{base_url} redirects to {target}: use that server's address instead")
+    try:
+        body = response.json()
+        errors = [FieldError.model_validate(error) for error in body.get("errors") or ()]
+        return ProblemError(
+            response.status_code,
+            str(body["title"]),
+            body.get("detail"),
+            type=body.get("type", "about:blank"),
+            errors=errors,
+            retry_after_s=retry_after_s(response),
+        )
+    except (ValidationError, ValueError, TypeError, KeyError, AttributeError):
+        title = f"{response.url} answered {response.status_code} {response.reason_phrase}".strip()
+        return ProblemError(response.status_code, title, retry_after_s=retry_after_s(response))
+
+
+def unreachable(error: httpx.TransportError, base_url: str, *, maybe_accepted: bool = False) -> LongrunUnavailable:
+    """The error for a connection that could not be made, or that broke."""
+    if maybe_accepted:
+        return MaybeAccepted(
+            f"the connection to {base_url} broke before its answer came ({reason(error)}): the job may have been "
+            "accepted, look at `longrun list` before you submit it again"
+        )
+    return LongrunUnavailable(
+        f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "
+        "and is LONGRUN_URL (or --server) its address?"
+    )
+
+
+def reason(error: Exception) -> str:
+    """An error in a few words: httpx leaves some of its own empty."""
+    return _first_line(error) or type(error).__name__
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,175 @@
+"""The client for asyncio (and trio): `Longrun`, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+import anyio
+import httpx
+from httpx_sse import EventSource
+
+from longrun_client import calls
+from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
+from longrun_client.calls import Call, SubmitOptions
+from longrun_client.cursor import Cursor
+from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
+from longrun_client.models import Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.server import Server
+
+T = TypeVar("T")
+
+POLL_S: Final = 1.0
+
+
+class AsyncLongrun:
+    """`Longrun` for async code: the same methods, awaited; `list`, `logs` and `stream` are async iterators."""
+
+    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s)
+        self._http = httpx.AsyncClient(**self._server.http_options())
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._server.url
+
+    async def submit(
+        self,
+        task_type: str,
+        input: Mapping[str, Any],
+        **options: Unpack[SubmitOptions],
+    ) -> Job:
+        """Hand in a job: see `Longrun.submit`."""
+        return await self._call(calls.submit(task_type, input, options))
+
+    async def get(self, task_id: str) -> Job:
+        """The job as it is now."""
+        return await self._call(calls.get(task_id))
+
+    async def page(
+        self,
+        *,
+        status: Status | str | None = None,
+        task_type: str | None = None,
+        limit: int = calls.PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page:
+        """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
+        return await self._call(calls.page(status, task_type, limit, cursor))
+
+    async def list(
+        self, status: Status | str | None = None, task_type: str | None = None, limit: int | None = None
+    ) -> AsyncGenerator[Job, None]:
+        """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+        pages = calls.Pages(status, task_type, limit)
+        while pages.more:
+            for job in pages.take(await self._call(pages.call())):
+                yield job
+
+    async def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
+        """The log lines that there are now, oldest first, from after the seq `after`."""
+        while (lines := await self._call(calls.log_page(task_id, after))).items:
+            for line in lines.items:
+                yield line
+            after = lines.next_after
+
+    async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
+        """The job's events from after the seq `after` until it has ended: see `Longrun.stream`."""
+        cursor = Cursor(after, self._server.url, self._server.patience_s)
+        while not cursor.ended:
+            try:
+                async with aclosing(self._connection(task_id, cursor)) as events:
+                    async for event in events:
+                        yield event
+                if not cursor.ended:
+                    cursor.closed(await self.get(task_id))
+                delay = 0.0 if cursor.ended else cursor.broke()
+            except (httpx.TransportError, LongrunError) as error:
+                delay = cursor.broke(error)
+            await anyio.sleep(delay)
+
+    async def wait(self, task_id: str, timeout_s: float | None = None) -> Job:
+        """Wait until the job has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+        try:
+            with anyio.fail_after(timeout_s):
+                return await self._until_ended(task_id)
+        except TimeoutError:
+            raise TimeoutError(await self._where_it_stands(task_id, timeout_s)) from None
+
+    async def cancel(self, task_id: str) -> Job:
+        """Cancel the job: see `Longrun.cancel`."""
+        return await self._call(calls.cancel(task_id))
+
+    async def task_types(self) -> tuple[TaskType, ...]:
+        """What can be submitted."""
+        return await self._call(calls.task_types())
+
+    async def workers(self) -> tuple[Worker, ...]:
+        """The workers that are alive, and what they run."""
+        return await self._call(calls.workers())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(self, call: Call[T]) -> T:
+        attempt = 1
+        while True:
+            outcome = await self._try(call)
+            delay = retry_delay_s(call, outcome, attempt)
+            if delay is None:
+                return value_of(call, outcome, self._server.url)
+            await anyio.sleep(delay)
+            attempt += 1
+
+    async def _try(self, call: Call[Any]) -> Outcome:
+        try:
+            return await self._http.request(call.method, call.path, params=call.params, json=call.body)
+        except httpx.TransportError as error:
+            return error
+
+    async def _connection(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
+        async with self._http.stream(
+            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+        ) as response:
+            if not response.is_success:
+                await response.aread()
+                raise refusal(response, self._server.url)
+            cursor.opened(response)
+            async for sse in EventSource(response).aiter_sse():
+                if event := cursor.take(sse):
+                    yield event
+                if cursor.ended:
+                    return
+
+    async def _until_ended(self, task_id: str) -> Job:
+        job = await self.get(task_id)
+        if job.ended:
+            return job
+        # Where no stream gets through (a proxy that will not have it), polling does.
+        with suppress(UnexpectedAnswer, ProblemError):
+            async with aclosing(self.stream(task_id, after=job.seq)) as events:
+                async for _ in events:
+                    pass
+        while not (job := await self.get(task_id)).ended:  # noqa: ASYNC110
+            await anyio.sleep(POLL_S)
+        return job
+
+    async def _where_it_stands(self, task_id: str, waited_s: float | None) -> str:
+        try:
+            job = await self.get(task_id)
+        except LongrunError as error:
+            return f"job {task_id} did not end within {waited_s:g} s, and {error}"
+        progress = f", at {job.progress.done:g} of {job.progress.total or '?'}" if job.progress else ""
+        return f"job {task_id} did not end within {waited_s:g} s: it is {job.status}, attempt {job.attempt}{progress}"

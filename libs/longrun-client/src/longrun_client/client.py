@@ -1,0 +1,165 @@
+"""The blocking client. What it sends and how it reads, retries and resumes is shared with `AsyncLongrun`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+from anyio.from_thread import start_blocking_portal
+from httpx_sse import EventSource
+
+from longrun_client import calls
+from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
+from longrun_client.async_client import AsyncLongrun
+from longrun_client.calls import Call, SubmitOptions
+from longrun_client.cursor import Cursor
+from longrun_client.errors import LongrunError
+from longrun_client.models import Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.server import Server
+
+T = TypeVar("T")
+
+
+class Longrun:
+    """A Longrun server: submit jobs, read them, follow them, cancel them.
+
+    `base_url` is the server's address: by default LONGRUN_URL, else http://127.0.0.1:8000. `timeout_s` bounds
+    one exchange, in seconds; `patience_s` is how long `stream` and `wait` outlast a server that went away.
+
+    Every method raises ProblemError when the server refuses, LongrunUnavailable when it cannot be reached.
+    May be used by several threads.
+    """
+
+    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s)
+        self._http = httpx.Client(**self._server.http_options())
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._server.url
+
+    def submit(
+        self,
+        task_type: str,
+        input: Mapping[str, Any],
+        **options: Unpack[SubmitOptions],
+    ) -> Job:
+        """Hand in a job: once this returns, the job is not lost whatever dies.
+
+        It is sent again only if the server cannot have accepted it; MaybeAccepted says that nobody knows.
+        """
+        return self._call(calls.submit(task_type, input, options))
+
+    def get(self, task_id: str) -> Job:
+        """The job as it is now."""
+        return self._call(calls.get(task_id))
+
+    def page(
+        self,
+        *,
+        status: Status | str | None = None,
+        task_type: str | None = None,
+        limit: int = calls.PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> Page:
+        """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
+        return self._call(calls.page(status, task_type, limit, cursor))
+
+    def list(
+        self, status: Status | str | None = None, task_type: str | None = None, limit: int | None = None
+    ) -> Iterator[Job]:
+        """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+        pages = calls.Pages(status, task_type, limit)
+        while pages.more:
+            yield from pages.take(self._call(pages.call()))
+
+    def logs(self, task_id: str, after: int = 0) -> Iterator[LogLine]:
+        """The log lines that there are now, oldest first, from after the seq `after`."""
+        while (lines := self._call(calls.log_page(task_id, after))).items:
+            yield from lines.items
+            after = lines.next_after
+
+    def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
+        """The job's events from after the seq `after`, as they happen, until it has ended.
+
+        Outlasts broken connections and server restarts: it goes on where it was, nothing dropped or repeated.
+        """
+        cursor = Cursor(after, self._server.url, self._server.patience_s)
+        while not cursor.ended:
+            try:
+                yield from self._connection(task_id, cursor)
+                if not cursor.ended:
+                    cursor.closed(self.get(task_id))
+                delay = 0.0 if cursor.ended else cursor.broke()
+            except (httpx.TransportError, LongrunError) as error:
+                delay = cursor.broke(error)
+            time.sleep(delay)
+
+    def wait(self, task_id: str, timeout_s: float | None = None) -> Job:
+        """Block until the job has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+
+        async def wait() -> Job:
+            async with AsyncLongrun(self._server.url, **self._server.limits()) as client:
+                return await client.wait(task_id, timeout_s)
+
+        # A blocking read of a stream cannot be given a deadline, an awaited one can.
+        with start_blocking_portal() as portal:
+            return portal.call(wait)
+
+    def cancel(self, task_id: str) -> Job:
+        """Cancel the job: it reads CANCELLED at once, its process has stopped when `cancel.stopped_at` is set."""
+        return self._call(calls.cancel(task_id))
+
+    def task_types(self) -> tuple[TaskType, ...]:
+        """What can be submitted."""
+        return self._call(calls.task_types())
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that are alive, and what they run."""
+        return self._call(calls.workers())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, call: Call[T]) -> T:
+        attempt = 1
+        while True:
+            outcome = self._try(call)
+            delay = retry_delay_s(call, outcome, attempt)
+            if delay is None:
+                return value_of(call, outcome, self._server.url)
+            time.sleep(delay)
+            attempt += 1
+
+    def _try(self, call: Call[Any]) -> Outcome:
+        try:
+            return self._http.request(call.method, call.path, params=call.params, json=call.body)
+        except httpx.TransportError as error:
+            return error
+
+    def _connection(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
+        with self._http.stream(
+            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+        ) as response:
+            if not response.is_success:
+                response.read()
+                raise refusal(response, self._server.url)
+            cursor.opened(response)
+            for sse in EventSource(response).iter_sse():
+                if event := cursor.take(sse):
+                    yield event
+                if cursor.ended:
+                    return

@@ -1,0 +1,35 @@
+"""Where the command line writes: results to stdout, what it says about them to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Final, TextIO
+
+from pydantic import BaseModel
+from rich.console import Console
+
+# Wide enough that a table in a pipe is not cut, where rich would assume 80 columns.
+PIPE_WIDTH: Final = 200
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """The console for progress, hints and errors."""
+    return _console(sys.stderr)
+
+
+def print_lines(values: Iterable[BaseModel]) -> None:
+    """Print each value as one line of JSON on stdout, as soon as it is there."""
+    for value in values:
+        print(value.model_dump_json(), flush=True)
+
+
+def _console(file: TextIO) -> Console:
+    width = None if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(file=file, width=width, markup=False, highlight=False)

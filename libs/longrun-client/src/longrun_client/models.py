@@ -1,0 +1,178 @@
+"""What travels on the wire, as frozen values: fields that a newer server adds are ignored, never an error."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class Status(StrEnum):
+    """What a job is, exactly one at a time."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a job of this status will never change again."""
+        return self in TERMINAL
+
+
+TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Progress(_Wire):
+    """How far a job is; `total` is None while nobody knows it."""
+
+    done: float
+    total: float | None = None
+    message: str | None = None
+
+
+class JobError(_Wire):
+    """Why a job failed: `kind` is raised, timeout, worker_lost, expired or invalid."""
+
+    kind: str
+    type: str | None = None
+    message: str = ""
+    attempt: int | None = None
+
+
+class CancelReceipt(_Wire):
+    """When a cancel was asked for, seen by the worker, and done (`stopped_at`), and by which `method`."""
+
+    requested_at: AwareDatetime
+    acknowledged_at: AwareDatetime | None = None
+    stopped_at: AwareDatetime | None = None
+    method: str | None = None
+
+
+class Links(_Wire):
+    """Where the server has more about a job."""
+
+    self: str
+    stream: str
+    logs: str
+    cancel: str
+
+
+class Job(_Wire):
+    """A job. The answer to a submission and the items of a list carry only a part: the rest has its default."""
+
+    task_id: str
+    task_type: str
+    status: Status
+    created_at: AwareDatetime
+    links: Links
+    input: Any = None
+    result: Any = None
+    error: JobError | None = None
+    progress: Progress | None = None
+    attempt: int = 0
+    max_attempts: int | None = None
+    seq: int = 0
+    cancel: CancelReceipt | None = None
+    queue: str | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    trace_id: str | None = None
+    run_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    timeout_s: float | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended, one way or the other."""
+        return self.status.ended
+
+
+class LogLine(_Wire):
+    """One line of a job's log."""
+
+    seq: int
+    at: AwareDatetime
+    attempt: int | None = None
+    level: str = "info"
+    message: str
+
+
+class Event(_Wire):
+    """One thing that happened to a job: `kind` is state, log, progress or checkpoint.
+
+    `seq` numbers a job's events from 1 without gaps; it is None for progress that was only sent live.
+    """
+
+    seq: int | None
+    kind: str
+    at: AwareDatetime
+    attempt: int | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def status(self) -> Status | None:
+        """The status that a `state` event moved the job to, None for other kinds."""
+        return Status(self.data["status"]) if self.kind == "state" else None
+
+
+class Page(_Wire):
+    """Some jobs, newest first; `next` is the cursor of the page after it, None on the last one."""
+
+    items: tuple[Job, ...]
+    next: str | None = None
+
+
+class LogPage(_Wire):
+    """Some log lines, oldest first; `next_after` is the cursor to go on from."""
+
+    items: tuple[LogLine, ...]
+    next_after: int
+
+
+class TaskType(_Wire):
+    """What can be submitted: its name, the JSON Schema of what it takes and gives, and how it is tried."""
+
+    name: str
+    description: str = ""
+    queue: str
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+    output_schema: dict[str, Any] = Field(default_factory=dict)
+    max_attempts: int
+    timeout_s: float | None = None
+    example: dict[str, Any] | None = None
+
+
+class RunningJob(_Wire):
+    """A job that a worker is running now, and in which of its slots."""
+
+    task_id: str
+    task_type: str
+    slot: int | None = None
+    attempt: int
+    started_at: AwareDatetime | None = None
+
+
+class Worker(_Wire):
+    """A worker that is alive, and what it runs."""
+
+    id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    version: str | None = None
+    state: str
+    started_at: AwareDatetime
+    heartbeat_at: AwareDatetime
+    jobs: tuple[RunningJob, ...] = ()

@@ -1,0 +1,121 @@
+"""Tables and pages that people read: jobs, one job, workers, task types."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from longrun_client.models import CancelReceipt, Job, TaskType, Worker
+from longrun_client.text import age, amount, error_text, local_time, printable, run_time, status_text
+
+
+def job_table(jobs: Iterable[Job]) -> Table:
+    """Jobs, a line each."""
+    table = _table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
+    for job in jobs:
+        table.add_row(
+            job.task_id,
+            printable(job.task_type),
+            status_text(job.status),
+            str(job.attempt),
+            age(job.created_at),
+            run_time(job),
+            amount(job.progress),
+        )
+    return table
+
+
+def worker_table(workers: Iterable[Worker]) -> Table:
+    """Workers, a line each, and below each what it runs."""
+    table = _table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
+    for worker in workers:
+        table.add_row(
+            worker.id,
+            worker.state,
+            f"{len(worker.jobs)}/{worker.concurrency}",
+            printable(", ".join(worker.queues)),
+            printable(worker.host),
+            str(worker.pid),
+            age(worker.started_at),
+            f"{age(worker.heartbeat_at)} ago",
+        )
+        for job in worker.jobs:
+            table.add_row(Text(job.task_id, "cyan"), Text("runs", "cyan"), "", printable(job.task_type))
+    return table
+
+
+def task_type_table(task_types: Iterable[TaskType]) -> Table:
+    """Task types, each with what it does and an example that works."""
+    table = _table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
+    for task_type in task_types:
+        table.add_row(
+            Text(printable(task_type.name), "bold"),
+            printable(task_type.queue),
+            str(task_type.max_attempts),
+            Text.assemble(printable(task_type.description), "\n", (example_command(task_type), "cyan")),
+        )
+    return table
+
+
+def job_sheet(job: Job) -> Table:
+    """Everything about a job but its input and result, a field a line."""
+    sheet = Table.grid(padding=(0, 2))
+    sheet.add_column(style="dim", no_wrap=True)
+    sheet.add_column(overflow="fold")
+    for label, value in _job_fields(job):
+        if value:
+            sheet.add_row(label, value)
+    return sheet
+
+
+def example_command(task_type: TaskType) -> str:
+    """A command line that submits the task type's example."""
+    return " ".join(["longrun submit", task_type.name, *_arguments(task_type.example or {})])
+
+
+def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
+    yield "id", job.task_id
+    yield "type", printable(job.task_type)
+    yield "status", status_text(job.status)
+    yield "error", error_text(job.error) if job.error else ""
+    yield "progress", amount(job.progress)
+    yield "attempt", f"{job.attempt} of {job.max_attempts}" if job.max_attempts else str(job.attempt)
+    yield "queue", f"{printable(job.queue)}, priority {job.priority or 0}" if job.queue else ""
+    yield "tags", printable(", ".join(job.tags))
+    yield "metadata", printable(json.dumps(job.metadata, ensure_ascii=False)) if job.metadata else ""
+    yield "created", f"{local_time(job.created_at)}, {age(job.created_at)} ago"
+    yield "started", local_time(job.started_at) if job.started_at else ""
+    yield "finished", local_time(job.finished_at) if job.finished_at else ""
+    yield "took", run_time(job)
+    yield "cancel", _cancel(job.cancel) if job.cancel else ""
+    yield "events", str(job.seq)
+    yield "trace", job.trace_id or ""
+
+
+def _cancel(receipt: CancelReceipt) -> str:
+    moments = {
+        "requested": receipt.requested_at,
+        "acknowledged": receipt.acknowledged_at,
+        "stopped": receipt.stopped_at,
+    }
+    said = [f"{name} {local_time(at)}" for name, at in moments.items() if at]
+    return ", ".join([*said, f"by {receipt.method}" if receipt.method else "still stopping"])
+
+
+def _arguments(example: dict[str, Any]) -> Iterator[str]:
+    for name, value in example.items():
+        yield f"--{name}"
+        yield shlex.quote(value if isinstance(value, str) else json.dumps(value))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True, overflow="fold")
+    table.add_column(columns[-1], overflow="fold")
+    return table

@@ -1,0 +1,121 @@
+"""A job's story in single lines that people read, and that cannot steer their terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.json import JSON
+from rich.text import Text
+
+from longrun_client.models import Event, Job, JobError, LogLine, Progress, Status
+
+STYLES: Final = {
+    Status.PENDING: "yellow",
+    Status.RUNNING: "cyan",
+    Status.SUCCESS: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "magenta",
+}
+LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red"}
+# What a job says could steer the terminal; a lone surrogate cannot be printed at all.
+UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""The text with its control characters spelt out, such as \u001b."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def pretty_json(value: Any) -> str:
+    """A value as indented JSON."""
+    return printable(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_json(console: Console, value: Any) -> None:
+    """Print a value as indented JSON, in colour on a terminal."""
+    text = pretty_json(value)
+    console.print(JSON(text, ensure_ascii=False) if console.is_terminal else text, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 0.4 s, 42 s, 3 m 20 s, 5 h 2 m, 3 d 4 h."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    for size, unit, part_size, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // part_size:.0f} {part}"
+    return f"{seconds:.0f} s"
+
+
+def age(at: datetime) -> str:
+    """How long ago that was."""
+    return duration((datetime.now(UTC) - at).total_seconds())
+
+
+def run_time(job: Job) -> str:
+    """How long the job has run, or ran in its last attempt; empty if it never did."""
+    if job.started_at is None:
+        return ""
+    return duration(((job.finished_at or datetime.now(UTC)) - job.started_at).total_seconds())
+
+
+def local_time(at: datetime) -> str:
+    """A time in the reader's own time zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def amount(progress: Progress | None) -> str:
+    """How far a job is: `3/10 fetching page 3`."""
+    if progress is None:
+        return ""
+    done = f"{progress.done:g}" if progress.total is None else f"{progress.done:g}/{progress.total:g}"
+    return printable(f"{done} {progress.message or ''}".strip())
+
+
+def status_text(status: Status) -> Text:
+    """A status in its colour."""
+    return Text(status, STYLES[status])
+
+
+def error_text(error: JobError) -> str:
+    """Why a job failed, in one sentence."""
+    kind = f"{error.kind} {error.type}" if error.type and error.type != error.kind else error.kind
+    return printable(f"{kind}: {error.message}" if error.message else kind)
+
+
+def log_line(line: LogLine) -> Text:
+    """One line of a log."""
+    return _stamped(line.at, line.level, line.message, LEVELS.get(line.level, ""))
+
+
+def event_line(event: Event) -> Text | None:
+    """One event as a line; None for what is of use to machines only."""
+    data = event.data
+    if event.kind == "log":
+        level = str(data.get("level", "info"))
+        return _stamped(event.at, level, str(data.get("message", "")), LEVELS.get(level, ""))
+    if event.kind == "progress":
+        return _stamped(event.at, "progress", amount(Progress.model_validate(data)))
+    if event.status is not None:
+        attempt = f"attempt {event.attempt}" if event.attempt else ""
+        why = error_text(JobError.model_validate(data["error"])) if data.get("error") else ""
+        return _stamped(event.at, event.status, ": ".join(filter(None, [attempt, why])), STYLES[event.status])
+    return None
+
+
+def outcome(job: Job) -> Text:
+    """How an ended job ended: `FAILED after 2.1 s, attempt 3: raised ValueError: no such page`."""
+    took = f" after {run_time(job)}" if job.started_at else ""
+    tries = f", attempt {job.attempt}" if job.attempt > 1 else ""
+    why = f": {error_text(job.error)}" if job.error and job.status is Status.FAILED else ""
+    return Text.assemble(status_text(job.status), f"{took}{tries}{why}")
+
+
+def _stamped(at: datetime, label: str, said: str, style: str = "") -> Text:
+    return Text.assemble(
+        (f"{at.astimezone():%H:%M:%S} ", "dim"), (f"{label:<9} ", style or "dim"), (printable(said), style)
+    )
