@@ -38,6 +38,7 @@ class Accepted:
     queue: str
     created_at: datetime
     ready: bool
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

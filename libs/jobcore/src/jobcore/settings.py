@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, Field, PostgresDsn, RedisDsn, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -44,14 +44,16 @@ class CoreSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: str) -> str:
-        PostgresDsn(value)
-        return value
+        scheme, separator, rest = value.partition("://")
+        if scheme not in ("postgresql", "postgresql+psycopg2", "postgres") or not separator:
+            raise ValueError("must look like postgresql://user:password@host:5432/name")
+        return f"postgresql://{rest}"
 
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str) -> str:
-        if not value.startswith("unix://"):
-            RedisDsn(value)
+        if value.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must look like redis://host:6379/0")
         return value
 
 

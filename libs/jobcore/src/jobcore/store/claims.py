@@ -14,6 +14,15 @@ from jobcore.states import Status
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
 
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a claim took, and whether more was ready."""
+
+    claims: list[Claim]
+    more: bool
+
+
 CLAIM: Final = text(
     DURABLE
     + """
@@ -46,7 +55,12 @@ WITH head AS MATERIALIZED (
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at
+       started_at, EXISTS (
+           SELECT FROM jobs
+           WHERE queue = :queue AND status = 'PENDING' AND ready
+             AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
+             AND id NOT IN (SELECT id FROM claimed)
+       ) AS more
 FROM claimed ORDER BY place
 """
 )
@@ -61,8 +75,8 @@ def claim(
     limit: int,
     quick: Sequence[str],
     lease_s: float,
-) -> list[Claim]:
-    """Take the first due jobs of a queue, in rank order; [] also when this worker's own lease is not fresh.
+) -> Taken:
+    """Take the first due jobs of a queue, in rank order; none also when this worker's own lease is not fresh.
 
     The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
     and never crashed or lost their worker.
@@ -78,7 +92,8 @@ def claim(
             "lease_s": lease_s,
         },
     )
-    return [Claim(*row) for row in rows]
+    found = list(rows)
+    return Taken([Claim(*row[:-1]) for row in found], bool(found and found[0][-1]))
 
 
 LOW_RANK: Final = """
@@ -141,7 +156,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Change]:
     return changes(connection.execute(FINISH, {"outcomes": documents.rows(outcomes)}))
 
 
-Cause = Literal["handed_back", "crash", "loss"]
+Cause = Literal["handed_back", "crash", "loss", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +165,7 @@ class Release:
 
     `handed_back`: never started, or stopped by a deploy; the try is given back and the place in the queue kept.
     `crash`: the job's own process died while it ran. `loss`: its worker was lost through no fault of the job.
+    `timeout`: it was killed because it ran too long; a try that counts.
     """
 
     id: UUID
@@ -169,23 +185,31 @@ WITH given AS MATERIALIZED (
     FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
     WHERE jobs.status = 'RUNNING' ORDER BY jobs.id FOR UPDATE OF jobs
 ), decided AS (
-    SELECT *, cause = 'crash' AND crashes >= :max_crashes OR cause = 'loss' AND losses >= :max_losses AS poison
-    FROM locked
+    SELECT locked.*, CASE locked.cause
+        WHEN 'crash' THEN locked.crashes >= :max_crashes
+        WHEN 'loss' THEN locked.losses >= :max_losses
+        WHEN 'timeout' THEN jobs.attempt - jobs.crashes - jobs.losses >= jobs.max_attempts
+        ELSE false END AS final
+    FROM locked JOIN jobs ON jobs.id = locked.id
 ), changed AS (
     UPDATE jobs SET
-        status = CASE WHEN poison THEN 'FAILED' ELSE 'PENDING' END,
-        ready = NOT poison,
+        status = CASE WHEN final THEN 'FAILED' ELSE 'PENDING' END,
+        ready = NOT final,
         rank = CASE WHEN cause = 'handed_back' THEN rank ELSE now() - priority * interval '60 s' END,
         attempt = attempt - CAST(cause = 'handed_back' AS integer),
         crashes = decided.crashes,
         losses = decided.losses,
-        worker_id = CASE WHEN poison THEN worker_id END,
-        slot = CASE WHEN poison THEN slot END,
-        finished_at = CASE WHEN poison THEN now() END,
-        error = CASE WHEN poison THEN jsonb_build_object(
-            'kind', 'worker_lost', 'type', 'WorkerLost', 'attempt', attempt, 'message', CASE WHEN cause = 'crash'
-            THEN format('its process died %s times while running it', decided.crashes)
-            ELSE format('its worker was lost %s times', decided.losses) END) END,
+        worker_id = CASE WHEN final THEN worker_id END,
+        slot = CASE WHEN final THEN slot END,
+        finished_at = CASE WHEN final THEN now() END,
+        error = CASE WHEN final THEN jsonb_build_object(
+            'kind', CASE cause WHEN 'timeout' THEN 'timeout' ELSE 'worker_lost' END,
+            'type', CASE cause WHEN 'timeout' THEN 'TimeoutError' ELSE 'WorkerLost' END,
+            'attempt', attempt,
+            'message', CASE cause
+                WHEN 'crash' THEN format('its process died %s times while running it', decided.crashes)
+                WHEN 'loss' THEN format('its worker was lost %s times', decided.losses)
+                ELSE format('it ran longer than %s s and had to be killed', timeout_s) END) END,
         last_seq = last_seq + 1
     FROM decided
     WHERE jobs.id = decided.id
@@ -201,7 +225,7 @@ WITH given AS MATERIALIZED (
 
 
 def release(connection: Connection, releases: Sequence[Release], *, max_crashes: int, max_losses: int) -> list[Change]:
-    """RUNNING → PENDING, or FAILED as poison past a limit; claims that ended meanwhile are left out."""
+    """RUNNING → PENDING, or FAILED past a limit of crashes, losses or tries; claims that ended before are left out."""
     if not releases:
         return []
     parameters = {

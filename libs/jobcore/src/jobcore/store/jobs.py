@@ -46,12 +46,12 @@ WITH given AS MATERIALIZED (
     SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING', due <= now(), due,
            expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent
     FROM given
-    RETURNING id, queue, created_at, ready
+    RETURNING id, queue, created_at, ready, traceparent
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, 1, created_at, 0, 'state', '{"status": "PENDING"}' FROM accepted
 )
-SELECT id, queue, created_at, ready FROM accepted
+SELECT id, queue, created_at, ready, traceparent FROM accepted
 """
 )
 
@@ -62,7 +62,7 @@ def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     return [Accepted(*row) for row in result]
 
 
-FIND: Final = text("SELECT id, queue, created_at, ready FROM jobs WHERE id = ANY(:ids)")
+FIND: Final = text("SELECT id, queue, created_at, ready, traceparent FROM jobs WHERE id = ANY(:ids)")
 
 
 def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:

@@ -1,0 +1,152 @@
+"""Celery as Longrun uses it: one task, `work(queue)`, delivered by Redis to a supervised pool of child processes.
+
+worker_init            (main, before any fork)   make the shared memory, fork the supervisor
+worker_ready           (main)                    start the watchdog
+worker_process_init    (child)                   own process group, watchdog, tracing
+worker_shutting_down   (main, signal handler)    set the drain flag; nothing else is safe there
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from importlib.metadata import version
+from typing import Any
+
+from billiard import current_process
+from celery import Celery, signals
+
+from jobcore import logs, telemetry, watchdog
+from jobcore.broker import configure
+from jobcore.held import Held
+from jobcore.interrupts import Interrupts
+from jobcore.lease import Identity
+from jobcore.live import Announcer
+from jobcore.runner import Runner
+from jobcore.settings import WorkerSettings
+from jobcore.slots import Slots
+from jobcore.store.database import Database
+from jobcore.supervisor import Supervisor, ignore_signals
+from jobcore.tasks import load_tasks
+from jobcore.wakeup import WORK_TASK, Waker
+
+log = logs.get(__name__)
+
+
+def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, ...]) -> Celery:
+    """The Celery app of a worker service; it serves `settings.queues`, else `default_queues`, unless -Q says else."""
+    queues = settings.queues or default_queues
+    app = configure(Celery(name), settings)
+    app.conf.update(
+        task_default_queue=queues[0],
+        task_queues=None,
+        worker_concurrency=settings.worker_concurrency,
+        worker_prefetch_multiplier=1,
+        # else a worker uses one of its children for hours after a blip of Redis under long jobs
+        worker_enable_prefetch_count_reduction=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    if len(queues) > 1:
+        app.conf.task_queues = {queue: {} for queue in queues}
+    _Worker(app, name, settings)
+    return app
+
+
+class _Worker:
+    """Ties the parts together in the processes of one worker."""
+
+    def __init__(self, app: Celery, name: str, settings: WorkerSettings) -> None:
+        self._app = app
+        self._name = name
+        self._settings = settings
+        self._slots: Slots | None = None
+        self._supervisor_pid = 0
+        self._runner: Runner | None = None
+        app.task(name=WORK_TASK)(self._work)
+        for signal, handler in (
+            (signals.setup_logging, self._set_up_logging),
+            (signals.worker_init, self._start_supervisor),
+            (signals.worker_ready, self._start_watchdog),
+            (signals.worker_process_init, self._start_child),
+            (signals.worker_process_shutdown, self._end_child),
+            (signals.worker_shutting_down, self._drain),
+        ):
+            signal.connect(handler, weak=False)
+
+    def _work(self, queue: str) -> None:
+        if self._runner is None:
+            self._runner = self._create_runner()
+        self._runner.work(queue)
+
+    def _set_up_logging(self, **_: Any) -> None:
+        logs.setup(self._settings)
+
+    def _start_supervisor(self, sender: Any, **_: Any) -> None:
+        registry = load_tasks()
+        identity = Identity(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=tuple(sender.app.amqp.queues.consume_from),
+            concurrency=sender.concurrency,
+            version=version("longrun-jobcore"),
+        )
+        log.info("serving task types", types=[task_type.name for task_type in registry.all()])
+        self._slots = Slots(identity.concurrency, identity.pid)
+        self._supervisor_pid = os.fork()
+        if self._supervisor_pid == 0:
+            self._supervise(self._slots, identity)
+
+    def _supervise(self, slots: Slots, identity: Identity) -> None:
+        code = 1
+        try:
+            ignore_signals()
+            Supervisor(slots, self._settings, identity, Waker(self._settings)).run()
+            code = 0
+        except BaseException:
+            log.exception("the supervisor failed")
+        finally:
+            os._exit(code)
+
+    def _start_watchdog(self, **_: Any) -> None:
+        if self._slots is not None:
+            watchdog.watch_as_main(self._slots, self._supervisor_pid)
+
+    def _drain(self, **_: Any) -> None:
+        if self._slots is not None:
+            self._slots.drain()
+
+    def _start_child(self, **_: Any) -> None:
+        # a signal to the worker's group reaches the main process alone, and killpg reaches a job's own children
+        os.setpgid(0, 0)
+        telemetry.setup(self._name.replace("_", "-"))
+        if self._slots is not None:
+            watchdog.watch_as_child(self._slots, self._slots[current_process().index])
+
+    def _end_child(self, **_: Any) -> None:
+        telemetry.flush()
+
+    def _create_runner(self) -> Runner:
+        if self._slots is None:
+            raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
+        slot = self._slots[current_process().index]
+        interrupts = Interrupts(slot)
+        interrupts.install()
+        waker, announcer = Waker(self._settings), Announcer(self._settings.redis_url)
+        waker.start()
+        announcer.start()
+        return Runner(
+            self._slots,
+            slot,
+            Held(slot, os.getpid()),
+            db=Database(self._settings.database_url, name=f"{self._name}-{slot.index}", pool_size=2),
+            waker=waker,
+            announcer=announcer,
+            registry=load_tasks(),
+            settings=self._settings,
+            interrupts=interrupts,
+        )

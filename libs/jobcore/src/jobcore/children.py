@@ -1,0 +1,133 @@
+"""The pool children as the supervisor sees them: it learns their pids from the slots and hears of each death at once.
+
+On Linux a death wakes the supervisor through a pidfd; elsewhere it looks at every tick. Only the Celery main process
+reaps the children.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from jobcore.slots import ChildState, Slots
+
+
+class Process:
+    """A process that is not ours to reap."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.fd: int | None = None
+        self._gone = False
+        if sys.platform == "linux":
+            try:
+                self.fd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._gone = True
+
+    def exited(self) -> bool:
+        """True once the process has ended."""
+        if self._gone:
+            return True
+        if self.fd is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.fd, selectors.EVENT_READ)
+                return bool(selector.select(0))
+        with suppress(PermissionError):
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return True
+        return False
+
+    def signal(self, number: int) -> None:
+        """Send a signal; a process that is gone gets none, nor does another one that has its pid now."""
+        if self._gone:
+            return
+        with suppress(ProcessLookupError):
+            if self.fd is not None:
+                signal_fd = getattr(os, "pidfd_send_signal", None)
+                if signal_fd is not None:
+                    signal_fd(self.fd, number)
+                    return
+            os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """Let go of the process."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+            self._gone = True
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A child that died, and what its slot said last."""
+
+    slot: int
+    state: ChildState
+
+
+@dataclass
+class Children:
+    """Watches the main process and the children in the slots; `nudge` wakes a waiting supervisor."""
+
+    slots: Slots
+    main: Process
+    processes: dict[int, Process] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._nudge_read, self._nudge_write = os.pipe()
+        os.set_blocking(self._nudge_read, False)
+        os.set_blocking(self._nudge_write, False)
+        self._selector.register(self._nudge_read, selectors.EVENT_READ)
+        if self.main.fd is not None:
+            self._selector.register(self.main.fd, selectors.EVENT_READ)
+
+    def look(self) -> list[Death]:
+        """Take note of new children; returns those that died since the last look."""
+        for slot in self.slots:
+            pid = slot.read().pid
+            if pid and slot.index not in self.processes:
+                process = self.processes[slot.index] = Process(pid)
+                if process.fd is not None:
+                    self._selector.register(process.fd, selectors.EVENT_READ)
+        return [
+            Death(index, self.slots[index].read())
+            for index, process in sorted(self.processes.items())
+            if process.exited()
+        ]
+
+    def bury(self, slot: int) -> None:
+        """A dead child is accounted for: its slot is free for the next one."""
+        process = self.processes.pop(slot)
+        if process.fd is not None:
+            self._selector.unregister(process.fd)
+        process.close()
+        self.slots[slot].clear()
+
+    def signal(self, slot: int, number: int) -> None:
+        """Send a signal to the child in this slot."""
+        if slot in self.processes:
+            self.processes[slot].signal(number)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every child."""
+        for process in self.processes.values():
+            process.signal(number)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a death, a nudge, or the time to pass."""
+        ready = self._selector.select(timeout_s)
+        if any(key.fd == self._nudge_read for key, _ in ready):
+            with suppress(BlockingIOError):
+                os.read(self._nudge_read, 4096)
+
+    def nudge(self) -> None:
+        """Wake the supervisor; callable from any thread."""
+        with suppress(BlockingIOError):
+            os.write(self._nudge_write, b"!")

@@ -1,0 +1,81 @@
+"""Stopping a running task from outside: SIGUSR2 raises inside the task's own code, and nowhere else.
+
+The supervisor posts which run must stop and sends the signal. The handler raises only if that very run's code is on
+the stack now; it fires at most once a run, and never while Longrun's own code claims, finishes or hands back. Calls
+of the job's context are shielded: an exception out of a signal handler could leave a lock taken for good.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from jobcore.errors import JobCancelled
+from jobcore.slots import Key, Post, Slot
+
+STOP_SIGNAL = signal.SIGUSR2
+T = TypeVar("T")
+
+
+class JobInterrupted(JobCancelled):
+    """The supervisor's signal reached the task's code; `reason` says why it must stop."""
+
+    def __init__(self, reason: Post) -> None:
+        super().__init__(f"stopped by its worker: {reason.name.lower()}")
+        self.reason = reason
+
+
+class Interrupts:
+    """Guards calls of task code in this child's main thread."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._inside: Key | None = None
+        self._shields = 0
+        self._put_off = False
+
+    def install(self) -> None:
+        """Take over SIGUSR2; main thread only."""
+        signal.signal(STOP_SIGNAL, self._handle)
+
+    def call(self, key: Key, function: Callable[..., T], *args: Any) -> T:
+        """Run task code that the supervisor may interrupt with JobInterrupted."""
+        self._put_off = False
+        try:
+            self._inside = key
+            return function(*args)
+        finally:
+            self._inside = None
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Put an interrupt off until the end of this block."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        if self._put_off and not self._shields:
+            self._interrupt()
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._shields:
+            self._put_off = True
+        else:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        inside = self._inside
+        if inside is None:
+            return
+        reason = self._slot.posted(inside)
+        if reason is not Post.NONE:
+            self._inside = None
+            raise JobInterrupted(reason)

@@ -1,0 +1,161 @@
+"""The claim loop of a pool child: what happens inside the Celery task `work(queue)`.
+
+    work(queue)
+      └─ until nothing is due, the time slice is over, or the worker drains:
+           claim     take up to k jobs, durably; wake others if more is ready than this child takes
+           run       one after the other; the writer stores each outcome while the next one runs
+      └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
+
+A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Final
+
+from jobcore import logs
+from jobcore.attempt import Attempt
+from jobcore.batching import BatchSize
+from jobcore.context import RunContext
+from jobcore.errors import StoreUnavailable
+from jobcore.held import Held
+from jobcore.interrupts import Interrupts
+from jobcore.live import Announcer
+from jobcore.models import Claim, Event
+from jobcore.settings import WorkerSettings
+from jobcore.slots import Key, Post, Slot, Slots
+from jobcore.store import claims
+from jobcore.store.database import Database
+from jobcore.tasks import Registry
+from jobcore.wakeup import Waker
+from jobcore.writer import Writer
+
+SLICE_S: Final = 5.0
+FAN_OUT: Final = 2
+POST_POLL_S: Final = 0.01
+
+log = logs.get(__name__)
+
+
+class Runner:
+    """What one pool child does for a living."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        slot: Slot,
+        held: Held,
+        *,
+        db: Database,
+        waker: Waker,
+        announcer: Announcer,
+        registry: Registry,
+        settings: WorkerSettings,
+        interrupts: Interrupts,
+    ) -> None:
+        self._slots = slots
+        self._slot = slot
+        self._held = held
+        self._db = db
+        self._waker = waker
+        self._announcer = announcer
+        self._registry = registry
+        self._settings = settings
+        self._interrupts = interrupts
+        self._batch_size = BatchSize()
+        self._writer = Writer(db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1))
+        self._writer.start()
+
+    def work(self, queue: str) -> None:
+        """Run what is due in this queue."""
+        if not self._held.adopt(self._settings.lease_s):
+            return
+        slice_end = time.monotonic() + SLICE_S
+        try:
+            while self._may_claim():
+                batch = self._claim(queue)
+                if not batch:
+                    return
+                self._run_all(batch)
+                if time.monotonic() > slice_end:
+                    if self._waker.publish(queue):
+                        return
+                    slice_end = time.monotonic() + SLICE_S
+        finally:
+            self._writer.settle()
+
+    def _may_claim(self) -> bool:
+        return self._slots.draining_since is None and time.monotonic() < self._slots.deadline
+
+    def _claim(self, queue: str) -> deque[Claim]:
+        worker_id = self._slots.worker_id
+        if worker_id is None:
+            return deque()
+        self._held.claiming()
+        try:
+            taken = self._db.call(
+                claims.claim,
+                queue=queue,
+                worker_id=worker_id,
+                slot=self._slot.index,
+                limit=self._batch_size.next(),
+                quick=self._batch_size.quick(),
+                lease_s=self._settings.lease_s,
+            )
+        except StoreUnavailable as error:
+            # with the reply lost, jobs may be ours without our knowing: the supervisor hands them back
+            self._held.claimed(())
+            log.warning("cannot claim: the database is away", error=str(error))
+            return deque()
+        self._held.claimed(taken.claims)
+        self._batch_size.claimed(len(taken.claims), more=taken.more)
+        if taken.more:
+            self._waker.wake(queue, FAN_OUT)
+        return deque(taken.claims)
+
+    def _run_all(self, batch: deque[Claim]) -> None:
+        if len(batch) > 1:
+            self._writer.watch(batch)
+        while batch:
+            try:
+                claim = batch.popleft()
+            except IndexError:
+                return  # the writer was quicker
+            if self._slots.draining_since is None:
+                self._run(claim)
+            else:
+                self._writer.hand_back(claim)
+
+    def _run(self, claim: Claim) -> None:
+        key = Key(claim.id, claim.fence)
+        context = RunContext(
+            claim,
+            self._slot,
+            self._db,
+            self._interrupts.shield,
+            self._writer.note,
+            lambda event: self._announcer.events(claim.id, [event]),
+        )
+        self._announcer.events(claim.id, [_running(claim)])
+        self._held.begin(key, claim.timeout_s)
+        started = time.monotonic()
+        attempt = Attempt(claim, context, self._registry, self._interrupts)
+        outcome = attempt.run()
+        self._held.end()
+        if outcome is None:
+            self._writer.hand_back(claim)
+        else:
+            self._writer.finish(outcome, attempt.stop_method)
+            self._batch_size.record(claim.task_type, time.monotonic() - started)
+        self._await_post_taken_back(key)
+
+    def _await_post_taken_back(self, key: Key) -> None:
+        """Start nothing while the supervisor may still mean to kill for the run that just ended."""
+        while self._slot.posted(key) is not Post.NONE and time.monotonic() < self._slots.deadline:
+            time.sleep(POST_POLL_S)
+
+
+def _running(claim: Claim) -> Event:
+    return Event(claim.seq, claim.claimed_at, claim.attempt, "state", {"status": "RUNNING"})

@@ -1,0 +1,203 @@
+"""Shared memory between a worker's processes: what each child does, and what the supervisor wants of it.
+
+    header   lease deadline, worker id          written by the supervisor
+             drain time                         written by the main process
+    slot 0   pid, claiming?, held jobs, run     written by the child in slot 0
+             post                               written by the supervisor
+    slot 1   …
+
+The memory is an anonymous map made before the first fork. Every field has one writer. A child's fields are guarded
+by a version that is odd while they change (a seqlock), so a reader never sees half of a change. Times are
+`time.monotonic()`, which all processes of a host share.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+MAX_HELD: Final = 128
+
+_HEADER: Final = struct.Struct("=d16sdq")  # deadline, worker id, drain time, main pid
+_VERSION: Final = struct.Struct("=q")
+_CHILD: Final = struct.Struct("=q?q16sqdd")  # pid, claiming, held count, run id, run fence, run since, run deadline
+_KEY: Final = struct.Struct("=16sq")
+_POST: Final = struct.Struct("=16sqq")
+_POST_AT: Final = _VERSION.size + _CHILD.size + MAX_HELD * _KEY.size
+_SLOT_SIZE: Final = _POST_AT + _POST.size
+_NO_ID: Final = bytes(16)
+
+
+class Key(NamedTuple):
+    """One run of one job."""
+
+    id: UUID
+    fence: int
+
+
+class Post(IntEnum):
+    """Why the supervisor wants a run to stop."""
+
+    NONE = 0
+    CANCEL = 1
+    TIMEOUT = 2
+    DRAIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChildState:
+    """What a child says it does. `held` are the claims it answers for, `run` the one whose code runs now."""
+
+    pid: int
+    claiming: bool
+    held: tuple[Key, ...]
+    run: Key | None
+    run_since: float
+    run_deadline: float | None
+
+    @property
+    def busy(self) -> bool:
+        """True if the child answers for a job or may be getting one."""
+        return self.claiming or bool(self.held)
+
+
+IDLE: Final = ChildState(0, False, (), None, 0.0, None)
+
+
+class Slot:
+    """One child's part of the shared memory."""
+
+    def __init__(self, memory: mmap.mmap, offset: int, index: int) -> None:
+        self._memory = memory
+        self._offset = offset
+        self.index = index
+
+    def write(self, state: ChildState) -> None:
+        """Child only: say what this child does now."""
+        if len(state.held) > MAX_HELD:
+            raise ValueError(f"a child holds at most {MAX_HELD} jobs")
+        version = self._version()
+        self._set_version(version + 1)
+        run = state.run or Key(UUID(bytes=_NO_ID), 0)
+        _CHILD.pack_into(
+            self._memory,
+            self._offset + _VERSION.size,
+            state.pid,
+            state.claiming,
+            len(state.held),
+            run.id.bytes,
+            run.fence,
+            state.run_since,
+            -1.0 if state.run_deadline is None else state.run_deadline,
+        )
+        keys = b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.held)
+        start = self._offset + _VERSION.size + _CHILD.size
+        self._memory[start : start + len(keys)] = keys
+        self._set_version(version + 2)
+
+    def read(self) -> ChildState:
+        """What the child in this slot does; for a child that died while writing, what could be read."""
+        for _ in range(200):
+            before = self._version()
+            state = self._read()
+            if before % 2 == 0 and self._version() == before:
+                return state
+            time.sleep(0.0005)
+        return state
+
+    def clear(self) -> None:
+        """Supervisor only, once the child is dead and accounted for: the next child may take the slot."""
+        self.post(None)
+        self._set_version(0)
+        self.write(IDLE)
+
+    @property
+    def version(self) -> int:
+        """Rises with every change the child writes."""
+        return self._version()
+
+    def post(self, key: Key | None, reason: Post = Post.NONE) -> None:
+        """Supervisor only: ask the child to stop this run; None takes the post back."""
+        _POST.pack_into(
+            self._memory,
+            self._offset + _POST_AT,
+            key.id.bytes if key else _NO_ID,
+            key.fence if key else 0,
+            reason,
+        )
+
+    def posted(self, key: Key) -> Post:
+        """Child: what the supervisor wants of this run."""
+        job_id, fence, reason = _POST.unpack_from(self._memory, self._offset + _POST_AT)
+        return Post(reason) if fence == key.fence and job_id == key.id.bytes else Post.NONE
+
+    def _read(self) -> ChildState:
+        pid, claiming, count, run_id, run_fence, since, deadline = _CHILD.unpack_from(
+            self._memory, self._offset + _VERSION.size
+        )
+        start = self._offset + _VERSION.size + _CHILD.size
+        keys = self._memory[start : start + min(max(count, 0), MAX_HELD) * _KEY.size]
+        held = tuple(Key(UUID(bytes=raw), fence) for raw, fence in _KEY.iter_unpack(keys))
+        run = Key(UUID(bytes=run_id), run_fence) if run_fence else None
+        return ChildState(pid, claiming, held, run, since, None if deadline < 0 else deadline)
+
+    def _version(self) -> int:
+        return int(_VERSION.unpack_from(self._memory, self._offset)[0])
+
+    def _set_version(self, version: int) -> None:
+        _VERSION.pack_into(self._memory, self._offset, version)
+
+
+class Slots(Sequence[Slot]):
+    """The shared memory of one worker: create it before the first fork."""
+
+    def __init__(self, count: int, main_pid: int) -> None:
+        self._memory = mmap.mmap(-1, _HEADER.size + count * _SLOT_SIZE)
+        self._slots = [Slot(self._memory, _HEADER.size + index * _SLOT_SIZE, index) for index in range(count)]
+        _HEADER.pack_into(self._memory, 0, 0.0, _NO_ID, 0.0, main_pid)
+
+    def __getitem__(self, index: int) -> Slot:  # type: ignore[override]
+        return self._slots[index]
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def main_pid(self) -> int:
+        """The pid of the Celery main process."""
+        return int(_HEADER.unpack_from(self._memory)[3])
+
+    @property
+    def deadline(self) -> float:
+        """When the lease ends: nobody runs a job past it."""
+        return float(_HEADER.unpack_from(self._memory)[0])
+
+    @property
+    def worker_id(self) -> UUID | None:
+        """Under which id this worker claims; None while it has no lease."""
+        raw = _HEADER.unpack_from(self._memory)[1]
+        return None if raw == _NO_ID else UUID(bytes=raw)
+
+    def renew(self, worker_id: UUID, deadline: float) -> None:
+        """Supervisor only: the lease holds until `deadline`."""
+        struct.pack_into("=d16s", self._memory, 0, deadline, worker_id.bytes)
+
+    def expire(self) -> None:
+        """Supervisor only: there is no lease now."""
+        struct.pack_into("=d16s", self._memory, 0, 0.0, _NO_ID)
+
+    @property
+    def draining_since(self) -> float | None:
+        """When SIGTERM came; None before. A single store: safe inside a signal handler."""
+        return float(struct.unpack_from("=d", self._memory, 24)[0]) or None
+
+    def drain(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Main only: take no more jobs from now on."""
+        if self.draining_since is None:
+            struct.pack_into("=d", self._memory, 24, now())

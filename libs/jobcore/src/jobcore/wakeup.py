@@ -1,0 +1,131 @@
+"""Wake-ups: Celery messages that say "there is work in queue Q". They name no job, so losing one loses nothing.
+
+Publishing costs a millisecond or two and Redis may be away or frozen, so nobody who accepts or runs jobs waits for
+it: a thread publishes, with short timeouts, no more than a queue's list lacks. Sent through the anonymous exchange
+(`queue=` alone), a wake-up also arrives after a FLUSHALL.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import redis
+from kombu.exceptions import OperationalError as BrokerError
+
+from jobcore import logs, telemetry
+from jobcore.broker import create_sender
+from jobcore.models import Accepted
+from jobcore.settings import CoreSettings
+
+WORK_TASK: Final = "jobcore.work"
+ENOUGH: Final = 2
+"""So many wake-ups in a queue's list are enough: who takes one and finds more than it can do wakes others."""
+BREAK_S: Final = 0.5
+TRANSPORT_OPTIONS: Final = {
+    "socket_timeout": 1,
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "max_retries": 0,
+    "interval_start": 0,
+}
+AWAY: Final = (redis.RedisError, BrokerError, OSError)
+
+log = logs.get(__name__)
+
+
+class Waker:
+    """Sends wake-ups from its own thread; `publish` sends one from the caller's."""
+
+    def __init__(self, settings: CoreSettings) -> None:
+        self._app = create_sender(settings)
+        self._connection = self._app.connection_for_write(transport_options={**TRANSPORT_OPTIONS})
+        self._producer: Any = None
+        self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)
+        self._wanted: dict[str, int] = defaultdict(int)
+        self._traces: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what waits, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(timeout=3)
+
+    def notify(self, accepted: Iterable[Accepted]) -> None:
+        """Jobs were accepted: wake somebody for those that are ready."""
+        with self._changed:
+            for job in accepted:
+                if job.ready:
+                    self._wanted[job.queue] += 1
+                    if job.traceparent:
+                        self._traces.setdefault(job.queue, job.traceparent)
+            self._changed.notify()
+
+    def wake(self, queue: str, count: int) -> None:
+        """Ask for up to `count` wake-ups of a queue."""
+        with self._changed:
+            self._wanted[queue] += count
+            self._changed.notify()
+
+    def publish(self, queue: str) -> bool:
+        """Send one wake-up now; False if Redis did not take it within a second or two."""
+        try:
+            with self._sending:
+                self._send(queue, None)
+        except AWAY:
+            self._forget_connection()
+            return False
+        return True
+
+    def fill(self, wanted: Mapping[str, int]) -> int:
+        """Send each queue what its list lacks; returns how many were sent. Raises what `AWAY` lists."""
+        lengths = self._lengths(list(wanted))
+        lacking = [(queue, max(0, count - lengths[queue])) for queue, count in wanted.items()]
+        with self._sending:
+            for queue, count in lacking:
+                for _ in range(count):
+                    self._send(queue, self._traces.pop(queue, None))
+        return sum(count for _, count in lacking)
+
+    def _lengths(self, queues: list[str]) -> dict[str, int]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for queue in queues:
+            pipeline.llen(queue)
+        return dict(zip(queues, pipeline.execute(), strict=True))
+
+    def _send(self, queue: str, traceparent: str | None) -> None:
+        if self._producer is None:
+            self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
+        with telemetry.within(traceparent):
+            self._app.send_task(WORK_TASK, args=(queue,), queue=queue, producer=self._producer, retry=False)
+
+    def _forget_connection(self) -> None:
+        self._producer = None
+        self._connection.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._stopping)
+                if not self._wanted:
+                    return
+                wanted = {queue: min(count, ENOUGH) for queue, count in self._wanted.items()}
+                self._wanted.clear()
+            try:
+                self.fill(wanted)
+            except AWAY as error:
+                log.warning("wake-ups are not sent: Redis is away; the keeper wakes later", error=str(error))
+                self._forget_connection()
+                time.sleep(BREAK_S)

@@ -1,0 +1,81 @@
+"""The last line of the lease: whoever holds jobs past its end dies, even if the supervisor is frozen or gone.
+
+A thread of the main process watches the children and the supervisor; a thread of each child watches the child
+itself, for the time when the main process is frozen too. A task that holds the GIL stops only its own child's thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from jobcore import logs
+from jobcore.slots import Slot, Slots
+
+TICK_S: Final = 0.25
+EX_SOFTWARE: Final = 70
+PR_SET_PDEATHSIG: Final = 1
+
+log = logs.get(__name__)
+
+
+def watch_as_main(slots: Slots, supervisor_pid: int) -> None:
+    """Start the main process' watchdog."""
+
+    def look() -> None:
+        if _exited(supervisor_pid):
+            log.error("the supervisor died: this worker ends, its jobs run elsewhere")
+            for slot in slots:
+                kill(slot.read().pid)
+            os._exit(EX_SOFTWARE)
+        if time.monotonic() > slots.deadline:
+            for slot in slots:
+                state = slot.read()
+                if state.busy:
+                    log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
+                    kill(state.pid)
+
+    _start(look)
+
+
+def watch_as_child(slots: Slots, slot: Slot) -> None:
+    """Start a child's watchdog, and let the kernel kill the child when its main process dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def look() -> None:
+        orphan = os.getppid() != slots.main_pid
+        if orphan or (time.monotonic() > slots.deadline and slot.read().busy):
+            kill(os.getpid())
+
+    _start(look)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL a process that may be gone already."""
+    if pid > 0:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _start(look: Callable[[], None]) -> None:
+    def run() -> None:
+        while True:
+            time.sleep(TICK_S)
+            look()
+
+    threading.Thread(target=run, name="watchdog", daemon=True).start()
+
+
+def _exited(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True

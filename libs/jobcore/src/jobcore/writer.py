@@ -1,0 +1,243 @@
+"""The writer: a child's helper thread that stores what runs leave behind while the next job already runs.
+
+    main thread                      writer thread
+    ───────────                      ─────────────
+    claim a batch ──── unstarted ──▶ after 50 ms: pop what is left, hand it back
+    pop, run     ───── outcome ────▶ store all outcomes that wait, in one durable transaction
+    ctx.log()    ───── note ───────▶ after 50 ms: append to the job's story
+    end of slice ───── settle() ───▶ … wait until nothing is left to store
+
+Both threads take jobs from the same deque: whoever popped a job owns it. While PostgreSQL is away outcomes are kept
+and tried again; the lease's end, not this thread, decides when to give up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from jobcore import logs
+from jobcore.context import RunContext
+from jobcore.errors import StoreUnavailable
+from jobcore.live import Announcer
+from jobcore.models import Change, Claim, Outcome
+from jobcore.settings import WorkerSettings
+from jobcore.slots import Key
+from jobcore.states import ErrorKind, Status
+from jobcore.store import claims, events, stops
+from jobcore.store.claims import Release
+from jobcore.store.database import Database, RowRefused
+
+HAND_BACK_S: Final = 0.05
+NOTE_S: Final = 0.05
+RETRY_S: Final = 0.5
+
+log = logs.get(__name__)
+
+
+class Writer:
+    """Stores outcomes, hand-backs and notes of one child. `on_settled` hears of claims it no longer answers for."""
+
+    def __init__(
+        self,
+        db: Database,
+        announcer: Announcer,
+        settings: WorkerSettings,
+        on_settled: Callable[[list[Key]], None],
+        on_handed_back: Callable[[str], None],
+    ) -> None:
+        self._db = db
+        self._announcer = announcer
+        self._settings = settings
+        self._on_settled = on_settled
+        self._on_handed_back = on_handed_back
+        self._changed = threading.Condition()
+        self._outcomes: list[Outcome] = []
+        self._releases: list[tuple[Release, str]] = []
+        self._methods: dict[Key, str] = {}
+        self._noted: RunContext | None = None
+        self._noted_at = 0.0
+        self._batch: deque[Claim] = deque()
+        self._batch_due = 0.0
+        self._storing = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="writer", daemon=True).start()
+
+    def watch(self, batch: deque[Claim]) -> None:
+        """Hand back what of this batch is still unstarted after HAND_BACK_S seconds."""
+        with self._changed:
+            self._batch, self._batch_due = batch, time.monotonic() + HAND_BACK_S
+            self._changed.notify()
+
+    def finish(self, outcome: Outcome, stop_method: str = "finished") -> None:
+        """Store an outcome soon; `stop_method` goes into the receipt should the job be cancelled meanwhile."""
+        with self._changed:
+            self._outcomes.append(outcome)
+            self._methods[Key(outcome.id, outcome.fence)] = stop_method
+            self._noted = None
+            self._changed.notify()
+
+    def hand_back(self, claim: Claim) -> None:
+        """Give a claim back: nobody runs it."""
+        with self._changed:
+            self._releases.append((Release(claim.id, claim.fence, "handed_back"), claim.queue))
+            self._noted = None
+            self._changed.notify()
+
+    def note(self, context: RunContext) -> None:
+        """Store what this run said within NOTE_S seconds."""
+        if self._noted is not context:
+            with self._changed:
+                self._noted, self._noted_at = context, time.monotonic() + NOTE_S
+                self._changed.notify()
+
+    def settle(self) -> None:
+        """Wait until everything is stored."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._storing or self._outcomes or self._releases))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._storing = False
+                self._changed.notify_all()
+                self._changed.wait_for(self._due, self._patience())
+                self._storing = True
+            try:
+                self._hand_back_late()
+                self._store_outcomes()
+                self._store_releases()
+                self._store_notes()
+            except StoreUnavailable as error:
+                log.warning("results wait: the database is away", error=str(error))
+                time.sleep(RETRY_S)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        return bool(
+            self._outcomes
+            or self._releases
+            or (self._batch and now >= self._batch_due)
+            or (self._noted and now >= self._noted_at)
+        )
+
+    def _patience(self) -> float | None:
+        now = time.monotonic()
+        waits = [self._batch_due - now] if self._batch else []
+        waits += [self._noted_at - now] if self._noted else []
+        return max(0.0, min(waits)) if waits else None
+
+    def _hand_back_late(self) -> None:
+        if not self._batch or time.monotonic() < self._batch_due:
+            return
+        late: list[Claim] = []
+        while self._batch:
+            try:
+                late.append(self._batch.pop())
+            except IndexError:
+                break
+        for claim in late:
+            self.hand_back(claim)
+
+    def _store_outcomes(self) -> None:
+        with self._changed:
+            outcomes = list(self._outcomes)
+        if not outcomes:
+            return
+        try:
+            changes = self._db.call(claims.finish, outcomes)
+        except RowRefused:
+            changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
+        self._announcer.announce(changes)
+        stored = {change.id for change in changes}
+        cancelled = [key for key in map(_key, outcomes) if key.id not in stored]
+        self._db.call(stops.stopped, [stops.Stopped(*key, self._methods[key]) for key in cancelled])
+        self._settled(outcomes)
+
+    def _store_alone(self, outcome: Outcome) -> list[Change]:
+        """One bad result fails its own job only."""
+        try:
+            return self._db.call(claims.finish, [outcome])
+        except RowRefused as refused:
+            return self._db.call(claims.finish, [_unstorable(outcome, refused)])
+
+    def _settled(self, outcomes: list[Outcome]) -> None:
+        keys = [_key(outcome) for outcome in outcomes]
+        with self._changed:
+            del self._outcomes[: len(outcomes)]
+            for key in keys:
+                del self._methods[key]
+        self._on_settled(keys)
+
+    def _store_releases(self) -> None:
+        with self._changed:
+            releases = list(self._releases)
+        if not releases:
+            return
+        changes = self._db.call(
+            claims.release,
+            [release for release, _ in releases],
+            max_crashes=self._settings.max_crashes,
+            max_losses=self._settings.max_losses,
+        )
+        with self._changed:
+            del self._releases[: len(releases)]
+        self._on_settled([Key(release.id, release.fence) for release, _ in releases])
+        self._announcer.announce(changes)
+        stored = {change.id for change in changes}
+        self._db.call(
+            stops.stopped,
+            [
+                stops.Stopped(release.id, release.fence, "cooperative")
+                for release, _ in releases
+                if release.id not in stored
+            ],
+        )
+        for queue in {queue for _, queue in releases}:
+            self._on_handed_back(queue)
+
+    def _store_notes(self) -> None:
+        context = self._noted
+        if context is None or time.monotonic() < self._noted_at:
+            return
+        with context.order:
+            with self._changed:
+                if self._noted is not context:
+                    return
+                self._noted = None
+            buffered = context.take()
+            if not buffered.events:
+                return
+            try:
+                appended = self._db.call(
+                    events.append, context.claim.id, context.fence, buffered.events, progress=buffered.progress
+                )
+            except RowRefused as error:
+                log.warning("a note cannot be stored", job_id=context.job_id, error=str(error))
+                return
+            except StoreUnavailable:
+                context.put_back(buffered)
+                self.note(context)
+                raise
+            context.publish(buffered.events, appended)
+        if appended is None:
+            context.lose()
+
+
+def _key(outcome: Outcome) -> Key:
+    return Key(outcome.id, outcome.fence)
+
+
+def _unstorable(outcome: Outcome, error: RowRefused) -> Outcome:
+    message = f"PostgreSQL cannot store its result: {error}"
+    return Outcome(
+        outcome.id,
+        outcome.fence,
+        Status.FAILED,
+        error={"kind": ErrorKind.INVALID, "type": "RowRefused", "message": message, "attempt": None},
+    )
