@@ -1,0 +1,69 @@
+"""The FastAPI application: routes, problem documents, docs without a CDN."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
+
+from jobcore import logs, telemetry
+from jobcore.tasks import load_tasks
+from longrun_api import openapi, problems
+from longrun_api.routes import health, stream, task_types, tasks, workers
+from longrun_api.runtime import running
+from longrun_api.settings import ApiSettings
+
+DESCRIPTION: Final = """\
+Submit a task, get `202` and its id, then poll, stream or cancel it.
+
+A task that was answered `202` is stored and will run. Every error is a problem document (RFC 9457).
+"""
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The application; it starts its threads and connections when the server starts it."""
+    logs.setup(settings)
+    _let_uvicorn_log_through_root()
+    telemetry.setup("longrun-api")
+    registry = load_tasks()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings) as runtime:
+            app.state.runtime = runtime
+            yield
+
+    app = FastAPIOffline(
+        title="Longrun",
+        version=version("longrun-api"),
+        description=DESCRIPTION,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
+    )
+    app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
+    problems.install(app)
+    for router in (tasks.router, stream.router, task_types.router, workers.router, health.router):
+        app.include_router(router)
+    app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)
+    return app
+
+
+def _is_probe(scope: Mapping[str, Any]) -> bool:
+    return scope["path"] in PROBES
+
+
+def _let_uvicorn_log_through_root() -> None:
+    for name in ("uvicorn", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        if logger.handlers:  # none where --no-access-log switched it off
+            logger.handlers.clear()
+            logger.propagate = True

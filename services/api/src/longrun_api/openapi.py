@@ -1,0 +1,76 @@
+"""The parts of the OpenAPI document that FastAPI cannot infer: problem documents and the body of `POST /tasks`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobcore.tasks import Registry
+from longrun_api.problems import MEDIA_TYPE
+from longrun_api.submission import Submission
+
+REFERENCE: Final = "#/components/schemas/{model}"
+
+
+class ProblemField(BaseModel):
+    """A field at fault."""
+
+    field: str = Field(examples=["input.url"])
+    message: str = Field(examples=["is required"])
+
+
+class Problem(BaseModel):
+    """What went wrong: a problem document (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:longrun:problem:invalid-input"])
+    title: str = Field(examples=["The request is not valid"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["input.url: is required"])
+    instance: str | None = Field(None, description="This very incident, as the server's log names it.")
+    errors: list[ProblemField] | None = Field(None, description="Each field at fault.")
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer beside its success."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
+    """The OpenAPI document, with an example for each task type."""
+    openapi = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        openapi_version=app.openapi_version,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission)
+    openapi["paths"]["/tasks"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": REFERENCE.format(model="Submission")},
+                "examples": {
+                    task_type.name: {
+                        "summary": task_type.description,
+                        "value": {"task_type": task_type.name, "input": task_type.example or {}},
+                    }
+                    for task_type in registry.all()
+                },
+            }
+        },
+    }
+    return openapi
+
+
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template=REFERENCE)
+    return {**schema.pop("$defs", {}), model.__name__: schema}

@@ -1,0 +1,157 @@
+"""Every error as a problem document (RFC 9457): what went wrong, which field is at fault, what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import uuid4
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from jobcore import logs
+from jobcore.errors import FieldError, InvalidInput, LongrunError
+from jobcore.store.database import RowRefused
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:longrun:problem:"
+INCIDENT_PREFIX: Final = "urn:longrun:incident:"
+
+log = logs.get(__name__)
+
+
+class MalformedJson(LongrunError):
+    """The body is not JSON; the detail says where it stops being so."""
+
+    status = 400
+    slug = "malformed-json"
+    title = "The request body is not JSON"
+
+
+class BodyTooLarge(LongrunError):
+    """The body has more bytes than this server takes."""
+
+    status = 413
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+
+class UnsupportedMediaType(LongrunError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    slug = "unsupported-media-type"
+    title = "The request body has the wrong content type"
+
+
+class ShuttingDown(LongrunError):
+    """This process is going away."""
+
+    status = 503
+    slug = "shutting-down"
+    title = "This server is shutting down"
+    retry_after_s = 1
+
+
+def problem(error: LongrunError, **members: Any) -> Response:
+    """The response to a known error; `members` extend the document (RFC 9457, section 3.2)."""
+    errors = error.errors if isinstance(error, InvalidInput) else ()
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if errors:
+        members = {"errors": [{"field": item.field, "message": item.message} for item in errors], **members}
+    document = _document(error.status, error.slug, error.title, str(error) or error.title)
+    return _response(document | members, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Let the application answer every error with a problem document."""
+    app.add_exception_handler(LongrunError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _nobody)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def field_errors(errors: Iterable[Mapping[str, Any]], prefix: str = "", known: Iterable[str] = ()) -> list[FieldError]:
+    """Pydantic's errors with our paths (`input.links[0].url`); an unknown field is told the `known` ones."""
+    return [FieldError(path(prefix, *error["loc"]), _message(error, known)) for error in errors]
+
+
+def path(prefix: str, *loc: str | int) -> str:
+    """A JSON path: names with dots between them, indexes in brackets."""
+    text = prefix
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text[:200] or "body"
+
+
+def _message(error: Mapping[str, Any], known: Iterable[str]) -> str:
+    if error["type"] == "extra_forbidden":
+        names = ", ".join(known) if len(error["loc"]) == 1 else ""
+        return f"unknown field; known fields: {names}" if names else "unknown field"
+    if error["type"] == "missing":
+        return "is required"
+    return str(error["msg"]).removeprefix("Value error, ")[:500]
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    if isinstance(error, RowRefused):
+        error = InvalidInput(FieldError("body", f"holds a value that PostgreSQL cannot store: {error}"))
+    if isinstance(error, LongrunError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return problem(error)
+    return await _unexpected(request, error)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # the first part of a loc says where the parameter stands: query, path, header
+    errors = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
+    return problem(InvalidInput(*field_errors(errors)))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    detail = error.detail
+    if status is HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path}; /docs lists what there is"
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+        detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
+    slug = status.phrase.lower().replace(" ", "-")
+    return _response(_document(status, slug, status.phrase, detail), headers)
+
+
+async def _nobody(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client is gone: nobody reads it
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    incident = uuid4().hex
+    log.error("request failed", incident=incident, method=request.method, path=request.url.path, exc_info=error)
+    detail = f"the server's log says more under incident {incident}"
+    document = _document(HTTPStatus.INTERNAL_SERVER_ERROR, LongrunError.slug, LongrunError.title, detail)
+    return _response(document | {"instance": INCIDENT_PREFIX + incident}, {})
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of this path (RFC 9110, section 15.5.6): each method may have a route of its own."""
+    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    scopes = [{**request.scope, "method": method} for method in methods]
+    routes = request.app.router.routes
+    return [scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+
+
+def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    return {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
+
+
+def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    # json escapes to ASCII: what a client sent may hold what UTF-8 cannot
+    return Response(json.dumps(document), document["status"], dict(headers), MEDIA_TYPE)

@@ -1,0 +1,39 @@
+"""Probes: `/healthz` says that the process runs, `/readyz` that it can accept tasks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from longrun_api.openapi import problem_responses
+from longrun_api.runtime import runtime_of
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    """This process runs."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """This process can accept tasks."""
+
+    status: Literal["ready"] = "ready"
+    redis: Literal["up", "down"] = Field(description="Tasks are accepted all the same while it is down.")
+
+
+@router.get("/healthz")
+async def alive() -> Alive:
+    """Whether this process runs; asks nobody else."""
+    return Alive()
+
+
+@router.get("/readyz", responses=problem_responses(503))
+async def ready(request: Request) -> Ready:
+    """Whether this process can accept tasks: it commits a tiny transaction, at most once a second."""
+    redis_answers = await runtime_of(request).readiness.check()
+    return Ready(redis="up" if redis_answers else "down")

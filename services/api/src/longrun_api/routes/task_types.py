@@ -1,0 +1,53 @@
+"""`GET /task-types`: what can be submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from jobcore.tasks import TaskType
+from longrun_api.runtime import runtime_of
+
+router = APIRouter(prefix="/task-types", tags=["task types"])
+
+
+class TaskTypeInfo(BaseModel):
+    """What can be submitted: where it runs, what it takes and gives (JSON Schema), how often it is tried."""
+
+    name: str
+    description: str
+    queue: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    max_attempts: int
+    timeout_s: float | None
+    example: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, task_type: TaskType) -> Self:
+        """The task type as clients see it."""
+        return cls(
+            name=task_type.name,
+            description=task_type.description,
+            queue=task_type.queue,
+            input_schema=task_type.input_model.model_json_schema(),
+            output_schema=task_type.output_model.model_json_schema(mode="serialization"),
+            max_attempts=task_type.retry.max_attempts,
+            timeout_s=task_type.timeout_s,
+            example=task_type.example,
+        )
+
+
+class TaskTypeList(BaseModel):
+    """Every task type, by name."""
+
+    items: list[TaskTypeInfo]
+
+
+@router.get("")
+async def list_task_types(request: Request) -> TaskTypeList:
+    """Every task type that can be submitted, with the JSON Schema of its input and output."""
+    return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])

@@ -1,0 +1,182 @@
+"""`/tasks`: submit, look up, list, read the log, cancel."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobcore import telemetry
+from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound
+from jobcore.models import Job
+from jobcore.states import Status
+from jobcore.store import documents, events, jobs
+from longrun_api.body import read_json
+from longrun_api.database import silence_is_absence
+from longrun_api.openapi import problem_responses
+from longrun_api.problems import problem
+from longrun_api.runtime import runtime_of
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskPage, TaskSummary, links, rfc3339
+from longrun_api.submission import parse, to_job
+
+router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+RETRY_AFTER = {"Retry-After": "1"}
+"""Seconds until a look at a task that has not ended is worth while."""
+
+
+IdInPath = Annotated[str, Path(description="As `POST /tasks` gave it.", json_schema_extra={"format": "uuid"})]
+
+
+async def task_id(task_id: IdInPath) -> UUID:
+    """The id in the path; JobNotFound if it is not one, for no task has it."""
+    try:
+        return UUID(task_id)
+    except ValueError:
+        raise not_found(task_id) from None
+
+
+TaskId = Annotated[UUID, Depends(task_id)]
+
+
+def not_found(task_id: UUID | str) -> JobNotFound:
+    """The error that says what an id looks like."""
+    return JobNotFound(
+        f"no task has the id {str(task_id)[:100]!r}; ids are UUIDs such as 019a5e0c-7c5e-7b6f-9c53-2f6d8a3b1e47, "
+        "as given by POST /tasks and listed by GET /tasks"
+    )
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=Accepted,
+    responses=problem_responses(400, 413, 415, 422, 503),
+)
+async def submit(request: Request) -> Response:
+    """Accept a task: it is stored durably before this answers, and it will run."""
+    runtime = runtime_of(request)
+    body = await read_json(request, runtime.settings.max_body_bytes)
+    job = to_job(parse(body), runtime.registry, telemetry.current_traceparent())
+    with silence_is_absence(runtime.settings.database_timeout_s):
+        accepted = await runtime.intake.submit(job)
+    here = links(accepted.id, request.scope.get("root_path", ""))
+    # written by hand: this route must take thousands of requests a second
+    document = {
+        "task_id": str(accepted.id),
+        "task_type": job.task_type,
+        "status": Status.PENDING,
+        "created_at": rfc3339(accepted.created_at),
+        "links": here,
+    }
+    headers = {"Location": here["self"], **RETRY_AFTER}
+    return Response(documents.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
+
+
+class ListQuery(BaseModel):
+    """Which tasks to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="The most items in one page.")
+    cursor: str | None = Field(None, description="`next` of the page before.")
+    status: Status | None = Field(None, description="Only tasks in this status.")
+    task_type: str | None = Field(None, max_length=200, pattern=r"^[^\x00]*$", description="Only tasks of this type.")
+
+
+@router.get("", responses=problem_responses(422, 503))
+async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> TaskPage:
+    """The history, newest first."""
+    found = await runtime_of(request).database.call(
+        jobs.page,
+        limit=query.limit + 1,
+        before=None if query.cursor is None else decode_cursor(query.cursor),
+        status=query.status,
+        task_type=query.task_type,
+    )
+    page = found[: query.limit]
+    root_path = request.scope.get("root_path", "")
+    return TaskPage(
+        items=[TaskSummary.of(job, root_path) for job in page],
+        next=encode_cursor(page[-1].id) if len(found) > query.limit else None,
+    )
+
+
+def encode_cursor(last: UUID) -> str:
+    """The cursor after the page that ends with this job."""
+    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str) -> UUID:
+    """The job that ended the page before; InvalidInput names `cursor`."""
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        raise InvalidInput(
+            FieldError("cursor", "is not one that this API gave: use `next` of a page as it is")
+        ) from None
+
+
+@router.get("/{task_id}", responses=problem_responses(404, 503))
+async def get_task(request: Request, response: Response, task_id: TaskId) -> Task:
+    """A task as it stands now; `Retry-After` says when to look again, until it has ended."""
+    job = await find(request, task_id)
+    if not job.ended:
+        response.headers.update(RETRY_AFTER)
+    return Task.of(job, request.scope.get("root_path", ""))
+
+
+class LogQuery(BaseModel):
+    """Which lines of the log to read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(0, ge=0, lt=2**63, description="Only lines with a larger seq: `next_after` of the page before.")
+    limit: int = Field(200, ge=1, le=1000, description="The most lines in one page.")
+
+
+@router.get("/{task_id}/logs", responses=problem_responses(404, 422, 503))
+async def get_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery, Query()]) -> LogPage:
+    """The lines that the task logged, in order; `next_after` stays where it was when there are none yet."""
+    found = await runtime_of(request).database.call(events.logs, task_id, query.after, query.limit)
+    if not found:
+        await find(request, task_id)
+    return LogPage(
+        items=[LogLine.of(event) for event in found],
+        next_after=found[-1].seq if found and found[-1].seq else query.after,
+    )
+
+
+@router.delete(
+    "/{task_id}",
+    response_model=Task,
+    responses={202: {"model": Task, "description": "Still stopping"}, **problem_responses(404, 409, 503)},
+)
+async def cancel(request: Request, response: Response, task_id: TaskId) -> Task | Response:
+    """Cancel a task: 200 with its receipt once it stopped, 202 while it stops; the same again if asked again."""
+    runtime = runtime_of(request)
+    change = await runtime.database.call(jobs.cancel, task_id)
+    if change:
+        runtime.announcer.announce([change])
+    job = await find(request, task_id)
+    task = Task.of(job, request.scope.get("root_path", ""))
+    if job.cancel is None:
+        ended = task.model_dump(mode="json", include={"task_id", "status", "finished_at"})
+        return problem(JobAlreadyEnded(f"it ended as {job.status} before it could be cancelled"), task=ended)
+    if job.cancel.stopped_at is None:
+        response.status_code = HTTPStatus.ACCEPTED
+        response.headers.update(RETRY_AFTER)
+    return task
+
+
+async def find(request: Request, task_id: UUID) -> Job:
+    """The job; JobNotFound if there is none."""
+    job = await runtime_of(request).database.call(jobs.get, task_id)
+    if job is None:
+        raise not_found(task_id)
+    return job

@@ -1,0 +1,84 @@
+"""`GET /workers`: who runs what."""
+
+from __future__ import annotations
+
+from typing import Self
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from jobcore.models import RunningJob, Worker
+from jobcore.store import workers
+from longrun_api.openapi import problem_responses
+from longrun_api.runtime import runtime_of
+from longrun_api.schemas import Utc
+
+router = APIRouter(prefix="/workers", tags=["workers"])
+
+
+class WorkerJob(BaseModel):
+    """A task that a worker runs now, and in which of its children."""
+
+    task_id: UUID
+    task_type: str
+    slot: int
+    attempt: int
+    started_at: Utc
+
+
+class WorkerInfo(BaseModel):
+    """A worker that is alive: `active`, or `draining` before it ends."""
+
+    id: UUID
+    host: str
+    pid: int
+    queues: list[str]
+    concurrency: int
+    version: str
+    state: str
+    started_at: Utc
+    heartbeat_at: Utc
+    jobs: list[WorkerJob]
+
+    @classmethod
+    def of(cls, worker: Worker, running: list[RunningJob]) -> Self:
+        """The worker as clients see it."""
+        return cls(
+            id=worker.id,
+            host=worker.host,
+            pid=worker.pid,
+            queues=list(worker.queues),
+            concurrency=worker.concurrency,
+            version=worker.version,
+            state=worker.state,
+            started_at=worker.started_at,
+            heartbeat_at=worker.heartbeat_at,
+            jobs=[
+                WorkerJob(
+                    task_id=job.task_id,
+                    task_type=job.task_type,
+                    slot=job.slot,
+                    attempt=job.attempt,
+                    started_at=job.started_at,
+                )
+                for job in running
+            ],
+        )
+
+
+class WorkerList(BaseModel):
+    """Live workers, oldest first."""
+
+    items: list[WorkerInfo]
+
+
+@router.get("", responses=problem_responses(503))
+async def list_workers(request: Request) -> WorkerList:
+    """The workers that are alive, and what each of their children runs now."""
+    database = runtime_of(request).database
+    live = await database.call(workers.live)
+    running = await database.call(workers.running, [worker.id for worker in live])
+    return WorkerList(
+        items=[WorkerInfo.of(worker, [job for job in running if job.worker_id == worker.id]) for worker in live]
+    )

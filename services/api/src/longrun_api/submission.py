@@ -1,0 +1,130 @@
+"""What a client may ask for in `POST /tasks`, and how it becomes a job that can be stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Annotated, Any, Final
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from uuid_utils.compat import uuid7
+
+from jobcore.errors import FieldError, InvalidInput
+from jobcore.models import NewJob
+from jobcore.store import documents
+from jobcore.tasks import Registry, TaskType
+from longrun_api.problems import MalformedJson, field_errors
+
+DAY_S: Final = 86_400
+MAX_AHEAD: Final = timedelta(days=366)
+MAX_METADATA_BYTES: Final = 16 * 1024
+MAX_ERRORS: Final = 20
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _rfc3339(value: object) -> object:
+    if value is None or (isinstance(value, str) and RFC_3339.fullmatch(value)):
+        return value
+    raise ValueError("must be an RFC 3339 time with its offset, such as 2026-11-24T12:00:00Z")
+
+
+Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Submission(BaseModel):
+    """A task to run."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    task_type: str = Field(max_length=200, description="One of the names in `GET /task-types`.")
+    input: dict[str, Any] = Field(description="What the task type's `input_schema` in `GET /task-types` asks for.")
+    queue: str | None = Field(
+        None, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="Where it waits; the task type's own queue if absent."
+    )
+    priority: int = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
+    run_at: Time = Field(None, description="Not before this RFC 3339 time, at most 366 days away.")
+    delay_s: float | None = Field(
+        None, ge=0, le=366 * DAY_S, allow_inf_nan=False, description="Not before so many seconds; excludes `run_at`."
+    )
+    expires_at: Time = Field(None, description="FAILED with `error.kind` `expired` if not started by this time.")
+    timeout_s: float | None = Field(
+        None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
+    )
+    max_attempts: int | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
+    tags: list[Tag] = Field([], max_length=20, description="Labels, shown with the job.")
+    metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
+
+
+KNOWN_FIELDS: Final = tuple(Submission.model_fields)
+
+
+def parse(body: bytes) -> Submission:
+    """The submission in a request body; MalformedJson or InvalidInput says what is wrong with it."""
+    try:
+        return Submission.model_validate_json(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        if details[0]["type"] == "json_invalid":
+            raise MalformedJson(details[0]["msg"].removeprefix("Invalid JSON: ")) from None
+        raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=KNOWN_FIELDS)) from None
+
+
+def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
+    """The job to store; InvalidInput names each field at fault, UnknownTaskType lists those that exist."""
+    task_type = registry.get(submission.task_type)
+    if errors := list(islice(_problems(submission, datetime.now(UTC)), MAX_ERRORS)):
+        raise InvalidInput(*errors)
+    return NewJob(
+        id=uuid7(),
+        task_type=task_type.name,
+        queue=submission.queue or task_type.queue,
+        input=_checked_input(task_type, submission.input),
+        max_attempts=submission.max_attempts or task_type.retry.max_attempts,
+        priority=submission.priority,
+        run_at=submission.run_at,
+        delay_s=submission.delay_s,
+        expires_at=submission.expires_at,
+        timeout_s=submission.timeout_s or task_type.timeout_s,
+        tags=tuple(submission.tags),
+        metadata=submission.metadata,
+        traceparent=traceparent,
+    )
+
+
+def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, Any]:
+    model = task_type.input_model
+    try:
+        # as JSON, not as Python values: a model may be strict, and JSON has neither dates nor tuples
+        return model.model_validate_json(documents.dumps(value)).model_dump(mode="json")
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", tuple(model.model_fields))) from None
+
+
+def _problems(submission: Submission, now: datetime) -> Iterator[FieldError]:
+    for name in ("input", "tags", "metadata"):
+        for path, message in documents.problems(getattr(submission, name), name):
+            yield FieldError(path[:200], message)
+    if submission.run_at is not None:
+        if submission.delay_s is not None:
+            yield FieldError("delay_s", "cannot be given together with run_at: choose one")
+        if abs(submission.run_at - now) > MAX_AHEAD:
+            yield FieldError("run_at", "must lie within 366 days of now")
+    if submission.expires_at is not None:
+        starts_at = submission.run_at or now + timedelta(seconds=submission.delay_s or 0)
+        if submission.expires_at <= max(now, starts_at):
+            yield FieldError("expires_at", "must lie after now, and after the time at which the task may start")
+        elif submission.expires_at - now > 2 * MAX_AHEAD:
+            yield FieldError("expires_at", "must lie within 732 days of now")
+    if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
+        yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
+
+
+def _size(value: Mapping[str, Any]) -> int:
+    try:
+        return len(documents.dumps(value).encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return 0  # NaN: reported by itself
