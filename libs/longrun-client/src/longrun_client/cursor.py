@@ -23,7 +23,7 @@ from longrun_client.answers import BUSY, TRIES, reason, unreachable
 from longrun_client.errors import LongrunError, LongrunUnavailable, ProblemError, UnexpectedAnswer
 from longrun_client.models import Event, Job
 
-RETRY_S: Final = 0.5
+RETRY_S: Final = 0.25
 LONGEST_RETRY_S: Final = 15.0
 
 

@@ -1,0 +1,251 @@
+"""The command line: results on stdout, the rest on stderr, and an exit code that scripts can rely on."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from longrun_client import cli
+from tests.unit.client_server import AT, ScriptedServer, answer, event, events, job, problem
+
+STREAM, GET, POST = "GET /tasks/j1/stream", "GET /tasks/j1", "POST /tasks"
+SCRAPE = {
+    "name": "web_scrape",
+    "description": "Fetch a page",
+    "queue": "scrape",
+    "input_schema": {"properties": {"url": {"type": "string"}, "depth": {"type": "integer"}}},
+    "output_schema": {},
+    "max_attempts": 3,
+    "timeout_s": None,
+    "example": {"url": "https://example.org/?a=1&b=2"},
+}
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with ScriptedServer() as scripted:
+        scripted.on("GET /task-types", answer({"items": [SCRAPE]}))
+        monkeypatch.setenv("LONGRUN_URL", scripted.url)
+        yield scripted
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["longrun", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        return Ran(code, *capfd.readouterr())
+
+    return run
+
+
+def _json_lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_submit_turns_arguments_into_the_input_and_prints_the_id(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, answer(job("PENDING"), 202))
+    ran = run("submit", "web_scrape", "--url", "https://example.org", "--depth", "-2", "--priority", "5", "--tag", "a")
+    assert ran == (0, "j1\n", "accepted, follow it with: longrun follow j1\n")
+    assert server.requests[-1].json() == {
+        "task_type": "web_scrape",
+        "input": {"url": "https://example.org", "depth": -2},
+        "priority": 5,
+        "tags": ["a"],
+    }
+
+
+def test_input_may_come_from_a_file_or_stdin_and_arguments_win(
+    server: ScriptedServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.on(POST, answer(job("PENDING"), 202))
+    text = '{"url": "a", "depth": 1}'
+    (tmp_path / "in.json").write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    for given in (text, f"@{tmp_path / 'in.json'}", "-"):
+        assert run("submit", "web_scrape", "--input", given, "--depth", "2").code == 0
+        assert server.requests[-1].json()["input"] == {"url": "a", "depth": 2}
+
+
+def test_submit_and_follow_shows_the_story_on_stderr_and_the_result_on_stdout(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, answer(job("PENDING"), 202))
+    server.on(
+        STREAM,
+        events(
+            event(1, "state", status="RUNNING"),
+            event(2, "log", level="info", message="fetching \x1b[31m[bold]x"),
+            event(3, "progress", done=1, total=None, message="page 1"),
+            event(4, "state", status="SUCCESS"),
+        ),
+    )
+    server.on(GET, answer(job("SUCCESS", seq=4, result={"title": "Ünï"}, started_at=AT, finished_at=AT)))
+    ran = run("submit", "web_scrape", "--url", "u", "--follow")
+    assert (ran.code, json.loads(ran.out)) == (0, {"title": "Ünï"})
+    assert "Ünï" in ran.out
+    assert [line.split(" ", 1)[1].split() for line in ran.err.splitlines()[:-1]] == [
+        ["RUNNING", "attempt", "1"],
+        ["info", "fetching", "\\u001b[31m[bold]x"],
+        ["progress", "1", "page", "1"],
+        ["SUCCESS", "attempt", "1"],
+    ]
+    assert ran.err.splitlines()[-1] == "SUCCESS after 0.0 s"
+
+
+@pytest.mark.parametrize(("status", "code"), [("SUCCESS", 0), ("FAILED", 1), ("CANCELLED", 3)])
+def test_following_exits_with_how_the_job_ended(server: ScriptedServer, run: Run, status: str, code: int) -> None:
+    error = {"kind": "raised", "type": "ValueError", "message": "no", "attempt": 1} if status == "FAILED" else None
+    server.on(STREAM, events(event(1, "state", status=status, error=error)))
+    server.on(GET, answer(job(status, error=error)))
+    ran = run("follow", "j1")
+    assert ran.code == code
+    assert (status == "FAILED") == ("FAILED: raised ValueError: no" in ran.err)
+
+
+def test_json_has_every_event_and_then_the_job_on_stdout_and_nothing_else(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, answer(job("PENDING"), 202))
+    server.on(STREAM, events(event(1, "state", status="SUCCESS")))
+    server.on(GET, answer(job("SUCCESS")))
+    ran = run("submit", "web_scrape", "--url", "u", "--follow", "--json")
+    assert [line.get("status") or line["kind"] for line in _json_lines(ran.out)] == ["PENDING", "state", "SUCCESS"]
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["submit", "web_scrape", "--dpeth", "1"], "longrun: --dpeth: .*did you mean --depth"),
+        (["submit", "web_scrape", "--depth", "x"], "longrun: --depth: 'x' is not a whole number"),
+        (["submit", "web_scrap", "--url", "x"], "longrun: TASK_TYPE: there is no 'web_scrap', there are: web_scrape"),
+        (["submit", "--url", "x", "web_scrape"], "longrun: --url: the task type comes first"),
+        (["submit", "web_scrape", "--input", "{"], "longrun: --input: this is not JSON"),
+        (["submit", "web_scrape", "--input", "@/no/such"], "longrun: --input @/no/such: cannot be read"),
+        (["--server", "localhost", "list"], "longrun: 'localhost' is not the address of a server: give --server"),
+        (["list", "--status", "DONE"], "'DONE' is not one of"),
+        (["show", "nope"], "longrun: There is nothing here"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(
+    server: ScriptedServer, run: Run, arguments: list[str], complaint: str
+) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.search(complaint, ran.err)
+    assert "Traceback" not in ran.err
+
+
+def test_a_refusal_lists_the_fields_one_a_line(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, problem(422, "Not valid", "", ("input.url", "is required"), ("queue", "unknown")))
+    ran = run("submit", "web_scrape", "--input", "{}")
+    assert ran == (2, "", "longrun: Not valid\n  input.url: is required\n  queue: unknown\n")
+
+
+def test_nobody_there_is_exit_code_4(server: ScriptedServer, run: Run) -> None:
+    ran = run("--server", "http://127.0.0.1:9", "workers")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.startswith("longrun: cannot reach Longrun at http://127.0.0.1:9 (")
+    assert ran.err.count("\n") == 1
+
+
+def test_interrupting_a_follow_says_that_the_job_goes_on(server: ScriptedServer) -> None:
+    follow_on = threading.Event()
+    server.on(STREAM, events(event(1, "state", status="RUNNING"), hold=follow_on))
+    command = [sys.executable, "-c", "from longrun_client.cli import main; main()", "--server", server.url + "/"]
+    with subprocess.Popen([*command, "follow", "j1"], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stderr is not None
+        assert "RUNNING" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    follow_on.set()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "stopped following: job j1 goes on",
+        "  follow it again  longrun follow j1",
+        "  cancel it        longrun cancel j1",
+    ]
+
+
+def test_hints_name_the_server_if_the_reader_would_reach_another(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LONGRUN_URL")
+    server.on(POST, answer(job("PENDING"), 202))
+    ran = run("--server", server.url, "submit", "web_scrape", "--url", "u")
+    assert ran.err == f"accepted, follow it with: longrun --server {server.url} follow j1\n"
+
+
+def test_list_fits_whole_ids_in_a_pipe(server: ScriptedServer, run: Run) -> None:
+    long_id = "0192f0c1-7a2b-7c3d-8e4f-0123456789ab"
+    items = [job(task_id=long_id, task_type="a_task_type_with_a_rather_long_name", progress={"done": 1, "total": 4})]
+    server.on("GET /tasks", answer({"items": items, "next": None}))
+    ran = run("list", "--status", "running", "--task-type", "echo", "--limit", "7")
+    header, row = ran.out.splitlines()
+    assert header.split() == ["ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS"]
+    assert row.split()[:4] == [long_id, "a_task_type_with_a_rather_long_name", "RUNNING", "1"]
+    assert row.rstrip().endswith(" 1/4")
+    assert server.requests[-1].line == "GET /tasks?status=RUNNING&task_type=echo&limit=7"
+
+
+def test_show_has_everything(server: ScriptedServer, run: Run) -> None:
+    receipt = {"requested_at": AT, "acknowledged_at": AT, "stopped_at": None, "method": None}
+    server.on(GET, answer(job(tags=["x"], metadata={"k": 1}, input={"in": 1}, result=[2], cancel=receipt, queue="q")))
+    out = run("show", "j1").out
+    for part in ("j1", "echo", "RUNNING", "x", '{"k": 1}', '"in": 1', "2", "still stopping", "q, priority 0"):
+        assert part in out
+
+
+def test_logs_can_be_followed(server: ScriptedServer, run: Run) -> None:
+    server.on(
+        STREAM,
+        events(event(1, "state", status="RUNNING"), event(2, "log", level="info", message="hi"),
+               event(3, "state", status="FAILED")),
+    )  # fmt: skip
+    ran = run("logs", "j1", "--follow")
+    assert ran.code == 0
+    assert [line.split()[1:] for line in ran.out.splitlines()] == [["info", "hi"]]
+
+
+def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, run: Run) -> None:
+    stopping = {"requested_at": AT, "acknowledged_at": None, "stopped_at": None, "method": None}
+    server.on("DELETE /tasks/j1", answer(job("CANCELLED", cancel=stopping), 202))
+    server.on(
+        GET, answer(job("CANCELLED", cancel=stopping)), answer(job("CANCELLED", cancel=stopping | {"stopped_at": AT}))
+    )
+    assert run("cancel", "j1").out == "CANCELLED, its process is being stopped\n"
+    assert run("cancel", "j1", "--wait").out == "CANCELLED\n"
+    assert len(server.lines(GET)) == 2
+
+
+def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> None:
+    running = {"task_id": "j1", "task_type": "web_scrape", "slot": 0, "attempt": 2, "started_at": AT}
+    worker = {"id": "w1", "host": "box", "pid": 7, "queues": ["a", "b"], "concurrency": 2, "version": "1",
+              "state": "active", "started_at": AT, "heartbeat_at": AT, "jobs": [running]}  # fmt: skip
+    server.on("GET /workers", answer({"items": [worker]}))
+    out = run("workers").out
+    assert out.splitlines()[1].split()[:6] == ["w1", "active", "1/2", "a,", "b", "box"]
+    assert out.splitlines()[2].split() == ["j1", "runs", "web_scrape"]
+    assert _json_lines(run("workers", "--json").out)[0]["jobs"] == [running]
+    assert "longrun submit web_scrape --url 'https://example.org/?a=1&b=2'" in run("task-types").out
+    assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
