@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu import Connection
 
 from jobcore.settings import CoreSettings
 
@@ -16,13 +18,34 @@ TRANSPORT_OPTIONS: Final = {
 }
 
 
+RECONNECT_S: Final = 1
+
+
+class ImpatientConnection(Connection):  # type: ignore[misc]
+    """Looks for a broker that went away every second; kombu's pauses grow to 30 s, and jobs wait for a wake-up."""
+
+    def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._ensure_connection(
+            *args, **kwargs | {"interval_start": RECONNECT_S, "interval_step": 0, "interval_max": RECONNECT_S}
+        )
+
+
+class _Amqp(AMQP):  # type: ignore[misc]
+    Connection = ImpatientConnection
+
+
+class _App(Celery):  # type: ignore[misc]
+    amqp_cls = _Amqp
+
+
 def create_sender(settings: CoreSettings) -> Celery:
     """An app that can send wake-ups."""
-    return configure(Celery("longrun"), settings)
+    return create("longrun", settings)
 
 
-def configure(app: Celery, settings: CoreSettings) -> Celery:
-    """Set what senders and workers must agree on. No result backend: PostgreSQL has every result."""
+def create(name: str, settings: CoreSettings) -> Celery:
+    """An app with what senders and workers must agree on. No result backend: PostgreSQL has every result."""
+    app = _App(name)
     app.conf.update(
         broker_url=settings.redis_url,
         broker_transport_options=dict(TRANSPORT_OPTIONS),

@@ -17,7 +17,7 @@ from billiard import current_process
 from celery import Celery, signals
 
 from jobcore import logs, telemetry, watchdog
-from jobcore.broker import configure
+from jobcore.broker import create
 from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.lease import Identity
@@ -36,7 +36,7 @@ log = logs.get(__name__)
 def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, ...]) -> Celery:
     """The Celery app of a worker service; it serves `settings.queues`, else `default_queues`, unless -Q says else."""
     queues = settings.queues or default_queues
-    app = configure(Celery(name), settings)
+    app = create(name, settings)
     app.conf.update(
         task_default_queue=queues[0],
         task_queues=None,

@@ -50,6 +50,8 @@ class Keeper:
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
+        self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
+        self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
 
@@ -69,8 +71,9 @@ class Keeper:
             while not self._stopping.wait(self._settings.keeper_s):
                 try:
                     self.look()
+                    self._store.end()
                 except LongrunError as error:
-                    log.warning("the keeper waits: the database is away", error=str(error))
+                    self._store.begin(error)
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
@@ -89,11 +92,14 @@ class Keeper:
     def _wake(self) -> None:
         wanted = {demand.queue: _wanted(demand) for demand in self._db.call(queues.demand)}
         wanted = {queue: count for queue, count in wanted.items() if count > 0}
-        if wanted:
-            try:
-                self._waker.fill(wanted)
-            except AWAY as error:
-                log.warning("queues are not woken: Redis is away", error=str(error))
+        if not wanted:
+            return
+        try:
+            self._waker.fill(wanted)
+        except AWAY as error:
+            self._redis.begin(error)
+        else:
+            self._redis.end()
 
     def _rescue(self) -> None:
         dead = self._db.call(workers.declare_dead, self._silent(self._db.call(workers.live)))

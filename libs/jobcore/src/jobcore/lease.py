@@ -44,6 +44,7 @@ class Lease:
         self._slots = slots
         self._settings = settings
         self._identity = identity
+        self._outage = logs.Outage(log, "no heartbeat: the database is away", "the lease is renewed again")
         self._due = 0.0
         self._said_draining = False
         self.worker_id: UUID | None = None
@@ -64,9 +65,10 @@ class Lease:
                 log.error("this worker was declared dead", worker_id=str(self.worker_id))
                 return False
         except StoreUnavailable as error:
-            log.warning("no heartbeat: the database is away", error=str(error))
+            self._outage.begin(error)
             self._due = time.monotonic() + min(RETRY_S, self._settings.heartbeat_s)
             return True
+        self._outage.end()
         self._said_draining = draining
         self._slots.renew(self.worker_id, now + self._settings.lease_s)
         return True

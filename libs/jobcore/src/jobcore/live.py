@@ -58,6 +58,7 @@ class Announcer:
         self._messages: deque[tuple[str, str]] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
         self._stopping = False
+        self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
 
     def start(self) -> None:
@@ -96,8 +97,9 @@ class Announcer:
             for name, text in messages:
                 pipeline.publish(name, text)
             pipeline.execute()
+            self._outage.end()
         except (redis.RedisError, OSError) as error:
-            log.warning("live events are not sent: Redis is away", error=str(error))
+            self._outage.begin(error)
             self._messages.clear()
             if not self._stopping:
                 time.sleep(BREAK_S)
@@ -169,6 +171,7 @@ class Live:
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is away", "streams are live again")
         self.connected = False
 
     async def start(self) -> None:
@@ -219,10 +222,11 @@ class Live:
                 if not self.connected and self._subscriptions:
                     await self._pubsub.subscribe(*self._subscriptions)
                 self.connected = True
+                self._outage.end()
                 await self._listen()
             except (redis.RedisError, OSError, RuntimeError) as error:
                 self.connected = False
-                log.warning("streams poll PostgreSQL: Redis is away", error=str(error))
+                self._outage.begin(error)
                 with suppress(redis.RedisError, OSError):
                     await self._pubsub.connection.disconnect() if self._pubsub.connection else None
                 await asyncio.sleep(1)

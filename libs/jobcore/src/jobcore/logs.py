@@ -56,6 +56,28 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+class Outage:
+    """Says once that something is away, and once that it is back, however often it is tried in between."""
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger, away: str, back: str) -> None:
+        self._logger = logger
+        self._away = away
+        self._back = back
+        self._on = False
+
+    def begin(self, error: BaseException) -> None:
+        """It is away, because of this error."""
+        if not self._on:
+            self._on = True
+            self._logger.warning(self._away, error=str(error))
+
+    def end(self) -> None:
+        """It answers."""
+        if self._on:
+            self._on = False
+            self._logger.info(self._back)
+
+
 def _keep(_logger: Any, _method: str, event: Any) -> Any:
     return event
 

@@ -61,6 +61,7 @@ class Supervisor:
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis_url, self._cancel_told)
         self._keeper = Keeper(settings, self._waker, self._announcer)
+        self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
@@ -72,8 +73,9 @@ class Supervisor:
         while not self._children.main.exited():
             try:
                 self._tick()
+                self._outage.end()
             except StoreUnavailable as error:
-                log.warning("supervision waits: the database is away", error=str(error))
+                self._outage.begin(error)
             self._children.wait(TICK_S)
         self._close()
 

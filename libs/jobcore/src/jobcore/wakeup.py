@@ -50,6 +50,7 @@ class Waker:
         self._changed = threading.Condition()
         self._sending = threading.Lock()
         self._stopping = False
+        self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
         self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
 
     def start(self) -> None:
@@ -125,7 +126,8 @@ class Waker:
                 self._wanted.clear()
             try:
                 self.fill(wanted)
+                self._outage.end()
             except AWAY as error:
-                log.warning("wake-ups are not sent: Redis is away; the keeper wakes later", error=str(error))
+                self._outage.begin(error)
                 self._forget_connection()
                 time.sleep(BREAK_S)

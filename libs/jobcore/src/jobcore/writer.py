@@ -63,6 +63,7 @@ class Writer:
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
+        self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
     def start(self) -> None:
         """Start the thread."""
@@ -113,8 +114,9 @@ class Writer:
                 self._store_outcomes()
                 self._store_releases()
                 self._store_notes()
+                self._outage.end()
             except StoreUnavailable as error:
-                log.warning("results wait: the database is away", error=str(error))
+                self._outage.begin(error)
                 time.sleep(RETRY_S)
 
     def _due(self) -> bool:
