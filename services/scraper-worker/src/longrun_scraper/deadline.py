@@ -1,0 +1,65 @@
+"""One time limit for all that a fetch does, also against a server that keeps dribbling."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from jobcore.errors import RetryableError
+
+
+class FetchTimeout(RetryableError):
+    """The page did not arrive within the time that a fetch may take."""
+
+
+class Deadline:
+    """Ends in so many seconds from now; the connections it watches are cut then, or when the block is left.
+
+    A socket's own timeout counts from the last byte, so it never ends a server that sends one byte a second,
+    be it of the TLS handshake, the headers or the body. A timer that shuts the connection down ends all three.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+        self._watched: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._cut()
+        with self._lock:
+            for connection in self._watched:
+                connection.close()
+            self._watched.clear()
+
+    def left_s(self) -> float:
+        """Seconds left; FetchTimeout if there are none."""
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise FetchTimeout(f"the page took longer than {self._seconds:g} s to arrive")
+        return left
+
+    def watch(self, connection: socket.socket) -> None:
+        """Shut this connection down when time is up, whoever reads from it then."""
+        # A duplicate: wrapping a socket in TLS takes its descriptor away from the object we were given.
+        with self._lock:
+            self._watched.append(connection.dup())
+
+    def _cut(self) -> None:
+        with self._lock:
+            for connection in self._watched:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)

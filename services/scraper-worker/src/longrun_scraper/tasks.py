@@ -1,0 +1,102 @@
+"""The task type `web_scrape`: fetch a page of the web and read what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from jobcore.settings import read
+from jobcore.tasks import JobContext, task
+from longrun_scraper.fetch import Page, fetch
+from longrun_scraper.guard import MAX_URL_LENGTH, InvalidUrl, check_url
+from longrun_scraper.parse import MAX_PARSED, Link, parse
+from longrun_scraper.settings import ScraperSettings
+
+
+class ScrapeInput(BaseModel):
+    """What to scrape."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(
+        max_length=MAX_URL_LENGTH,
+        description="The page: an http:// or https:// URL without user name or password.",
+        examples=["https://example.com/"],
+        json_schema_extra={"format": "uri"},
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_fetched(cls, url: str) -> str:
+        try:
+            check_url(url)
+        except InvalidUrl as error:
+            raise ValueError(str(error)) from None
+        return url
+
+
+class ScrapeResult(BaseModel):
+    """What the page says. `bytes` counts after decompression; `elapsed_s` is the time of the fetch, in seconds."""
+
+    url: str
+    final_url: str
+    status_code: int
+    content_type: str | None
+    charset: str | None
+    title: str | None
+    h1: list[str]
+    links: list[Link]
+    bytes: int
+    elapsed_s: float
+    fetched_at: datetime
+
+
+@task(
+    "web_scrape",
+    input=ScrapeInput,
+    output=ScrapeResult,
+    queue="scrape",
+    max_attempts=3,
+    backoff_s=2,
+    timeout_s=120,
+    example={"url": "https://example.com/"},
+)
+def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
+    """Fetch a web page and give its title, headings and links."""
+    settings = read(ScraperSettings)
+    fetched_at = datetime.now(UTC)
+    ctx.progress(0, 2, f"fetching {input.url}")
+    page = fetch(input.url, settings, ctx.raise_if_cancelled)
+    _log(ctx, page)
+    ctx.progress(1, 2, f"fetched {len(page.body):,} bytes")
+    ctx.raise_if_cancelled()
+    document = parse(page.body, page.content_type, page.final_url, settings.scrape_max_links)
+    if document.truncated:
+        ctx.log(f"only the first {MAX_PARSED:,} characters of the page were parsed", "warning")
+    ctx.log(f"title {document.title!r}, {len(document.h1)} h1, {len(document.links)} links")
+    ctx.progress(2, 2, "parsed")
+    return ScrapeResult(
+        url=page.url,
+        final_url=page.final_url,
+        status_code=page.status_code,
+        content_type=document.content_type,
+        charset=document.charset,
+        title=document.title,
+        h1=document.h1,
+        links=document.links,
+        bytes=len(page.body),
+        elapsed_s=round(page.elapsed_s, 3),
+        fetched_at=fetched_at,
+    )
+
+
+def _log(ctx: JobContext, page: Page) -> None:
+    for redirect in page.redirects:
+        ctx.log(f"redirected to {redirect}")
+    try:
+        status = f"{page.status_code} {HTTPStatus(page.status_code).phrase}"
+    except ValueError:
+        status = str(page.status_code)
+    ctx.log(f"{status}, {page.content_type or 'no content type'}, {len(page.body):,} bytes in {page.elapsed_s:.2f} s")
