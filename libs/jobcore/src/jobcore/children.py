@@ -28,14 +28,14 @@ class Process:
             except ProcessLookupError:
                 self._gone = True
 
-    def exited(self) -> bool:
-        """True once the process has ended."""
+    def exited(self, within_s: float = 0.0) -> bool:
+        """True once the process has ended; waits up to `within_s` seconds for it (Linux)."""
         if self._gone:
             return True
         if self.fd is not None:
             with selectors.DefaultSelector() as selector:
                 selector.register(self.fd, selectors.EVENT_READ)
-                return bool(selector.select(0))
+                return bool(selector.select(within_s))
         with suppress(PermissionError):
             try:
                 os.kill(self.pid, 0)

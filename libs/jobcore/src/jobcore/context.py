@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from jobcore.errors import FieldError, InvalidInput, JobCancelled, StoreUnavailable
@@ -179,7 +179,8 @@ class RunContext:
         if appended:
             first = appended.last_seq - len(new) + 1
             for seq, event in enumerate(new, first):
-                self._on_live(Event(seq, appended.at, self.attempt, event.kind, event.data))
+                at = appended.at - timedelta(seconds=event.age_s)
+                self._on_live(Event(seq, at, self.attempt, event.kind, event.data))
 
 
 def printable(text: str) -> str:

@@ -41,6 +41,7 @@ TICK_S: Final = 0.2
 LOOK_FOR_CANCELS_S: Final = 1.0
 STUCK_CLAIM_S: Final = 20.0
 LAST_WORDS_S: Final = 20.0
+MAIN_DEATH_S: Final = 0.1
 
 log = logs.get(__name__)
 
@@ -96,7 +97,8 @@ class Supervisor:
     def _account_for(self, deaths: list[Death]) -> None:
         if not deaths:
             return
-        alone = len(deaths) == 1 and not self._children.main.exited()
+        # the kernel kills the children of a dying main process before its end can be seen
+        alone = len(deaths) == 1 and not self._children.main.exited(within_s=MAIN_DEATH_S)
         rows = self._rows()
         for death in deaths:
             mine = [row for row in rows if row.slot == death.slot]

@@ -107,7 +107,8 @@ class Writer:
             with self._changed:
                 self._storing = False
                 self._changed.notify_all()
-                self._changed.wait_for(self._due, self._patience())
+                while not self._due():
+                    self._changed.wait(self._patience())
                 self._storing = True
             try:
                 self._hand_back_late()
