@@ -1,0 +1,78 @@
+# Everything is made in .venv, from the locks in requirements/; nothing else on the machine is touched.
+# PYTHON=… chooses the interpreter; LONGRUN_… settings are passed on: make run LONGRUN_PORT=8010
+
+VENV = .venv
+BIN = $(VENV)/bin
+PACKAGES = libs/jobcore libs/longrun-client libs/longrun-local services/api services/worker services/scraper-worker
+PROJECTS = $(PACKAGES:=/pyproject.toml)
+SOURCES = $(PACKAGES:=/src)
+RUN = $(VENV)/.installed-run
+TEST = $(VENV)/.installed-test
+
+.PHONY: help run demo test lint format lock bench clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+run: $(RUN) ## Start all of Longrun here: PostgreSQL, Valkey, API, workers; Ctrl-C stops it
+	@$(BIN)/longrun-local
+
+demo: $(RUN) ## Scrape a small site served from here, with `make run` in another terminal
+	@$(BIN)/python -m longrun_local.demo
+
+test: lint ## Lint, then every test that runs on this machine
+	$(BIN)/pytest
+
+lint: $(TEST) ## Style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES) tests bench
+	$(BIN)/lint-imports
+
+format: $(TEST) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(TEST) ## Write the locks anew from the pyproject.toml files
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
+
+bench: $(TEST) ## Measure this machine
+	$(BIN)/python -m bench
+
+clean: ## Remove what was installed and cached; the data in .longrun stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): requirements/run.lock $(PROJECTS)
+$(TEST): requirements/test.lock $(PROJECTS)
+
+# A .venv that was left half-made (.installing) is made anew; one that is whole is only brought up to date.
+$(RUN) $(TEST):
+	@set -e; \
+	say() { echo "longrun: $$*"; }; \
+	is_new_enough() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
+	lock=requirements/$(patsubst .installed-%,%,$(@F)).lock; \
+	if [ -e $(VENV)/.installing ] || ! is_new_enough $(BIN)/python; then \
+	    python=; \
+	    for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	        if is_new_enough "$$candidate"; then python=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        say "Python 3.11 or newer is needed, and $(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) --version 2>&1 || true)."; \
+	        say "Install one (python.org, your package manager, or: uv python install 3.13)"; \
+	        say "and name it if it is not on the PATH: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13"; \
+	        exit 1; \
+	    fi; \
+	    say "making $(VENV) with $$($$python --version)"; \
+	    mkdir -p $(VENV) && touch $(VENV)/.installing; \
+	    "$$python" -m venv --clear $(VENV) || { \
+	        say "$$python cannot make a virtual environment; on Debian or Ubuntu: apt install python3-venv"; exit 1; }; \
+	fi; \
+	touch $(VENV)/.installing; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; \
+	say "installing $$lock (a minute or two the first time)"; \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r $$lock; \
+	say "installing the six packages of this folder"; \
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %); \
+	rm $(VENV)/.installing; \
+	touch $@

@@ -1,0 +1,42 @@
+"""What `make run` says once everything is up: where it is and what to try next."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from longrun_local.home import Home
+from longrun_local.settings import LocalSettings
+
+EXAMPLE = {"task_type": "web_scrape", "input": {"url": "https://example.com"}}
+
+
+def banner(settings: LocalSettings, home: Home) -> str:
+    """The text; paths are relative to where the user is."""
+    command = _relative(Path(sys.executable).parent / "longrun")
+    elsewhere = "" if settings.url == "http://127.0.0.1:8000" else f"LONGRUN_URL={settings.url} "
+    return f"""
+  Longrun is running.
+
+    API        {settings.url}
+    API docs   {settings.url}/docs
+
+  Try it in another terminal:
+
+    curl -s {settings.url}/tasks -H 'Content-Type: application/json' \\
+      -d '{json.dumps(EXAMPLE)}'
+
+    {elsewhere}{command} submit web_scrape --url https://example.com --follow
+
+    {elsewhere}make demo     (a small site of its own, no internet needed)
+
+  Logs are in {_relative(home.logs)}, data in {_relative(home.data)}.
+  Ctrl-C stops everything; the data stays for the next time.
+"""
+
+
+def _relative(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

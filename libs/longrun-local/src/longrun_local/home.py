@@ -1,0 +1,99 @@
+"""The folder of one Longrun on this machine: who runs it now, and what an earlier, killed run left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from longrun_local.errors import StartError
+
+MARK: Final = "LONGRUN_LAUNCHED_FROM"
+LEFTOVER_S: Final = 10.0
+
+
+class Home:
+    """LONGRUN_HOME: `data/`, `logs/` and the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.logs = self.path / "logs"
+        self.data = self.path / "data"
+
+    @property
+    def mark(self) -> Mapping[str, str]:
+        """What a process started from here carries in its environment, so that a later run recognises it."""
+        # A job's library may change its title (setproctitle), which would overwrite the environment.
+        return {MARK: str(self.path), "SPT_NOENV": "1"}
+
+    @contextmanager
+    def locked(self, url: str) -> Iterator[None]:
+        """Be the only launcher of this folder; StartError names the other one and its URL."""
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self.data.mkdir(exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise StartError(
+                f"LONGRUN_HOME={self.path} cannot be used: {error.strerror} ({error.filename}); "
+                "choose a folder of yours, or give this one to yourself (chown -R)"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StartError(self._taken(lock.name)) from None
+            lock.truncate(0)
+            json.dump({"pid": os.getpid(), "url": url}, lock)
+            lock.flush()
+            yield
+            lock.truncate(0)
+
+    def leftovers(self) -> list[psutil.Process]:
+        """The processes that a run of this folder started and that still run; call it under the lock."""
+        return [process for process in psutil.process_iter() if self._is_marked(process)]
+
+    def stop_leftovers(self) -> int:
+        """Stop what an earlier run left behind; how many processes that was."""
+        leftovers = self.leftovers()
+        for process in leftovers:
+            # Only to what leads: a worker's children are stopped by their main process.
+            if process.ppid() not in {other.pid for other in leftovers}:
+                _send(process, signal.SIGTERM)
+        psutil.wait_procs(leftovers, timeout=LEFTOVER_S)
+        while alive := self.leftovers():
+            for process in alive:
+                _send(process, signal.SIGKILL)
+            psutil.wait_procs(alive)
+        return len(leftovers)
+
+    def _taken(self, lock: str) -> str:
+        try:
+            other = json.loads(Path(lock).read_text())
+            who = f" (pid {other['pid']}, {other['url']})"
+        except (ValueError, KeyError):
+            who = ""
+        return (
+            f"Longrun already runs on {self.path}{who}: use that one, stop it with Ctrl-C, or give this one "
+            "a folder and a port of its own, for example LONGRUN_HOME=.longrun-2 LONGRUN_PORT=8010 make run"
+        )
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        try:
+            return process.pid != os.getpid() and process.environ().get(MARK) == str(self.path)
+        except (psutil.Error, OSError):
+            return False
+
+
+def _send(process: psutil.Process, signum: signal.Signals) -> None:
+    try:
+        process.send_signal(signum)
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,126 @@
+"""One supervised process: started, watched, started again with growing pauses, stopped with all it started."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from longrun_local import sessions
+from longrun_local.errors import StartError
+from longrun_local.output import Output
+
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+HEALTHY_S: Final = 30.0
+ORPHANS_S: Final = 10.0
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to keep running. `command` is asked before every start and may raise StartError.
+
+    `ready` says whether it serves now (None: nobody waits for it); `stop_s` is how many seconds it may take
+    to end after its `stop_signal`. One that is not `killable` gets that time even when the user is in a hurry;
+    the lines of one that is not `shown` are only kept in its file.
+    """
+
+    name: str
+    command: Callable[[], list[str]]
+    env: Mapping[str, str]
+    ready: Callable[[], bool] | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_s: float = 10.0
+    killable: bool = True
+    shown: bool = True
+
+
+class Supervisor(threading.Thread):
+    """Keeps one service running until it is asked to stop."""
+
+    def __init__(self, service: Service, output: Output) -> None:
+        super().__init__(name=service.name, daemon=True)
+        self.service = service
+        self.failures = 0
+        self.last_lines: deque[str] = deque(maxlen=12)
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id now, None while it does not run."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def run(self) -> None:
+        """Start it, wait for its end, pause, start it again."""
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            ended = self._run_once()
+            if self._stopping.is_set():
+                break
+            self.failures = 1 if time.monotonic() - started > HEALTHY_S else self.failures + 1
+            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures - 1, 16))
+            self._output.say(f"{self.service.name} {ended}, starting it again in {pause:g} s")
+            self._stopping.wait(pause)
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal and start it no more; `join` waits for its end."""
+        with self._lock:
+            self._stopping.set()
+            if self._process is not None and self._process.poll() is None:
+                self._process.send_signal(self.service.stop_signal)
+
+    def kill(self) -> None:
+        """SIGKILL it and all that it started."""
+        self._stopping.set()
+        if self._process is not None:
+            sessions.kill_all(self._process.pid)
+
+    def _run_once(self) -> str:
+        """Run it to its end; how it ended, in words."""
+        try:
+            command = self.service.command()
+            with self._lock:
+                if self._stopping.is_set():
+                    return "was stopped"
+                self._process = process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=dict(self.service.env),
+                    # Its own session: the terminal's Ctrl-C is for the launcher, which stops things in order.
+                    start_new_session=True,
+                )
+        except (StartError, OSError) as error:
+            return f"cannot start ({error})"
+        reader = threading.Thread(target=self._copy_lines, args=[process], daemon=True)
+        reader.start()
+        code = process.wait()
+        self._await_orphans(process.pid)
+        reader.join(timeout=1)
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+    def _copy_lines(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for raw in process.stdout:
+                line = raw.decode(errors="replace").rstrip("\r\n")
+                self.last_lines.append(line)
+                self._output.line(self.service.name, line, shown=self.service.shown)
+
+    def _await_orphans(self, session: int) -> None:
+        """Let what the process started end by itself (a worker's supervisor hands jobs back), then kill it."""
+        deadline = time.monotonic() + ORPHANS_S
+        while sessions.members(session) and time.monotonic() < deadline:
+            time.sleep(POLL_S)  # deaths of others' children are not reported to us
+        sessions.kill_all(session)
