@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -106,12 +109,12 @@ def test_submit_and_follow_shows_the_story_on_stderr_and_the_result_on_stdout(se
     assert (ran.code, json.loads(ran.out)) == (0, {"title": "Ünï"})
     assert "Ünï" in ran.out
     assert [line.split(" ", 1)[1].split() for line in ran.err.splitlines()[:-1]] == [
+        ["as", "j1"],
         ["RUNNING", "attempt", "1"],
         ["info", "fetching", "\\u001b[31m[bold]x"],
         ["progress", "1", "page", "1"],
-        ["SUCCESS", "attempt", "1"],
     ]
-    assert ran.err.splitlines()[-1] == "SUCCESS after 0.0 s"
+    assert ran.err.splitlines()[-1] == "SUCCESS after 0 ms"
 
 
 @pytest.mark.parametrize(("status", "code"), [("SUCCESS", 0), ("FAILED", 1), ("CANCELLED", 3)])
@@ -122,6 +125,7 @@ def test_following_exits_with_how_the_job_ended(server: ScriptedServer, run: Run
     ran = run("follow", "j1")
     assert ran.code == code
     assert (status == "FAILED") == ("FAILED: raised ValueError: no" in ran.err)
+    assert ran.err.count(status) == 1
 
 
 def test_json_has_every_event_and_then_the_job_on_stdout_and_nothing_else(server: ScriptedServer, run: Run) -> None:
@@ -185,6 +189,38 @@ def test_interrupting_a_follow_says_that_the_job_goes_on(server: ScriptedServer)
         "  follow it again  longrun follow j1",
         "  cancel it        longrun cancel j1",
     ]
+
+
+def test_a_terminal_gets_a_live_line_that_copes_with_unknown_totals_and_retries(server: ScriptedServer) -> None:
+    seen = threading.Event()
+    server.on(
+        STREAM,
+        events(
+            event(1, "state", status="RUNNING"),
+            event(2, "progress", done=3, total=9, message="first try"),
+            event(3, "state", status="PENDING", error={"kind": "raised", "type": "OSError", "message": "gone"}),
+            event(4, "log", level="warning", message="careful"),
+            event(5, "progress", done=40, total=None, message="[second] try"),
+            hold=seen,
+        ),
+    )
+    server.on(GET, answer(job("SUCCESS", seq=5, result=1)))
+    terminal, its_other_end = pty.openpty()
+    command = [sys.executable, "-c", "from longrun_client.cli import main; main()", "--server", server.url]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen([*command, "follow", "j1"], stdout=-1, stderr=its_other_end, env=environment) as process:
+        shown = ""
+        while "40 [second] try" not in shown:
+            assert select.select([terminal], [], [], 10)[0], shown
+            shown += os.read(terminal, 65536).decode()
+        seen.set()
+        out, _ = process.communicate(timeout=10)
+    shown += os.read(terminal, 65536).decode()
+    os.close(terminal)
+    os.close(its_other_end)
+    assert (process.returncode, out) == (0, b"1\n")
+    for part in ("attempt 1: raised OSError: gone", "careful", "SUCCESS"):
+        assert part in shown
 
 
 def test_hints_name_the_server_if_the_reader_would_reach_another(

@@ -78,6 +78,15 @@ def test_patience_counts_from_the_break_not_from_the_last_event() -> None:
         cursor.broke(CUT)
 
 
+def test_patience_starts_anew_with_every_connection() -> None:
+    now = [0.0]
+    cursor = _opened(_cursor(clock=lambda: now[0]))
+    for _ in range(3):
+        cursor.broke(CUT)
+        now[0] += 50
+        _opened(cursor)
+
+
 def test_a_server_that_was_never_reached_gets_few_tries() -> None:
     cursor = _cursor()
     for _ in range(TRIES - 1):

@@ -103,6 +103,12 @@ def test_resuming_at_the_last_event_ends_at_once(server: ScriptedServer, follow:
     assert len(server.lines(STREAM)) == 1
 
 
+def test_nothing_left_to_tell_ends_it(server: ScriptedServer, follow: Follow) -> None:
+    server.on(STREAM, answer("", 204))
+    assert follow(server, after=7) == []
+    assert len(server.requests) == 1
+
+
 def test_the_terminal_event_ends_it_though_the_connection_stays_open(server: ScriptedServer, follow: Follow) -> None:
     server.on(STREAM, events(event(1, "state", status="SUCCESS"), hold=threading.Event()))
     assert _seqs(follow(server)) == [1]

@@ -147,6 +147,8 @@ class AsyncLongrun:
                 await response.aread()
                 raise refusal(response, self._server.url)
             cursor.opened(response)
+            if cursor.ended:
+                return
             async for sse in EventSource(response).aiter_sse():
                 if event := cursor.take(sse):
                     yield event

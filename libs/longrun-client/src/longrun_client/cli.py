@@ -111,7 +111,7 @@ def submit(
         if as_json:
             print_lines([job])
         if follow:
-            _follow(client, job.task_id, as_json)
+            _follow(client, job.task_id, as_json, said=f"accepted as {job.task_id}")
         elif not as_json:
             print(job.task_id)
             stderr().print(f"accepted, follow it with: {_command(client, 'follow', job.task_id)}", soft_wrap=True)
@@ -225,7 +225,9 @@ def _read_input(given: str) -> tuple[str, str]:
         raise InputError(f"--input {given}: cannot be read: {error}") from None
 
 
-def _follow(client: Longrun, task_id: str, as_json: bool) -> None:
+def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "") -> None:
+    if said and not as_json:
+        stderr().print(said)
     try:
         events = client.stream(task_id)
         print_lines(events) if as_json else watch(events, stderr())

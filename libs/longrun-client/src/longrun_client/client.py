@@ -158,6 +158,8 @@ class Longrun:
                 response.read()
                 raise refusal(response, self._server.url)
             cursor.opened(response)
+            if cursor.ended:
+                return
             for sse in EventSource(response).iter_sse():
                 if event := cursor.take(sse):
                     yield event

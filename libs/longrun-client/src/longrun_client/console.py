@@ -25,9 +25,9 @@ def stderr() -> Console:
 
 
 def print_lines(values: Iterable[BaseModel]) -> None:
-    """Print each value as one line of JSON on stdout, as soon as it is there."""
+    """Print each value as one line of JSON on stdout as soon as it is there, with the fields that the server sent."""
     for value in values:
-        print(value.model_dump_json(), flush=True)
+        print(value.model_dump_json(exclude_unset=True), flush=True)
 
 
 def _console(file: TextIO) -> Console:

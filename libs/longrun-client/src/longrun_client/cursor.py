@@ -56,7 +56,13 @@ class Cursor:
         return {"Accept": "text/event-stream", "Cache-Control": "no-store", **resume}
 
     def opened(self, response: httpx.Response) -> None:
-        """Take note that a stream answered; UnexpectedAnswer if it is no event stream."""
+        """Take note that the server answered: with a stream, or with 204 if there is nothing left to tell.
+
+        UnexpectedAnswer if it is neither.
+        """
+        if response.status_code == httpx.codes.NO_CONTENT:
+            self.ended = True
+            return
         content_type = response.headers.get("Content-Type", "no content type").partition(";")[0]
         if content_type != "text/event-stream":
             raise UnexpectedAnswer(f"{response.url} answered {content_type} instead of an event stream")

@@ -18,7 +18,7 @@ PROGRESS_EVERY_S: Final = 1.0
 
 
 def watch(events: Iterable[Event], console: Console) -> None:
-    """Show events as they come, until there are no more."""
+    """Show events as they come, until there are no more; how the job ended is left to the caller to say."""
     (_live if console.is_terminal else _plain)(events, console)
 
 
@@ -41,7 +41,8 @@ def _live(events: Iterable[Event], console: Console) -> None:
         TimeElapsedColumn(),
     )
     with ProgressLine(*columns, console=console, transient=True) as line:
-        row = line.tasks[line.add_task(_label(Status.PENDING), total=None, said="")]
+        line.add_task(_label(Status.PENDING), total=None, said="")
+        [row] = line.tasks
         for event in events:
             if event.kind == "progress":
                 progress = Progress.model_validate(event.data)
@@ -60,5 +61,5 @@ def _label(status: Status) -> str:
 
 def _print(event: Event, console: Console) -> None:
     text = event_line(event)
-    if text is not None:
+    if text is not None and not (event.status is not None and event.status.ended):
         console.print(text, soft_wrap=True)

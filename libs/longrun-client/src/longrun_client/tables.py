@@ -25,7 +25,7 @@ def job_table(jobs: Iterable[Job]) -> Table:
             str(job.attempt),
             age(job.created_at),
             run_time(job),
-            amount(job.progress),
+            Text(amount(job.progress), no_wrap=True),
         )
     return table
 
@@ -117,5 +117,5 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True, overflow="fold")
-    table.add_column(columns[-1], overflow="fold")
+    table.add_column(columns[-1], overflow="ellipsis")
     return table

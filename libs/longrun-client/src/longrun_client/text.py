@@ -42,9 +42,11 @@ def print_json(console: Console, value: Any) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 0.4 s, 42 s, 3 m 20 s, 5 h 2 m, 3 d 4 h."""
+    """Seconds as people say them: 7 ms, 1.4 s, 42 s, 3 m 20 s, 5 h 2 m, 3 d 4 h."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     for size, unit, part_size, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
         if seconds >= size:
             return f"{seconds // size:.0f} {unit} {seconds % size // part_size:.0f} {part}"
