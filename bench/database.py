@@ -60,7 +60,7 @@ class Database:
 
 def create(postgres: EmbeddedPostgres, name: str) -> str:
     """Make an empty database, in place of an old one of that name; returns its URL."""
-    server = Database(postgres.url)
+    server = Database(postgres.url_of("postgres"))
     server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     server.execute(f"CREATE DATABASE {name}")
     server.close()
