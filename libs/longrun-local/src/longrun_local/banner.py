@@ -10,13 +10,15 @@ from pathlib import Path
 from longrun_local.home import Home
 from longrun_local.settings import LocalSettings
 
+DEFAULTS = LocalSettings.model_construct()
 EXAMPLE = {"task_type": "web_scrape", "input": {"url": "https://example.com"}}
 
 
 def banner(settings: LocalSettings, home: Home) -> str:
     """The text; paths are relative to where the user is."""
     command = _relative(Path(sys.executable).parent / "longrun")
-    elsewhere = "" if settings.url == "http://127.0.0.1:8000" else f"LONGRUN_URL={settings.url} "
+    elsewhere = "" if settings.url == DEFAULTS.url else f"LONGRUN_URL={settings.url} "
+    demo = elsewhere + ("" if settings.demo_port == DEFAULTS.demo_port else f"LONGRUN_DEMO_PORT={settings.demo_port} ")
     return f"""
   Longrun is running.
 
@@ -30,7 +32,7 @@ def banner(settings: LocalSettings, home: Home) -> str:
 
     {elsewhere}{command} submit web_scrape --url https://example.com --follow
 
-    {elsewhere}make demo     (a small site of its own, no internet needed)
+    {demo}make demo     (a small site of its own, no internet needed)
 
   Logs are in {_relative(home.logs)}, data in {_relative(home.data)}.
   Ctrl-C stops everything; the data stays for the next time.

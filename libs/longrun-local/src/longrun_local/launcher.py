@@ -35,6 +35,7 @@ from longrun_local.valkey import EmbeddedValkey
 POLL_S: Final = 0.05
 DRAIN_MARGIN_S: Final = 30.0
 FAILURES_AT_START: Final = 2
+ROOT_WARNING: Final = "ignore:You're running the worker with superuser privileges"
 
 
 class Interrupted(Exception):
@@ -81,6 +82,7 @@ class Launcher:
             "DATABASE_URL": settings.database_url or postgres.url,
             "REDIS_URL": settings.redis_url or valkey.url,
             "LONGRUN_FETCH_ALLOW": settings.fetch_allow,
+            "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ROOT_WARNING])),
             **self._home.mark,
         }
         self._migrate(environment)

@@ -26,7 +26,7 @@ def api(host: str, port: int) -> list[str]:
 def worker(app: str, name: str) -> list[str]:
     """One Celery worker of the app; gossip and mingle are off because workers need not know each other."""
     return _python(
-        *("celery", "-A", app, "worker", "-n", f"{name}@%h"),
+        *("celery", "--quiet", "-A", app, "worker", "-n", f"{name}@%h"),
         *("--without-gossip", "--without-mingle", "-l", "info"),
     )
 

@@ -1,0 +1,99 @@
+"""`make demo`: serve a small site, let the running Longrun scrape it, show how that went."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from jobcore.settings import read
+from longrun_client import Job, Longrun, LongrunError, LongrunUnavailable, Status
+from longrun_client.follow import watch
+from longrun_local.demo.site import OLD_ADDRESS, served
+from longrun_local.errors import StartError
+from longrun_local.settings import LocalSettings
+
+
+def demo(client: Longrun, port: int, console: Console) -> bool:
+    """Scrape the site's front page, then every page it links to; whether all went well."""
+    with served(port) as site:
+        console.print(f"A small site is served at {site}; Longrun scrapes its old address:\n", soft_wrap=True)
+        front = follow(client, site + OLD_ADDRESS, console)
+        if front.status is not Status.SUCCESS:
+            console.print(_hint(front, port), style="red", soft_wrap=True)
+            return False
+        linked = {link["url"].partition("#")[0] for link in front.result["links"]}
+        own = sorted(url for url in linked if url.startswith(site) and url != front.result["final_url"])
+        console.print(f"\nIt links to {len(own)} more pages of that site, scraped side by side:\n", soft_wrap=True)
+        jobs = [client.submit("web_scrape", {"url": url}) for url in own]
+        done = [front, *(client.wait(job.task_id) for job in jobs)]
+    console.print(_table(done))
+    console.print(f"\nThe first one's whole result: {client.base_url}{front.links.self}", soft_wrap=True)
+    return all(job.status is Status.SUCCESS for job in done)
+
+
+def follow(client: Longrun, url: str, console: Console) -> Job:
+    """Submit a scrape and show its events as they happen; the ended job."""
+    job = client.submit("web_scrape", {"url": url})
+    console.print(f"POST /tasks → 202, task {job.task_id}")
+    watch(client.stream(job.task_id), console)
+    return client.get(job.task_id)
+
+
+def main() -> int:
+    """The exit code: 0 if every page was scraped."""
+    settings = read(LocalSettings)
+    url = os.environ.get("LONGRUN_URL") or settings.url
+    console = Console()
+    try:
+        with Longrun(url) as client:
+            client.task_types()
+            return 0 if demo(client, settings.demo_port, console) else 1
+    except LongrunUnavailable:
+        _say(f"no Longrun answers at {url}: start it with `make run` in another terminal, then try again")
+    except (LongrunError, StartError) as error:
+        _say(str(error))
+    except KeyboardInterrupt:
+        _say("stopped; the jobs that were submitted go on")
+    return 1
+
+
+def _table(jobs: Sequence[Job]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("PAGE", "CHARSET", "TITLE", "H1", "LINKS"):
+        table.add_column(column, justify="right" if column == "LINKS" else "left", overflow="fold")
+    for job in jobs:
+        if job.status is Status.SUCCESS:
+            page = job.result
+            table.add_row(
+                urlsplit(page["final_url"]).path,
+                page["charset"],
+                page["title"],
+                "; ".join(page["h1"]),
+                str(len(page["links"])),
+            )
+        else:
+            table.add_row(
+                urlsplit(job.input["url"]).path, "", f"{job.status}: {job.error.message if job.error else ''}"
+            )
+    return table
+
+
+def _hint(job: Job, port: int) -> str:
+    why = job.error.message if job.error else ""
+    return (
+        f"The scrape ended {job.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} only "
+        "if Longrun was started by `make run` with the same LONGRUN_DEMO_PORT."
+    )
+
+
+def _say(text: str) -> None:
+    print(f"longrun: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
