@@ -37,9 +37,12 @@ class Problem(BaseModel):
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer beside its success."""
+    """What a route may answer beside its success: these statuses for known reasons, and whatever else goes wrong."""
     content = {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    descriptions: dict[int | str, str] = {status: HTTPStatus(status).phrase for status in statuses} | {
+        "default": "Any other problem"
+    }
+    return {status: {"description": description, "content": content} for status, description in descriptions.items()}
 
 
 def document(app: FastAPI, registry: Registry) -> dict[str, Any]:

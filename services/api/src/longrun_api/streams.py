@@ -33,11 +33,12 @@ PAGE: Final = 200
 
 async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[bytes]:
     """The story as an event stream (WHATWG HTML, section 9.2)."""
-    yield format_sse_event(retry=RECONNECT_MS)
+    retry_ms: int | None = RECONNECT_MS
     sent_at = time.monotonic()
     async for event in story(runtime, job_id, cursor):
         if event is not None:
-            yield frame(event)
+            yield frame(event, retry_ms)
+            retry_ms = None
         elif time.monotonic() - sent_at >= PING_S:
             yield KEEPALIVE_COMMENT
         else:
@@ -45,11 +46,14 @@ async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
         sent_at = time.monotonic()
 
 
-def frame(event: Event) -> bytes:
-    """One event; without an id if it is live only, so that a client resumes at the last stored one."""
+def frame(event: Event, retry_ms: int | None) -> bytes:
+    """One event; without an id if it is live only, so that a client resumes at the last stored one.
+
+    `retry_ms` goes along with the first event: some clients take a block without data for an event.
+    """
     data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
     seq = None if event.seq is None else str(event.seq)
-    return format_sse_event(id=seq, event=event.kind, data_str=documents.dumps(data))
+    return format_sse_event(id=seq, event=event.kind, data_str=documents.dumps(data), retry=retry_ms)
 
 
 async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event | None]:

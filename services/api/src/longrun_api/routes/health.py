@@ -26,7 +26,7 @@ class Ready(BaseModel):
     redis: Literal["up", "down"] = Field(description="Tasks are accepted all the same while it is down.")
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=problem_responses())
 async def alive() -> Alive:
     """Whether this process runs; asks nobody else."""
     return Alive()

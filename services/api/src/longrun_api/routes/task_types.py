@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from jobcore.tasks import TaskType
+from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 
 router = APIRouter(prefix="/task-types", tags=["task types"])
@@ -47,7 +48,7 @@ class TaskTypeList(BaseModel):
     items: list[TaskTypeInfo]
 
 
-@router.get("")
+@router.get("", responses=problem_responses())
 async def list_task_types(request: Request) -> TaskTypeList:
     """Every task type that can be submitted, with the JSON Schema of its input and output."""
     return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])

@@ -1,0 +1,85 @@
+"""A worker played by hand: it claims, tells and finishes jobs through the store as a real one does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from jobcore.live import Announcer
+from jobcore.models import Claim, Event, NewEvent, Outcome
+from jobcore.states import Status
+from jobcore.store import claims, events, stops, workers
+from jobcore.store.database import Database
+
+
+class HandWorker:
+    """One registered worker on one queue; what it stores it also announces, unless told to be quiet."""
+
+    def __init__(self, database_url: str, redis_url: str, queue: str = "default") -> None:
+        self.db = Database(database_url, name="hand-worker", pool_size=1, pre_ping=True)
+        self.announcer = Announcer(redis_url)
+        self.announcer.start()
+        self.queue = queue
+        self.id = uuid7()
+        self.db.call(workers.register, self.id, host="here", pid=1, queues=[queue], concurrency=1, version="test")
+
+    def claim(self) -> Claim:
+        """Take the first job of the queue."""
+        taken = self.db.call(
+            claims.claim, queue=self.queue, worker_id=self.id, slot=0, limit=1, quick=[], lease_s=3600.0
+        )
+        [claim] = taken.claims
+        return claim
+
+    def say(self, claim: Claim, kind: str, data: Mapping[str, Any], *, quiet: bool = False) -> int:
+        """Store one event of a run; returns its seq."""
+        appended = self.db.call(events.append, claim.id, claim.fence, [NewEvent(kind, data)])
+        assert appended is not None
+        if not quiet:
+            event = Event(appended.last_seq, appended.at, claim.attempt, kind, data)
+            self.announcer.events(claim.id, [event])
+        return appended.last_seq
+
+    def log(self, claim: Claim, message: str, *, quiet: bool = False) -> int:
+        """Store one line of a run's log; returns its seq."""
+        return self.say(claim, "log", {"level": "info", "message": message}, quiet=quiet)
+
+    def progress(self, claim: Claim, done: float) -> None:
+        """Announce progress that is not stored."""
+        data = {"done": done, "total": 10, "message": None}
+        self.announcer.events(claim.id, [Event(None, datetime.now(UTC), claim.attempt, "progress", data)])
+
+    def finish(self, claim: Claim, result: Any = None, *, quiet: bool = False) -> None:
+        """End a run with success."""
+        outcome = Outcome(claim.id, claim.fence, Status.SUCCESS, result=result)
+        changes = self.db.call(claims.finish, [outcome])
+        if not quiet:
+            self.announcer.announce(changes)
+
+    def fail(self, claim: Claim, message: str) -> None:
+        """End a run for good."""
+        error = {"kind": "raised", "type": "ValueError", "message": message, "attempt": claim.attempt}
+        outcome = Outcome(claim.id, claim.fence, Status.FAILED, error=error)
+        self.announcer.announce(self.db.call(claims.finish, [outcome]))
+
+    def stopped(self, job_id: UUID, fence: int, method: str) -> None:
+        """Complete the receipt of a cancelled run."""
+        self.db.call(stops.stopped, [stops.Stopped(job_id, fence, method)])
+
+    def close(self) -> None:
+        """End the thread and the connection."""
+        self.announcer.stop()
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
