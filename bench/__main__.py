@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import signal
+import sys
 import tempfile
 import traceback
 from pathlib import Path
@@ -30,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=MEASURES, help="measure this alone; may be given again")
     parser.add_argument("--quick", action="store_true", help="few jobs and one round: rough figures in a minute or two")
+    parser.add_argument("--keep", action="store_true", help="leave the data and the processes' logs behind")
     parser.add_argument("--directory", type=Path, default=ROOT / ".longrun", help="where the data is put meanwhile")
     return parser.parse_args()
 
@@ -47,16 +51,20 @@ def run(name: str, stage: Stage, scale: Scale) -> list[Row]:
 def main() -> None:
     options = arguments()
     scale = quick() if options.quick else full()
+    # SIGTERM ends the run as Ctrl-C does: every process that was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.directory) as directory:
-        stage = Stage(Path(directory))
-        say(f"servers start; data and logs in {directory}")
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=options.directory)).absolute()
+    stage = Stage(directory)
+    say(f"servers start; data and logs in {directory}")
+    try:
         stage.start()
-        try:
-            machine = describe(stage)
-            rows = [row for name in options.only or MEASURES for row in run(name, stage, scale)]
-        finally:
-            stage.stop()
+        machine = describe(stage)
+        rows = [row for name in options.only or MEASURES for row in run(name, stage, scale)]
+    finally:
+        stage.stop()
+        if not options.keep:
+            shutil.rmtree(directory)
     print(f"\n{machine}\n\n{table(rows)}")
 
 

@@ -71,6 +71,8 @@ class Running:
         """Wait until every job is terminal; returns that Unix time."""
         try:
             return self.database.wait_until_finished(timeout_s, poll_s)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.stack.name}: {error}") from None
         finally:
             self.check()
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import psutil
 
 from bench.figures import Row
+from bench.process import Process
 from bench.scale import Scale
-from bench.stacks import LITERAL, LONGRUN, SCRAPER_WORKER, Stack
+from bench.stacks import CHILDREN, LITERAL, LONGRUN, SCRAPER_WORKER, Stack
 from bench.stage import Stage, pid_of, say
 
 JOBS = 1_000
@@ -32,11 +33,20 @@ def _with_children(pid: int) -> list[psutil.Process]:
     return [main, *main.children(recursive=True)]
 
 
+def _wait_for_children(process: Process, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while len(_with_children(process.pid)) <= CHILDREN:
+        process.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{process.role} has no children after {timeout_s:.0f} s: see {process.log}")
+        time.sleep(0.1)
+
+
 def memory(stage: Stage, stack: Stack, idle_s: int) -> Mapping[str, str]:
     """Cells by role, `idle_s` seconds after the last of `JOBS` jobs."""
     with stage.run(stack) as running:
         if stack is LONGRUN:
-            running.start("scraper-worker", SCRAPER_WORKER)
+            _wait_for_children(running.start("scraper-worker", SCRAPER_WORKER))
         running.post(JOBS)
         running.finish()
         time.sleep(idle_s)
