@@ -17,7 +17,7 @@ from typing import Final
 
 from jobcore import logs
 from jobcore.attempt import Attempt
-from jobcore.batching import BatchSize
+from jobcore.batching import MAX_BATCH, BatchSize
 from jobcore.context import RunContext
 from jobcore.errors import StoreUnavailable
 from jobcore.held import Held
@@ -25,7 +25,7 @@ from jobcore.interrupts import Interrupts
 from jobcore.live import Announcer
 from jobcore.models import Claim, Event
 from jobcore.settings import WorkerSettings
-from jobcore.slots import Key, Post, Slot, Slots
+from jobcore.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.store import claims
 from jobcore.store.database import Database
 from jobcore.tasks import Registry
@@ -93,6 +93,7 @@ class Runner:
         worker_id = self._slots.worker_id
         if worker_id is None:
             return deque()
+        self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
         self._held.claiming()
         try:
             taken = self._db.call(

@@ -13,13 +13,14 @@ and tried again; the lease's end, not this thread, decides when to give up.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from jobcore import logs
+from jobcore import logs, watchdog
 from jobcore.context import RunContext
 from jobcore.errors import StoreUnavailable
 from jobcore.live import Announcer
@@ -97,10 +98,13 @@ class Writer:
                 self._noted, self._noted_at = context, time.monotonic() + NOTE_S
                 self._changed.notify()
 
-    def settle(self) -> None:
-        """Wait until everything is stored."""
+    def settle(self, down_to: int = 0) -> None:
+        """Wait until no more than `down_to` jobs have to be stored."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._storing or self._outcomes or self._releases))
+            self._changed.wait_for(lambda: self._unsettled() <= down_to)
+
+    def _unsettled(self) -> int:
+        return len(self._outcomes) + len(self._releases) + self._storing
 
     def _run(self) -> None:
         while True:
@@ -119,6 +123,9 @@ class Writer:
             except StoreUnavailable as error:
                 self._outage.begin(error)
                 time.sleep(RETRY_S)
+            except Exception:
+                log.exception("this child cannot store results: it ends, its jobs run elsewhere")
+                watchdog.kill(os.getpid())
 
     def _due(self) -> bool:
         now = time.monotonic()

@@ -31,7 +31,7 @@ WITH head AS MATERIALIZED (
     FROM jobs
     WHERE queue = :queue AND status = 'PENDING' AND ready
       AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
-      AND (expires_at IS NULL OR expires_at > now())
+      AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
       AND EXISTS (
           SELECT FROM workers WHERE id = :worker_id AND state = 'active'
           AND heartbeat_at > now() - make_interval(secs => :lease_s)

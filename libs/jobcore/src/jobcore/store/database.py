@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class RowRefused(LongrunError):
-    """PostgreSQL cannot store this value (NUL in a string, a number out of range, a CHECK): the row is at fault."""
+    """PostgreSQL cannot store this value (NUL in a string, NaN, a number out of range, a CHECK): the row is at fault."""
 
 
 class Database:
@@ -72,6 +72,9 @@ class Database:
                     return function(connection, *args, **kwargs)
             except (DataError, IntegrityError) as error:
                 raise RowRefused(_line(error)) from error
+            except ValueError as error:
+                # what cannot even be written into a statement: NaN, a lone surrogate
+                raise RowRefused(str(error)) from error
             except PoolTimeout as error:
                 raise StoreUnavailable("every database connection of this process is busy") from error
             except DBAPIError as error:

@@ -40,7 +40,7 @@ EXPIRE: Final = text(
     DURABLE
     + f"""
 WITH due AS MATERIALIZED (
-    SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now()
+    SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now() AND started_at IS NULL
     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
 ), changed AS (
     UPDATE jobs SET status = 'FAILED', ready = false, finished_at = now(), last_seq = last_seq + 1,
