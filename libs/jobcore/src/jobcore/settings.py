@@ -14,7 +14,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class CoreSettings(BaseSettings):
     """What every Longrun process needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))] = (
         "postgresql://longrun:longrun@127.0.0.1:5432/longrun"

@@ -77,6 +77,7 @@ class Slot:
         self._memory = memory
         self._offset = offset
         self.index = index
+        self._held_written: tuple[Key, ...] = ()
 
     def write(self, state: ChildState) -> None:
         """Child only: say what this child does now."""
@@ -96,9 +97,11 @@ class Slot:
             state.run_since,
             -1.0 if state.run_deadline is None else state.run_deadline,
         )
-        keys = b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.held)
-        start = self._offset + _VERSION.size + _CHILD.size
-        self._memory[start : start + len(keys)] = keys
+        if state.held is not self._held_written:
+            keys = b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.held)
+            start = self._offset + _VERSION.size + _CHILD.size
+            self._memory[start : start + len(keys)] = keys
+            self._held_written = state.held
         self._set_version(version + 2)
 
     def read(self) -> ChildState:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 from opentelemetry import context as otel_context
@@ -27,6 +28,7 @@ quiet = suppress_instrumentation
 """A context in which housekeeping makes no spans."""
 
 
+@cache
 def enabled() -> bool:
     """True if an OTLP endpoint is set and the SDK is not disabled."""
     return any(os.environ.get(name) for name in ENDPOINTS) and (
@@ -61,6 +63,8 @@ def flush() -> None:
 
 def current_traceparent() -> str | None:
     """The current span as a W3C traceparent, None outside of any trace."""
+    if not enabled():
+        return None
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent")
@@ -69,6 +73,9 @@ def current_traceparent() -> str | None:
 @contextmanager
 def within(traceparent: str | None) -> Iterator[None]:
     """Make spans children of this traceparent; without one, make no spans at all."""
+    if not enabled():
+        yield
+        return
     if traceparent is None:
         with quiet():
             yield
@@ -83,6 +90,9 @@ def within(traceparent: str | None) -> Iterator[None]:
 @contextmanager
 def run_span(claim: Claim) -> Iterator[Span]:
     """The span of one run: in the trace of the job's submission, linked to the wake-up that led here."""
+    if not enabled():
+        yield trace.INVALID_SPAN
+        return
     parent = propagate.extract({"traceparent": claim.traceparent}) if claim.traceparent else None
     wakeup = trace.get_current_span().get_span_context()
     with _tracer.start_as_current_span(

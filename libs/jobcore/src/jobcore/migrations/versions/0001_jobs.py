@@ -101,7 +101,9 @@ CREATE INDEX jobs_waiting ON jobs (run_at) WHERE status = 'PENDING' AND NOT read
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE status = 'PENDING' AND expires_at IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (worker_id, slot) WHERE status = 'RUNNING';
 CREATE INDEX jobs_stopping ON jobs (worker_id) WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL;
-CREATE INDEX jobs_by_status ON jobs (status, id);
+-- pages of the history by status: the rare ones; SUCCESS is found by the primary key, PENDING and RUNNING above
+CREATE INDEX jobs_failed ON jobs (id) WHERE status = 'FAILED';
+CREATE INDEX jobs_cancelled ON jobs (id) WHERE status = 'CANCELLED';
 CREATE INDEX jobs_by_task_type ON jobs (task_type, id);
 CREATE INDEX workers_live ON workers (id) WHERE state IN ('active', 'draining');
 """
