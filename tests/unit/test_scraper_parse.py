@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from longrun_scraper.guard import check_url
@@ -96,6 +96,16 @@ def test_a_header_that_the_bytes_contradict_makes_no_mojibake(charset: str, head
     assert document.charset == charset
 
 
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [("ニュース", "shift_jis"), ("Привет", "windows-1251"), ("año niño", "windows-1252")],
+)
+def test_a_word_or_two_are_enough_to_guess_by(text: str, charset: str) -> None:
+    page = f"<html><head><title>{text}</title></head><body><h1>{text}</h1><p>{text}</p></body></html>"
+    document = read(page.encode(charset))
+    assert (document.title, document.charset) == (text, charset)
+
+
 def test_utf_8_that_is_called_latin1_is_still_utf_8() -> None:
     document = read(charset_page("utf-8"), "text/html; charset=ISO-8859-1")
     assert (document.title, document.charset) == (TEXTS["utf-8"][0], "utf-8")
@@ -160,9 +170,12 @@ SNIPPETS = st.sampled_from(
 PAGES = st.one_of(st.binary(), st.lists(SNIPPETS | st.binary(max_size=4), max_size=30).map(b"".join))
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(PAGES, CONTENT_TYPES | st.none() | st.text())
 @example(b"<title>\xed\xa0\x80&#xD800;&#0;\0</title>", "text/html; charset=utf-8")
 @example(b"\xff\xfe<\x00\x00\xd8", "text/html")
+@example(b"<a href='/\0x&#0;y&#xD800;z'>x</a>", "text/html")
+@example(b"", "text/\0x\ud800; charset=\0\udfff")
 def test_any_bytes_make_a_document_that_can_be_stored(body: bytes, content_type: str | None) -> None:
     document = read(body, content_type)
     assert storable(document)

@@ -93,7 +93,7 @@ def _links(soup: BeautifulSoup, base: str, limit: int) -> list[Link]:
 def _absolute(href: str, base: str) -> str | None:
     """The URL that a browser would go to, without its fragment; None if `web_scrape` would refuse it."""
     try:
-        url = urldefrag(urljoin(base, _UNSTORABLE.sub("", href).strip())).url
+        url = urldefrag(urljoin(base, href.strip())).url
         url = re.sub(r"\s", lambda space: quote(space[0]), url)
         check_url(url)
     except (ValueError, InvalidUrl):
