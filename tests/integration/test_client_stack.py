@@ -1,0 +1,133 @@
+"""The client and the command line against Longrun's real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+
+from longrun_client import AsyncLongrun, Event, Longrun, ProblemError, Status
+from tests.badsite import BadSite
+from tests.processes import Process, Stack
+
+LONGRUN = (sys.executable, "-c", "from longrun_client.cli import main; main()")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[BadSite]:
+    with BadSite() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def api(shared_stack: Stack, site: BadSite) -> Process:
+    """An API, with a worker and a scraper that have nothing to do."""
+    process = shared_stack.api()
+    shared_stack.worker()
+    shared_stack.scraper(env={"LONGRUN_FETCH_ALLOW": site.host_port})
+    return process
+
+
+@pytest.fixture
+def client(api: Process) -> Iterator[Longrun]:
+    with Longrun(api.url) as client:
+        yield client
+
+
+def _longrun(api: Process, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"LONGRUN_URL": api.url}
+    return subprocess.run(
+        [*LONGRUN, *arguments], env=environment, capture_output=True, check=False, text=True, timeout=60
+    )
+
+
+def test_a_job_from_submission_to_result(client: Longrun) -> None:
+    accepted = client.submit("sleep", {"seconds": 0.2, "steps": 2}, tags=["t"], metadata={"k": 1}, priority=3)
+    assert accepted.status is Status.PENDING
+    done = client.wait(accepted.task_id, timeout_s=30)
+    assert (done.status, done.tags, done.metadata, done.priority) == (Status.SUCCESS, ("t",), {"k": 1}, 3)
+    assert done.result["slept_s"] >= 0.2
+    story = list(client.stream(done.task_id))
+    assert [event.seq for event in story] == list(range(1, done.seq + 1))
+    assert [event.status for event in story if event.status] == ["PENDING", "RUNNING", "SUCCESS"]
+    assert list(client.stream(done.task_id, after=done.seq)) == []
+    assert [line.message for line in client.logs(done.task_id)] == ["slept for 0.2 s in 2 steps"]
+    assert {"echo", "sleep"} <= {task_type.name for task_type in client.task_types()}
+
+
+def test_the_same_awaited(api: Process) -> None:
+    async def run() -> None:
+        async with AsyncLongrun(api.url) as client:
+            jobs = [await client.submit("echo", {"n": n}) for n in range(5)]
+            done = [await client.wait(job.task_id, timeout_s=30) for job in jobs]
+            assert [job.result for job in done] == [{"n": n} for n in range(5)]
+            assert [job.task_id async for job in client.list(limit=3)] == [job.task_id for job in reversed(jobs[2:])]
+            assert [event.status async for event in client.stream(done[0].task_id)][-1] is Status.SUCCESS
+
+    anyio.run(run)
+
+
+def test_waiting_says_where_a_job_stands_and_cancel_stops_it(api: Process, client: Longrun) -> None:
+    task_id = client.submit("sleep", {"seconds": 60}).task_id
+    next(event for event in client.stream(task_id) if event.status is Status.RUNNING)
+    assert [job.task_id for worker in client.workers() for job in worker.jobs] == [task_id]
+    with pytest.raises(TimeoutError, match=f"job {task_id} did not end within 0.3 s: it is RUNNING, attempt 1"):
+        client.wait(task_id, timeout_s=0.3)
+    assert client.cancel(task_id).status is Status.CANCELLED
+    assert client.wait(task_id, timeout_s=30).status is Status.CANCELLED
+    assert _longrun(api, "cancel", task_id, "--wait").stdout == "CANCELLED\n"
+    receipt = client.get(task_id).cancel
+    assert receipt is not None
+    assert receipt.stopped_at is not None
+
+
+def test_the_history_is_walked_page_by_page(client: Longrun) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    ids = [client.submit("echo", {"n": n}, run_at=later).task_id for n in range(120)]
+    assert [job.task_id for job in client.list(limit=120)] == ids[::-1]
+    assert [job.task_id for job in client.list(Status.PENDING, "echo")] == ids[::-1]
+    assert list(client.list(Status.PENDING, "sleep")) == []
+
+
+def test_a_refusal_names_the_field(client: Longrun) -> None:
+    with pytest.raises(ProblemError) as refused:
+        client.submit("sleep", {"seconds": -1})
+    assert [error.field for error in refused.value.errors] == ["input.seconds"]
+
+
+def test_the_command_line_scrapes_a_page_and_follows_it(api: Process, site: BadSite) -> None:
+    ran = _longrun(api, "submit", "web_scrape", "--url", f"{site.url}/good", "--follow")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["title"] == "The Daily Example"
+    assert "RUNNING" in ran.stderr
+    forbidden = _longrun(api, "submit", "web_scrape", "--url", "http://169.254.169.254/", "--follow", "--json")
+    assert forbidden.returncode == 1, forbidden.stderr
+    assert json.loads(forbidden.stdout.splitlines()[-1])["status"] == "FAILED"
+    listed = _longrun(api, "list", "--task-type", "web_scrape", "--json")
+    assert [json.loads(line)["status"] for line in listed.stdout.splitlines()] == ["FAILED", "SUCCESS"]
+
+
+def test_a_stream_goes_on_over_the_sudden_death_of_the_api(shared_stack: Stack, api: Process, client: Longrun) -> None:
+    def restart() -> None:
+        api.kill_group()
+        shared_stack.api(port=urlsplit(api.url).port)
+
+    task_id = client.submit("sleep", {"seconds": 5, "steps": 25}).task_id
+    restarting = threading.Thread(target=restart)
+    story: list[Event] = []
+    for event in client.stream(task_id):
+        if event.kind == "progress" and restarting.ident is None:
+            restarting.start()
+        story.append(event)
+    restarting.join()
+    stored = [event.seq for event in story if event.seq is not None]
+    assert stored == list(range(1, client.get(task_id).seq + 1))
+    assert story[-1].status is Status.SUCCESS
