@@ -161,6 +161,8 @@ class Launcher:
 
     def _stop(self) -> None:
         """Stop stage after stage, each within its time; at once after another signal."""
+        if not self._stages:
+            return
         self._output.say("stopping (Ctrl-C again: at once, without waiting for running jobs)")
         at_once = False
         for stage in reversed(self._stages):

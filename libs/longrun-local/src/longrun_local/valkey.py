@@ -39,7 +39,7 @@ class EmbeddedValkey(EmbeddedServer):
         self._make_data_dir()
         self.stop_leftover()
         self.folder.mkdir(exist_ok=True)
-        if BROKEN_FILE in self.log_tail():
+        if BROKEN_FILE in self.log_tail(2):
             self._move_aside()
         config = self.data_dir / "valkey.conf"
         config.touch(mode=0o600)
@@ -66,7 +66,7 @@ class EmbeddedValkey(EmbeddedServer):
         if damaged.exists():
             damaged.rename(aside)
         with self.log.open("a") as log:
-            log.write(f"{damaged} was damaged: moved to {aside}, starting empty\n" + "\n" * 12)
+            log.write(f"{damaged} was damaged: moved to {aside}, starting empty\n")
 
 
 def _program() -> Path:
