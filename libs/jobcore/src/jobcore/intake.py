@@ -68,16 +68,21 @@ class Intake:
         return await answer
 
     def _run(self) -> None:
-        while batch := self._take():
-            with telemetry.within(batch[0].job.traceparent):
-                answers = self._accept(batch)
-            _answer(batch, answers)
+        while taken := self._take():
+            if batch := self._wanted(taken):
+                with telemetry.within(batch[0].job.traceparent):
+                    answers = self._accept(batch)
+                _answer(batch, answers)
 
     def _take(self) -> list[_Submission]:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             return batch
+
+    def _wanted(self, batch: Sequence[_Submission]) -> list[_Submission]:
+        """Those whose client still waits: whoever was told 503 meanwhile must not find the job accepted."""
+        return [submission for submission in batch if not submission.answer.cancelled()]
 
     def _accept(self, batch: Sequence[_Submission]) -> list[Accepted | LongrunError]:
         given = [submission.job for submission in batch]

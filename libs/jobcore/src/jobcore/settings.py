@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -56,6 +56,15 @@ class CoreSettings(BaseSettings):
             raise ValueError("must look like redis://host:6379/0")
         return value
 
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        if self.lease_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"LONGRUN_LEASE_S ({self.lease_s:g}) must be at least twice LONGRUN_HEARTBEAT_S ({self.heartbeat_s:g}): "
+                "one late heartbeat must not cost a worker its lease"
+            )
+        return self
+
 
 class WorkerSettings(CoreSettings):
     """What a worker process needs beside the core."""
@@ -86,10 +95,12 @@ def read(settings_class: type[SettingsT]) -> SettingsT:
     try:
         return settings_class()
     except ValidationError as error:
-        lines = [f"  {_variable(item['loc'])}: {item['msg']}" for item in error.errors()]
+        lines = [f"  {_variable(item['loc'])}{item['msg']}" for item in error.errors()]
         raise SystemExit("longrun: settings that cannot be used:\n" + "\n".join(lines)) from None
 
 
 def _variable(loc: tuple[int | str, ...]) -> str:
+    if not loc:
+        return ""
     name = str(loc[0])
-    return name if name.isupper() else f"LONGRUN_{name.upper()}"
+    return f"{name}: " if name.isupper() else f"LONGRUN_{name.upper()}: "

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class RowRefused(LongrunError):
-    """PostgreSQL cannot store this value (NUL in a string, NaN, a number out of range, a CHECK): the row is at fault."""
+    """PostgreSQL cannot store this value (NUL in a string, NaN, out of range, a CHECK): the row is at fault."""
 
 
 class Database:

@@ -1,0 +1,67 @@
+"""`python -m tests.settings_page > docs/settings.md`: the page of all settings, made from the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from jobcore.settings import CoreSettings, WorkerSettings
+from longrun_api.settings import ApiSettings
+from longrun_local.settings import LocalSettings
+from longrun_scraper.settings import ScraperSettings
+
+SECTIONS: list[tuple[str, type[BaseSettings], type[BaseSettings] | None]] = [
+    ("Every process", CoreSettings, None),
+    ("API", ApiSettings, CoreSettings),
+    ("Workers", WorkerSettings, CoreSettings),
+    ("Scraper worker", ScraperSettings, WorkerSettings),
+    ("`make run`", LocalSettings, None),
+]
+
+HEAD = """# Settings
+
+Environment variables, read once at the start. A value that cannot be used ends the process with a line that names it.
+This page is made by `python -m tests.settings_page`; a test compares it with the code.
+
+The customary `OTEL_*` variables configure tracing; it is off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or
+`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) is set.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "".join(f"\n## {title}\n\n{table(cls, base)}" for title, cls, base in SECTIONS)
+
+
+def table(cls: type[BaseSettings], base: type[BaseSettings] | None) -> str:
+    """The settings that this class adds to its base."""
+    inherited = set(base.model_fields) if base else set()
+    own = {name: field for name, field in cls.model_fields.items() if name not in inherited}
+    return "| variable | default | meaning |\n|---|---|---|\n" + "".join(rows(own))
+
+
+def rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
+    """A line a setting."""
+    for name, field in fields.items():
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        yield f"| `{variable(name, field)}` | {shown(field.default)} | {meaning} |\n"
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """The environment variable's name."""
+    choices = getattr(field.validation_alias, "choices", None)
+    return str(choices[0]) if choices else f"LONGRUN_{name.upper()}"
+
+
+def shown(default: Any) -> str:
+    """A default as one would write it into the environment."""
+    if default is None or default == "" or (isinstance(default, tuple | frozenset) and not default):
+        return ""
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
