@@ -60,8 +60,8 @@ class CoreSettings(BaseSettings):
     def _lease_outlives_heartbeats(self) -> Self:
         if self.lease_s < 2 * self.heartbeat_s:
             raise ValueError(
-                f"LONGRUN_LEASE_S ({self.lease_s:g}) must be at least twice LONGRUN_HEARTBEAT_S ({self.heartbeat_s:g}): "
-                "one late heartbeat must not cost a worker its lease"
+                f"LONGRUN_LEASE_S ({self.lease_s:g}) must be at least twice LONGRUN_HEARTBEAT_S "
+                f"({self.heartbeat_s:g}): one late heartbeat must not cost a worker its lease"
             )
         return self
 
