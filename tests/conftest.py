@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -53,10 +54,19 @@ def migrated_template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
     """A fresh, migrated database of this test alone."""
+    with database(postgres, migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """A clone of the template while the block lasts; its URL."""
     name = f"test_{next(_numbers)}"
-    _sql(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield postgres.url_of(name)
-    _sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    _sql(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield postgres.url_of(name)
+    finally:
+        _sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -78,9 +88,11 @@ def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what each process of the stack wrote, when the test failed."""
     report = yield
-    stack = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and isinstance(stack, Stack):
-        report.sections += [(f"log of {process.name}", process.log()) for process in stack.processes]
+    stacks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Stack)]
+    if report.failed:
+        report.sections += [
+            (f"log of {process.name}", process.log()) for stack in stacks for process in stack.processes
+        ]
     return report
 
 

@@ -1,0 +1,74 @@
+"""One database, one API and a fleet of two workers for all fault tests, made whole again before each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+from tests.conftest import database
+from tests.harness import Harness, environment
+from tests.processes import Process, Stack
+
+FLEET_QUEUE = "fleet"
+FLEET_CHILDREN = 2
+"""Children of each of the fleet's two workers."""
+_numbers = count(1)
+
+
+@pytest.fixture(scope="package")
+def shared_stack(
+    postgres: EmbeddedPostgres,
+    migrated_template: str,
+    redis_server: EmbeddedValkey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """The database and the processes that outlive a test."""
+    with (
+        database(postgres, migrated_template) as url,
+        Stack(url, redis_server.url, tmp_path_factory.mktemp("shared")) as stack,
+    ):
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def client(shared_stack: Stack) -> Iterator[httpx.Client]:
+    """A client of the API that the tests share; its keeper counts leases as the workers do."""
+    api = shared_stack.api(env=environment(shared_stack.folder))
+    with httpx.Client(base_url=api.url, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def fleet() -> list[Process]:
+    """The workers of the fleet that are in service."""
+    return []
+
+
+@pytest.fixture
+def longrun(shared_stack: Stack, client: httpx.Client, fleet: list[Process], tmp_path: Path) -> Harness:
+    """Longrun with both workers of the fleet in service."""
+    harness = Harness(shared_stack, client, FLEET_QUEUE, tmp_path, fleet)
+    fleet[:] = [worker for worker in fleet if worker.popen.poll() is None]
+    with ThreadPoolExecutor() as starters:
+        fleet += starters.map(lambda _: harness.worker("fleet", FLEET_CHILDREN), range(len(fleet), 2))
+    return harness
+
+
+@pytest.fixture
+def stack(shared_stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """Processes of one test's own, on the shared database."""
+    with Stack(shared_stack.database_url, shared_stack.redis_url, tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture
+def apart(stack: Stack, client: httpx.Client, tmp_path: Path) -> Harness:
+    """Longrun with a queue of this test's own, which no worker serves yet."""
+    return Harness(stack, client, f"apart-{next(_numbers)}", tmp_path)

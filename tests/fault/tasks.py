@@ -1,0 +1,98 @@
+"""Task types that misbehave, for the tests; workers find them by an entry point that `tests.harness` announces.
+
+Each run writes signs of life into a diary, so that a test can prove when it ran and that no two runs overlapped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from jobcore.tasks import JobContext, task
+
+TICK_S = 0.02
+
+
+class TickInput(BaseModel):
+    """For how many seconds to run, and the folder of the diaries."""
+
+    seconds: float
+    folder: str
+
+
+class Done(BaseModel):
+    """Which run ended well."""
+
+    fence: int
+    attempt: int
+
+
+@task("test_tick", input=TickInput, output=Done, max_attempts=1)
+def tick(ctx: JobContext, input: TickInput) -> Done:
+    """Tick, deaf to every polite request to stop."""
+    end = time.monotonic() + input.seconds
+    while time.monotonic() < end:
+        _note(ctx, input)
+        time.sleep(TICK_S)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+@task("test_polite", input=TickInput, output=Done, max_attempts=1)
+def polite(ctx: JobContext, input: TickInput) -> Done:
+    """Tick, and stop when asked."""
+    end = time.monotonic() + input.seconds
+    while time.monotonic() < end:
+        _note(ctx, input)
+        ctx.raise_if_cancelled()
+        time.sleep(TICK_S)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+@task("test_stubborn", input=TickInput, output=Done, max_attempts=1)
+def stubborn(ctx: JobContext, input: TickInput) -> Done:
+    """Tick, and swallow whatever is raised inside."""
+    end = time.monotonic() + input.seconds
+    while time.monotonic() < end:
+        try:
+            _note(ctx, input)
+            time.sleep(TICK_S)
+        except BaseException:
+            continue
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+class Deaths(BaseModel):
+    """How often to die before ending well."""
+
+    deaths: int
+
+
+@task("test_poison", input=Deaths, output=Done, max_attempts=1)
+def poison(ctx: JobContext, input: Deaths) -> Done:
+    """Kill the process that runs it."""
+    if ctx.attempt <= input.deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+class Failures(BaseModel):
+    """How often to fail before ending well."""
+
+    failures: int
+
+
+@task("test_flaky", input=Failures, output=Done, max_attempts=3, backoff_s=0.2)
+def flaky(ctx: JobContext, input: Failures) -> Done:
+    """Raise, some times."""
+    if ctx.attempt <= input.failures:
+        raise RuntimeError(f"failure {ctx.attempt}")
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+def _note(ctx: JobContext, input: TickInput) -> None:
+    with (Path(input.folder) / ctx.job_id).open("a") as diary:
+        diary.write(f"{os.getpid()} {ctx.fence} {time.monotonic()}\n")

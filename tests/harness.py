@@ -1,0 +1,203 @@
+"""What a test needs to use a running Longrun as clients and operators do, and to look behind its back.
+
+Tests share an API, a database and most of the time a fleet of workers, because processes take seconds to start; a
+test that needs workers unlike the fleet's starts them for a queue of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import psycopg2
+import psycopg2.extras
+
+from tests.processes import Process, Stack
+
+POLL_S = 0.02
+HEARTBEAT_S = 1.0
+LEASE_S = 5.0
+NOTICED_S = LEASE_S + 5.0
+"""A keeper looks every 3 s whether a lease has passed."""
+ROOT = Path(__file__).parent.parent
+ENTRY_POINTS = "[longrun.tasks]\ntests = tests.fault.tasks\n"
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T | None], within_s: float = 15.0, what: str = "") -> T:
+    """The first truthy value of the condition; AssertionError if there is none within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what or condition.__name__}")
+        time.sleep(POLL_S)
+    return value
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Short leases, and the task types of `tests/fault/tasks.py` beside the usual ones, for every process."""
+    package = folder / "longrun_fault_tests-0.dist-info"
+    if not package.exists():
+        package.mkdir()
+        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: longrun-fault-tests\nVersion: 0\n")
+        (package / "entry_points.txt").write_text(ENTRY_POINTS)
+    return {
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "LONGRUN_HEARTBEAT_S": f"{HEARTBEAT_S:g}",
+        "LONGRUN_LEASE_S": f"{LEASE_S:g}",
+    }
+
+
+@dataclass(frozen=True)
+class Harness:
+    """One test's view of Longrun: an API, a queue and its workers, and a folder for the diaries of ticking jobs."""
+
+    stack: Stack
+    api: httpx.Client
+    queue: str
+    folder: Path
+    workers: Sequence[Process] = ()
+
+    def worker(self, name: str = "worker", concurrency: int = 2, **env: str) -> Process:
+        """Start one more worker of this queue."""
+        shared = {**environment(self.stack.folder), "LONGRUN_QUEUES": self.queue}
+        return self.stack.worker(name, concurrency, shared | env)
+
+    def submit(self, task_type: str = "echo", input: Mapping[str, Any] | None = None, **options: Any) -> str:
+        """Submit a task to this queue; its id. It must be accepted."""
+        answer = self.post(task_type, input, **options)
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        return str(answer.json()["task_id"])
+
+    def post(self, task_type: str = "echo", input: Mapping[str, Any] | None = None, **options: Any) -> httpx.Response:
+        """Submit a task to this queue; whatever is answered."""
+        body = {"task_type": task_type, "input": dict(input or {}), "queue": self.queue, **options}
+        return self.api.post("/tasks", json=body)
+
+    def tick(self, seconds: float, **options: Any) -> str:
+        """Submit a task that ticks into its diary while it runs; see `ticks`."""
+        return self.submit("test_tick", {"seconds": seconds, "folder": str(self.folder)}, **options)
+
+    def ticks(self, job_id: str) -> list[Tick]:
+        """When and where a ticking job ran."""
+        diary = self.folder / job_id
+        return [Tick.of(line) for line in diary.read_text().splitlines()] if diary.exists() else []
+
+    def runs(self, job_id: str, fence: int = 1) -> Tick:
+        """Wait until this run of a ticking job has begun; its first tick."""
+        return until(
+            lambda: next((tick for tick in self.ticks(job_id) if tick.fence == fence), None),
+            what=f"run {fence} of {job_id} begins; its row is {self.job(job_id)}",
+        )
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job's row."""
+        return self.sql("SELECT * FROM jobs WHERE id = %s", job_id)[0]
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's story as it is stored."""
+        return self.sql("SELECT * FROM job_events WHERE job_id = %s ORDER BY seq", job_id)
+
+    def reaches(self, job_id: str, status: str, within_s: float = 15.0) -> dict[str, Any]:
+        """Wait until the job has this status; its row."""
+        with self._explained(job_id):
+            return until(lambda: self._job_if(job_id, status), within_s, f"{job_id} is {status}")
+
+    def all_reach(self, job_ids: Iterable[str], status: str, within_s: float = 20.0) -> None:
+        """Wait until all these jobs have this status."""
+        ids = list(job_ids)
+
+        def others() -> list[dict[str, Any]]:
+            return self.sql(
+                "SELECT status, ready, count(*) FROM jobs WHERE id = ANY(%s::uuid[]) AND status <> %s GROUP BY 1, 2",
+                ids,
+                status,
+            )
+
+        try:
+            until(lambda: not others(), within_s, f"all {len(ids)} jobs are {status}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; others: {others()}") from None
+
+    def stopped(self, job_id: str, within_s: float = 15.0) -> dict[str, Any]:
+        """Wait until the cancelled job's receipt is complete; its row."""
+        return until(
+            lambda: (job := self.job(job_id))["cancel_stopped_at"] and job, within_s, f"the receipt of {job_id}"
+        )
+
+    def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a statement, on a connection of its own: the server may have been restarted."""
+        return sql(self.stack.database_url, statement, *values)
+
+    def runner(self, tick: Tick) -> tuple[Process, Process]:
+        """Of the fleet's two workers, the one that runs what this tick came from, and the other."""
+        first, second = self.workers
+        return (first, second) if tick.pid in first.pids else (second, first)
+
+    def worker_id(self, process: Process) -> str | None:
+        """Under which id this worker claims now; None while it is not active."""
+        rows = self.sql("SELECT id FROM workers WHERE pid = %s AND state = 'active'", process.pid)
+        return str(rows[0]["id"]) if rows else None
+
+    def _job_if(self, job_id: str, status: str) -> dict[str, Any] | None:
+        job = self.job(job_id)
+        return job if job["status"] == status else None
+
+    @contextmanager
+    def _explained(self, job_id: str) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError as error:
+            story = [(event["kind"], event["attempt"], event["data"]) for event in self.events(job_id)]
+            raise AssertionError(f"{error}; its row is {self.job(job_id)}; its story is {story}") from None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sign of life of one run: which process, which claim, when (seconds, monotonic)."""
+
+    pid: int
+    fence: int
+    at: float
+
+    @classmethod
+    def of(cls, line: str) -> Tick:
+        """A line of a diary."""
+        pid, fence, at = line.split()
+        return cls(int(pid), int(fence), float(at))
+
+
+def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]:
+    """Run one statement and commit; the rows, if it gives any."""
+    connection = psycopg2.connect(database_url)
+    try:
+        with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(statement, values)
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+    finally:
+        connection.close()
+
+
+def supervisor(worker: Process) -> psutil.Process:
+    """The worker's supervisor: what its main process forked first."""
+    return min(psutil.Process(worker.pid).children(), key=lambda child: (child.create_time(), child.pid))
+
+
+def children(worker: Process) -> list[psutil.Process]:
+    """The worker's pool children."""
+    return [child for child in psutil.Process(worker.pid).children() if child.pid != supervisor(worker).pid]
+
+
+def gone(pid: int) -> bool:
+    """True if there is no such process, or only what is left of one that nobody has waited for."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
