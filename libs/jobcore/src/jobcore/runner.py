@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from typing import Final
+from uuid import UUID
 
 from jobcore import logs
 from jobcore.attempt import Attempt
@@ -65,6 +66,7 @@ class Runner:
         self._settings = settings
         self._interrupts = interrupts
         self._batch_size = BatchSize()
+        self._worker_id: UUID | None = None
         self._writer = Writer(db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1))
         self._writer.start()
 
@@ -90,7 +92,7 @@ class Runner:
         return self._slots.draining_since is None and time.monotonic() < self._slots.deadline
 
     def _claim(self, queue: str) -> deque[Claim]:
-        worker_id = self._slots.worker_id
+        self._worker_id = worker_id = self._slots.worker_id
         if worker_id is None:
             return deque()
         self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
@@ -139,7 +141,7 @@ class Runner:
             self._writer.note,
             lambda event: self._announcer.events(claim.id, [event]),
         )
-        self._announcer.events(claim.id, [_running(claim)])
+        self._announcer.events(claim.id, [_running(claim, self._worker_id)])
         self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
@@ -158,5 +160,7 @@ class Runner:
             time.sleep(POST_POLL_S)
 
 
-def _running(claim: Claim) -> Event:
-    return Event(claim.seq, claim.claimed_at, claim.attempt, "state", {"status": "RUNNING"})
+def _running(claim: Claim, worker_id: UUID | None) -> Event:
+    return Event(
+        claim.seq, claim.claimed_at, claim.attempt, "state", {"status": "RUNNING", "worker_id": str(worker_id)}
+    )

@@ -82,23 +82,26 @@ class Waker:
 
     def publish(self, queue: str) -> bool:
         """Send one wake-up now; False if Redis did not take it within a second or two."""
-        try:
-            with self._sending:
+        with self._sending:
+            try:
                 self._send(queue, None)
-        except AWAY:
-            self._forget_connection()
-            return False
+            except AWAY:
+                self._forget_connection()
+                return False
         return True
 
     def fill(self, wanted: Mapping[str, int]) -> int:
         """Send each queue what its list lacks; returns how many were sent. Raises what `AWAY` lists."""
         lengths = self._lengths(list(wanted))
-        lacking = [(queue, max(0, count - lengths[queue])) for queue, count in wanted.items()]
+        lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
         with self._sending:
-            for queue, count in lacking:
-                for _ in range(count):
+            try:
+                for queue in lacking:
                     self._send(queue, self._traces.pop(queue, None))
-        return sum(count for _, count in lacking)
+            except AWAY:
+                self._forget_connection()
+                raise
+        return len(lacking)
 
     def _lengths(self, queues: list[str]) -> dict[str, int]:
         pipeline = self._redis.pipeline(transaction=False)
@@ -129,5 +132,4 @@ class Waker:
                 self._outage.end()
             except AWAY as error:
                 self._outage.begin(error)
-                self._forget_connection()
                 time.sleep(BREAK_S)
