@@ -1,24 +1,22 @@
 """Hot state in Redis: live events for streams, and cancels for supervisors. All of it may be lost without harm.
 
 One pub/sub channel a job carries its events; a live message is a hint, PostgreSQL has the truth. Publishing never
-holds up who publishes: an announcer is a thread with a bounded queue, and while Redis is away it drops.
+holds up who publishes: an announcer is a thread with a bounded queue, and while Redis is away it drops. Streams read
+through `jobcore.following`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import redis
-import redis.asyncio
 
 from jobcore import logs
 from jobcore.models import Change, Event
@@ -29,7 +27,6 @@ CANCELS: Final = "longrun:cancels"
 QUEUED_MAX: Final = 10_000
 BATCH: Final = 500
 BREAK_S: Final = 2.0
-SUBSCRIBER_QUEUE: Final = 256
 
 log = logs.get(__name__)
 
@@ -134,110 +131,3 @@ class CancelListener:
                             self._on_cancel()
             except (redis.RedisError, OSError):
                 self._stopping.wait(1)
-
-
-class Subscription:
-    """Live events of one job: hints, in order of arrival, from the moment it was made."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self._events: asyncio.Queue[Event] = asyncio.Queue(SUBSCRIBER_QUEUE)
-
-    @property
-    def connected(self) -> bool:
-        """False while Redis is away: then poll."""
-        return self._live.connected
-
-    async def next(self, timeout_s: float) -> Event | None:
-        """The next live event, or None after `timeout_s` seconds."""
-        with suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(self._events.get(), timeout_s)
-        return None
-
-    def offer(self, event: Event) -> None:
-        """Queue an event; a reader too slow to keep up loses hints and finds the rest in PostgreSQL."""
-        with suppress(asyncio.QueueFull):
-            self._events.put_nowait(event)
-
-
-class Live:
-    """One pub/sub connection for all streams of an API process; reconnects by itself."""
-
-    def __init__(self, redis_url: str) -> None:
-        self._redis = redis.asyncio.Redis.from_url(
-            redis_url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=10
-        )
-        self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
-        self._subscriptions: dict[str, set[Subscription]] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._wanted = asyncio.Event()
-        self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is away", "streams are live again")
-        self.connected = False
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        self._task = asyncio.create_task(self._run(), name="live")
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        with suppress(redis.RedisError, OSError):
-            await self._pubsub.aclose()
-            await self._redis.aclose()
-
-    @asynccontextmanager
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
-        """Listen to a job while the context is open; returns once Redis has the subscription, or is away."""
-        name = channel(job_id)
-        subscription = Subscription(self)
-        first = name not in self._subscriptions
-        self._subscriptions.setdefault(name, set()).add(subscription)
-        if first:
-            await self._tell(self._pubsub.subscribe, name)
-        try:
-            yield subscription
-        finally:
-            others = self._subscriptions[name]
-            others.discard(subscription)
-            if not others:
-                del self._subscriptions[name]
-                await self._tell(self._pubsub.unsubscribe, name)
-
-    async def _tell(self, command: Any, name: str) -> None:
-        self._wanted.set()
-        try:
-            async with asyncio.timeout(1):
-                await command(name)
-        except (redis.RedisError, OSError, TimeoutError):
-            self.connected = False
-
-    async def _run(self) -> None:
-        while True:
-            await self._wanted.wait()
-            try:
-                await self._pubsub.connect()
-                if not self.connected and self._subscriptions:
-                    await self._pubsub.subscribe(*self._subscriptions)
-                self.connected = True
-                self._outage.end()
-                await self._listen()
-            except (redis.RedisError, OSError, RuntimeError) as error:
-                self.connected = False
-                self._outage.begin(error)
-                with suppress(redis.RedisError, OSError):
-                    await self._pubsub.connection.disconnect() if self._pubsub.connection else None
-                await asyncio.sleep(1)
-
-    async def _listen(self) -> None:
-        while self._pubsub.subscribed:
-            message = await self._pubsub.get_message(timeout=5)
-            if message is None:
-                continue
-            with suppress(ValueError, KeyError, TypeError):
-                event = decode(message["data"])
-                for subscription in self._subscriptions.get(message["channel"].decode(), ()):
-                    subscription.offer(event)
-        self._wanted.clear()

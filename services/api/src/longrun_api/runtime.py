@@ -9,9 +9,10 @@ from typing import cast
 
 from fastapi import Request
 
+from jobcore.following import Live
 from jobcore.intake import Intake
 from jobcore.keeper import Keeper
-from jobcore.live import Announcer, Live
+from jobcore.live import Announcer
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
 from jobcore.wakeup import Waker
