@@ -13,8 +13,16 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from longrun_local.errors import StartError
+
+# access(2) ignores capabilities of an account that is not root, unless no_setuid_fixup is set; initdb uses it.
+CAPABILITY: Final = (
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Account:
                 "account, is not installed: run this as an ordinary user, or set DATABASE_URL"
             )
         closed = _closed_to_others(Path(command[0])) or _closed_to_others(reads)
-        capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"] if closed else []
+        capability = CAPABILITY if closed else ()
         return [setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", *capability, *command]
 
 
