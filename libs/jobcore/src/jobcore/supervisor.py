@@ -29,7 +29,7 @@ from jobcore.escalation import Escalation
 from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
-from jobcore.models import RunningJob
+from jobcore.models import Change, RunningJob
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key, Post, Slots
 from jobcore.store import claims, stops, workers
@@ -178,9 +178,8 @@ class Supervisor:
             state = self._slots[row.slot].read()
             if Key(row.task_id, row.fence) not in state.held and not state.claiming:
                 nobodys.append(Release(row.task_id, row.fence, "handed_back"))
-        if nobodys:
-            log.warning("handing back claims that nobody runs", jobs=[str(release.id) for release in nobodys])
-            self._release(nobodys)
+        if handed_back := self._release(nobodys):
+            log.warning("handed back claims that nobody ran", jobs=[str(change.id) for change in handed_back])
         self._kill_stuck_claims()
 
     def _kill_stuck_claims(self) -> None:
@@ -246,7 +245,7 @@ class Supervisor:
         worker_id = self._lease.worker_id
         return [] if worker_id is None else self._db.call(workers.running, [worker_id])
 
-    def _release(self, releases: list[Release]) -> None:
+    def _release(self, releases: list[Release]) -> list[Change]:
         changes = self._db.call(
             claims.release,
             releases,
@@ -257,6 +256,7 @@ class Supervisor:
         for change in changes:
             if change.ready:
                 self._waker.wake(change.queue, 1)
+        return changes
 
 
 def ignore_signals() -> None:
