@@ -1,0 +1,193 @@
+"""The store on a real PostgreSQL, in the words of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+from jobcore.models import Change, Claim, Event, NewJob, Outcome
+from jobcore.states import TERMINAL, Status
+from jobcore.store import claims, events, jobs, upkeep, workers
+from jobcore.store.claims import Cause, Release
+from jobcore.store.database import Database
+
+QUEUE = "default"
+LEASE_S = 60.0
+MAX_CRASHES = 3
+MAX_LOSSES = 5
+ERROR = {"kind": "raised", "type": "ValueError", "message": "no", "attempt": 1}
+
+CHECK_ENDING = """
+SELECT jobs.id, jobs.status, last_seq, array_agg(seq ORDER BY seq) AS seqs,
+       array_agg(data ->> 'status') FILTER (WHERE kind = 'state' AND seq = last_seq) AS last_state,
+       array_agg(data ->> 'status' ORDER BY seq) FILTER (
+           WHERE kind = 'state' AND data ->> 'status' IN ('SUCCESS', 'FAILED', 'CANCELLED')) AS endings
+FROM jobs JOIN job_events ON job_events.job_id = jobs.id
+WHERE jobs.id = ANY(:ids) GROUP BY jobs.id ORDER BY array_position(:ids, jobs.id)
+"""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def race(*actions: Callable[[], Any]) -> list[Any]:
+    """Run the actions at once, each in a thread; returns what they gave, in the order given."""
+    barrier = Barrier(len(actions))
+
+    def start(action: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return action()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(start, actions))
+
+
+class World:
+    """A database, and short names for what the store does with it."""
+
+    def __init__(self, url: str) -> None:
+        self.db = Database(url, name="test", pool_size=12)
+
+    def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one store function."""
+        return self.db.call(function, *args, **kwargs)
+
+    def new(self, **fields: Any) -> NewJob:
+        """A job that waits for nothing, unless its fields say otherwise."""
+        defaults: dict[str, Any] = {"task_type": "echo", "queue": QUEUE, "input": {}, "max_attempts": 3}
+        return NewJob(id=uuid7(), **{**defaults, **fields})
+
+    def insert(self, **fields: Any) -> UUID:
+        """Accept one job."""
+        return self.insert_many(1, **fields)[0]
+
+    def insert_many(self, count: int, **fields: Any) -> list[UUID]:
+        """Accept jobs in one statement."""
+        given = [self.new(**fields) for _ in range(count)]
+        self.call(jobs.insert, given)
+        return [job.id for job in given]
+
+    def worker(self, *queues: str, concurrency: int = 2, state: str = "active") -> UUID:
+        """A new worker with a fresh heartbeat."""
+        worker_id = uuid7()
+        self.call(
+            workers.register,
+            worker_id,
+            host="here",
+            pid=1,
+            queues=queues or (QUEUE,),
+            concurrency=concurrency,
+            version="test",
+            state=state,
+        )
+        return worker_id
+
+    def take(
+        self, worker_id: UUID, limit: int = 1, *, queue: str = QUEUE, quick: Sequence[str] = (), slot: int = 0
+    ) -> list[Claim]:
+        """Claim up to `limit` jobs."""
+        return self.call(
+            claims.claim,
+            queue=queue,
+            worker_id=worker_id,
+            slot=slot,
+            limit=limit,
+            quick=quick,
+            lease_s=LEASE_S,
+        ).claims
+
+    def running(self, worker_id: UUID | None = None, *, queue: str = QUEUE, **fields: Any) -> Claim:
+        """A new job that is RUNNING; its queue must be empty."""
+        job_id = self.insert(queue=queue, **fields)
+        [claim] = self.take(worker_id or self.worker(queue), queue=queue)
+        assert claim.id == job_id
+        return claim
+
+    def finish(self, claim: Claim, status: Status = Status.SUCCESS, **fields: Any) -> list[Change]:
+        """End a run."""
+        error = None if status is Status.SUCCESS else ERROR
+        return self.call(claims.finish, [Outcome(claim.id, claim.fence, status, **{"error": error, **fields})])
+
+    def release(self, claim: Claim, cause: Cause) -> list[Change]:
+        """End a claim without an outcome."""
+        return self.release_many([Release(claim.id, claim.fence, cause)])
+
+    def release_many(self, releases: Sequence[Release]) -> list[Change]:
+        """End claims without an outcome."""
+        return self.call(claims.release, releases, max_crashes=MAX_CRASHES, max_losses=MAX_LOSSES)
+
+    def cancel(self, job_id: UUID) -> Change | None:
+        """Cancel a job."""
+        return self.call(jobs.cancel, job_id)
+
+    def lost(self) -> list[UUID]:
+        """The RUNNING jobs that have no living worker."""
+        return [release.id for release in self.call(upkeep.lost)]
+
+    def ended(self, status: Status) -> UUID:
+        """A new job in this terminal status; the default queue must be empty."""
+        claim = self.running()
+        if status is Status.CANCELLED:
+            self.cancel(claim.id)
+        else:
+            self.finish(claim, status)
+        return claim.id
+
+    def row(self, job_id: UUID) -> Mapping[str, Any]:
+        """Every column of a job."""
+        [row] = self.sql("SELECT * FROM jobs WHERE id = :id", id=job_id)
+        return row
+
+    def status(self, job_id: UUID) -> Status:
+        """The status of a job."""
+        return Status(self.row(job_id)["status"])
+
+    def story(self, job_id: UUID) -> list[Event]:
+        """All events of a job."""
+        return self.call(events.after, job_id, 0, limit=10_000)
+
+    def check_ending(self, *job_ids: UUID) -> list[Status]:
+        """Check that each job ended once, in the status of its only terminal event, which is its last."""
+        rows = self.sql(CHECK_ENDING, ids=list(job_ids))
+        assert len(rows) == len(job_ids)
+        for row in rows:
+            assert row["status"] in TERMINAL, row
+            assert row["endings"] == [row["status"]] == row["last_state"], row
+            assert row["seqs"] == list(range(1, row["last_seq"] + 1)), row
+        return [Status(row["status"]) for row in rows]
+
+    def check_story(self, job_id: UUID) -> None:
+        """Check that a job's events are numbered 1, 2, … up to its last_seq."""
+        assert [event.seq for event in self.story(job_id)] == list(range(1, self.row(job_id)["last_seq"] + 1))
+
+    def edit(self, job_id: UUID, assignments: str, **values: Any) -> None:
+        """Change columns of a job behind the store's back, to make it old or odd."""
+        self.sql(f"UPDATE jobs SET {assignments} WHERE id = :id RETURNING id", id=job_id, **values)
+
+    def low_rank(self, queue: str = QUEUE) -> Any:
+        """The low-water mark of a queue."""
+        [row] = self.sql("SELECT low_rank FROM queues WHERE name = :name", name=queue)
+        return row["low_rank"]
+
+    def sql(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:
+        """Run a statement that returns rows."""
+
+        def run(connection: Connection) -> list[Mapping[str, Any]]:
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+        return self.db.call(run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.db.close()
