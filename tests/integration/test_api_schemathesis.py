@@ -1,0 +1,67 @@
+"""Whatever a client sends: no server error, and every answer is what the OpenAPI document says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
+OPERATIONS = [
+    "POST /tasks",
+    "GET /tasks",
+    "GET /tasks/{task_id}",
+    "DELETE /tasks/{task_id}",
+    "GET /tasks/{task_id}/logs",
+    "GET /tasks/{task_id}/stream",
+    "GET /task-types",
+    "GET /workers",
+    "GET /healthz",
+    "GET /readyz",
+]
+
+
+@pytest.fixture(scope="module")
+def openapi(api_url: str) -> schemathesis.BaseSchema:
+    """The document of a running API."""
+    return schemathesis.openapi.from_url(f"{api_url}/openapi.json")
+
+
+def test_every_operation_is_tried(openapi: schemathesis.BaseSchema) -> None:
+    assert sorted(f"{method.upper()} {path}" for path in openapi for method in openapi[path]) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: str, mode: GenerationMode) -> None:
+    operation = openapi.find_operation_by_label(label)
+    assert operation is not None
+    if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()) and not operation.body:
+        pytest.skip("takes nothing that could be wrong")
+
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(mode))
+    def check(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(checks=CHECKS, timeout=10)
+
+    check()

@@ -1,0 +1,75 @@
+"""A deploy: SIGTERM ends streams at once, and clients go on elsewhere without a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import httpx
+import pytest
+from httpx_sse import EventSource
+
+from tests.integration.hand_worker import HandWorker
+from tests.processes import Stack
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_open_streams_end_at_once_and_resume_at_another_api(
+    stack: Stack, redis_url: str, signum: signal.Signals
+) -> None:
+    old, new = stack.api(), stack.api()
+    with HandWorker(stack.database_url, redis_url) as worker, httpx.Client(timeout=10) as client:
+        here = client.post(f"{old.url}/tasks", json={"task_type": "echo", "input": {}}).headers["location"]
+        claim = worker.claim()
+        with client.stream("GET", f"{old.url}{here}/stream") as response:
+            events = EventSource(response).iter_sse()
+            assert [next(events).id, next(events).id] == ["1", "2"]
+            signalled_at = time.monotonic()
+            old.send(signum)
+            assert list(events) == []
+            assert time.monotonic() - signalled_at < 1
+        assert old.wait(timeout=10) in {0, -signum}
+        assert time.monotonic() - signalled_at < 8
+
+        worker.log(claim, "while nobody listens")
+        with client.stream("GET", f"{new.url}{here}/stream", headers={"last-event-id": "2"}) as response:
+            events = EventSource(response).iter_sse()
+            assert next(events).id == "3"
+            worker.finish(claim)
+            assert [event.id for event in events] == ["4"]
+
+
+def test_what_was_submitted_before_the_signal_is_answered_and_stored(stack: Stack) -> None:
+    process = stack.api()
+
+    async def submit(client: httpx.AsyncClient) -> list[str]:
+        accepted: list[str] = []
+        while True:
+            try:
+                response = await client.post("/tasks", json={"task_type": "echo", "input": {}})
+            except httpx.TransportError:
+                return accepted
+            assert response.status_code == 202
+            accepted.append(response.json()["task_id"])
+
+    async def run() -> list[str]:
+        async with httpx.AsyncClient(base_url=process.url, timeout=20) as client:
+            clients = [asyncio.create_task(submit(client)) for _ in range(8)]
+            await asyncio.sleep(1)
+            process.terminate()
+            return [task_id for accepted in await asyncio.gather(*clients) for task_id in accepted]
+
+    accepted = asyncio.run(run())
+    assert accepted
+    assert process.wait(timeout=20) in {0, -signal.SIGTERM}
+    with httpx.Client(base_url=stack.api().url) as client:
+        known: set[str] = set()
+        cursor: dict[str, str] = {}
+        while True:
+            page = client.get("/tasks", params={"limit": 200, **cursor}).json()
+            known |= {item["task_id"] for item in page["items"]}
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+    assert set(accepted) <= known

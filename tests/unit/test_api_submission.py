@@ -1,0 +1,107 @@
+"""How a request becomes a job to store, without a server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
+
+from jobcore.errors import InvalidInput
+from jobcore.models import NewJob
+from jobcore.tasks import Registry, RetryPolicy, TaskType
+from longrun_api.problems import path
+from longrun_api.routes.tasks import decode_cursor, encode_cursor
+from longrun_api.submission import parse, to_job
+
+
+class StrictInput(BaseModel):
+    """A model that takes no value of another type than declared."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    day: datetime
+    pair: tuple[int, int] = (1, 2)
+
+
+registry = Registry()
+registry.add(
+    TaskType(
+        name="strict",
+        function=lambda ctx, input: None,
+        input_model=StrictInput,
+        output_model=StrictInput,
+        queue="its-own",
+        description="",
+        retry=RetryPolicy(max_attempts=7),
+        timeout_s=12.5,
+        example=None,
+    )
+)
+
+
+def job_of(traceparent: str | None = None, **fields: Any) -> NewJob:
+    body = {"task_type": "strict", "input": {"day": "2026-11-24T12:00:00Z"}, **fields}
+    return to_job(parse(json.dumps(body).encode()), registry, traceparent)
+
+
+def test_a_strict_model_reads_json_and_the_row_gets_json_with_defaults() -> None:
+    assert job_of().input == {"day": "2026-11-24T12:00:00Z", "pair": [1, 2]}
+
+
+def test_what_is_not_given_comes_from_the_task_type() -> None:
+    job = job_of(traceparent="00-1-2-01")
+    assert (job.queue, job.max_attempts, job.timeout_s, job.priority) == ("its-own", 7, 12.5, 0)
+    assert (job.traceparent, job.id.version) == ("00-1-2-01", 7)
+
+
+def test_what_is_given_wins() -> None:
+    job = job_of(queue="other", max_attempts=1, timeout_s=0.25, priority=3, delay_s=0)
+    assert (job.queue, job.max_attempts, job.timeout_s, job.priority, job.delay_s) == ("other", 1, 0.25, 3, 0)
+
+
+@pytest.mark.parametrize("days", [-365, 0, 365])
+def test_a_time_within_a_year_is_taken_in_any_offset(days: int) -> None:
+    time = datetime.now(UTC) + timedelta(days=days)
+    text = time.isoformat()
+    assert job_of(run_at=text).run_at == time
+    shifted = (time + timedelta(hours=5, minutes=30)).replace(tzinfo=None).isoformat() + "+05:30"
+    assert job_of(run_at=shifted).run_at == time
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-24", "2026-11-24T12:00Z", "2026-11-24T12:00:00", "1795000000", "2026-W48-2T12:00:00Z", ""]
+)
+def test_a_time_in_another_form_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"run_at: must be an RFC 3339 time .* such as"):
+        job_of(run_at=text)
+
+
+def test_an_expiry_before_the_start_is_refused() -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    assert job_of(expires_at=soon, delay_s=60).expires_at is not None
+    with pytest.raises(InvalidInput, match="expires_at"):
+        job_of(expires_at=soon, delay_s=3600)
+
+
+def test_paths_read_like_json() -> None:
+    assert path("input", "links", 0, "url") == "input.links[0].url"
+    assert path("", "limit") == "limit"
+    assert path("") == "body"
+    assert len(path("input", "x" * 10_000)) == 200
+
+
+@given(st.uuids())
+def test_a_cursor_leads_back_to_its_job(job_id: UUID) -> None:
+    assert decode_cursor(encode_cursor(job_id)) == job_id
+
+
+@given(st.text(max_size=40).filter(lambda text: len(text) != 22))
+def test_any_other_cursor_is_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidInput, match="cursor: is not one that this API gave"):
+        decode_cursor(text)
