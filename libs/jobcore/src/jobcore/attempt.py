@@ -103,6 +103,15 @@ class Attempt:
     def _failed(self, kind: ErrorKind, error: BaseException, retry_s: float | None) -> Outcome:
         words = self._context.last_words()
         again = retry_s is not None and self._claim.tries < self._claim.max_attempts
+        log.warning(
+            "an attempt failed",
+            job_id=str(self._claim.id),
+            task_type=self._claim.task_type,
+            attempt=self._claim.attempt,
+            kind=kind.value,
+            error=_message(error),
+            again_in_s=round(retry_s, 1) if again and retry_s is not None else None,
+        )
         return Outcome(
             self._claim.id,
             self._claim.fence,

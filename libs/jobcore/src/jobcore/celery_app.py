@@ -87,6 +87,7 @@ class _Worker:
         logs.setup(self._settings)
 
     def _start_supervisor(self, sender: Any, **_: Any) -> None:
+        logs.setup(self._settings)  # Celery sets logging up later; the supervisor is forked here
         registry = load_tasks()
         identity = Identity(
             host=socket.gethostname(),

@@ -61,8 +61,8 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    done: float
-    total: float | None = None
+    done: int | float
+    total: int | float | None = None
     message: str | None = None
 
 
