@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from queue import Empty
 from typing import Any, Final
 
 from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
+from kombu.transport import redis
 
+from jobcore import logs
 from jobcore.settings import CoreSettings
 
 TRANSPORT_OPTIONS: Final = {
@@ -20,9 +23,30 @@ TRANSPORT_OPTIONS: Final = {
 
 RECONNECT_S: Final = 1
 
+log = logs.get(__name__)
+
+
+class _Channel(redis.Channel):  # type: ignore[misc]
+    """Drops what is in a queue's list and is no message; each such item would end a Celery main process."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("dropped what is not a message out of a queue's list", error=repr(error))
+            raise Empty from None
+
+
+class _Transport(redis.Transport):  # type: ignore[misc]
+    Channel = _Channel
+
 
 class ImpatientConnection(Connection):  # type: ignore[misc]
     """Looks for a broker that went away every second; kombu's pauses grow to 30 s, and jobs wait for a wake-up."""
+
+    def get_transport_cls(self) -> type[redis.Transport]:
+        """The Redis transport that drops garbage."""
+        return _Transport
 
     def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         return super()._ensure_connection(
