@@ -1,0 +1,144 @@
+"""The connection: which failure is the row's, which the server's, and which is nobody's business."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from jobcore.errors import StoreUnavailable
+from jobcore.store import health, jobs
+from jobcore.store.database import DURABLE, Database, RowRefused
+from longrun_local.postgres import EmbeddedPostgres
+from tests.integration.store.world import World, race
+
+
+def kill_others(world: World, name: str) -> int:
+    """Cut every connection of that name; returns how many."""
+    return len(world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :n", n=name))
+
+
+def test_a_deadlock_is_tried_again_until_both_sides_are_done(world: World) -> None:
+    first, second = world.insert_many(2)
+    tries = count()
+
+    def update(connection: Connection, one: object, other: object) -> None:
+        next(tries)
+        statement = "UPDATE jobs SET priority = priority + 1 WHERE id = '{}';"
+        pause = "SELECT pg_sleep(0.1);"
+        connection.execute(text(statement.format(one) + pause + statement.format(other)))
+
+    def update_one_way(one: object, other: object) -> None:
+        world.call(update, one, other)
+
+    race(partial(update_one_way, first, second), partial(update_one_way, second, first))
+    assert next(tries) > 2, "there was no deadlock"
+    assert [world.row(job_id)["priority"] for job_id in (first, second)] == [2, 2]
+
+
+def test_a_connection_that_was_cut_is_unavailable_once_and_then_replaced(world: World, database_url: str) -> None:
+    db = Database(database_url, name="victim", pool_size=1)
+    db.call(health.commit)
+    assert kill_others(world, "victim") == 1
+    with pytest.raises(StoreUnavailable):
+        db.call(health.commit)
+    db.call(health.commit)
+    db.close()
+
+
+def test_a_pinged_connection_that_was_cut_is_replaced_unseen(world: World, database_url: str) -> None:
+    db = Database(database_url, name="victim", pool_size=1, pre_ping=True)
+    db.call(health.commit)
+    assert kill_others(world, "victim") == 1
+    db.call(health.commit)
+    db.close()
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    db = Database("postgresql://longrun:x@127.0.0.1:1/longrun", name="lost")
+    with pytest.raises(StoreUnavailable):
+        db.call(health.commit)
+
+
+def test_a_pool_that_is_used_up_is_unavailable(database_url: str) -> None:
+    db = Database(database_url, name="small", pool_size=1)
+    held, done = threading.Event(), threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        held.set()
+        done.wait()
+
+    holder = threading.Thread(target=db.call, args=(hold,))
+    holder.start()
+    held.wait()
+    with pytest.raises(StoreUnavailable, match="busy"):
+        db.call(health.commit)
+    done.set()
+    holder.join()
+    db.close()
+
+
+def test_a_lock_held_longer_than_the_statement_timeout_is_unavailable(world: World) -> None:
+    job_id = world.insert()
+
+    def impatient(connection: Connection) -> None:
+        connection.execute(text(f"{DURABLE} SET LOCAL statement_timeout = '100ms'; SELECT FROM jobs FOR UPDATE"))
+
+    def hold(connection: Connection) -> None:
+        connection.execute(text("BEGIN; SELECT FROM jobs FOR UPDATE"))
+        with pytest.raises(StoreUnavailable):
+            world.call(impatient)
+        connection.execute(text("ROLLBACK"))
+
+    world.call(hold)
+    world.call(impatient)
+    assert world.cancel(job_id)
+
+
+def test_a_mistake_in_a_statement_is_neither_the_rows_nor_the_servers_fault(world: World) -> None:
+    with pytest.raises(ProgrammingError):
+        world.sql("SELECT no_such_column FROM jobs")
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800"])
+def test_a_parameter_that_cannot_be_written_is_refused_and_the_connection_lives(world: World, value: str) -> None:
+    with pytest.raises(RowRefused):
+        world.sql("SELECT CAST(:value AS text)", value=value)
+    assert world.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_nothing_set_for_a_statement_outlives_it(database_url: str) -> None:
+    """PgBouncer hands the connection to somebody else next."""
+    db = Database(database_url, name="test", pool_size=1)
+
+    def settings(connection: Connection) -> list[object]:
+        names = ("synchronous_commit", "statement_timeout")
+        return [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
+
+    before = db.call(settings)
+    db.call(jobs.find, [])
+    db.call(health.commit)
+    assert db.call(settings) == before
+    db.close()
+
+
+def test_ready_means_that_a_commit_is_possible(world: World, postgres: EmbeddedPostgres) -> None:
+    world.call(health.commit)
+    bare = Database(postgres.url_of("postgres"), name="test")
+    with pytest.raises(StoreUnavailable, match=r"python -m jobcore\.migrations"):
+        bare.call(health.commit)
+    bare.close()
+
+
+def test_a_read_only_database_is_not_ready(world: World, database_url: str) -> None:
+    name = database_url.rpartition("/")[2]
+    with world.db.engine.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    fresh = Database(database_url, name="test")
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        fresh.call(health.commit)
+    fresh.close()

@@ -1,0 +1,105 @@
+"""The story of a job: appended under the run's fence, read by one cursor."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobcore.models import NewEvent
+from jobcore.states import Status
+from jobcore.store import events
+from jobcore.store.database import RowRefused
+from tests.integration.store.world import World
+
+LOG = NewEvent("log", {"level": "info", "message": "hello"})
+
+
+def test_appended_events_get_the_next_places_in_their_order(world: World) -> None:
+    claim = world.running()
+    new = [NewEvent("log", {"n": number}, age_s=3.0 - number) for number in range(3)]
+    appended = world.call(events.append, claim.id, claim.fence, new)
+    assert appended is not None
+    assert appended.last_seq == 5
+    stored = world.call(events.after, claim.id, 2)
+    assert [(event.seq, event.kind, event.attempt, event.data) for event in stored] == [
+        (3, "log", 1, {"n": 0}),
+        (4, "log", 1, {"n": 1}),
+        (5, "log", 1, {"n": 2}),
+    ]
+    assert [(appended.at - event.at).total_seconds() for event in stored] == pytest.approx([3.0, 2.0, 1.0])
+
+
+def test_progress_and_checkpoint_are_kept_until_the_next(world: World) -> None:
+    claim = world.running()
+    world.call(events.append, claim.id, claim.fence, [LOG], progress={"done": 1}, checkpoint={"at": [1]})
+    world.call(events.append, claim.id, claim.fence, [LOG])
+    row = world.row(claim.id)
+    assert (row["progress"], row["checkpoint"], row["last_seq"]) == ({"done": 1}, {"at": [1]}, 4)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "finished", "handed back", "claimed anew"])
+def test_a_run_that_lost_its_claim_appends_nothing(world: World, end: str) -> None:
+    claim = world.running()
+    if end == "cancelled":
+        world.cancel(claim.id)
+    elif end == "finished":
+        world.finish(claim)
+    else:
+        world.release(claim, "handed_back")
+        if end == "claimed anew":
+            world.take(world.worker())
+    before = world.row(claim.id), world.story(claim.id)
+    assert world.call(events.append, claim.id, claim.fence, [LOG], progress={}, checkpoint={}) is None
+    assert (world.row(claim.id), world.story(claim.id)) == before
+
+
+def test_an_unstorable_event_is_refused_with_all_that_came_with_it(world: World) -> None:
+    claim = world.running()
+    before = world.row(claim.id)
+    with pytest.raises(RowRefused):
+        world.call(events.append, claim.id, claim.fence, [LOG, NewEvent("log", {"message": "\0"})])
+    with pytest.raises(RowRefused):
+        world.call(events.append, claim.id, claim.fence, [LOG, NewEvent("gossip", {})])
+    assert world.row(claim.id) == before
+    assert len(world.story(claim.id)) == 2
+
+
+def test_a_cursor_reads_on_where_it_stopped(world: World) -> None:
+    claim = world.running()
+    world.call(events.append, claim.id, claim.fence, [LOG] * 8)
+    read: list[int | None] = []
+    while page := world.call(events.after, claim.id, read[-1] or 0 if read else 0, 3):
+        read += [event.seq for event in page]
+    assert read == list(range(1, 11))
+    assert world.call(events.after, world.insert(), 1) == []
+
+
+def test_logs_are_the_log_lines_alone(world: World) -> None:
+    claim = world.running()
+    world.call(events.append, claim.id, claim.fence, [LOG, NewEvent("progress", {"done": 1}), LOG])
+    assert [event.seq for event in world.call(events.logs, claim.id, 0, 10)] == [3, 5]
+    assert [event.seq for event in world.call(events.logs, claim.id, 3, 10)] == [5]
+    assert [event.seq for event in world.call(events.logs, claim.id, 0, 1)] == [3]
+
+
+def test_a_whole_story_is_told_in_order_with_the_attempt_of_each_event(world: World) -> None:
+    worker = world.worker()
+    claim = world.running(worker)
+    world.call(events.append, claim.id, claim.fence, [LOG])
+    world.release(claim, "crash")
+    [claim] = world.take(worker)
+    world.finish(claim, Status.PENDING, retry_s=0.0)
+    [claim] = world.take(worker)
+    world.finish(claim, events=(LOG,))
+    told = [(event.attempt, event.data.get("status", event.kind)) for event in world.story(claim.id)]
+    assert told == [
+        (0, "PENDING"),
+        (1, "RUNNING"),
+        (1, "log"),
+        (1, "PENDING"),
+        (2, "RUNNING"),
+        (2, "PENDING"),
+        (3, "RUNNING"),
+        (3, "log"),
+        (3, "SUCCESS"),
+    ]
+    assert world.check_ending(claim.id) == [Status.SUCCESS]

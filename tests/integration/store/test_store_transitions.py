@@ -1,0 +1,209 @@
+"""Each transition is done by the store function that docs/state-machine.md names, and nothing else moves a job.
+
+Every function of the store is tried on a job in every status and in every condition in which it could want to move it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+import jobcore.store
+from jobcore.models import NewEvent, Outcome
+from jobcore.states import TERMINAL, TRANSITIONS, Status
+from jobcore.store import claims, events, health, jobs, queues, stops, upkeep, workers
+from jobcore.store.claims import Cause, Release
+from jobcore.store.database import RowRefused
+from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, World
+
+PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
+DONE_BY = {
+    (source, event): function
+    for source, event, function in re.findall(
+        r"^\| `([A-Z]+)` \| (.+?) \| `[A-Z]+` \| `([a-z_.]+)` \|", PAGE, re.MULTILINE
+    )
+}
+LAST = UUID(int=2**128 - 1)
+
+ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"
+IN_STATUS = {
+    Status.PENDING: "fence = 3",
+    Status.RUNNING: "fence = 3, ready = false, worker_id = :worker, slot = 0, started_at = now()",
+    Status.SUCCESS: f"fence = 3, {ENDED}",
+    Status.FAILED: f"fence = 3, error = '{{}}', {ENDED}",
+    Status.CANCELLED: f"fence = 3, cancel_requested_at = now(), {ENDED}",
+}
+IN_CONDITION = {
+    "fresh": "attempt = 1",
+    "due, and too late": "ready = false, run_at = now(), expires_at = now(), attempt = 1",
+    "worn out": f"attempt = 99, crashes = {MAX_CRASHES - 1}, losses = {MAX_LOSSES - 1}",
+    "deserted": "attempt = 1",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job, and the fence with which its run writes."""
+
+    world: World
+    id: UUID
+    fence: int
+    worker: UUID
+    hunter: UUID
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One use of a store function, and what the page calls the moves it may make."""
+
+    function: Callable[..., object]
+    use: Callable[[Case], object]
+    events: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__name__}"
+
+
+def finishes(status: Status, event: str, retry_s: float | None = None) -> Trial:
+    error = None if status is Status.SUCCESS else ERROR
+
+    def use(case: Case) -> object:
+        return case.world.call(claims.finish, [Outcome(case.id, case.fence, status, error=error, retry_s=retry_s)])
+
+    return Trial(claims.finish, use, (event,))
+
+
+def releases(cause: Cause, *event: str) -> Trial:
+    return Trial(claims.release, lambda case: case.world.release_many([Release(case.id, case.fence, cause)]), event)
+
+
+def claim(case: Case) -> object:
+    return case.world.call(
+        claims.claim, queue=QUEUE, worker_id=case.hunter, slot=0, limit=9, quick=["echo"], lease_s=LEASE_S
+    )
+
+
+def insert_again(case: Case) -> None:
+    with pytest.raises(RowRefused):
+        case.world.call(jobs.insert, [replace(case.world.new(), id=case.id)])
+
+
+def append(case: Case) -> object:
+    new = [NewEvent("log", {})]
+    return case.world.call(events.append, case.id, case.fence, new, progress={"done": 1}, checkpoint={})
+
+
+FENCED = [
+    finishes(Status.SUCCESS, "finish(ok)"),
+    finishes(Status.FAILED, "finish(error, final)"),
+    finishes(Status.PENDING, "retry", retry_s=0.0),
+    finishes(Status.PENDING, "retry", retry_s=60.0),
+    releases("handed_back", "hand back"),
+    releases("crash", "rescue", "quarantine"),
+    releases("loss", "rescue", "quarantine"),
+    releases("timeout", "rescue", "quarantine"),
+    Trial(events.append, append),
+    Trial(stops.acknowledge, lambda case: case.world.call(stops.acknowledge, case.id, case.fence)),
+    Trial(stops.stopped, lambda case: case.world.call(stops.stopped, [stops.Stopped(case.id, case.fence, "kill")])),
+]
+UNFENCED = [
+    Trial(claims.claim, claim, ("claim",)),
+    Trial(jobs.cancel, lambda case: case.world.cancel(case.id), ("cancel",)),
+    Trial(upkeep.expire, lambda case: case.world.call(upkeep.expire), ("expire",)),
+    Trial(upkeep.retire, lambda case: case.world.call(upkeep.retire, LAST, 3600.0)),
+    Trial(upkeep.lead, lambda case: case.world.call(upkeep.lead, case.hunter, 9.0)),
+    Trial(upkeep.lost, lambda case: case.world.call(upkeep.lost)),
+    Trial(jobs.insert, insert_again),
+    Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
+    Trial(jobs.get, lambda case: case.world.call(jobs.get, case.id)),
+    Trial(jobs.page, lambda case: case.world.call(jobs.page, limit=9)),
+    Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
+    Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
+    Trial(health.commit, lambda case: case.world.call(health.commit)),
+    Trial(queues.promote, lambda case: case.world.call(queues.promote)),
+    Trial(queues.demand, lambda case: case.world.call(queues.demand)),
+    Trial(queues.refresh_low_ranks, lambda case: case.world.call(queues.refresh_low_ranks)),
+    Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),
+    Trial(stops.close_orphaned, lambda case: case.world.call(stops.close_orphaned)),
+    Trial(workers.register, lambda case: case.world.worker()),
+    Trial(workers.live, lambda case: case.world.call(workers.live)),
+    Trial(workers.running, lambda case: case.world.call(workers.running, [case.worker])),
+    Trial(workers.forget, lambda case: case.world.call(workers.forget)),
+    Trial(workers.beat, lambda case: case.world.call(workers.beat, case.worker, draining=True)),
+    Trial(workers.leave, lambda case: case.world.call(workers.leave, case.worker)),
+    Trial(workers.declare_dead, lambda case: case.world.call(workers.declare_dead, {case.worker: 0})),
+]
+TRIALS = FENCED + UNFENCED
+
+
+def case_of(world: World, status: Status, condition: str) -> Case:
+    world.sql("DELETE FROM jobs RETURNING id")
+    worker = world.worker("elsewhere", state="dead" if condition == "deserted" else "active")
+    job_id = world.insert()
+    values = {"worker": worker} if ":worker" in IN_STATUS[status] else {}
+    settings = dict(part.split(" = ", 1) for part in IN_CONDITION[condition].split(", "))
+    if status is not Status.PENDING:
+        settings.pop("ready", None)
+    conditions = ", ".join(f"{name} = {value}" for name, value in settings.items())
+    world.edit(job_id, f"status = '{status}', {IN_STATUS[status]}, {conditions}", **values)
+    return Case(world, job_id, 3, worker, world.worker())
+
+
+def test_every_function_of_the_store_is_on_trial() -> None:
+    names = [module.name for module in pkgutil.iter_modules(jobcore.store.__path__)]
+    modules = [import_module(f"{jobcore.store.__name__}.{name}") for name in names]
+    functions = {
+        f"{function.__module__.rpartition('.')[2]}.{name}"
+        for module in modules
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if next(iter(inspect.signature(function).parameters), None) == "connection"
+    }
+    assert {trial.name for trial in TRIALS} == functions
+
+
+def test_exactly_the_listed_transitions_exist_and_the_functions_named_do_them(world: World) -> None:
+    seen: set[tuple[Status, str]] = set()
+    for trial, status, condition in product(TRIALS, Status, IN_CONDITION):
+        case = case_of(world, status, condition)
+        trial.use(case)
+        target = world.status(case.id)
+        if target is status:
+            continue
+        what = f"{trial.name} moved a job ({condition}) from {status} to {target}"
+        moves = [event for event in trial.events if TRANSITIONS.get((status, event)) is target]
+        assert len(moves) == 1, what
+        assert DONE_BY[status, moves[0]] == trial.name, what
+        seen.add((status, moves[0]))
+    assert seen == set(TRANSITIONS) == set(DONE_BY)
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_nothing_but_its_receipt_changes_in_an_ended_job(world: World, status: Status) -> None:
+    receipt = {"cancel_acknowledged_at", "cancel_stopped_at", "cancel_method"}
+    for trial, condition in product(TRIALS, IN_CONDITION):
+        case = case_of(world, status, condition)
+        before = world.row(case.id)
+        trial.use(case)
+        after = world.row(case.id)
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed <= (receipt if status is Status.CANCELLED else set()), trial.name
+
+
+@pytest.mark.parametrize("away", [-1, 1])
+def test_another_fence_changes_nothing(world: World, away: int) -> None:
+    for trial, status, condition in product(FENCED, Status, IN_CONDITION):
+        case = case_of(world, status, condition)
+        before = world.row(case.id)
+        trial.use(replace(case, fence=case.fence + away))
+        assert world.row(case.id) == before, f"{trial.name} on {status}"
+        assert len(world.story(case.id)) == 1
