@@ -9,12 +9,7 @@ import pytest
 from jobcore.store import queues, workers
 from jobcore.store.claims import Release
 from jobcore.store.queues import Demand
-from tests.integration.store.world import QUEUE, World, race
-
-HIDDEN = """
-SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
-WHERE status = 'PENDING' AND ready AND rank < low_rank
-"""
+from tests.integration.store.world import HIDDEN, QUEUE, World, race
 
 
 def test_the_mark_rises_to_the_oldest_ready_job_and_no_further(world: World) -> None:

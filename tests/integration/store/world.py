@@ -33,6 +33,11 @@ FROM jobs JOIN job_events ON job_events.job_id = jobs.id
 WHERE jobs.id = ANY(:ids) GROUP BY jobs.id ORDER BY array_position(:ids, jobs.id)
 """
 
+HIDDEN = """
+SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
+WHERE status = 'PENDING' AND ready AND rank < low_rank
+"""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
