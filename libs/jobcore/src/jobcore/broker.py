@@ -14,7 +14,7 @@ from jobcore import logs
 from jobcore.settings import CoreSettings
 
 TRANSPORT_OPTIONS: Final = {
-    "socket_timeout": 5,
+    "socket_timeout": 3,
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 10,
