@@ -38,7 +38,15 @@ def channel(job_id: UUID) -> str:
 
 def encode(event: Event) -> str:
     """An event as it travels over Redis."""
-    return documents.dumps(event)
+    return documents.dumps(
+        {
+            "seq": event.seq,
+            "at": event.at.isoformat(),
+            "attempt": event.attempt,
+            "kind": event.kind,
+            "data": event.data,
+        }
+    )
 
 
 def decode(text: str | bytes) -> Event:

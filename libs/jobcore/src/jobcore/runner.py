@@ -2,6 +2,7 @@
 
     work(queue)
       └─ until nothing is due, the time slice is over, or the worker drains:
+           pace      after quick jobs: let a few more arrive, so that one claim takes several
            claim     take up to k jobs, durably; wake others if more is ready than this child takes
            run       one after the other; the writer stores each outcome while the next one runs
       └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
@@ -35,6 +36,8 @@ from jobcore.writer import Writer
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
+PACE_S: Final = 0.004
+"""Claims of a child come at least so many seconds apart. The first claim after a wake-up never waits."""
 POST_POLL_S: Final = 0.01
 
 log = logs.get(__name__)
@@ -66,6 +69,7 @@ class Runner:
         self._settings = settings
         self._interrupts = interrupts
         self._batch_size = BatchSize()
+        self._quick: list[str] = []
         self._worker_id: UUID | None = None
         self._writer = Writer(db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1))
         self._writer.start()
@@ -77,10 +81,12 @@ class Runner:
         slice_end = time.monotonic() + SLICE_S
         try:
             while self._may_claim():
+                next_claim = time.monotonic() + PACE_S
                 batch = self._claim(queue)
                 if not batch:
                     return
                 self._run_all(batch)
+                time.sleep(max(0.0, next_claim - time.monotonic()))
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):
                         return
@@ -96,6 +102,7 @@ class Runner:
         if worker_id is None:
             return deque()
         self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
+        self._quick = self._batch_size.quick()
         self._held.claiming()
         try:
             taken = self._db.call(
@@ -104,7 +111,7 @@ class Runner:
                 worker_id=worker_id,
                 slot=self._slot.index,
                 limit=self._batch_size.next(),
-                quick=self._batch_size.quick(),
+                quick=self._quick,
                 lease_s=self._settings.lease_s,
             )
         except StoreUnavailable as error:
@@ -141,7 +148,9 @@ class Runner:
             self._writer.note,
             lambda event: self._announcer.events(claim.id, [event]),
         )
-        self._announcer.events(claim.id, [_running(claim, self._worker_id)])
+        if claim.task_type not in self._quick:
+            # of a quick job streams learn at its end: they find this event in PostgreSQL then
+            self._announcer.events(claim.id, [_running(claim, self._worker_id)])
         self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)

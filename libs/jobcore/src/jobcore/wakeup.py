@@ -25,6 +25,8 @@ WORK_TASK: Final = "jobcore.work"
 ENOUGH: Final = 2
 """So many wake-ups in a queue's list are enough: who takes one and finds more than it can do wakes others."""
 BREAK_S: Final = 0.5
+PACE_S: Final = 0.005
+"""Looks at the lists come at least so many seconds apart; the first after a pause is at once."""
 TRANSPORT_OPTIONS: Final = {
     "socket_timeout": 1,
     "socket_connect_timeout": 1,
@@ -130,6 +132,7 @@ class Waker:
             try:
                 self.fill(wanted)
                 self._outage.end()
+                time.sleep(PACE_S)
             except AWAY as error:
                 self._outage.begin(error)
                 time.sleep(BREAK_S)

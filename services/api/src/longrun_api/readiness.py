@@ -52,7 +52,7 @@ class Readiness:
     async def _ask(self) -> None:
         self._failure = None
         try:
-            with silence_is_absence(COMMIT_S):
+            async with silence_is_absence(COMMIT_S):
                 await self._database.call(health.commit)
         except StoreUnavailable as error:
             self._failure = error

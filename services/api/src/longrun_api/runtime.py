@@ -43,7 +43,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     requests = AsyncDatabase(database, settings.database_pool_size, settings.database_timeout_s)
     shutdown = Shutdown()
     waker = Waker(settings)
-    intake = Intake(Database(settings.database_url, name="longrun-intake", pool_size=1), waker.notify)
+    intake = Intake(Database(settings.database_url, name="longrun-intake", pool_size=1, pre_ping=True), waker.notify)
     announcer = Announcer(settings.redis_url)
     keeper = Keeper(settings, waker, announcer)
     live = Live(settings.redis_url)

@@ -63,7 +63,7 @@ async def submit(request: Request) -> Response:
     runtime = runtime_of(request)
     body = await read_json(request, runtime.settings.max_body_bytes)
     job = to_job(parse(body), runtime.registry, telemetry.current_traceparent())
-    with silence_is_absence(runtime.settings.database_timeout_s):
+    async with silence_is_absence(runtime.settings.database_timeout_s):
         accepted = await runtime.intake.submit(job)
     here = links(accepted.id, request.scope.get("root_path", ""))
     # written by hand: this route must take thousands of requests a second
