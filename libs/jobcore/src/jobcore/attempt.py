@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobcore import logs, telemetry
 from jobcore.context import RunContext, printable
-from jobcore.errors import JobCancelled, UnknownTaskType
+from jobcore.errors import JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.interrupts import Interrupts, JobInterrupted
 from jobcore.models import Claim, Outcome
 from jobcore.slots import Post
@@ -23,6 +23,8 @@ from jobcore.tasks import Registry, RetryPolicy, TaskType
 
 MESSAGE_MAX: Final = 2_000
 TRACEBACK_MAX: Final = 8_000
+OWN_FRAMES: Final = 2
+"""`_attempt` and `Interrupts.call` stand above the task's first frame."""
 UNKNOWN_TYPE_RETRY: Final = RetryPolicy(backoff_s=5.0)
 
 log = logs.get(__name__)
@@ -128,8 +130,14 @@ class Attempt:
         )
 
     def _keep_traceback(self, error: Exception) -> None:
+        """Into the span and the job's log: of the task's own frames, and only if the task did not raise on purpose."""
         trace.get_current_span().record_exception(error)
-        text = "".join(traceback.format_exception(error, limit=-20))
+        if isinstance(error, PermanentError | RetryableError):
+            return
+        frames = error.__traceback__
+        for _ in range(OWN_FRAMES):
+            frames = frames.tb_next if frames and frames.tb_next else frames
+        text = "".join(traceback.format_exception(type(error), error, frames, limit=-20))
         self._context.log(text[-TRACEBACK_MAX:], "error")
 
 
