@@ -31,7 +31,7 @@ def test_a_database_that_never_answers_is_given_up() -> None:
 
 def test_a_value_in_time_is_passed_on() -> None:
     async def run() -> int:
-        with silence_is_absence(1):
+        async with silence_is_absence(1):
             await asyncio.sleep(0)
             return 7
 
