@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +62,8 @@ class Intake:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
         with self._changed:
+            if self._stopping:
+                raise StoreUnavailable("this process is stopping and takes no more jobs")
             if len(self._waiting) >= MAX_WAITING:
                 raise Overloaded(f"{MAX_WAITING} submissions wait for their commit already")
             self._waiting.append(_Submission(job, loop, answer))
@@ -98,9 +101,15 @@ class Intake:
         except Exception as error:
             log.exception("submissions could not be stored")
             return [LongrunError(str(error))] * len(batch)
-        self._on_accepted(list(accepted.values()))
+        self._tell(list(accepted.values()))
         missing = StoreUnavailable("the database went away before it confirmed the commit")
         return [accepted.get(job.id, missing) for job in given]
+
+    def _tell(self, accepted: list[Accepted]) -> None:
+        try:
+            self._on_accepted(accepted)
+        except Exception:
+            log.exception("accepted jobs could not be told on; the keeper wakes for them")
 
     def _insert(self, given: Sequence[NewJob]) -> list[Accepted]:
         try:
@@ -120,7 +129,8 @@ def _answer(batch: Sequence[_Submission], answers: Sequence[Accepted | LongrunEr
     for submission, answer in zip(batch, answers, strict=True):
         by_loop.setdefault(submission.loop, []).append((submission.answer, answer))
     for loop, pairs in by_loop.items():
-        loop.call_soon_threadsafe(_resolve, pairs)
+        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            loop.call_soon_threadsafe(_resolve, pairs)
 
 
 def _resolve(pairs: Sequence[tuple[asyncio.Future[Accepted], Accepted | LongrunError]]) -> None:

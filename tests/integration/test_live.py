@@ -1,0 +1,230 @@
+"""Live events over a real Valkey: they reach whoever listens, and Redis' absence reaches nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+
+import pytest
+import redis
+from uuid_utils.compat import uuid7
+
+from jobcore.following import Live, Subscription
+from jobcore.live import CANCELS, QUEUED_MAX, Announcer, CancelListener, channel
+from jobcore.models import Change, Event
+from jobcore.states import Status
+from longrun_local.valkey import EmbeddedValkey
+
+SOON_S = 10.0
+
+
+def event(seq: int | None = 1) -> Event:
+    return Event(seq, datetime.now(UTC), 1, "log", {"message": "é", "n": seq})
+
+
+@pytest.fixture
+def announcer(redis_url: str) -> Iterator[Announcer]:
+    announcer = Announcer(redis_url)
+    announcer.start()
+    yield announcer
+    announcer.stop()
+
+
+@asynccontextmanager
+async def listening(redis_url: str) -> AsyncIterator[Live]:
+    live = Live(redis_url)
+    await live.start()
+    try:
+        while not live.connected:
+            await asyncio.sleep(0.005)
+        yield live
+    finally:
+        await live.close()
+
+
+@contextmanager
+def frozen(server: EmbeddedValkey) -> Iterator[None]:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+async def receive(subscription: Subscription) -> Event:
+    got = await subscription.next(SOON_S)
+    assert got is not None, "the event did not arrive"
+    return got
+
+
+async def until_received(announcer: Announcer, subscription: Subscription, job_id: object) -> None:
+    """Announce until an event arrives; what is announced while Redis is away may be lost."""
+    give_up = time.monotonic() + SOON_S
+    while await subscription.next(0.1) is None:
+        assert time.monotonic() < give_up, "live events did not come back"
+        announcer.events(job_id, [event()])  # type: ignore[arg-type]
+
+
+def test_an_event_announced_after_subscribing_always_arrives_unchanged_and_in_order(
+    announcer: Announcer, redis_url: str
+) -> None:
+    async def follow() -> None:
+        async with listening(redis_url) as live:
+            for _ in range(100):
+                job_id = uuid7()
+                told = [event(1), event(2), event(None)]
+                async with live.subscribe(job_id) as subscription:
+                    announcer.events(job_id, told)
+                    assert [await receive(subscription) for _ in told] == told
+
+    asyncio.run(follow())
+
+
+def test_every_follower_of_a_job_hears_its_events_and_only_its(announcer: Announcer, redis_url: str) -> None:
+    async def follow() -> None:
+        mine, other = uuid7(), uuid7()
+        async with (
+            listening(redis_url) as live,
+            live.subscribe(mine) as one,
+            live.subscribe(mine) as two,
+            live.subscribe(other) as three,
+        ):
+            announcer.events(other, [event(7)])
+            announcer.events(mine, [event(1)])
+            assert [(await receive(each)).seq for each in (one, two, three)] == [1, 1, 7]
+            async with live.subscribe(mine):
+                pass
+            announcer.events(mine, [event(2)])
+            assert [(await receive(each)).seq for each in (one, two)] == [2, 2]
+
+    asyncio.run(follow())
+
+
+def test_a_slow_follower_loses_hints_and_holds_up_nobody(announcer: Announcer, redis_url: str) -> None:
+    async def follow() -> None:
+        job_id = uuid7()
+        async with listening(redis_url) as live, live.subscribe(job_id) as slow:
+            announcer.events(job_id, [event(seq) for seq in range(2000)])
+            async with live.subscribe(uuid7()) as quick:
+                announcer.events(job_id, [event(1)])
+                assert await quick.next(0.2) is None
+            assert (await receive(slow)).seq == 0
+
+    asyncio.run(follow())
+
+
+def test_garbage_on_a_channel_is_passed_over(announcer: Announcer, redis_url: str) -> None:
+    async def follow() -> None:
+        job_id = uuid7()
+        async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
+            with redis.Redis.from_url(redis_url) as client:
+                for garbage in (b"\xff", b"{}", b"[1]", b"null", b'{"seq": 1, "at": "soon"}'):
+                    client.publish(channel(job_id), garbage)
+            announcer.events(job_id, [event(5)])
+            assert (await receive(subscription)).seq == 5
+
+    asyncio.run(follow())
+
+
+def test_followers_hear_again_after_redis_was_restarted(
+    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+) -> None:
+    async def follow() -> None:
+        job_id = uuid7()
+        async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
+            announcer.events(job_id, [event()])
+            await receive(subscription)
+            redis_server.stop(immediate=True)
+            give_up = time.monotonic() + SOON_S
+            while subscription.connected:
+                assert time.monotonic() < give_up, "nobody noticed that Redis is gone"
+                await asyncio.sleep(0.01)
+            async with live.subscribe(uuid7()) as meanwhile:
+                assert not meanwhile.connected
+                redis_server.start()
+                await until_received(announcer, subscription, job_id)
+                assert meanwhile.connected
+
+    asyncio.run(follow())
+
+
+def test_frozen_redis_never_blocks_who_announces(
+    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+) -> None:
+    job_id = uuid7()
+    slowest = 0.0
+    with frozen(redis_server):
+        thawed_at = time.monotonic() + 2.5  # past the announcer's own time limit
+        while time.monotonic() < thawed_at:
+            began = time.monotonic()
+            announcer.events(job_id, [event()] * 50)
+            slowest = max(slowest, time.monotonic() - began)
+            assert len(announcer._messages) <= QUEUED_MAX, "what waits for Redis has no bound"
+            time.sleep(0.005)
+    assert slowest < 0.25
+
+    async def follow() -> None:
+        async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
+            await until_received(announcer, subscription, job_id)
+
+    asyncio.run(follow())
+
+
+def test_frozen_redis_holds_a_new_follower_up_for_a_bounded_time(redis_url: str, redis_server: EmbeddedValkey) -> None:
+    async def follow() -> None:
+        async with listening(redis_url) as live:
+            with frozen(redis_server):
+                began = time.monotonic()
+                async with live.subscribe(uuid7()):
+                    assert time.monotonic() - began < 3
+
+    asyncio.run(follow())
+
+
+def test_an_announcer_that_is_stopped_first_sends_what_waits(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        job_id = uuid7()
+        pubsub.subscribe(channel(job_id))
+        pubsub.get_message(timeout=SOON_S)
+        announcer = Announcer(redis_url)
+        announcer.start()
+        announcer.events(job_id, [event(seq) for seq in range(1200)])
+        announcer.stop()
+        heard = 0
+        while heard < 1200:
+            assert pubsub.get_message(timeout=SOON_S) is not None
+            heard += 1
+
+
+def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
+    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+) -> None:
+    heard = threading.Event()
+    listener = CancelListener(redis_url, heard.set)
+    listener.start()
+    cancelled = Change(uuid7(), "default", Status.CANCELLED, False, 2, 0, datetime.now(UTC), {"status": "CANCELLED"})
+    finished = Change(uuid7(), "default", Status.SUCCESS, False, 2, 0, datetime.now(UTC), {"status": "SUCCESS"})
+    with redis.Redis.from_url(redis_url) as client:
+        for restart in (False, True):
+            if restart:
+                redis_server.stop(immediate=True)
+                redis_server.start()
+            give_up = time.monotonic() + SOON_S
+            while not dict(client.pubsub_numsub(CANCELS))[CANCELS.encode()]:
+                assert time.monotonic() < give_up
+                time.sleep(0.02)  # Redis tells nobody of a new subscriber
+            announcer.announce([finished])
+            assert not heard.wait(0.2), "a finish was taken for a cancel"
+            while not heard.is_set():
+                assert time.monotonic() < give_up
+                announcer.announce([cancelled])
+                heard.wait(0.1)
+            heard.clear()
+    listener.stop()

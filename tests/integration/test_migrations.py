@@ -1,0 +1,109 @@
+"""Migrations of a real database: from nothing, again, by many at once, back, and never a long wait for a lock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg2
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from jobcore.migrations import config, upgrade
+from longrun_local.postgres import EmbeddedPostgres
+
+TABLES = {"jobs", "job_events", "workers", "queues", "keeper_lease"}
+_numbers = count(1)
+
+
+@pytest.fixture
+def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database with nothing in it."""
+    name = f"empty_{next(_numbers)}"
+    _run(postgres.url_of("postgres"), f"CREATE DATABASE {name}")
+    yield postgres.url_of(name)
+    _run(postgres.url_of("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _run(url: str, statement: str) -> list[tuple[object, ...]]:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def tables(url: str) -> set[object]:
+    return {name for (name,) in _run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+def head(url: str) -> str | None:
+    return ScriptDirectory.from_config(config(url)).get_current_head()
+
+
+def start_migrating(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobcore.migrations"],
+        env={**os.environ, "DATABASE_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_an_upgrade_makes_the_schema_and_another_changes_nothing(empty_url: str) -> None:
+    for _ in range(2):
+        upgrade(empty_url)
+        assert tables(empty_url) == TABLES | {"alembic_version"}
+        assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
+
+
+def test_any_number_of_processes_may_upgrade_at_once(empty_url: str) -> None:
+    migrators = [start_migrating(empty_url) for _ in range(3)]
+    outputs = [migrator.communicate()[0] for migrator in migrators]
+    assert [migrator.returncode for migrator in migrators] == [0, 0, 0], outputs
+    assert all("the database schema is current" in output for output in outputs)
+    assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
+
+
+def test_a_downgrade_leaves_nothing_and_can_be_upgraded_again(empty_url: str) -> None:
+    upgrade(empty_url)
+    command.downgrade(config(empty_url), "base")
+    assert tables(empty_url) == {"alembic_version"}
+    upgrade(empty_url)
+    assert tables(empty_url) >= TABLES
+
+
+def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A backup holds a lock: the migration must not queue behind it for long, for all others queue behind it."""
+    upgrade(empty_url)
+    backup = psycopg2.connect(empty_url)
+    with backup.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM jobs")
+    downgrade = threading.Thread(target=command.downgrade, args=(config(empty_url), "base"))
+    downgrade.start()
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
+    while _run(empty_url, waiting) == [(0,)]:
+        assert downgrade.is_alive()
+    while _run(empty_url, waiting) != [(0,)]:
+        assert downgrade.is_alive()
+    backup.close()
+    downgrade.join()
+    assert tables(empty_url) == {"alembic_version"}
+    assert "trying the migration again" in capfd.readouterr().out
+
+
+def test_an_unreachable_database_ends_with_one_line_that_names_the_setting() -> None:
+    migrator = start_migrating("postgresql://longrun:x@127.0.0.1:1/longrun")
+    output, _ = migrator.communicate()
+    assert migrator.returncode == 1
+    assert output.startswith("longrun: cannot migrate the database at DATABASE_URL: ")
+    assert "Traceback" not in output
