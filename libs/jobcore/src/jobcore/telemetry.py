@@ -15,6 +15,7 @@ from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, Span, SpanKind
 
@@ -44,12 +45,18 @@ def setup(service_name: str) -> None:
     from opentelemetry.distro import OpenTelemetryConfigurator, OpenTelemetryDistro
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from jobcore.sampling import RequestsAndRuns
 
     os.environ.setdefault("OTEL_SERVICE_NAME", service_name)
     os.environ.setdefault("OTEL_METRICS_EXPORTER", "none")
     os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
     OpenTelemetryDistro().configure()
     OpenTelemetryConfigurator().configure()  # type: ignore[no-untyped-call]
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.sampler = RequestsAndRuns(provider.sampler)
     CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
     SQLAlchemyInstrumentor().instrument()
 
@@ -93,7 +100,7 @@ def run_span(claim: Claim) -> Iterator[Span]:
     if not enabled():
         yield trace.INVALID_SPAN
         return
-    parent = propagate.extract({"traceparent": claim.traceparent}) if claim.traceparent else None
+    parent = propagate.extract({"traceparent": claim.traceparent or ""}, context=Context())
     wakeup = trace.get_current_span().get_span_context()
     with _tracer.start_as_current_span(
         f"run {claim.task_type}",

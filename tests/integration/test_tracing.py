@@ -1,0 +1,199 @@
+"""One trace a job, across real processes: POST, wake-up, run, SQL, outgoing request. And no trace of anything else."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from longrun_local.ports import free_port
+from tests.badsite import BadSite
+from tests.harness import until
+from tests.otlp import Receiver, Span
+from tests.processes import Process, Stack
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[BadSite]:
+    with BadSite() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def traced(shared_stack: Stack, receiver: Receiver, site: BadSite) -> Iterator[httpx.Client]:
+    """A client of an API that is traced, as is its scraper."""
+    api = shared_stack.api(env=receiver.environment)
+    shared_stack.scraper(env={**receiver.environment, "LONGRUN_FETCH_ALLOW": site.host_port})
+    with httpx.Client(base_url=api.url, timeout=10) as client:
+        yield client
+
+
+def new_traceparent() -> str:
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def run(client: httpx.Client, body: Mapping[str, Any], traceparent: str | None = None) -> dict[str, Any]:
+    """Submit a task and wait for its end; the task."""
+    headers = {"traceparent": traceparent or new_traceparent()}
+    answer = client.post("/tasks", json=body, headers=headers)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    path = answer.json()["links"]["self"]
+    quiet = {"traceparent": f"{headers['traceparent'][:-2]}00"}
+
+    def ended() -> dict[str, Any] | None:
+        task = dict(client.get(path, headers=quiet).json())
+        return task if task["finished_at"] else None
+
+    return until(ended, what=f"{path} ends")
+
+
+def scrape(site: BadSite) -> dict[str, Any]:
+    return {"task_type": "web_scrape", "input": {"url": site.url + "/good"}}
+
+
+def ancestors(span: Span, spans: list[Span]) -> list[str]:
+    by_id = {each.span_id: each for each in spans}
+    found = []
+    while span.parent_id in by_id:
+        span = by_id[span.parent_id]
+        found.append(span.name)
+    return found
+
+
+def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_request(
+    traced: httpx.Client, receiver: Receiver, site: BadSite
+) -> None:
+    traceparent = new_traceparent()
+    _, trace_id, client_span_id, _ = traceparent.split("-")
+    task = run(traced, scrape(site), traceparent)
+    assert (task["status"], task["trace_id"]) == ("SUCCESS", trace_id)
+
+    def spans(service: str, kind: str, start: str) -> list[Span]:
+        return [
+            span
+            for span in receiver.trace(trace_id)
+            if span.service == service and span.kind == kind and span.name.startswith(start)
+        ]
+
+    until(lambda: spans("longrun-scraper", "CONSUMER", "run web_scrape"), what="the run's span arrives")
+    until(lambda: spans("longrun-scraper", "CONSUMER", "run/jobcore.work"), what="the wake-up's span arrives")
+    everything = receiver.trace(trace_id)
+    [post] = spans("longrun-api", "SERVER", "POST")
+    assert post.parent_id == client_span_id
+    [published] = spans("longrun-api", "PRODUCER", "apply_async/jobcore.work")
+    assert published.parent_id == post.span_id
+    [woken] = spans("longrun-scraper", "CONSUMER", "run/jobcore.work")
+    assert woken.parent_id == published.span_id
+    [job_run] = spans("longrun-scraper", "CONSUMER", "run web_scrape")
+    assert job_run.parent_id == post.span_id
+    assert job_run.links == (woken.span_id,)
+    assert job_run.attributes["longrun.job.id"] == task["task_id"]
+    [request] = spans("longrun-scraper", "CLIENT", "GET")
+    assert request.parent_id == job_run.span_id
+    sql = {span.span_id: span for span in everything if "db.statement" in span.attributes}
+    [insert] = [span for span in sql.values() if "INSERT INTO jobs" in span.attributes["db.statement"]]
+    assert ancestors(insert, everything)[-1] == post.name
+    claims = [span for span in sql.values() if "FOR UPDATE SKIP LOCKED" in span.attributes["db.statement"]]
+    assert claims
+    assert all(woken.name in ancestors(span, everything) for span in claims)
+
+
+def test_a_stream_is_one_span_however_many_events_it_carries(
+    traced: httpx.Client, receiver: Receiver, site: BadSite
+) -> None:
+    task = run(traced, scrape(site))
+    traceparent = new_traceparent()
+    stream = traced.get(task["links"]["stream"], headers={"traceparent": traceparent})
+    assert stream.text.count("event: ") >= 4
+    trace_id = traceparent.split("-")[1]
+    until(lambda: receiver.trace(trace_id), what="the stream's span arrives")
+    run(traced, scrape(site))
+    assert [span.kind for span in receiver.trace(trace_id)].count("SERVER") == 1
+    assert [span for span in receiver.trace(trace_id) if span.kind == "INTERNAL"] == []
+
+
+def test_housekeeping_and_probes_make_no_traces_of_their_own(
+    traced: httpx.Client, receiver: Receiver, site: BadSite
+) -> None:
+    for probe in ("/healthz", "/readyz"):
+        assert traced.get(probe).status_code == httpx.codes.OK
+    # delayed jobs are woken by the keeper, which serves no request; what ends before the last run is received by then
+    requests = [new_traceparent() for _ in range(3)]
+    for traceparent in requests:
+        assert run(traced, {**scrape(site), "delay_s": 0.5}, traceparent)["status"] == "SUCCESS"
+    last = requests[-1].split("-")[1]
+    until(lambda: [span for span in receiver.trace(last) if span.name == "run web_scrape"], what="the last run's span")
+    strangers = [span for span in list(receiver.spans) if not span.parent_id]
+    assert [(span.service, span.name, span.attributes.get("db.statement")) for span in strangers] == []
+
+
+def test_the_spans_of_the_last_job_are_sent_when_its_worker_is_told_to_end(
+    shared_stack: Stack, traced: httpx.Client, receiver: Receiver
+) -> None:
+    lazy = {**receiver.environment, "OTEL_BSP_SCHEDULE_DELAY": "60000", "LONGRUN_QUEUES": "flush"}
+    worker = shared_stack.worker("leaving", env=lazy)
+    traceparent = new_traceparent()
+    trace_id = traceparent.split("-")[1]
+    task = run(traced, {"task_type": "echo", "input": {}, "queue": "flush"}, traceparent)
+    assert task["status"] == "SUCCESS"
+    assert [span for span in receiver.trace(trace_id) if span.service == "longrun-leaving"] == []
+    worker.terminate()
+    assert worker.wait(20) == 0
+    names = [span.name for span in receiver.trace(trace_id) if span.service == "longrun-leaving"]
+    assert "run echo" in names
+
+
+def test_with_a_dead_collector_posts_stay_quick_and_jobs_run(stack: Stack) -> None:
+    nobody = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    api = stack.api(env=nobody)
+    worker = stack.worker(env=nobody)
+    with httpx.Client(base_url=api.url, timeout=10) as client:
+        times = [timed_post(client) for _ in range(100)]
+        assert run(client, {"task_type": "echo", "input": {}})["status"] == "SUCCESS"
+    assert statistics.median(times) < 0.05
+    assert max(times) < 1
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
+def timed_post(client: httpx.Client) -> float:
+    began = time.monotonic()
+    answer = client.post("/tasks", json={"task_type": "echo", "input": {}})
+    assert answer.status_code == httpx.codes.ACCEPTED
+    return time.monotonic() - began
+
+
+def test_without_an_endpoint_no_process_loads_the_sdk_or_has_a_trace(stack: Stack) -> None:
+    processes = [stack.api(), stack.worker()]
+    with httpx.Client(base_url=processes[0].url, timeout=10) as client:
+        task = run(client, {"task_type": "echo", "input": {}})
+    assert task["status"] == "SUCCESS"
+    for process in processes:
+        assert not any("cygrpc" in libraries for libraries in mapped_files(process)), process.name
+
+
+def mapped_files(process: Process) -> list[str]:
+    """The libraries that each process has loaded (Linux)."""
+    maps = [Path(f"/proc/{pid}/maps") for pid in process.pids]
+    return [path.read_text() for path in maps if path.exists()]
+
+
+@pytest.mark.parametrize("module", ["longrun_api.main", "longrun_worker.app", "longrun_scraper.app"])
+def test_importing_a_service_without_an_endpoint_does_not_import_the_sdk(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}).stdout
+    assert output.strip().splitlines()[-1] == "[]"
