@@ -18,7 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobcore.errors import LongrunError, StoreUnavailable
 
-DURABLE: Final = "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s';\n"
+DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'; SET LOCAL timezone = 'UTC';
+"""
 
 _CONFLICT_TRIES: Final = 10
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
