@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import httpx
@@ -45,22 +44,6 @@ def test_jobs_of_a_killed_api_run_and_the_next_keeper_takes_over(longrun: Harnes
         doomed.kill()
     jobs = [answer.json()["task_id"] for answer in (*answers, delayed)]
     longrun.all_reach(jobs, "SUCCESS", 15)
-    check(longrun, jobs)
-
-
-def test_a_keeper_takes_over_from_a_frozen_leader_and_two_of_them_do_nothing_twice(longrun: Harness) -> None:
-    leader, follower = [longrun.stack.keeper(environment(longrun.stack.folder)) for _ in range(2)]
-    jobs = [longrun.submit("test_flaky", {"failures": 2}, delay_s=delay / 10) for delay in range(20)]
-    for keeper in (leader, follower):
-        keeper.send(signal.SIGSTOP)
-        jobs += [longrun.submit(delay_s=1)]
-        longrun.all_reach(jobs[-1:], "SUCCESS", 15)
-        keeper.send(signal.SIGCONT)
-    longrun.all_reach(jobs, "SUCCESS")
-    assert {longrun.job(job_id)["fence"] for job_id in jobs[:20]} == {3}
-    for keeper in (leader, follower):
-        keeper.terminate()
-        assert keeper.wait(15) == 0
     check(longrun, jobs)
 
 
