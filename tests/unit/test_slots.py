@@ -1,0 +1,208 @@
+"""Shared memory between real processes: no reader ever sees half of what another process writes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID, uuid4
+
+import pytest
+
+from jobcore.slots import IDLE, MAX_HELD, ChildState, Key, Post, Slots
+
+FORK = multiprocessing.get_context("fork")
+WATCH_S = 1.0
+
+
+def state(number: int) -> ChildState:
+    """A state of which every field says the same number."""
+    key = Key(UUID(int=number), number)
+    return ChildState(number, number % 2 == 1, (key,) * (number % MAX_HELD), key, float(number), float(number))
+
+
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """Run this over and over in a process of its own."""
+
+    def forever() -> None:
+        while True:
+            work()
+
+    process = FORK.Process(target=forever, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_what_a_child_wrote_is_what_others_read() -> None:
+    slots = Slots(3, main_pid=7)
+    written = ChildState(42, True, (Key(uuid4(), 3), Key(uuid4(), 4)), Key(uuid4(), 4), 1.5, None)
+    child = FORK.Process(target=slots[1].write, args=(written,))
+    child.start()
+    child.join()
+    assert slots[1].read() == written
+    assert [slots[0].read(), slots[2].read()] == [IDLE, IDLE]
+    assert slots.main_pid == 7
+    assert [slot.index for slot in slots] == [0, 1, 2]
+
+
+def test_a_reader_never_sees_half_a_change() -> None:
+    slot = Slots(2, main_pid=1)[1]
+    slot.write(state(1))
+    number = 1
+
+    def write() -> None:
+        nonlocal number
+        number = number % 1000 + 1
+        slot.write(state(number))
+        time.sleep(0.00005)  # no child writes without a pause
+
+    seen = set()
+    with beside(write):
+        until = time.monotonic() + WATCH_S
+        while time.monotonic() < until:
+            found = slot.read()
+            assert found == state(found.pid)
+            seen.add(found.pid)
+    assert len(seen) > 100, "the writer was hardly seen"
+
+
+def test_the_version_rises_with_every_change_and_is_even_between_them() -> None:
+    slot = Slots(1, main_pid=1)[0]
+    before = slot.version
+    slot.write(state(1))
+    slot.write(state(1))
+    assert before % 2 == slot.version % 2 == 0
+    assert slot.version == before + 4
+
+
+def test_the_version_is_never_seen_to_fall_while_it_is_written() -> None:
+    slot = Slots(1, main_pid=1)[0]
+    slot.write(state(1))
+    lowest = slot.version
+    with beside(lambda: slot.write(state(1))):
+        until = time.monotonic() + WATCH_S
+        while time.monotonic() < until:
+            version = slot.version
+            assert version >= lowest
+            lowest = version
+
+
+def test_the_lease_is_never_seen_to_be_over_while_it_is_renewed() -> None:
+    """A watchdog that read 0 here would kill every child of a healthy worker."""
+    slots = Slots(1, main_pid=1)
+    worker = uuid4()
+    # all bytes of the two deadlines differ
+    early, late = 1.1, 1e9 / 3
+    slots.renew(worker, early)
+
+    def renew() -> None:
+        slots.renew(worker, late)
+        slots.renew(worker, early)
+
+    with beside(renew):
+        until = time.monotonic() + WATCH_S
+        while time.monotonic() < until:
+            assert slots.deadline in {early, late}
+            assert slots.worker_id == worker
+
+
+def test_a_lease_that_was_given_up_is_over() -> None:
+    slots = Slots(1, main_pid=1)
+    assert (slots.worker_id, slots.deadline) == (None, 0.0)
+    worker = uuid4()
+    slots.renew(worker, 12.5)
+    assert (slots.worker_id, slots.deadline, slots.main_pid) == (worker, 12.5, 1)
+    slots.expire()
+    assert (slots.worker_id, slots.deadline, slots.main_pid) == (None, 0.0, 1)
+
+
+def test_draining_begins_once() -> None:
+    slots = Slots(1, main_pid=1)
+    assert slots.draining_since is None
+    slots.drain(lambda: 5.0)
+    slots.drain(lambda: 9.0)
+    assert slots.draining_since == 5.0
+    slots.renew(uuid4(), 1.0)
+    assert slots.draining_since == 5.0
+
+
+def test_a_child_that_died_while_writing_is_read_all_the_same_and_its_slot_can_be_cleared() -> None:
+    slot = Slots(1, main_pid=1)[0]
+    slot.write(state(5))
+    slot._words[slot._child_version] += 1  # where SIGKILL may leave it
+    assert slot.read() == state(5)
+    slot.clear()
+    assert slot.read() == IDLE
+    assert slot.version % 2 == 0
+    slot.write(state(6))
+    assert slot.read() == state(6)
+
+
+def test_clearing_a_slot_takes_its_post_back_and_leaves_the_others_alone() -> None:
+    slots = Slots(2, main_pid=1)
+    mine, other = Key(uuid4(), 1), Key(uuid4(), 2)
+    slots[0].post(mine, Post.CANCEL)
+    slots[1].post(other, Post.DRAIN)
+    slots[1].write(state(3))
+    slots[0].clear()
+    assert slots[0].posted(mine) is Post.NONE
+    assert slots[1].posted(other) is Post.DRAIN
+    assert slots[1].read() == state(3)
+
+
+def test_a_post_is_for_one_run_of_one_job_alone() -> None:
+    slot = Slots(1, main_pid=1)[0]
+    key = Key(uuid4(), 4)
+    slot.post(key, Post.TIMEOUT)
+    assert slot.posted(key) is Post.TIMEOUT
+    assert slot.posted(Key(key.id, 5)) is Post.NONE
+    assert slot.posted(Key(uuid4(), 4)) is Post.NONE
+    slot.post(None)
+    assert slot.posted(key) is Post.NONE
+
+
+def test_a_post_that_changes_is_never_taken_for_another() -> None:
+    """The reason given is the one for this very run, also while posts for other runs come and go."""
+    slot = Slots(1, main_pid=1)[0]
+    cancelled, late = Key(UUID(int=2**127 + 1), 1), Key(UUID(int=2**64 - 1), 1)
+
+    def post() -> None:
+        slot.post(cancelled, Post.CANCEL)
+        slot.post(late, Post.TIMEOUT)
+        slot.post(None)
+
+    with beside(post):
+        until = time.monotonic() + WATCH_S
+        while time.monotonic() < until:
+            assert slot.posted(cancelled) in {Post.NONE, Post.CANCEL}
+            assert slot.posted(late) in {Post.NONE, Post.TIMEOUT}
+
+
+def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
+    slots = Slots(2, main_pid=1)
+    full = ChildState(1, False, tuple(Key(uuid4(), fence) for fence in range(1, MAX_HELD + 1)), None, 0.0, None)
+    slots[0].write(full)
+    assert slots[0].read() == full
+    assert slots[1].read() == IDLE
+    with pytest.raises(ValueError, match="at most"):
+        slots[0].write(ChildState(1, False, full.held * 2, None, 0.0, None))
+    assert slots[0].read() == full
+
+
+@pytest.mark.parametrize(
+    ("child", "busy"),
+    [
+        (IDLE, False),
+        (ChildState(1, False, (), None, 0.0, None), False),
+        (ChildState(1, True, (), None, 0.0, None), True),
+        (ChildState(1, False, (Key(uuid4(), 1),), None, 0.0, None), True),
+    ],
+)
+def test_a_child_is_busy_while_it_answers_for_a_job_or_may_get_one(child: ChildState, busy: bool) -> None:
+    assert child.busy is busy
