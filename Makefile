@@ -58,9 +58,10 @@ $(RUN) $(TEST):
 	        if is_new_enough "$$candidate"; then python=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$python" ]; then \
-	        say "Python 3.11 or newer is needed, and $(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) --version 2>&1 || true)."; \
-	        say "Install one (python.org, your package manager, or: uv python install 3.13)"; \
-	        say "and name it if it is not on the PATH: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13"; \
+	        wanted=$(or $(PYTHON),python3); \
+	        say "Python 3.11 or newer is needed; here is $$($$wanted --version 2>/dev/null || echo no $$wanted)."; \
+	        say "Install one (python.org, or your package manager)"; \
+	        say "and name it if it is not on the PATH: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3.13"; \
 	        exit 1; \
 	    fi; \
 	    say "making $(VENV) with $$($$python --version)"; \

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -163,6 +165,17 @@ def test_another_account_may_enter_closed_folders_only_if_it_must(tmp_path: Path
     closed.parent.chmod(0o700)
     assert "--ambient-caps=+dac_override" in other.command("/bin/true", reads=closed)
     assert "--ambient-caps=+dac_override" not in other.command("/bin/true", reads=Path("/usr"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_another_account_can_use_programs_in_a_folder_of_roots_own(tmp_path: Path) -> None:
+    program = tmp_path / "closed" / "test"
+    program.parent.mkdir(mode=0o700)
+    shutil.copy("/usr/bin/test", program)
+    nobody = Account(65534, 65534)
+    # access(2), which initdb asks before it starts anything, sees less than exec(2).
+    assert subprocess.run(nobody.command(program, "-x", program, reads=tmp_path), check=False).returncode == 0
+    assert subprocess.run(nobody.command("/usr/bin/test", "-x", program, reads=Path("/usr")), check=False).returncode
 
 
 def test_root_without_setpriv_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
