@@ -61,9 +61,10 @@ class Interrupts:
         try:
             yield
         finally:
+            # also when the block raised: the supervisor sends its signal once
             self._shields -= 1
-        if self._put_off and not self._shields:
-            self._interrupt()
+            if self._put_off and not self._shields:
+                self._interrupt()
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         if self._shields:

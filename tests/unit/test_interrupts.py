@@ -1,0 +1,226 @@
+"""SIGUSR2 stops task code and nothing else: real signals, sent without mercy to a real child process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from uuid import UUID
+
+import pytest
+
+from jobcore.interrupts import STOP_SIGNAL, Interrupts, JobInterrupted
+from jobcore.slots import IDLE, ChildState, Key, Post, Slot, Slots
+
+FORK = multiprocessing.get_context("fork")
+ROUNDS = 5000
+Report = Counter[str]
+
+
+def key(number: int) -> Key:
+    return Key(UUID(int=number), number)
+
+
+def running(number: int) -> ChildState:
+    return ChildState(os.getpid(), False, (key(number),), key(number), 0.0, None)
+
+
+class Child:
+    """Runs in a process of its own and reports what it saw of each kind."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.interrupts = Interrupts(slot)
+        self.seen: Counter[str] = Counter()
+
+    def rounds(self) -> Report:
+        """Many runs; every interrupt is counted by where it struck."""
+        self.interrupts.install()
+        for number in range(1, ROUNDS + 1):
+            try:
+                self.slot.write(running(number))
+                self._run(number)
+                self.slot.write(IDLE)
+                _spin(300)
+            except JobInterrupted:
+                self.seen["outside"] += 1
+        return self.seen
+
+    def _run(self, number: int) -> None:
+        struck = 0
+
+        def task() -> None:
+            nonlocal struck
+            for _ in range(6):
+                try:
+                    self._spin_shielded()
+                    _spin(300)
+                except JobInterrupted as interrupted:
+                    struck += 1
+                    self.seen["mistaken"] += interrupted.reason is not Post.CANCEL
+
+        try:
+            self.interrupts.call(key(number), task)
+        except JobInterrupted:
+            struck += 1
+        self.seen["struck"] += bool(struck)
+        self.seen["twice"] += struck > 1
+
+    def _spin_shielded(self) -> None:
+        shielded = False
+        try:
+            with self.interrupts.shield(), self.interrupts.shield():
+                shielded = True
+                _spin(300)
+                shielded = False
+        finally:
+            self.seen["shielded"] += shielded
+
+
+def _spin(count: int) -> None:
+    for _ in range(count):
+        pass
+
+
+def in_child(work: Callable[[Slot], Report], meanwhile: Callable[[int, Slot], None]) -> Report:
+    """Run this in a child process, and that over and over beside it; returns the child's report."""
+    slot = Slots(1, main_pid=os.getpid())[0]
+    ours, theirs = multiprocessing.Pipe()
+
+    def child(pipe: Connection) -> None:
+        signal.signal(STOP_SIGNAL, signal.SIG_IGN)
+        pipe.send(None)
+        pipe.send(work(slot))
+
+    process = FORK.Process(target=child, args=(theirs,))
+    process.start()
+    assert process.pid is not None
+    try:
+        ours.recv()
+        while not ours.poll():
+            meanwhile(process.pid, slot)
+        report: Report = ours.recv()
+        return report
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_signals_stop_task_code_alone_at_most_once_a_run_and_never_what_is_shielded() -> None:
+    posted: set[Key] = set()
+
+    def press(pid: int, slot: Slot) -> None:
+        run = slot.read().run
+        if run and run not in posted:
+            posted.add(run)
+            slot.post(run, Post.CANCEL)
+        os.kill(pid, STOP_SIGNAL)
+        time.sleep(0.00002)
+
+    seen = in_child(lambda slot: Child(slot).rounds(), press)
+    assert seen["outside"] == seen["twice"] == seen["shielded"] == seen["mistaken"] == 0
+    assert seen["struck"] > 50, "hardly a signal arrived in time"
+
+
+def test_signals_for_no_run_or_another_run_stop_nothing() -> None:
+    def press(pid: int, _slot: Slot) -> None:
+        os.kill(pid, STOP_SIGNAL)
+        time.sleep(0.00002)
+
+    def work(slot: Slot) -> Report:
+        slot.post(key(ROUNDS + 1), Post.CANCEL)
+        return Child(slot).rounds()
+
+    seen = in_child(work, press)
+    assert seen["struck"] == seen["outside"] == 0
+
+
+@pytest.fixture
+def slot() -> Slot:
+    return Slots(1, main_pid=os.getpid())[0]
+
+
+@pytest.fixture
+def interrupts(slot: Slot) -> Interrupts:
+    return Interrupts(slot)
+
+
+@pytest.mark.parametrize("reason", [Post.CANCEL, Post.TIMEOUT, Post.DRAIN])
+def test_the_interrupt_says_why(interrupts: Interrupts, slot: Slot, reason: Post) -> None:
+    slot.post(key(1), reason)
+    with pytest.raises(JobInterrupted, match=reason.name.lower()) as stopped:
+        interrupts.call(key(1), interrupts._handle, STOP_SIGNAL, None)
+    assert stopped.value.reason is reason
+
+
+def test_a_shield_puts_the_interrupt_off_until_its_end(interrupts: Interrupts, slot: Slot) -> None:
+    slot.post(key(1), Post.CANCEL)
+    story: list[str] = []
+
+    def task() -> None:
+        with interrupts.shield():
+            interrupts._handle(STOP_SIGNAL, None)
+            with interrupts.shield():
+                story.append("inside both")
+            story.append("inside one")
+        story.append("never")
+
+    with pytest.raises(JobInterrupted):
+        interrupts.call(key(1), task)
+    assert story == ["inside both", "inside one"]
+
+
+def test_an_interrupt_put_off_is_not_lost_when_the_shielded_code_raises(interrupts: Interrupts, slot: Slot) -> None:
+    """The signal is sent once: were it lost here, the child would have to be killed."""
+    slot.post(key(1), Post.CANCEL)
+
+    def task() -> None:
+        with interrupts.shield():
+            interrupts._handle(STOP_SIGNAL, None)
+            raise ValueError("bad argument")
+
+    with pytest.raises(JobInterrupted) as stopped:
+        interrupts.call(key(1), task)
+    assert isinstance(stopped.value.__context__, ValueError)
+
+
+def test_an_interrupt_put_off_in_one_run_does_not_strike_the_next(interrupts: Interrupts, slot: Slot) -> None:
+    def last_words() -> None:
+        with interrupts.shield():
+            interrupts._handle(STOP_SIGNAL, None)
+
+    slot.post(key(1), Post.CANCEL)
+    last_words()
+    slot.post(key(2), Post.NONE)
+    interrupts.call(key(2), last_words)
+
+
+def test_what_the_task_returns_or_raises_passes_through(interrupts: Interrupts) -> None:
+    assert interrupts.call(key(1), lambda a, b: a + b, 1, 2) == 3
+    with pytest.raises(ZeroDivisionError):
+        interrupts.call(key(1), lambda: 1 / 0)
+    interrupts._handle(STOP_SIGNAL, None)
+
+
+def test_task_code_that_waits_is_woken_by_the_signal() -> None:
+    def work(slot: Slot) -> Report:
+        interrupts = Interrupts(slot)
+        interrupts.install()
+        began = time.monotonic()
+        slot.write(running(1))
+        try:
+            interrupts.call(key(1), time.sleep, 60)
+        except JobInterrupted:
+            return Counter(woken=int(time.monotonic() - began < 30))
+        return Counter()
+
+    def press(pid: int, slot: Slot) -> None:
+        if slot.read().run == key(1):
+            slot.post(key(1), Post.CANCEL)
+            os.kill(pid, STOP_SIGNAL)
+
+    assert in_child(work, press) == {"woken": 1}

@@ -1,0 +1,93 @@
+"""The registry, and the policy that says when a failed attempt is tried again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from jobcore.errors import PermanentError, RetryableError, UnknownTaskType
+from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
+
+
+class Model(BaseModel):
+    pass
+
+
+def task_type(name: str) -> TaskType:
+    def function(_ctx: JobContext, _input: Model) -> Model:
+        return Model()
+
+    return TaskType(name, function, Model, Model, "default", "", RetryPolicy(), None, None)
+
+
+def test_delays_double_from_the_backoff_up_to_their_bound() -> None:
+    policy = RetryPolicy(backoff_s=2.0, backoff_max_s=20.0, jitter=0.0)
+    assert [policy.delay_s(attempt) for attempt in range(1, 7)] == [2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
+@given(
+    attempt=st.integers(1, 10**9),
+    backoff_s=st.floats(0.001, 1e6),
+    backoff_max_s=st.floats(0.001, 1e6),
+    jitter=st.floats(0, 1),
+)
+def test_every_delay_stays_within_its_jitter(
+    attempt: int, backoff_s: float, backoff_max_s: float, jitter: float
+) -> None:
+    policy = RetryPolicy(backoff_s=backoff_s, backoff_max_s=backoff_max_s, jitter=jitter)
+    middle = min(backoff_max_s, backoff_s * 2.0 ** min(attempt - 1, 32))
+    delay = policy.delay_s(attempt)
+    assert 0 <= middle * (1 - jitter) * 0.999 <= delay <= middle * (1 + jitter) * 1.001
+
+
+def test_jitter_spreads_jobs_that_failed_together() -> None:
+    policy = RetryPolicy()
+    assert len({policy.delay_s(1) for _ in range(50)}) > 40
+
+
+@pytest.mark.parametrize(("asked_s", "delay_s"), [(0.0, 0.0), (7.5, 7.5), (90_000.0, 90_000.0), (-3.0, 0.0)])
+def test_a_delay_that_the_task_asks_for_is_obeyed(asked_s: float, delay_s: float) -> None:
+    assert RetryPolicy().delay_s(5, RetryableError("later", retry_after_s=asked_s)) == delay_s
+
+
+def test_a_retry_without_a_delay_of_its_own_backs_off() -> None:
+    assert RetryPolicy(jitter=0.0).delay_s(3, RetryableError("later")) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "retried"),
+    [
+        (RetryPolicy(), ValueError(), True),
+        (RetryPolicy(), RetryableError("x"), True),
+        (RetryPolicy(), PermanentError("x"), False),
+        (RetryPolicy(retry_on=(OSError,)), ConnectionResetError(), True),
+        (RetryPolicy(retry_on=(OSError,)), ValueError(), False),
+        (RetryPolicy(never_on=(PermanentError, ValueError)), UnicodeError(), False),
+        (RetryPolicy(retry_on=(ValueError,), never_on=(UnicodeError,)), UnicodeError(), False),
+        (RetryPolicy(retry_on=()), ValueError(), False),
+    ],
+)
+def test_which_errors_are_worth_another_attempt(policy: RetryPolicy, error: Exception, retried: bool) -> None:
+    assert policy.retries(error) is retried
+
+
+def test_an_unknown_task_type_is_told_with_those_that_exist() -> None:
+    registry = Registry()
+    with pytest.raises(UnknownTaskType, match="known task types: none"):
+        registry.get("missing")
+    for name in ("sleep", "echo"):
+        registry.add(task_type(name))
+    with pytest.raises(UnknownTaskType, match="'missing' is not registered here; known task types: echo, sleep"):
+        registry.get("missing")
+    assert [known.name for known in registry.all()] == ["echo", "sleep"]
+
+
+def test_two_functions_cannot_share_a_name_but_one_may_be_registered_twice() -> None:
+    registry = Registry()
+    echo = task_type("echo")
+    registry.add(echo)
+    registry.add(echo)
+    with pytest.raises(ValueError, match="two tasks are called 'echo'"):
+        registry.add(task_type("echo"))
