@@ -27,8 +27,8 @@ def group(worker: Process) -> None:
 def test_a_draining_worker_finishes_short_jobs_and_hands_long_ones_back(
     apart: Harness, terminate: Callable[[Process], None]
 ) -> None:
-    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="2")
-    short, long = apart.tick(1), apart.tick(5)
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="1.5")
+    short, long = apart.tick(0.5), apart.tick(3)
     apart.runs(short)
     apart.runs(long)
     queued = [apart.submit(input={"n": n}) for n in range(10)]

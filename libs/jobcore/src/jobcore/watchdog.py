@@ -20,6 +20,8 @@ from jobcore import logs
 from jobcore.slots import Slot, Slots
 
 TICK_S: Final = 0.25
+MARGIN_S: Final = 2 * TICK_S
+"""The watchdogs act so early that nobody is alive when the lease ends."""
 EX_SOFTWARE: Final = 70
 PR_SET_PDEATHSIG: Final = 1
 
@@ -35,7 +37,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int) -> None:
             for slot in slots:
                 kill(slot.read().pid)
             os._exit(EX_SOFTWARE)
-        if time.monotonic() > slots.deadline:
+        if time.monotonic() > slots.deadline - MARGIN_S:
             for slot in slots:
                 state = slot.read()
                 if state.busy:
@@ -52,7 +54,7 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
 
     def look() -> None:
         orphan = os.getppid() != slots.main_pid
-        if orphan or (time.monotonic() > slots.deadline and slot.read().busy):
+        if orphan or (time.monotonic() > slots.deadline - MARGIN_S and slot.read().busy):
             kill(os.getpid())
 
     _start(look)
