@@ -57,7 +57,7 @@ def longrun(shared_stack: Stack, client: httpx.Client, fleet: list[Process], tmp
     harness = Harness(shared_stack, client, FLEET_QUEUE, tmp_path, fleet)
     fleet[:] = [worker for worker in fleet if worker.popen.poll() is None]
     with ThreadPoolExecutor() as starters:
-        fleet += starters.map(lambda _: harness.worker("fleet", FLEET_CHILDREN), range(len(fleet), 2))
+        fleet += starters.map(lambda name: harness.worker(name, FLEET_CHILDREN), ["fleet-a", "fleet-b"][len(fleet) :])
     return harness
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Harness, gone, until
+from tests.harness import Harness, gone, supervisor, until
 from tests.invariants import check
 
 pytestmark = pytest.mark.fault
@@ -135,6 +135,24 @@ def test_a_cancel_as_a_job_ends_never_harms_the_next_job_of_its_child(apart: Har
     assert {"signal", "kill"} <= methods.keys(), methods
     assert {apart.job(job_id)["fence"] for job_id in successors} == {1}
     check(apart, jobs + successors)
+
+
+def test_a_child_starts_no_other_job_while_its_supervisor_may_still_mean_to_kill_for_the_last_one(
+    apart: Harness,
+) -> None:
+    worker = apart.worker(concurrency=1, LONGRUN_CANCEL_SIGNAL_S="60", LONGRUN_CANCEL_KILL_S="60")
+    job_id, successor = apart.tick(2), apart.tick(0.1)
+    apart.runs(job_id)
+    cancel(apart, job_id)
+    until(lambda: apart.job(job_id)["cancel_acknowledged_at"], what="the supervisor has posted the cancel")
+    guard = supervisor(worker)
+    guard.suspend()
+    assert apart.stopped(job_id)["cancel_method"] == "finished"
+    with pytest.raises(AssertionError, match="never"):
+        until(lambda: apart.job(successor)["fence"], 1, "never")
+    guard.resume()
+    apart.reaches(successor, "SUCCESS")
+    check(apart, [job_id, successor])
 
 
 def ended(longrun: Harness, job_id: str) -> bool:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.fault.conftest import FLEET_CHILDREN
 from tests.harness import LEASE_S, NOTICED_S, Harness, children, gone, supervisor, until
 from tests.invariants import check
 
@@ -116,9 +117,8 @@ def test_scaling_from_one_worker_to_three_and_back_under_load_loses_nothing(apar
 
 def assert_all_children_work(longrun: Harness) -> None:
     """As many jobs as the fleet has children run at the same time."""
-    everyone = [child.pid for worker in longrun.workers for child in children(worker)]
-    jobs = [longrun.tick(60) for _ in everyone]
-    assert sorted(longrun.runs(job_id).pid for job_id in jobs) == sorted(everyone)
+    jobs = [longrun.tick(600) for _ in range(2 * FLEET_CHILDREN)]
+    assert len({longrun.runs(job_id).pid for job_id in jobs}) == len(jobs)
     for job_id in jobs:
         longrun.api.delete(f"/tasks/{job_id}")
     for job_id in jobs:

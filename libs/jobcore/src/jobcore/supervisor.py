@@ -225,13 +225,15 @@ class Supervisor:
         self._announcer.stop()
 
     def _await_deaths(self) -> None:
-        while True:
+        """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""
+        doomed = set(self._children.processes)
+        while doomed:
             for death in self._children.look():
                 self._escalation.forget(death.slot)
                 self._children.bury(death.slot)
-            if not self._children.processes:
-                return
-            self._children.wait(TICK_S)
+                doomed.discard(death.slot)
+            if doomed:
+                self._children.wait(TICK_S)
 
     def _give_back(self, worker_id: UUID, cause: Cause) -> None:
         rows = self._db.call(workers.running, [worker_id])
