@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psycopg2
 import pytest
 import redis
 
+from longrun_local.account import account_for
 from longrun_local.errors import StartError
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
@@ -109,12 +109,23 @@ def test_a_server_left_by_a_killed_owner_is_replaced(postgres: EmbeddedPostgres,
         assert connected.get("kept") == "42"
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 1], ids=["of another program", "of nobody"])
-def test_a_stale_postmaster_pid_is_no_obstacle(postgres: EmbeddedPostgres, pid: int) -> None:
+@pytest.fixture
+def stranger(postgres: EmbeddedPostgres) -> Iterator[int]:
+    """The pid of another program of the server's account, which PostgreSQL would take for a server."""
+    command = account_for(postgres.folder).command("/bin/sleep", "300", reads=Path("/bin"))
+    with subprocess.Popen(command) as process:
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_stale_postmaster_pid_is_no_obstacle(postgres: EmbeddedPostgres, stranger: int, alive: bool) -> None:
+    pid = stranger if alive else 2**22 - 1
     stale = postgres.folder / "postmaster.pid"
     stale.write_text(f"{pid}\n{postgres.folder}\n1\n{postgres.port}\n\n127.0.0.1\n0 0\nready\n")
     with postgres:
         assert kept(postgres) == [(42,)]
+    assert psutil.pid_exists(stranger)
 
 
 def test_an_interrupted_initdb_is_done_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import psutil
 import psycopg2
 import pytest
 
+from longrun_local import sessions
 from longrun_local.home import Home
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
@@ -70,6 +71,7 @@ def test_a_killed_worker_is_started_again_and_said_so_in_one_line(folder: Path, 
         os.kill(pid, signal.SIGKILL)
         line = run.until("longrun  | worker")
         assert line == "longrun  | worker was killed by SIGKILL, starting it again in 1 s\n"
+        assert sessions.members(pid) == [], "what it had started is gone before its successor comes"
         assert worker_pid(run.until("worker   | up as")) != pid
 
 
