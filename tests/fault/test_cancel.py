@@ -114,15 +114,15 @@ def test_jobs_cancelled_while_their_worker_is_dead_never_run_again(apart: Harnes
 
 
 def test_a_cancel_as_a_job_ends_never_harms_the_next_job_of_its_child(apart: Harness) -> None:
-    apart.worker(concurrency=4, LONGRUN_CANCEL_SIGNAL_S="0.01", LONGRUN_CANCEL_KILL_S="0.02")
+    apart.worker(concurrency=4, LONGRUN_CANCEL_SIGNAL_S="0.01", LONGRUN_CANCEL_KILL_S="0.3")
 
     def race(number: int) -> tuple[str, str]:
-        seconds = random.uniform(0.1, 0.5)
+        seconds = random.uniform(0.1, 0.9)
         task_type = "test_tick" if number % 2 else "test_stubborn"
         job_id = apart.submit(task_type, {"seconds": seconds, "folder": str(apart.folder)})
         successor = apart.submit("sleep", {"seconds": 0.05, "steps": 1})
         apart.runs(job_id)
-        time.sleep(random.uniform(max(0, seconds - 0.3), seconds))  # what is under test is any moment near the end
+        time.sleep(random.uniform(max(0, seconds - 0.7), seconds))  # what is under test is any moment near the end
         apart.api.delete(f"/tasks/{job_id}")
         return job_id, successor
 

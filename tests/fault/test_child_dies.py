@@ -52,5 +52,6 @@ def test_workers_whose_children_are_killed_use_all_their_children_again(longrun:
     for job_id in first:
         longrun.api.delete(f"/tasks/{job_id}")
     for job_id in first:
-        assert longrun.stopped(job_id)["crashes"] == 1
+        job = longrun.stopped(job_id)
+        assert job["crashes"] + job["losses"] == 1  # several deaths at once are nobody's crash
     check(longrun, first)
