@@ -79,13 +79,17 @@ class Keeper:
 
     def look(self) -> None:
         """One look at everything, if this keeper leads."""
-        if not self._db.call(upkeep.lead, self._me, 3 * self._settings.keeper_s + 2):
-            self._beats.clear()
+        leads = self._db.call(upkeep.lead, self._me, 3 * self._settings.keeper_s + 2)
+        slow = time.monotonic() >= self._slow_at
+        if slow:
+            self._slow_at = time.monotonic() + SLOW_S
+            # also by those that do not lead: the next leader knows already who is silent
+            silent = self._silent(self._db.call(workers.live))
+        if not leads:
             return
         self._db.call(queues.promote)
-        if time.monotonic() >= self._slow_at:
-            self._slow_at = time.monotonic() + SLOW_S
-            self._rescue()
+        if slow:
+            self._rescue(silent)
             self._tidy()
         self._wake()
 
@@ -101,8 +105,8 @@ class Keeper:
         else:
             self._redis.end()
 
-    def _rescue(self) -> None:
-        dead = self._db.call(workers.declare_dead, self._silent(self._db.call(workers.live)))
+    def _rescue(self, silent: dict[UUID, int]) -> None:
+        dead = self._db.call(workers.declare_dead, silent)
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
         while lost := self._db.call(upkeep.lost):

@@ -32,7 +32,7 @@ from jobcore.store import claims
 from jobcore.store.database import Database
 from jobcore.tasks import Registry
 from jobcore.wakeup import Waker
-from jobcore.writer import Writer
+from jobcore.writer import RunEnd, Writer
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
@@ -159,7 +159,7 @@ class Runner:
         if outcome is None:
             self._writer.hand_back(claim)
         else:
-            self._writer.finish(outcome, attempt.stop_method)
+            self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, time.monotonic() - started)
         self._await_post_taken_back(key)
 

@@ -18,9 +18,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from jobcore import logs, watchdog
+from jobcore import logs, telemetry, watchdog
 from jobcore.context import RunContext
 from jobcore.errors import StoreUnavailable
 from jobcore.live import Announcer
@@ -37,6 +38,14 @@ NOTE_S: Final = 0.05
 RETRY_S: Final = 0.5
 
 log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run stopped, for the receipt should its job be cancelled meanwhile, and the trace it belongs to."""
+
+    stop_method: str
+    traceparent: str | None
 
 
 class Writer:
@@ -58,7 +67,7 @@ class Writer:
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
-        self._methods: dict[Key, str] = {}
+        self._ends: dict[Key, RunEnd] = {}
         self._noted: RunContext | None = None
         self._noted_at = 0.0
         self._batch: deque[Claim] = deque()
@@ -76,11 +85,11 @@ class Writer:
             self._batch, self._batch_due = batch, time.monotonic() + HAND_BACK_S
             self._changed.notify()
 
-    def finish(self, outcome: Outcome, stop_method: str = "finished") -> None:
-        """Store an outcome soon; `stop_method` goes into the receipt should the job be cancelled meanwhile."""
+    def finish(self, outcome: Outcome, end: RunEnd) -> None:
+        """Store an outcome soon."""
         with self._changed:
             self._outcomes.append(outcome)
-            self._methods[Key(outcome.id, outcome.fence)] = stop_method
+            self._ends[_key(outcome)] = end
             self._noted = None
             self._changed.notify()
 
@@ -159,14 +168,16 @@ class Writer:
             outcomes = list(self._outcomes)
         if not outcomes:
             return
-        try:
-            changes = self._db.call(claims.finish, outcomes)
-        except RowRefused:
-            changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
+        ends = {key: self._ends[key] for key in map(_key, outcomes)}
+        with telemetry.within(next((end.traceparent for end in ends.values() if end.traceparent), None)):
+            try:
+                changes = self._db.call(claims.finish, outcomes)
+            except RowRefused:
+                changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
-        cancelled = [key for key in map(_key, outcomes) if key.id not in stored]
-        self._db.call(stops.stopped, [stops.Stopped(*key, self._methods[key]) for key in cancelled])
+        cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
+        self._db.call(stops.stopped, cancelled)
         self._settled(outcomes)
 
     def _store_alone(self, outcome: Outcome) -> list[Change]:
@@ -181,7 +192,7 @@ class Writer:
         with self._changed:
             del self._outcomes[: len(outcomes)]
             for key in keys:
-                del self._methods[key]
+                del self._ends[key]
         self._on_settled(keys)
 
     def _store_releases(self) -> None:
