@@ -17,9 +17,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class LocalSettings(BaseSettings):
     """What the launcher needs to know; everything else is passed on to the services as it is."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     home: Path = Path(".longrun")
     """The folder of data and logs."""
