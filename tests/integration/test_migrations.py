@@ -66,10 +66,17 @@ def test_an_upgrade_makes_the_schema_and_another_changes_nothing(empty_url: str)
         assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
 
 
-def test_any_number_of_processes_may_upgrade_at_once(empty_url: str) -> None:
-    migrators = [start_migrating(empty_url) for _ in range(3)]
+def test_processes_that_upgrade_at_once_take_turns_and_all_succeed(empty_url: str) -> None:
+    queue = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    turn = psycopg2.connect(empty_url)
+    with turn.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(b"longrun", "big")])
+    migrators = [start_migrating(empty_url) for _ in range(2)]
+    while _run(empty_url, queue) != [(2,)]:
+        assert [migrator.poll() for migrator in migrators] == [None, None], "one did not wait for its turn"
+    turn.close()
     outputs = [migrator.communicate()[0] for migrator in migrators]
-    assert [migrator.returncode for migrator in migrators] == [0, 0, 0], outputs
+    assert [migrator.returncode for migrator in migrators] == [0, 0], outputs
     assert all("the database schema is current" in output for output in outputs)
     assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
 

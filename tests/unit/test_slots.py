@@ -13,7 +13,7 @@ import pytest
 from jobcore.slots import IDLE, MAX_HELD, ChildState, Key, Post, Slots
 
 FORK = multiprocessing.get_context("fork")
-WATCH_S = 1.0
+WATCH_S = 0.5
 
 
 def state(number: int) -> ChildState:

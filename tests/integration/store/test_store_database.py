@@ -138,7 +138,10 @@ def test_a_read_only_database_is_not_ready(world: World, database_url: str) -> N
     name = database_url.rpartition("/")[2]
     with world.db.engine.connect() as connection:
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
-    fresh = Database(database_url, name="test")
-    with pytest.raises(StoreUnavailable, match="read-only"):
-        fresh.call(health.commit)
-    fresh.close()
+        fresh = Database(database_url, name="test")
+        try:
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                fresh.call(health.commit)
+        finally:
+            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+            fresh.close()

@@ -102,6 +102,7 @@ def test_pages_neither_skip_nor_repeat_while_jobs_are_inserted(world: World) -> 
         found: list[Job] = []
         while page := world.call(jobs.page, limit=7, before=found[-1].id if found else None):
             found += page
+            assert len(found) <= 200, "the pages do not end"
         return found
 
     _, seen, seen_too = race(insert, leaf, leaf)

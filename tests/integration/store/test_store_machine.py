@@ -8,12 +8,11 @@ from uuid import UUID
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
-from sqlalchemy import Connection, text
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
 from jobcore.store import events, queues, upkeep, workers
-from tests.integration.store.world import HIDDEN, World
+from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
 CAUSES = st.sampled_from(["handed_back", "crash", "loss", "timeout"])
@@ -40,7 +39,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.accepted = 0
         self.fences: dict[UUID, int] = {}
         self.ended: dict[UUID, tuple[Any, ...]] = {}
-        world.call(_empty)
+        world.call(empty)
 
     @rule(
         target=jobs,
@@ -125,10 +124,6 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.ended.setdefault(row["id"], end) == end, "an ended job changed"
         else:
             assert row["id"] not in self.ended, "an ended job came back"
-
-
-def _empty(connection: Connection) -> None:
-    connection.execute(text("DELETE FROM jobs; DELETE FROM job_events; DELETE FROM workers; DELETE FROM queues"))
 
 
 def test_no_sequence_of_store_functions_breaks_a_promise(world: World) -> None:

@@ -38,6 +38,8 @@ SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
 WHERE status = 'PENDING' AND ready AND rank < low_rank
 """
 
+TABLES = ("jobs", "job_events", "workers", "queues", "keeper_lease")
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -52,6 +54,11 @@ def race(*actions: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(actions)) as pool:
         return list(pool.map(start, actions))
+
+
+def empty(connection: Connection) -> None:
+    """Delete every row."""
+    connection.execute(text(";".join(f"DELETE FROM {table}" for table in TABLES)))
 
 
 class World:
