@@ -41,7 +41,7 @@ class Desk:
         return asyncio.run(asyncio.wait_for(gather(), 60))
 
     def inserts(self) -> int:
-        return sum("INSERT INTO jobs" in statement for statement in self.statements)
+        return sum("EXECUTE longrun_accept" in statement for statement in self.statements)
 
     def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self.statements.append(statement)
@@ -132,7 +132,7 @@ def test_a_commit_whose_reply_was_lost_is_answered_as_accepted(world: World, dat
 
     def lose_reply(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         nonlocal armed
-        if armed and "INSERT INTO jobs" in statement:
+        if armed and "EXECUTE longrun_accept" in statement:
             armed = False
             world.sql(kill)
             # the statement committed; what the client sees of the connection from now on is its end

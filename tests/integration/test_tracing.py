@@ -105,11 +105,13 @@ def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_r
     [request] = spans("longrun-scraper", "CLIENT", "GET")
     assert request.parent_id == job_run.span_id
     sql = {span.span_id: span for span in everything if "db.statement" in span.attributes}
-    [insert] = [span for span in sql.values() if "INSERT INTO jobs" in span.attributes["db.statement"]]
-    assert ancestors(insert, everything)[-1] == post.name
-    claims = [span for span in sql.values() if "FOR UPDATE SKIP LOCKED" in span.attributes["db.statement"]]
-    assert claims
-    assert all(woken.name in ancestors(span, everything) for span in claims)
+    executed = {
+        name: [span for span in sql.values() if f"EXECUTE longrun_{name}" in span.attributes["db.statement"]]
+        for name in ("accept", "claim", "finish")
+    }
+    assert all(executed.values())
+    assert all(ancestors(span, everything)[-1] == post.name for span in executed["accept"] + executed["finish"])
+    assert all(woken.name in ancestors(span, everything) for span in executed["claim"])
 
 
 def test_a_stream_is_one_span_however_many_events_it_carries(

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import redis
@@ -29,6 +29,7 @@ BATCH: Final = 500
 BREAK_S: Final = 2.0
 
 log = logs.get(__name__)
+T = TypeVar("T")
 
 
 def channel(job_id: UUID) -> str:
@@ -56,11 +57,15 @@ def decode(text: str | bytes) -> Event:
 
 
 class Announcer:
-    """Publishes events from its own thread. Nothing here raises or waits for Redis."""
+    """Publishes events from its own thread. Nothing here raises or waits for Redis.
+
+    Most jobs have no stream: it asks first which of a batch have one, and encodes and sends only their events.
+    """
 
     def __init__(self, redis_url: str) -> None:
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
-        self._messages: deque[tuple[str, str]] = deque(maxlen=QUEUED_MAX)
+        self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
+        self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
         self._stopping = False
         self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
@@ -78,15 +83,15 @@ class Announcer:
 
     def events(self, job_id: UUID, events: Iterable[Event]) -> None:
         """Tell the streams of a job what happened."""
-        self._messages.extend((channel(job_id), encode(event)) for event in events)
+        self._messages.extend((job_id, event) for event in events)
         self._something.set()
 
     def announce(self, changes: Iterable[Change]) -> None:
         """Tell streams of stored transitions, and supervisors of cancels."""
         for change in changes:
-            self._messages.append((channel(change.id), encode(change.event)))
+            self._messages.append((change.id, change.event))
             if change.status is Status.CANCELLED:
-                self._messages.append((CANCELS, str(change.id)))
+                self._cancelled.append(change.id)
         self._something.set()
 
     def _run(self) -> None:
@@ -94,21 +99,32 @@ class Announcer:
             self._something.wait()
             self._something.clear()
             while self._messages:
-                self._publish([self._messages.popleft() for _ in range(min(BATCH, len(self._messages)))])
+                try:
+                    self._publish(_popped(self._cancelled), _popped(self._messages))
+                    self._outage.end()
+                except (redis.RedisError, OSError) as error:
+                    self._outage.begin(error)
+                    self._messages.clear()
+                    if not self._stopping:
+                        time.sleep(BREAK_S)
 
-    def _publish(self, messages: list[tuple[str, str]]) -> None:
-        try:
-            pipeline = self._redis.pipeline(transaction=False)
-            for name, text in messages:
-                pipeline.publish(name, text)
-            pipeline.execute()
-            self._outage.end()
-        except (redis.RedisError, OSError) as error:
-            self._outage.begin(error)
-            self._messages.clear()
-            if not self._stopping:
-                time.sleep(BREAK_S)
-                self._messages.clear()
+    def _publish(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
+        channels = list({channel(job_id) for job_id, _ in messages})
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in cancelled:
+            pipeline.publish(CANCELS, str(job_id))
+        pipeline.pubsub_numsub(*channels)
+        followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
+        if not followed:
+            return
+        for job_id, event in messages:
+            if channel(job_id) in followed:
+                pipeline.publish(channel(job_id), encode(event))
+        pipeline.execute()
+
+
+def _popped(waiting: deque[T]) -> list[T]:
+    return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
 
 
 class CancelListener:

@@ -13,6 +13,7 @@ from jobcore.models import Change, Claim, Outcome
 from jobcore.states import Status
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class Taken:
     more: bool
 
 
-CLAIM: Final = text(
-    DURABLE
-    + """
+CLAIM: Final = Prepared(
+    "claim",
+    """
 WITH head AS MATERIALIZED (
     SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
     FROM jobs
@@ -62,7 +63,13 @@ SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout
              AND id NOT IN (SELECT id FROM claimed)
        ) AS more
 FROM claimed ORDER BY place
-"""
+""",
+    queue="text",
+    worker_id="uuid",
+    slot="smallint",
+    limit="integer",
+    quick="text[]",
+    lease_s="double precision",
 )
 
 
@@ -81,8 +88,8 @@ def claim(
     The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
     and never crashed or lost their worker.
     """
-    rows = connection.execute(
-        CLAIM,
+    rows = CLAIM.execute(
+        connection,
         {
             "queue": queue,
             "worker_id": worker_id,
@@ -107,9 +114,9 @@ lowered AS (
 
 CHANGE: Final = "SELECT id, queue, status, ready, last_seq, attempt, at, data FROM changed"
 
-FINISH: Final = text(
-    DURABLE
-    + f"""
+FINISH: Final = Prepared(
+    "finish",
+    f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS given (
         id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
@@ -147,13 +154,14 @@ WITH given AS MATERIALIZED (
     FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, place)
 ), {LOW_RANK}
 {CHANGE}
-"""
+""",
+    outcomes="text",
 )
 
 
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Change]:
     """Store how runs ended, with their last events; those whose claim was lost meanwhile are left out."""
-    return changes(connection.execute(FINISH, {"outcomes": documents.rows(outcomes)}))
+    return changes(FINISH.execute(connection, {"outcomes": documents.rows(outcomes)}))
 
 
 Cause = Literal["handed_back", "crash", "loss", "timeout"]

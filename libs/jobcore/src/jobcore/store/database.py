@@ -93,10 +93,6 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
 
-    def forget(self) -> None:
-        """After a fork: drop the parent's connections without closing them."""
-        self.engine.dispose(close=False)
-
 
 def _code(error: DBAPIError) -> str | None:
     return getattr(error.orig, "pgcode", None)

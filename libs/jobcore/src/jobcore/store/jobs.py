@@ -12,6 +12,7 @@ from jobcore.models import Accepted, Change, Job, NewJob
 from jobcore.states import Status
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import Prepared
 
 SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
@@ -19,9 +20,9 @@ SUMMARY: Final = """
     traceparent, created_at, started_at, finished_at
 """
 
-INSERT: Final = text(
-    DURABLE
-    + """
+INSERT: Final = Prepared(
+    "accept",
+    """
 WITH given AS MATERIALIZED (
     SELECT *, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
@@ -52,13 +53,14 @@ WITH given AS MATERIALIZED (
     SELECT id, 1, created_at, 0, 'state', '{"status": "PENDING"}' FROM accepted
 )
 SELECT id, queue, created_at, ready, traceparent FROM accepted
-"""
+""",
+    jobs="text",
 )
 
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs: rows and first events in one durable transaction, all or none."""
-    result = connection.execute(INSERT, {"jobs": documents.rows(jobs)})
+    result = INSERT.execute(connection, {"jobs": documents.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
