@@ -21,7 +21,7 @@ demo: $(RUN) ## Scrape a small site served from here, with `make run` in another
 	@$(BIN)/python -m longrun_local.demo
 
 test: lint ## Lint, then every test that runs on this machine
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .
