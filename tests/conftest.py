@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ from longrun_local.valkey import EmbeddedValkey
 from tests.processes import Stack
 
 TEMPLATE = "longrun_template"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts what it puts into the background deaf to Ctrl-C, and all processes of the tests would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _numbers = count(1)
 
 

@@ -72,14 +72,20 @@ class Launched:
             start_new_session=True,
         )
 
-    def until(self, text: str) -> str:
-        """Read what it shows up to a line with that text; that line."""
+    def until(self, *texts: str) -> str:
+        """Read what it shows until each text stood in a line; the last line read."""
         assert self.process.stdout is not None
+        missing = set(texts)
         for line in self.process.stdout:
             self.seen.append(line)
-            if text in line:
+            missing -= {text for text in missing if text in line}
+            if not missing:
                 return line
-        raise AssertionError(f"ended without {text!r}:\n" + "".join(self.seen))
+        raise AssertionError(f"ended without {sorted(missing)}:\n" + "".join(self.seen))
+
+    def until_all_up(self) -> None:
+        """Until it says it is ready and the small workers are deaf to nothing."""
+        self.until("ready on", "worker   | up as", "scraper  | up as")
 
     def interrupt(self) -> None:
         """What Ctrl-C sends."""

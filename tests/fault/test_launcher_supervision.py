@@ -88,7 +88,7 @@ def test_a_killed_server_comes_back_at_the_same_address(folder: Path, name: str,
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_everything_in_order_and_leaves_nothing(folder: Path, signum: signal.Signals) -> None:
     with Launched(folder) as run:
-        run.until("ready on")
+        run.until_all_up()
         run.process.send_signal(signum)
         code, shown = run.end()
         assert code == 0
@@ -102,7 +102,7 @@ def test_a_signal_stops_everything_in_order_and_leaves_nothing(folder: Path, sig
 
 def test_a_second_ctrl_c_does_not_wait_for_a_worker_that_never_ends(folder: Path, own_servers: dict[str, str]) -> None:
     with Launched(folder, env={"STUBBORN": "yes", **own_servers}) as run:
-        run.until("ready on")
+        run.until_all_up()
         run.interrupt()
         run.until("worker   | draining")
         assert run.process.poll() is None
