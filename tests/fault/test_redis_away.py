@@ -108,7 +108,7 @@ def test_a_hundred_wake_ups_too_many_claim_each_job_once(longrun: Harness, redis
         jobs = [longrun.submit("sleep", {"seconds": 0.05, "steps": 1}) for _ in range(40)]
         longrun.all_reach(jobs + busy, "SUCCESS", SOON_S)
         until(lambda: client.llen(longrun.queue) == 0, SOON_S, "the wake-ups are used up")
-    assert {longrun.job(job_id)["fence"] for job_id in jobs} == {1}
+    assert {longrun.job(job_id)["attempt"] for job_id in jobs} == {1}
     check(longrun, jobs + busy)
 
 

@@ -54,6 +54,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     def run(*arguments: str) -> Ran:
+        monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
         monkeypatch.setattr(sys, "argv", ["longrun", *arguments])
         try:
             cli.main()
