@@ -48,7 +48,12 @@ class Attempt:
     def run(self) -> Outcome | None:
         """The outcome of the run; None if it was stopped for a deploy and should be handed back."""
         with telemetry.run_span(self._claim) as span:
-            outcome = self._attempt()
+            try:
+                outcome = self._attempt()
+            except Exception as error:
+                # a task's exception can be so broken that looking at it raises; the job must end all the same
+                log.exception("an attempt could not be told", job_id=str(self._claim.id))
+                outcome = self._failed(ErrorKind.RAISED, InvalidOutput(f"unreadable: {type(error).__name__}"), None)
             if outcome is not None and outcome.error is not None:
                 span.set_status(SpanStatus(StatusCode.ERROR, outcome.error["message"]))
             return outcome
@@ -75,8 +80,8 @@ class Attempt:
             return self._failed(
                 ErrorKind.RAISED, error, task_type.retry.delay_s(self._claim.tries, error) if retries else None
             )
-        except SystemExit as error:
-            # sys.exit() in a task, or an operator's SIGTERM to this child: worth another try
+        except BaseException as error:
+            # sys.exit() in a task, an operator's SIGTERM or SIGINT to this child: worth another try
             return self._failed(ErrorKind.RAISED, error, task_type.retry.delay_s(self._claim.tries))
 
     def _stopped(self, task_type: TaskType, stop: JobCancelled) -> Outcome | None:
@@ -157,7 +162,11 @@ def _output(task_type: TaskType, returned: Any) -> Any:
 def _message(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(f"{_path(item)}: {item['msg']}" for item in error.errors())[:MESSAGE_MAX]
-    return printable(str(error) or type(error).__name__)[:MESSAGE_MAX]
+    try:
+        text = str(error)
+    except Exception:
+        text = "its message cannot be read"
+    return printable(text or type(error).__name__)[:MESSAGE_MAX]
 
 
 def _path(item: Mapping[str, Any]) -> str:

@@ -117,9 +117,11 @@ class Runner:
                 quick=self._quick,
                 lease_s=self._settings.lease_s,
             )
-        except StoreUnavailable as error:
+        except Exception as error:
             # with the reply lost, jobs may be ours without our knowing: the supervisor hands them back
             self._held.claimed(())
+            if not isinstance(error, StoreUnavailable):
+                raise
             log.warning("cannot claim: the database is away", error=str(error))
             return deque()
         self._held.claimed(taken.claims)
