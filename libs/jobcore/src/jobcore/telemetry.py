@@ -23,6 +23,7 @@ from jobcore.models import Claim
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 FLUSH_MS: Final = 3000
+EXPORT_S: Final = "3"
 
 _tracer = trace.get_tracer("longrun")
 quiet = suppress_instrumentation
@@ -52,6 +53,8 @@ def setup(service_name: str) -> None:
     os.environ.setdefault("OTEL_SERVICE_NAME", service_name)
     os.environ.setdefault("OTEL_METRICS_EXPORTER", "none")
     os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
+    # with a dead collector every process waits so long at its end, twice: for its last spans and for the exporter
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_S)
     OpenTelemetryDistro().configure()
     OpenTelemetryConfigurator().configure()  # type: ignore[no-untyped-call]
     provider = trace.get_tracer_provider()
