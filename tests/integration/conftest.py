@@ -7,11 +7,11 @@ from itertools import count
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
+from tests.conftest import database
 from tests.integration.hand_worker import HandWorker
 from tests.processes import Stack
 
@@ -26,11 +26,11 @@ def shared_stack(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """The processes that a module's tests share, on a database of their own."""
-    name = f"shared_{next(_numbers)}"
-    _sql(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    with Stack(postgres.url_of(name), redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
+    with (
+        database(postgres, migrated_template) as url,
+        Stack(url, redis_server.url, tmp_path_factory.mktemp("stack")) as stack,
+    ):
         yield stack
-    _sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,3 @@ def submit(api: httpx.Client, worker: HandWorker) -> Callable[..., str]:
         return response.headers["location"]
 
     return post
-
-
-def _sql(postgres: EmbeddedPostgres, statement: str) -> None:
-    connection = psycopg2.connect(postgres.url_of("postgres"))
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
