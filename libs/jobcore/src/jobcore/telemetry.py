@@ -7,7 +7,9 @@ its children set themselves up after the fork.
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -65,10 +67,15 @@ def setup(service_name: str) -> None:
 
 
 def flush() -> None:
-    """Send the spans that wait, for at most FLUSH_MS milliseconds."""
+    """Send the spans that wait, for at most FLUSH_MS milliseconds: the SDK's own timeout does not bound an export."""
     flush_spans = getattr(trace.get_tracer_provider(), "force_flush", None)
     if flush_spans is not None:
-        flush_spans(FLUSH_MS)
+        flushing = threading.Thread(target=flush_spans, args=(FLUSH_MS,), daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_MS / 1000)
+        # what is not sent by now never will be: the SDK would wait 30 s more for a dead collector
+        if (at_exit := getattr(trace.get_tracer_provider(), "_atexit_handler", None)) is not None:
+            atexit.unregister(at_exit)
 
 
 def current_traceparent() -> str | None:
