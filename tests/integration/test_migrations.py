@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 
 import psycopg2
@@ -49,9 +51,9 @@ def head(url: str) -> str | None:
     return ScriptDirectory.from_config(config(url)).get_current_head()
 
 
-def start_migrating(url: str) -> subprocess.Popen[str]:
+def start_migrating(url: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "jobcore.migrations"],
+        [sys.executable, "-m", "jobcore.migrations", *arguments],
         env={**os.environ, "DATABASE_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -114,3 +116,68 @@ def test_an_unreachable_database_ends_with_one_line_that_names_the_setting() -> 
     assert migrator.returncode == 1
     assert output.startswith("longrun: cannot migrate the database at DATABASE_URL: ")
     assert "Traceback" not in output
+
+
+def test_a_newer_schema_is_left_alone_so_that_a_rollback_starts(empty_url: str) -> None:
+    upgrade(empty_url)
+    _run(empty_url, "UPDATE alembic_version SET version_num = '9999_from_the_future'")
+    for action in ("upgrade", "wait"):
+        migrator = start_migrating(empty_url, action)
+        assert (
+            migrator.communicate()[0] == "longrun: the database schema is newer than this version, which works on it\n"
+        )
+        assert migrator.returncode == 0
+    assert _run(empty_url, "SELECT version_num FROM alembic_version") == [("9999_from_the_future",)]
+
+
+def test_wait_returns_once_somebody_else_has_migrated(empty_url: str) -> None:
+    waiter = start_migrating(empty_url, "wait", "--timeout", "60")
+    assert waiter.stdout is not None
+    assert "older than this version" in waiter.stdout.readline()
+    upgrade(empty_url)
+    assert waiter.communicate()[0] == "longrun: the database schema is current\n"
+    assert waiter.returncode == 0
+
+
+def test_wait_ends_at_its_timeout_and_says_what_to_do(empty_url: str) -> None:
+    waiter = start_migrating(empty_url, "wait")
+    assert "run `python -m jobcore.migrations`" in waiter.communicate()[0]
+    assert waiter.returncode == 1
+
+
+def test_an_upgrade_waits_for_a_database_that_starts_later(empty_url: str) -> None:
+    host, port = empty_url.partition("@")[2].partition("/")[0].rsplit(":", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        away = listener.getsockname()[1]
+    migrator = start_migrating(empty_url.replace(f"{host}:{port}", f"127.0.0.1:{away}"), "upgrade", "--timeout", "60")
+    assert migrator.stdout is not None
+    assert "waiting up to 60 s" in migrator.stdout.readline()
+    with forwarding(away, (host, int(port))):
+        assert migrator.communicate()[0].endswith("longrun: the database schema is current\n")
+    assert migrator.returncode == 0
+
+
+@contextmanager
+def forwarding(port: int, target: tuple[str, int]) -> Iterator[None]:
+    """A TCP forwarder on a port of the loopback address."""
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                inner = listener.accept()[0]
+                outer = socket.create_connection(target)
+                for pair in ((inner, outer), (outer, inner)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)

@@ -8,19 +8,22 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from jobcore.migrations import Schema, compare
+
 LOCK_TRIES = 30
 MIGRATION_LOCK = 0x6C6F6E6772756E  # "longrun"
 
 
 def migrate(database_url: str) -> None:
-    """Run the missing migrations in one transaction."""
+    """Run the missing migrations in one transaction; a newer schema is left alone."""
     engine = create_engine(database_url, poolclass=NullPool)
     with engine.connect() as connection:
         context.configure(connection=connection)
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-            context.run_migrations()
+            if compare(connection, context.script) is not Schema.NEWER:
+                context.run_migrations()
 
 
 def migrate_patiently(database_url: str) -> None:
