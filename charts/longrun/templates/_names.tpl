@@ -1,0 +1,42 @@
+{{/* The prefix of every object's name: the release's name, which is made to contain the chart's. */}}
+{{- define "longrun.fullname" -}}
+{{- $chart := .Values.nameOverride | default .Chart.Name -}}
+{{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
+{{- .Values.fullnameOverride | default $release | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* One component's objects. Takes (dict "root" $ "component" "worker"). */}}
+{{- define "longrun.name" -}}
+{{- printf "%s-%s" (include "longrun.fullname" .root) .component | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* A component's Service as other namespaces know it too: KEDA asks from its own. Takes root, component. */}}
+{{- define "longrun.host" -}}
+{{- printf "%s.%s.svc" (include "longrun.name" .) .root.Release.Namespace -}}
+{{- end -}}
+
+{{/* What selects a component's pods: never changes, because selectors cannot. Takes root, component. */}}
+{{- define "longrun.selectorLabels" -}}
+app.kubernetes.io/name: {{ .root.Values.nameOverride | default .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Labels of pods. No version: a new chart alone shall restart no database. Takes root, component. */}}
+{{- define "longrun.podLabels" -}}
+{{ include "longrun.selectorLabels" . }}
+app.kubernetes.io/part-of: longrun
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end -}}
+
+{{/* Labels of all other objects. Takes root, component. */}}
+{{- define "longrun.labels" -}}
+{{ include "longrun.podLabels" . }}
+app.kubernetes.io/version: {{ include "longrun.version" .root | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (replace "+" "_" .root.Chart.Version) }}
+{{- end -}}
+
+{{/* The version of Longrun that runs, fit for a label: the tag of its images without a digest. */}}
+{{- define "longrun.version" -}}
+{{- .Values.global.image.tag | default .Chart.AppVersion | splitList "@" | first | trunc 63 | trimSuffix "-" -}}
+{{- end -}}

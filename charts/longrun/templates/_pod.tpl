@@ -1,0 +1,36 @@
+{{/* What every pod of this chart has in common. Takes root. */}}
+{{- define "longrun.podBasics" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.global.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* A pod under the restricted Pod Security Standard. Takes (dict "uid" 10001). */}}
+{{- define "longrun.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .uid | default 10001 }}
+runAsGroup: {{ .uid | default 10001 }}
+fsGroup: {{ .uid | default 10001 }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* A container under the same standard, that cannot write to its image either. */}}
+{{- define "longrun.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where a pod may run. Takes (dict "from" .Values.x), which has nodeSelector, affinity, tolerations. */}}
+{{- define "longrun.placement" -}}
+{{- range $key := list "nodeSelector" "affinity" "tolerations" "priorityClassName" }}
+{{- with get $.from $key }}
+{{ $key }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,56 @@
+{{/* The Secret with PostgreSQL's address, key `url`. */}}
+{{- define "longrun.databaseSecret" -}}
+{{- if .Values.postgres.enabled -}}
+{{- .Values.postgres.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "postgres")) -}}
+{{- else -}}
+{{- required "postgres.external.existingSecret: with postgres.enabled=false, name a Secret whose key `url` is postgresql://user:password@host:5432/name" .Values.postgres.external.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with Redis' address, key `url`. */}}
+{{- define "longrun.redisSecret" -}}
+{{- if .Values.redis.enabled -}}
+{{- .Values.redis.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "redis")) -}}
+{{- else -}}
+{{- required "redis.external.existingSecret: with redis.enabled=false, name a Secret whose key `url` is redis://:password@host:6379/0" .Values.redis.external.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "longrun.databaseEnv" -}}
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "longrun.databaseSecret" . }}
+      key: url
+{{- end -}}
+
+{{- define "longrun.redisEnv" -}}
+- name: REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "longrun.redisSecret" . }}
+      key: url
+{{- end -}}
+
+{{/*
+The password in a Secret that this chart made: the one in the cluster, else a new one, the same for the whole render.
+Takes root, secret (its name).
+*/}}
+{{- define "longrun.password" -}}
+{{- $made := .root.Values.madePasswords | default dict -}}
+{{- if not (hasKey $made .secret) -}}
+{{- $found := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
+{{- $_ := set $made .secret (dig "data" "password" "" $found | b64dec | default (randAlphaNum 32)) -}}
+{{- $_ := set .root.Values "madePasswords" $made -}}
+{{- end -}}
+{{- get $made .secret -}}
+{{- end -}}
+
+{{/* Changes when a Secret that pods read changes, as far as can be seen from here. Takes root, secret, made (bool). */}}
+{{- define "longrun.secretChecksum" -}}
+{{- if .made -}}
+{{- include "longrun.password" . | sha256sum -}}
+{{- else -}}
+{{- lookup "v1" "Secret" .root.Release.Namespace .secret | dig "data" dict | toJson | sha256sum -}}
+{{- end -}}
+{{- end -}}
