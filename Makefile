@@ -1,5 +1,6 @@
 # Everything is made in .venv, from the locks in requirements/; nothing else on the machine is touched.
 # PYTHON=… chooses the interpreter; LONGRUN_… settings are passed on: make run LONGRUN_PORT=8010
+# Containers need Docker alone: TAG=… chooses the tag of the images.
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -9,7 +10,13 @@ SOURCES = $(PACKAGES:=/src)
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
-.PHONY: help run demo test lint format lock bench clean
+IMAGES = api worker scraper-worker
+TAG = dev
+# The first docker on the PATH that has BuildKit, with whatever plugins it needs.
+DOCKER = $(or $(shell for docker in $$(type -ap docker 2>/dev/null || which -a docker); do \
+    DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
+
+.PHONY: help run demo test lint format lock bench clean images
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -38,6 +45,12 @@ lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 
 bench: $(TEST) ## Measure this machine
 	$(BIN)/python -m bench
+
+images: ## Build the container images longrun/api, longrun/worker, longrun/scraper-worker with the tag TAG=dev
+	@set -e; export DOCKER_BUILDKIT=1; for image in $(IMAGES); do \
+	    $(DOCKER) build --quiet --target $$image --tag longrun/$$image:$(TAG) \
+	        --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .; \
+	done
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
