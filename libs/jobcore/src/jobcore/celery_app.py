@@ -18,6 +18,7 @@ from celery import Celery, signals
 
 from jobcore import logs, telemetry, watchdog
 from jobcore.broker import create
+from jobcore.heartbeat import HeartbeatFile
 from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.lease import Identity
@@ -65,6 +66,7 @@ class _Worker:
         self._name = name
         self._settings = settings
         self._slots: Slots | None = None
+        self._heartbeat: HeartbeatFile | None = None
         self._supervisor_pid = 0
         self._runner: Runner | None = None
         app.task(name=WORK_TASK)(self._work)
@@ -98,6 +100,8 @@ class _Worker:
         )
         log.info("serving task types", types=[task_type.name for task_type in registry.all()])
         self._slots = Slots(identity.concurrency, identity.pid)
+        if self._settings.heartbeat_file:
+            self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
         self._supervisor_pid = os.fork()
         if self._supervisor_pid == 0:
             self._supervise(self._slots, identity)
@@ -115,7 +119,7 @@ class _Worker:
 
     def _start_watchdog(self, **_: Any) -> None:
         if self._slots is not None:
-            watchdog.watch_as_main(self._slots, self._supervisor_pid)
+            watchdog.watch_as_main(self._slots, self._supervisor_pid, self._heartbeat)
 
     def _drain(self, **_: Any) -> None:
         if self._slots is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
@@ -79,11 +80,25 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the signal that interrupts the job's own code."""
     cancel_kill_s: Seconds = 10.0
     """Seconds from a cancel to the kill of the child that did not stop."""
+    heartbeat_file: Path | None = None
+    """A file that is touched every second while the worker is registered and looked after, for probes; unset: none."""
+    pod_deletion_cost: bool = False
+    """On Kubernetes, annotate the worker's own pod so that a scale-down removes idle pods first."""
+    pod_name: Annotated[str, Field(validation_alias=AliasChoices("POD_NAME", "LONGRUN_POD_NAME"))] = ""
+    """The pod this worker runs in, for `LONGRUN_POD_DELETION_COST`."""
+    pod_namespace: Annotated[str, Field(validation_alias=AliasChoices("POD_NAMESPACE", "LONGRUN_POD_NAMESPACE"))] = ""
+    """The namespace of that pod."""
 
     @field_validator("queues", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _pod_has_a_name(self) -> Self:
+        if self.pod_deletion_cost and not (self.pod_name and self.pod_namespace):
+            raise ValueError("LONGRUN_POD_DELETION_COST needs POD_NAME and POD_NAMESPACE (Kubernetes' downward API)")
+        return self
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

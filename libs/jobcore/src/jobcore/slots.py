@@ -1,6 +1,6 @@
 """Shared memory between a worker's processes: what each child does, and what the supervisor wants of it.
 
-    header   lease deadline, worker id          written by the supervisor
+    header   lease deadline, worker id, look    written by the supervisor
              drain time                         written by the main process
     slot 0   pid, claiming?, held jobs, run     written by the child in slot 0
              post                               written by the supervisor
@@ -26,7 +26,7 @@ from uuid import UUID
 MAX_HELD: Final = 128
 
 # every struct is a multiple of 8 bytes, so that each version and time lies within one cache line
-_HEADER: Final = struct.Struct("=d16sdq")  # deadline, worker id, drain time, main pid
+_HEADER: Final = struct.Struct("=d16sdqd")  # deadline, worker id, drain time, main pid, last look
 _CHILD: Final = struct.Struct("=q?7xq16sqdd")  # pid, claiming, held count, run id, run fence, run since, run deadline
 _KEY: Final = struct.Struct("=16sq")
 _POST: Final = struct.Struct("=16sqq")
@@ -36,6 +36,7 @@ _POST_AT: Final = _HELD_AT + MAX_HELD * _KEY.size
 _SLOT_SIZE: Final = _POST_AT + _WORD + _POST.size
 _DEADLINE: Final = 0  # in words
 _DRAIN: Final = 3
+_LOOKED: Final = 5
 _WORKER_AT: Final = 8
 _NO_ID: Final = bytes(16)
 _READ_TRIES: Final = 200
@@ -165,7 +166,7 @@ class Slots(Sequence[Slot]):
         self._memory = mmap.mmap(-1, _HEADER.size + count * _SLOT_SIZE)
         self._words = memoryview(self._memory).cast("q")
         self._times = memoryview(self._memory).cast("d")
-        _HEADER.pack_into(self._memory, 0, 0.0, _NO_ID, 0.0, main_pid)
+        _HEADER.pack_into(self._memory, 0, 0.0, _NO_ID, 0.0, main_pid, 0.0)
         starts = range(_HEADER.size, len(self._memory), _SLOT_SIZE)
         self._slots = [Slot(self._memory, self._words, start, index) for index, start in enumerate(starts)]
         for slot in self._slots:
@@ -212,6 +213,15 @@ class Slots(Sequence[Slot]):
         """Main only: take no more jobs from now on."""
         if self.draining_since is None:
             self._times[_DRAIN] = now()
+
+    @property
+    def looked_at(self) -> float:
+        """When the supervisor last looked after this worker."""
+        return self._times[_LOOKED]
+
+    def looked(self) -> None:
+        """Supervisor only: it looks after this worker."""
+        self._times[_LOOKED] = time.monotonic()
 
     def _set_worker(self, raw: bytes) -> None:
         self._memory[_WORKER_AT : _WORKER_AT + len(raw)] = raw

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from jobcore import logs
 from jobcore.children import Children, Death, Process
+from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
 from jobcore.escalation import Escalation
 from jobcore.keeper import Keeper
@@ -71,7 +72,10 @@ class Supervisor:
         """Supervise until the main process and its children are gone."""
         for helper in (self._waker, self._announcer, self._cancels, self._keeper):
             helper.start()
+        if self._settings.pod_deletion_cost:
+            DeletionCost(self._slots, self._settings).start()
         while not self._children.main.exited():
+            self._slots.looked()
             try:
                 self._tick()
                 self._outage.end()

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Final
 
 from jobcore import logs
+from jobcore.heartbeat import HeartbeatFile
 from jobcore.slots import Slot, Slots
 
 TICK_S: Final = 0.25
@@ -28,10 +29,12 @@ PR_SET_PDEATHSIG: Final = 1
 log = logs.get(__name__)
 
 
-def watch_as_main(slots: Slots, supervisor_pid: int) -> None:
-    """Start the main process' watchdog."""
+def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | None = None) -> None:
+    """Start the main process' watchdog, which also beats for probes."""
 
     def look() -> None:
+        if heartbeat:
+            heartbeat.beat()
         if _exited(supervisor_pid):
             log.error("the supervisor died: this worker ends, its jobs run elsewhere")
             for slot in slots:
