@@ -44,20 +44,26 @@ ENTRYPOINT ["tini", "--"]
 STOPSIGNAL SIGTERM
 ARG VERSION=dev REVISION=unknown
 
-FROM core AS worker
+# ---- what every worker needs
+FROM core AS worker-core
+RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=type=cache,target=/tmp/uv-cache \
+    --mount=source=services/worker/requirements.lock,target=/tmp/worker.lock \
+    /tmp/uv pip install --no-deps --require-hashes --requirements /tmp/worker.lock
+ENV LONGRUN_HEARTBEAT_FILE=/tmp/longrun-heartbeat
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
+    CMD test -n "$(find "$LONGRUN_HEARTBEAT_FILE" -newermt '30 seconds ago')"
+
+FROM worker-core AS worker
 RUN --mount=from=uv,source=/uv,target=/tmp/uv \
     --mount=from=wheels,source=/wheels/jobcore,target=/tmp/wheels/jobcore \
     --mount=from=wheels,source=/wheels/worker,target=/tmp/wheels/worker \
     /tmp/uv pip install --no-deps --offline /tmp/wheels/*/*.whl
 USER 10001:10001
-ENV LONGRUN_HEARTBEAT_FILE=/tmp/longrun-heartbeat
 CMD ["celery", "-A", "longrun_worker.app", "worker", "--without-gossip", "--without-mingle", "-l", "info"]
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
-    CMD test -n "$(find "$LONGRUN_HEARTBEAT_FILE" -newermt '30 seconds ago')"
 LABEL org.opencontainers.image.title="Longrun worker" org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
 
-FROM core AS scraper-worker
+FROM worker-core AS scraper-worker
 RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=type=cache,target=/tmp/uv-cache \
     --mount=source=services/scraper-worker/requirements.lock,target=/tmp/scraper.lock \
     /tmp/uv pip install --no-deps --require-hashes --requirements /tmp/scraper.lock
@@ -66,20 +72,15 @@ RUN --mount=from=uv,source=/uv,target=/tmp/uv \
     --mount=from=wheels,source=/wheels/scraper,target=/tmp/wheels/scraper \
     /tmp/uv pip install --no-deps --offline /tmp/wheels/*/*.whl
 USER 10001:10001
-ENV LONGRUN_HEARTBEAT_FILE=/tmp/longrun-heartbeat
 CMD ["celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle", "-l", "info"]
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
-    CMD test -n "$(find "$LONGRUN_HEARTBEAT_FILE" -newermt '30 seconds ago')"
 LABEL org.opencontainers.image.title="Longrun scraper worker" org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
 
-# The API validates inputs with the workers' own models (docs/adr/0005), so it holds all of them, and the `longrun` command.
+# The API checks inputs with the task types' own models (docs/adr/0005), so it holds them all; and the `longrun` command.
 FROM core AS api
 RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=type=cache,target=/tmp/uv-cache \
-    --mount=source=services/api/requirements.lock,target=/tmp/api.lock \
-    --mount=source=services/scraper-worker/requirements.lock,target=/tmp/scraper.lock \
-    --mount=source=libs/longrun-client/requirements.lock,target=/tmp/client.lock \
-    /tmp/uv pip install --no-deps --require-hashes -r /tmp/api.lock -r /tmp/scraper.lock -r /tmp/client.lock
+    --mount=source=services/api/image.lock,target=/tmp/image.lock \
+    /tmp/uv pip install --no-deps --require-hashes --requirements /tmp/image.lock
 RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=from=wheels,source=/wheels,target=/tmp/wheels \
     /tmp/uv pip install --no-deps --offline /tmp/wheels/*/*.whl
 USER 10001:10001

@@ -13,7 +13,7 @@ TEST = $(VENV)/.installed-test
 IMAGES = api worker scraper-worker
 TAG = dev
 # The first docker on the PATH that has BuildKit, with whatever plugins it needs.
-DOCKER = $(or $(shell for docker in $$(type -ap docker 2>/dev/null || which -a docker); do \
+DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
     DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
 
 .PHONY: help run demo test lint format lock bench clean images
