@@ -16,10 +16,10 @@ TAG = dev
 DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
     DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
 
-.PHONY: help run demo test lint format lock bench clean images
+.PHONY: help run demo test lint format lock bench clean images e2e e2e-next
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 run: $(RUN) ## Start all of Longrun here: PostgreSQL, Valkey, API, workers; Ctrl-C stops it
 	@$(BIN)/longrun-local
@@ -50,6 +50,14 @@ images: ## Build the container images longrun/api, longrun/worker, longrun/scrap
 	@set -e; export DOCKER_BUILDKIT=1; for image in $(IMAGES); do \
 	    $(DOCKER) build --quiet --target $$image --tag longrun/$$image:$(TAG) \
 	        --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .; \
+	done
+
+e2e: $(TEST) ## Install the chart into the cluster of KUBECONFIG and test it there, with the images TAG=dev
+	LONGRUN_E2E_TAG=$(TAG) $(BIN)/pytest tests/e2e --timeout 300
+
+e2e-next: images ## Build the images of a make-believe next version, with the tag TAG-next, for upgrade tests
+	@set -e; export DOCKER_BUILDKIT=1; for image in $(IMAGES); do \
+	    $(DOCKER) build --quiet --build-arg IMAGE=longrun/$$image:$(TAG) --tag longrun/$$image:$(TAG)-next tests/e2e/next; \
 	done
 
 clean: ## Remove what was installed and cached; the data in .longrun stays

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
 from jobcore.states import TERMINAL, TRANSITIONS
 from tests.harness import Harness, Tick
 
+Rows = Callable[..., list[dict[str, Any]]]
+"""Runs a statement with its values; the rows as dicts."""
 MOVES = {(str(start), str(end)) for (start, _), end in TRANSITIONS.items()}
 
 
@@ -18,18 +20,23 @@ def check(harness: Harness, accepted: Collection[str], due: Collection[str] = ()
 
     `frozen` are jobs of a host that was frozen as a whole: only there may a run go on past its lease (until it thaws).
     """
+    broken = broken_promises(harness.sql, accepted, due)
+    for job_id in set(accepted) - set(frozen):
+        broken += [f"{job_id}: {problem}" for problem in _overlaps(harness.ticks(job_id))]
+    assert not broken, "\n".join(broken)
+
+
+def broken_promises(sql: Rows, accepted: Collection[str], due: Collection[str] = ()) -> list[str]:
+    """What PostgreSQL says against the promises to these jobs; `due` may still wait or run."""
     ids = list(accepted)
-    jobs = {str(job["id"]): job for job in harness.sql("SELECT * FROM jobs WHERE id = ANY(%s::uuid[])", ids)}
+    jobs = {str(job["id"]): job for job in sql("SELECT * FROM jobs WHERE id = ANY(%s::uuid[])", ids)}
     stories: dict[str, list[dict[str, Any]]] = {job_id: [] for job_id in jobs}
-    for event in harness.sql("SELECT * FROM job_events WHERE job_id = ANY(%s::uuid[]) ORDER BY job_id, seq", ids):
+    for event in sql("SELECT * FROM job_events WHERE job_id = ANY(%s::uuid[]) ORDER BY job_id, seq", ids):
         stories[str(event["job_id"])].append(event)
     broken = [f"{job_id}: was accepted and is lost" for job_id in ids if job_id not in jobs]
     for job_id, job in jobs.items():
-        problems = _problems(job, stories[job_id], still_due=job_id in due)
-        if job_id not in frozen:
-            problems += _overlaps(harness.ticks(job_id))
-        broken += [f"{job_id}: {problem}" for problem in problems]
-    assert not broken, "\n".join(broken)
+        broken += [f"{job_id}: {problem}" for problem in _problems(job, stories[job_id], still_due=job_id in due)]
+    return broken
 
 
 def _problems(job: dict[str, Any], story: Sequence[dict[str, Any]], still_due: bool) -> list[str]:

@@ -1,0 +1,1 @@
+"""Longrun on a Kubernetes cluster, as its users and operators meet it: `make e2e`."""

@@ -1,0 +1,43 @@
+"""A web server outside the cluster, at a public address, a private one and that of cloud metadata."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.e2e.conftest import setting
+
+SITE = "192.88.99.10"
+PRIVATE_NEIGHBOUR = "10.66.0.10"
+METADATA = "169.254.169.254"
+PAGE = "<html><head><title>Outside</title></head><body><h1>Hello</h1><a href='/x'>x</a></body></html>"
+
+
+@contextmanager
+def web_site(port: int = 80, within_s: float = 20) -> Iterator[None]:
+    """Serve one page at all three addresses while the block lasts."""
+    prefix = setting("LONGRUN_E2E_OUTSIDE").split()
+    with TemporaryDirectory() as folder:
+        Path(folder, "index.html").write_text(PAGE)
+        command = [*prefix, "python3", "-m", "http.server", str(port), "--directory", folder]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                _await_answer(port, time.monotonic() + within_s)
+                yield
+            finally:
+                process.terminate()
+
+
+def _await_answer(port: int, deadline: float) -> None:
+    while True:
+        try:
+            socket.create_connection((SITE, port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing answers at {SITE}:{port}"
+            time.sleep(0.1)
