@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Puts the database back to what it was in a dump in /backups: RESTORE_FILE, or the newest. All of it or nothing.
+set -euo pipefail
+cd /backups
+
+url="postgresql://${DATABASE_URL#*://}"
+newest=$(find . -maxdepth 1 -name 'longrun-*.dump' -printf '%f\n' | sort -r | head -n 1)
+dump=${RESTORE_FILE:-$newest}
+if [ ! -f "$dump" ]; then
+    echo "restore: RESTORE_FILE: no dump '$dump' on the volume; there are:" >&2
+    ls -lh >&2
+    exit 1
+fi
+
+open=$(psql -XAtq --set ON_ERROR_STOP=1 "$url" <<'SQL'
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'longrun%'
+SQL
+)
+if [ "$open" != 0 ]; then
+    echo "restore: $open connections of Longrun are open: scale all workloads to 0 first" >&2
+    exit 1
+fi
+
+# COMMIT is sent only when pg_restore gave everything; without it the end of the input rolls all back
+echo "restore: $dump"
+{
+    cat <<'SQL'
+BEGIN;
+-- also the tables of a version newer than the dump
+SELECT format('DROP TABLE %I.%I CASCADE', schemaname, tablename) FROM pg_tables
+WHERE schemaname = current_schema() AND tableowner = current_user \gexec
+SQL
+    pg_restore --clean --if-exists --no-owner --no-privileges --file=- "$dump" && echo 'COMMIT;'
+} | psql -Xq --set ON_ERROR_STOP=1 --output=/dev/null "$url"
+psql -Xq "$url" -c 'SELECT status, count(*) FROM jobs GROUP BY status ORDER BY status'
