@@ -22,21 +22,21 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of pods. No version: a new chart alone shall restart no database. Takes root, component. */}}
+{{/* Labels of pods. `version` is what they run, never the chart's: a new chart alone restarts no database. Takes root, component, version. */}}
 {{- define "longrun.podLabels" -}}
 {{ include "longrun.selectorLabels" . }}
+app.kubernetes.io/version: {{ splitList "@" .version | first | trunc 63 | quote }}
 app.kubernetes.io/part-of: longrun
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 
 {{/* Labels of all other objects. Takes root, component. */}}
 {{- define "longrun.labels" -}}
-{{ include "longrun.podLabels" . }}
-app.kubernetes.io/version: {{ include "longrun.version" .root | quote }}
+{{ include "longrun.podLabels" (set (omit . "version") "version" (include "longrun.version" .root)) }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (replace "+" "_" .root.Chart.Version) }}
 {{- end -}}
 
-{{/* The version of Longrun that runs, fit for a label: the tag of its images without a digest. */}}
+{{/* The version of Longrun that runs: the tag of its images without a digest. */}}
 {{- define "longrun.version" -}}
-{{- .Values.global.image.tag | default .Chart.AppVersion | splitList "@" | first | trunc 63 | trimSuffix "-" -}}
+{{- .Values.global.image.tag | default .Chart.AppVersion | splitList "@" | first -}}
 {{- end -}}

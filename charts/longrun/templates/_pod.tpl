@@ -1,6 +1,6 @@
-{{/* What every pod of this chart has in common. Takes root. */}}
+{{/* What every pod of this chart has in common. Takes root, token (whether it speaks to the API server). */}}
 {{- define "longrun.podBasics" -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 {{- with .root.Values.global.image.pullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}

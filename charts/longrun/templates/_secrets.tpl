@@ -46,11 +46,12 @@ Takes root, secret (its name).
 {{- get $made .secret -}}
 {{- end -}}
 
-{{/* Changes when a Secret that pods read changes, as far as can be seen from here. Takes root, secret, made (bool). */}}
-{{- define "longrun.secretChecksum" -}}
-{{- if .made -}}
-{{- include "longrun.password" . | sha256sum -}}
-{{- else -}}
-{{- lookup "v1" "Secret" .root.Release.Namespace .secret | dig "data" dict | toJson | sha256sum -}}
+{{/* Refuses to make a new password for a database that has one already. Takes root. */}}
+{{- define "longrun.checkPassword" -}}
+{{- $secret := include "longrun.databaseSecret" . -}}
+{{- $claim := printf "data-%s-0" $secret -}}
+{{- $volume := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim -}}
+{{- if and $volume (not (lookup "v1" "Secret" .Release.Namespace $secret)) -}}
+{{- fail (printf "the volume claim %s holds a database, but the Secret %s with its password is gone: restore the Secret, name one that has it in postgres.auth.existingSecret, or delete the claim and all its jobs" $claim $secret) -}}
 {{- end -}}
 {{- end -}}

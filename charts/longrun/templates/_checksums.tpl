@@ -1,0 +1,24 @@
+{{/* These change with what workloads read at their start, so that their pods start anew. Each takes root. */}}
+{{- define "longrun.configChecksum" -}}
+{{- list .Values.config (include "longrun.collectorConfig" .) | toJson | sha256sum -}}
+{{- end -}}
+
+{{- define "longrun.secretsChecksum" -}}
+{{- $made := and .Values.postgres.enabled (not .Values.postgres.auth.existingSecret) -}}
+{{- $database := include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.databaseSecret" .) "made" $made) -}}
+{{- printf "%s %s" $database (include "longrun.redisChecksum" .) | sha256sum -}}
+{{- end -}}
+
+{{- define "longrun.redisChecksum" -}}
+{{- $made := and .Values.redis.enabled (not .Values.redis.auth.existingSecret) -}}
+{{- include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.redisSecret" .) "made" $made) -}}
+{{- end -}}
+
+{{/* One Secret's part of that, as far as it can be seen from here. Takes root, secret, made (by this chart). */}}
+{{- define "longrun.secretChecksum" -}}
+{{- if .made -}}
+{{- include "longrun.password" . | sha256sum -}}
+{{- else -}}
+{{- lookup "v1" "Secret" .root.Release.Namespace .secret | dig "data" dict | toJson | sha256sum -}}
+{{- end -}}
+{{- end -}}

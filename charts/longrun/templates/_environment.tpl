@@ -1,0 +1,53 @@
+{{/* A string, number or boolean as text; Helm alone would write 1000000 as 1e+06. */}}
+{{- define "longrun.plain" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
+{{- end -}}
+
+{{/* The same, quoted for YAML. */}}
+{{- define "longrun.text" -}}
+{{- include "longrun.plain" . | quote -}}
+{{- end -}}
+
+{{/* Who a pod is, for its traces and metrics. Takes root, name, version. */}}
+{{- define "longrun.identityEnv" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: NODE
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+- name: OTEL_SERVICE_NAME
+  value: longrun-{{ .name }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: service.version={{ .version }},k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE)
+{{- if .root.Values.collector.enabled }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: http://localhost:4317
+{{- end }}
+{{- end -}}
+
+{{/* What a workload's container reads; the user's own entries come last and win. Takes root, name, version, workload. */}}
+{{- define "longrun.workloadEnv" -}}
+{{ include "longrun.databaseEnv" .root }}
+{{ include "longrun.redisEnv" .root }}
+{{ include "longrun.identityEnv" . }}
+{{- with .workload.queues }}
+- name: LONGRUN_QUEUES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .workload.drainSeconds }}
+- name: LONGRUN_DRAIN_S
+  value: {{ include "longrun.text" . }}
+{{- end }}
+{{- if .workload.podDeletionCost.enabled }}
+- name: LONGRUN_POD_DELETION_COST
+  value: "true"
+{{- end }}
+{{- range $name, $value := .workload.env }}
+- name: {{ $name }}
+  value: {{ include "longrun.text" $value }}
+{{- end }}
+{{- with .workload.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,39 @@
+{{/*
+Probes of a workload: by HTTP if it has a port, else by the heartbeat file; each replaced by what `probes` gives.
+None asks for the database or the broker, except readiness over HTTP. Takes the workload.
+*/}}
+{{- define "longrun.probes" -}}
+{{- $defaults := include (ternary "longrun.httpProbes" "longrun.heartbeatProbes" (not (empty .port))) . | fromYaml -}}
+{{- range $kind := list "startup" "liveness" "readiness" }}
+{{- with get $.probes $kind | default (get $defaults $kind) }}
+{{ $kind }}Probe: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "longrun.httpProbes" -}}
+startup:
+  httpGet: {path: /healthz, port: http}
+  periodSeconds: 1
+  failureThreshold: 60
+liveness:
+  httpGet: {path: /healthz, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+readiness:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- end -}}
+
+{{- define "longrun.heartbeatProbes" -}}
+startup:
+  exec: {command: [sh, -c, 'test -e "$LONGRUN_HEARTBEAT_FILE"']}
+  periodSeconds: 1
+  failureThreshold: 120
+liveness:
+  exec: {command: [sh, -c, 'test -n "$(find "$LONGRUN_HEARTBEAT_FILE" -newermt "30 seconds ago")"']}
+  periodSeconds: 10
+  timeoutSeconds: 5
+{{- end -}}
