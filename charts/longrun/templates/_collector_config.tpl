@@ -19,6 +19,7 @@ processors:
     spike_limit_percentage: 20
   batch:
     timeout: 1s
+    send_batch_size: 512
     send_batch_max_size: 2048
 exporters:
   prometheus:

@@ -40,3 +40,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (replace "+" "_" .root.Chart.V
 {{- define "longrun.version" -}}
 {{- .Values.global.image.tag | default .Chart.AppVersion | splitList "@" | first -}}
 {{- end -}}
+
+{{/* The port of the API's Service. Takes root. */}}
+{{- define "longrun.apiPort" -}}
+{{- $api := get (include "longrun.workloads" . | fromYaml) "api" | default dict -}}
+{{- dig "service" "port" 80 $api -}}
+{{- end -}}
