@@ -15,6 +15,7 @@ TAG = dev
 # The first docker on the PATH that has BuildKit, with whatever plugins it needs.
 DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
     DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
+COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
 .PHONY: help run demo test lint format lock bench clean images e2e e2e-next
 
@@ -59,6 +60,12 @@ e2e-next: images ## Build the images of a make-believe next version, with the ta
 	@set -e; export DOCKER_BUILDKIT=1; for image in $(IMAGES); do \
 	    $(DOCKER) build --quiet --build-arg IMAGE=longrun/$$image:$(TAG) --tag longrun/$$image:$(TAG)-next tests/e2e/next; \
 	done
+
+up: images ## Start Longrun in containers, on http://127.0.0.1:8000; Jaeger is on http://127.0.0.1:16686
+	@LONGRUN_TAG=$(TAG) $(COMPOSE) up --detach --wait
+
+down: ## Stop those containers; their data stays, in volumes
+	@LONGRUN_TAG=$(TAG) $(COMPOSE) --profile '*' down
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

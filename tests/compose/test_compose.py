@@ -1,0 +1,140 @@
+"""What docker-compose.yml promises, on a real engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpx
+import pytest
+
+from longrun_client import Job, Longrun, Status
+from tests.compose.stack import SERVICES, SITE, Stack
+from tests.harness import until
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def submit(client: Longrun, count: int, seconds: float) -> list[str]:
+    """Submit so many jobs that sleep; their ids."""
+    return [client.submit("sleep", {"seconds": seconds, "steps": 1}).task_id for _ in range(count)]
+
+
+def succeed(client: Longrun, task_ids: Iterable[str], within_s: float = 90.0) -> list[Job]:
+    """The jobs once they all ended well; AssertionError if one did not."""
+    deadline = time.monotonic() + within_s
+    jobs = [client.wait(task_id, timeout_s=deadline - time.monotonic()) for task_id in task_ids]
+    assert [job.status for job in jobs] == [Status.SUCCESS] * len(jobs)
+    return jobs
+
+
+def ran_on(client: Longrun, task_id: str) -> str:
+    """The worker that ran a job last."""
+    runs = [event.data for event in client.stream(task_id) if event.data.get("status") == Status.RUNNING]
+    return str(runs[-1]["worker_id"])
+
+
+def test_the_first_scrape_of_a_fresh_stack_finishes(client: Longrun) -> None:
+    job = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
+
+    assert job.status is Status.SUCCESS, job.error
+    assert (job.result["title"], job.result["h1"]) == ("Tide tables", ["High water"])
+
+
+def test_a_trace_in_jaeger_spans_api_worker_database_and_web_site(stack: Stack, client: Longrun) -> None:
+    job = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
+
+    def whole_trace() -> set[tuple[str, str]] | None:
+        answer = httpx.get(f"http://127.0.0.1:{stack.jaeger_port}/api/traces/{job.trace_id}", timeout=5).json()
+        spans = {
+            (trace["processes"][span["processID"]]["serviceName"], system(span["tags"]))
+            for trace in answer["data"] or ()
+            for span in trace["spans"]
+        }
+        wanted = {("longrun-api", "postgresql"), ("longrun-scraper", "postgresql"), ("longrun-scraper", "http")}
+        return spans if spans >= wanted else None
+
+    def system(tags: list[dict[str, Any]]) -> str:
+        names = {tag["key"]: tag["value"] for tag in tags}
+        return str(names.get("db.system") or ("http" if "http.url" in names or "url.full" in names else ""))
+
+    until(whole_trace, 30, f"the whole trace {job.trace_id}")
+
+
+def test_only_loopback_is_published_and_neither_database_nor_broker(stack: Stack) -> None:
+    published = {
+        (container["Config"]["Labels"]["com.docker.compose.service"], binding["HostIp"])
+        for container in stack.containers()
+        for bindings in (container["HostConfig"]["PortBindings"] or {}).values()
+        for binding in bindings
+    }
+    assert published == {("api", "127.0.0.1"), ("jaeger", "127.0.0.1")}
+
+
+def test_containers_have_no_root_user_no_writable_root_and_no_capabilities(stack: Stack) -> None:
+    def weaknesses(container: dict[str, Any]) -> list[str]:
+        host = container["HostConfig"]
+        found = {
+            "root user": container["Config"]["User"].partition(":")[0] in ("", "0", "root"),
+            "writable root": not host["ReadonlyRootfs"],
+            "capabilities": host["CapDrop"] != ["ALL"] or bool(host["CapAdd"]),
+            "new privileges": not any(option.startswith("no-new-privileges") for option in host["SecurityOpt"] or ()),
+        }
+        return [f"{container['Name']}: {weakness}" for weakness, is_there in found.items() if is_there]
+
+    containers = [
+        container
+        for container in stack.containers()
+        if container["Config"]["Labels"]["com.docker.compose.service"] != "site"
+    ]
+    assert len(containers) >= len(SERVICES)
+    assert [weakness for container in containers for weakness in weaknesses(container)] == []
+
+
+def test_four_workers_share_the_jobs(stack: Stack, client: Longrun) -> None:
+    stack.up("--scale", "worker=4")
+
+    jobs = succeed(client, submit(client, 40, seconds=0.5))
+
+    assert len({ran_on(client, job.task_id) for job in jobs}) == 4
+
+
+@pytest.mark.parametrize("server", ["redis", "postgres"])
+def test_no_job_is_lost_when_a_server_is_killed_with_jobs_queued(stack: Stack, client: Longrun, server: str) -> None:
+    accepted = submit(client, 60, seconds=1.0)
+
+    stack.run("kill", server)
+    stack.up("--scale", "worker=4")
+
+    assert any(client.get(task_id).status is Status.PENDING for task_id in accepted), "nothing was queued any more"
+    succeed(client, accepted)
+    assert [container["RestartCount"] for container in stack.containers(*SERVICES)] == [0] * 6
+
+
+def test_jobs_are_accepted_while_redis_is_away_and_run_when_it_is_back(stack: Stack, client: Longrun) -> None:
+    stack.run("kill", "redis")
+    accepted = submit(client, 10, seconds=0.0)
+    stack.up("--scale", "worker=4")
+
+    succeed(client, accepted)
+
+
+def test_down_ends_every_service_with_exit_code_0_and_keeps_the_data(stack: Stack, client: Longrun) -> None:
+    [done] = succeed(client, submit(client, 1, seconds=0.0))
+    [running] = submit(client, 1, seconds=2.0)
+    _until_running(client, running)
+
+    stack.run("stop")
+    ended = {container["Name"]: container["State"]["ExitCode"] for container in stack.containers(*SERVICES)}
+    stack.run("down")
+    stack.up()
+
+    assert ended == dict.fromkeys(ended, 0)
+    assert client.get(done.task_id).status is Status.SUCCESS
+    assert client.wait(running, timeout_s=60).attempt == 1, "the worker did not let the running job end"
+
+
+def _until_running(client: Longrun, task_id: str) -> None:
+    is_running: Callable[[], bool] = lambda: client.get(task_id).status is Status.RUNNING  # noqa: E731
+    until(is_running, 10, "the job runs")
