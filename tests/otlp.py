@@ -1,4 +1,4 @@
-"""An OTLP receiver (gRPC, on a loopback port of its own) that keeps the spans it is sent."""
+"""An OTLP receiver (gRPC, on a loopback port of its own) that keeps the spans and the metrics it is sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 
@@ -25,28 +26,50 @@ class Span:
     attributes: dict[str, Any]
 
 
-class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """Listens while the `with` block lasts; `environment` makes a process send here, every 100 ms."""
+@dataclass(frozen=True)
+class Series:
+    """One series of a metric: who sent it and its attributes. `kind` is `gauge`, `sum` or `histogram`."""
+
+    service: str
+    instance: str
+    name: str
+    unit: str
+    kind: str
+    attributes: frozenset[tuple[str, Any]]
+
+    def __getitem__(self, attribute: str) -> Any:
+        return dict(self.attributes).get(attribute)
+
+
+class Receiver:
+    """Listens while the `with` block lasts; `environment` makes a process send here, several times a second."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.values: dict[Series, float] = {}
+        """The last value of each series; of a histogram how many values it has counted."""
+        self.resources: dict[str, dict[str, Any]] = {}
+        """Resource attributes by service.instance.id."""
         self._server = grpc.server(ThreadPoolExecutor(4))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(self), self._server)  # type: ignore[no-untyped-call]
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(self), self._server)  # type: ignore[no-untyped-call]
         port = self._server.add_insecure_port("127.0.0.1:0")
         self.environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
             "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_METRIC_EXPORT_INTERVAL": "250",
         }
-
-    def Export(self, request: Any, _context: Any) -> Any:
-        for resource in request.resource_spans:
-            service = _attributes(resource.resource.attributes)["service.name"]
-            self.spans += [_span(service, span) for scope in resource.scope_spans for span in scope.spans]
-        return trace_service_pb2.ExportTraceServiceResponse()
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of one trace that came so far."""
         return [span for span in list(self.spans) if span.trace_id == trace_id]
+
+    def total(self, name: str, **attributes: str) -> float:
+        """The sum over all series of a metric that have these attributes, their dots written as two underscores."""
+        wanted = {(key.replace("__", "."), value) for key, value in attributes.items()}
+        return sum(
+            value for series, value in list(self.values.items()) if series.name == name and series.attributes >= wanted
+        )
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -56,6 +79,46 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.stop(grace=0).wait()
+
+
+class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def Export(self, request: Any, _context: Any) -> Any:
+        for resource in request.resource_spans:
+            service = _attributes(resource.resource.attributes)["service.name"]
+            self._receiver.spans += [_span(service, span) for scope in resource.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def Export(self, request: Any, _context: Any) -> Any:
+        for resource in request.resource_metrics:
+            sender = _attributes(resource.resource.attributes)
+            self._receiver.resources[sender["service.instance.id"]] = sender
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    self._receiver.values.update(_values(sender, metric))
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+def _values(sender: dict[str, Any], metric: Any) -> dict[Series, float]:
+    kind = metric.WhichOneof("data")
+    return {
+        Series(
+            sender["service.name"],
+            sender["service.instance.id"],
+            metric.name,
+            metric.unit,
+            kind,
+            frozenset(_attributes(point.attributes).items()),
+        ): point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
+        for point in getattr(metric, kind).data_points
+    }
 
 
 def _span(service: str, span: Any) -> Span:

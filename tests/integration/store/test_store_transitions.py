@@ -20,7 +20,7 @@ import pytest
 import jobcore.store
 from jobcore.models import NewEvent, Outcome
 from jobcore.states import TERMINAL, TRANSITIONS, Status
-from jobcore.store import claims, events, health, jobs, queues, stops, upkeep, workers
+from jobcore.store import claims, events, gauges, health, jobs, queues, stops, upkeep, workers
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import RowRefused
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, World
@@ -129,6 +129,8 @@ UNFENCED = [
     Trial(jobs.page, lambda case: case.world.call(jobs.page, limit=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
+    Trial(gauges.open_jobs, lambda case: case.world.call(gauges.open_jobs)),
+    Trial(gauges.fleets, lambda case: case.world.call(gauges.fleets)),
     Trial(health.commit, lambda case: case.world.call(health.commit)),
     Trial(queues.promote, lambda case: case.world.call(queues.promote)),
     Trial(queues.demand, lambda case: case.world.call(queues.demand)),

@@ -2,7 +2,7 @@
 
 worker_init            (main, before any fork)   make the shared memory, fork the supervisor
 worker_ready           (main)                    start the watchdog
-worker_process_init    (child)                   own process group, watchdog, tracing
+worker_process_init    (child)                   own process group, watchdog, telemetry
 worker_shutting_down   (main, signal handler)    set the drain flag; nothing else is safe there
 """
 
@@ -64,6 +64,7 @@ class _Worker:
     def __init__(self, app: Celery, name: str, settings: WorkerSettings) -> None:
         self._app = app
         self._name = name
+        self._service_name = name.replace("_", "-")
         self._settings = settings
         self._slots: Slots | None = None
         self._heartbeat: HeartbeatFile | None = None
@@ -110,7 +111,9 @@ class _Worker:
         code = 1
         try:
             ignore_signals()
+            telemetry.setup(self._service_name, "supervisor", spans=False)
             Supervisor(slots, self._settings, identity, Waker(self._settings)).run()
+            telemetry.flush()
             code = 0
         except BaseException:
             log.exception("the supervisor failed")
@@ -128,7 +131,7 @@ class _Worker:
     def _start_child(self, **_: Any) -> None:
         # a signal to the worker's group reaches the main process alone, and killpg reaches a job's own children
         os.setpgid(0, 0)
-        telemetry.setup(self._name.replace("_", "-"))
+        telemetry.setup(self._service_name, str(current_process().index))
         if self._slots is not None:
             watchdog.watch_as_child(self._slots, self._slots[current_process().index])
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from jobcore import logs, telemetry
+from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
 from jobcore.models import Accepted, NewJob
 from jobcore.store import jobs
@@ -101,6 +101,7 @@ class Intake:
         except Exception as error:
             log.exception("submissions could not be stored")
             return [LongrunError(str(error))] * len(batch)
+        metrics.accepted(job for job in given if job.id in accepted)
         self._tell(list(accepted.values()))
         missing = StoreUnavailable("the database went away before it confirmed the commit")
         return [accepted.get(job.id, missing) for job in given]

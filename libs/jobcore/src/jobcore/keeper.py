@@ -22,9 +22,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore import logs, telemetry
+from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError
 from jobcore.live import Announcer
+from jobcore.measuring import Measuring
 from jobcore.models import Change, Worker
 from jobcore.settings import CoreSettings, read
 from jobcore.store import claims, queues, stops, upkeep, workers
@@ -47,6 +48,7 @@ class Keeper:
         self._waker = waker
         self._announcer = announcer
         self._db = Database(settings.database_url, name="longrun-keeper", pool_size=1)
+        self._measuring = Measuring(self._db)
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
@@ -74,6 +76,7 @@ class Keeper:
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
+                    self._measuring.blind()
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
@@ -85,13 +88,13 @@ class Keeper:
             self._slow_at = time.monotonic() + SLOW_S
             # also by those that do not lead: the next leader knows already who is silent
             silent = self._silent(self._db.call(workers.live))
-        if not leads:
-            return
-        self._db.call(queues.promote)
-        if slow:
-            self._rescue(silent)
-            self._tidy()
-        self._wake()
+        if leads:
+            self._db.call(queues.promote)
+            if slow:
+                self._rescue(silent)
+                self._tidy()
+            self._wake()
+        self._measuring.look(leads=leads)
 
     def _wake(self) -> None:
         wanted = {demand.queue: _wanted(demand) for demand in self._db.call(queues.demand)}
@@ -107,6 +110,7 @@ class Keeper:
 
     def _rescue(self, silent: dict[UUID, int]) -> None:
         dead = self._db.call(workers.declare_dead, silent)
+        metrics.workers_lost(len(dead))
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
         while lost := self._db.call(upkeep.lost):
@@ -158,6 +162,7 @@ def main() -> None:
     """Run a keeper as a process of its own until SIGTERM or SIGINT."""
     settings = read(CoreSettings)
     logs.setup(settings)
+    telemetry.setup("longrun-keeper", spans=False)
     waker, announcer = Waker(settings), Announcer(settings.redis_url)
     keeper = Keeper(settings, waker, announcer)
     waker.start()
@@ -168,6 +173,7 @@ def main() -> None:
     keeper.stop()
     waker.stop()
     announcer.stop()
+    telemetry.flush()
 
 
 if __name__ == "__main__":

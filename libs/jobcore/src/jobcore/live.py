@@ -11,14 +11,14 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import redis
 
-from jobcore import logs
+from jobcore import logs, metrics
 from jobcore.models import Change, Event
 from jobcore.states import Status
 from jobcore.store import documents
@@ -86,8 +86,9 @@ class Announcer:
         self._messages.extend((job_id, event) for event in events)
         self._something.set()
 
-    def announce(self, changes: Iterable[Change]) -> None:
-        """Tell streams of stored transitions, and supervisors of cancels."""
+    def announce(self, changes: Sequence[Change]) -> None:
+        """Tell streams and metrics of stored transitions, and supervisors of cancels."""
+        metrics.changed(changes)
         for change in changes:
             self._messages.append((change.id, change.event))
             if change.status is Status.CANCELLED:

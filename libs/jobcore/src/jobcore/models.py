@@ -128,6 +128,8 @@ class Claim:
     seq: int
     """The seq of the RUNNING event."""
     claimed_at: datetime
+    ready_s: float | None = None
+    """How many seconds it had been ready; None for a job that was handed back once, as it kept its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class Change:
     attempt: int
     at: datetime
     data: Mapping[str, Any]
+    task_type: str
 
     @property
     def event(self) -> Event:

@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final
 from uuid import UUID
 
-from jobcore import logs
+from jobcore import logs, metrics
 from jobcore.attempt import Attempt
 from jobcore.batching import MAX_BATCH, BatchSize
 from jobcore.context import RunContext
@@ -107,6 +107,7 @@ class Runner:
         self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
         self._quick = self._batch_size.quick()
         self._held.claiming()
+        began = time.monotonic()
         try:
             taken = self._db.call(
                 claims.claim,
@@ -125,6 +126,7 @@ class Runner:
             log.warning("cannot claim: the database is away", error=str(error))
             return deque()
         self._held.claimed(taken.claims)
+        metrics.claimed(queue, taken.claims, time.monotonic() - began)
         self._batch_size.claimed(len(taken.claims), more=taken.more)
         if taken.more:
             self._waker.wake(queue, FAN_OUT)
@@ -164,8 +166,10 @@ class Runner:
         if outcome is None:
             self._writer.hand_back(claim)
         else:
+            duration_s = time.monotonic() - started
             self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
-            self._batch_size.record(claim.task_type, time.monotonic() - started)
+            self._batch_size.record(claim.task_type, duration_s)
+            metrics.ran(claim, outcome.status, duration_s)
         self._await_post_taken_back(key)
 
     def _await_post_taken_back(self, key: Key) -> None:

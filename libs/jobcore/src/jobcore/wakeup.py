@@ -16,7 +16,7 @@ from typing import Any, Final
 import redis
 from kombu.exceptions import OperationalError as BrokerError
 
-from jobcore import logs, telemetry
+from jobcore import logs, metrics, telemetry
 from jobcore.broker import create_sender
 from jobcore.models import Accepted
 from jobcore.settings import CoreSettings
@@ -116,6 +116,7 @@ class Waker:
             self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
         with telemetry.within(traceparent):
             self._app.send_task(WORK_TASK, args=(queue,), queue=queue, producer=self._producer, retry=False)
+        metrics.woken(queue)
 
     def _forget_connection(self) -> None:
         self._producer = None

@@ -9,6 +9,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Final
 
+import anyio.to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
@@ -40,6 +41,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         async with running(settings) as runtime:
             app.state.runtime = runtime
             yield
+        await anyio.to_thread.run_sync(telemetry.flush)
 
     app = FastAPIOffline(
         title="Longrun",

@@ -17,7 +17,7 @@ app = create_app("longrun_scraper", read(ScraperSettings), ("scrape",))
 
 def _trace_requests(**_: Any) -> None:
     if telemetry.enabled():
-        RequestsInstrumentor().instrument()
+        RequestsInstrumentor().instrument(meter_provider=telemetry.NO_METRICS)
 
 
 worker_process_init.connect(_trace_requests)

@@ -49,14 +49,15 @@ WITH head AS MATERIALIZED (
     FROM ordered
     WHERE jobs.id = ordered.id AND (ordered.place = 1 OR ordered.quick)
     RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - crashes - losses AS tries, max_attempts,
-              timeout_s, checkpoint, traceparent, last_seq, started_at, place
+              timeout_s, checkpoint, traceparent, last_seq, started_at, place, CASE WHEN fence = attempt THEN
+                  CAST(extract(epoch FROM now() - rank - priority * interval '60 s') AS double precision) END AS ready_s
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, started_at, attempt, 'state', jsonb_build_object('status', 'RUNNING', 'worker_id', :worker_id)
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, EXISTS (
+       started_at, ready_s, EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready
              AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
@@ -112,7 +113,7 @@ lowered AS (
 )
 """
 
-CHANGE: Final = "SELECT id, queue, status, ready, last_seq, attempt, at, data FROM changed"
+CHANGE: Final = "SELECT id, queue, status, ready, last_seq, attempt, at, data, task_type FROM changed"
 
 FINISH: Final = Prepared(
     "finish",
@@ -140,7 +141,7 @@ WITH given AS MATERIALIZED (
         last_seq = last_seq + jsonb_array_length(given.events) + 1
     FROM given JOIN locked ON locked.id = given.id
     WHERE jobs.id = given.id
-    RETURNING jobs.id, queue, jobs.status, ready, last_seq, attempt, now() AS at, jobs.rank, given.events,
+    RETURNING jobs.id, task_type, queue, jobs.status, ready, last_seq, attempt, now() AS at, jobs.rank, given.events,
         jsonb_strip_nulls(jsonb_build_object(
             'status', jobs.status, 'error', jobs.error,
             'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
@@ -221,7 +222,7 @@ WITH given AS MATERIALIZED (
         last_seq = last_seq + 1
     FROM decided
     WHERE jobs.id = decided.id
-    RETURNING jobs.id, queue, status, ready, last_seq, attempt, now() AS at, jobs.rank,
+    RETURNING jobs.id, task_type, queue, status, ready, last_seq, attempt, now() AS at, jobs.rank,
         jsonb_strip_nulls(jsonb_build_object('status', status, 'reason', cause, 'error', error)) AS data
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)

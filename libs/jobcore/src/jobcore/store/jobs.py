@@ -117,7 +117,8 @@ WITH found AS MATERIALIZED (
     WHERE jobs.id = found.id AND found.status IN ('PENDING', 'RUNNING')
     RETURNING jobs.id, queue, jobs.status, ready, last_seq, attempt, cancel_requested_at AS at, jsonb_build_object(
         'status', 'CANCELLED', 'cancel', jsonb_build_object('requested_at', cancel_requested_at,
-        'acknowledged_at', cancel_acknowledged_at, 'stopped_at', cancel_stopped_at, 'method', cancel_method)) AS data
+        'acknowledged_at', cancel_acknowledged_at, 'stopped_at', cancel_stopped_at, 'method', cancel_method)) AS data,
+        task_type
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM cancelled

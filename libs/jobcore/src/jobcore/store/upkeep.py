@@ -47,7 +47,7 @@ WITH due AS MATERIALIZED (
         error = jsonb_build_object('kind', 'expired', 'type', 'Expired', 'attempt', attempt,
                                    'message', 'it was not started before its expires_at')
     FROM due WHERE jobs.id = due.id
-    RETURNING jobs.id, queue, status, ready, last_seq, attempt, now() AS at,
+    RETURNING jobs.id, task_type, queue, status, ready, last_seq, attempt, now() AS at,
               jsonb_build_object('status', status, 'error', error) AS data
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)

@@ -1,0 +1,97 @@
+"""What the leading keeper measures: jobs that have not ended, and the workers that are there for them.
+
+Only partial indexes are read, which ended jobs are not in, and of each no more than a limit: neither a long history
+nor a million waiting jobs makes a look dear (a million in one queue: docs/metrics.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+BOUNDED: Final = """
+SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
+SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
+"""
+"""With these the plan is the one that reads an index up to the limit, whatever statistics say."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """`count` jobs of one type in a queue, all `ready`, `waiting` or `running`.
+
+    `oldest_s` is how many seconds the first of the ready ones has been ready, else 0.
+    """
+
+    queue: str
+    task_type: str
+    state: str
+    count: int
+    oldest_s: float
+
+
+OPEN: Final = text(
+    BOUNDED
+    + """
+SELECT queues.name, ready.task_type, 'ready', ready.count, ready.oldest_s
+FROM queues CROSS JOIN LATERAL (
+    SELECT task_type, count(*), extract(epoch FROM now() - min(rank + priority * interval '60 s')) AS oldest_s
+    FROM (
+        SELECT task_type, rank, priority FROM jobs
+        WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
+        ORDER BY rank, id LIMIT :limit
+    ) AS first GROUP BY task_type
+) AS ready
+UNION ALL
+SELECT queue, task_type, 'waiting', count(*), 0
+FROM (
+    SELECT queue, task_type FROM jobs WHERE status = 'PENDING' AND NOT ready ORDER BY run_at LIMIT :limit
+) AS first GROUP BY queue, task_type
+UNION ALL
+SELECT queue, task_type, 'running', count(*), 0
+FROM (SELECT queue, task_type FROM jobs WHERE status = 'RUNNING' LIMIT :limit) AS first GROUP BY queue, task_type
+"""
+)
+
+
+def open_jobs(connection: Connection, limit: int = 20_000) -> list[OpenJobs]:
+    """Count jobs that have not ended: up to `limit` ready ones of each queue, and as many waiting and running ones."""
+    rows = connection.execute(OPEN, {"limit": limit})
+    return [OpenJobs(name, task_type, state, count, float(oldest)) for name, task_type, state, count, oldest in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers of one queue in one state, `active` or `draining`: `busy` ones of their `children` run a job."""
+
+    queue: str
+    state: str
+    workers: int
+    children: int
+    busy: int
+    heartbeat_age_s: float
+
+
+FLEETS: Final = text(
+    BOUNDED
+    + """
+SELECT queue, state, count(*), sum(concurrency), sum(busy), extract(epoch FROM now() - min(heartbeat_at))
+FROM (
+    SELECT queues, state, concurrency, heartbeat_at, (
+        SELECT count(DISTINCT slot) FROM jobs WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
+    ) AS busy
+    FROM workers WHERE state IN ('active', 'draining')
+) AS live CROSS JOIN LATERAL unnest(queues) AS queue
+GROUP BY queue, state
+"""
+)
+
+
+def fleets(connection: Connection) -> list[Fleet]:
+    """The live workers by queue and state; a worker of two queues is in both."""
+    rows = connection.execute(FLEETS)
+    return [
+        Fleet(name, state, count, children, int(busy), float(age)) for name, state, count, children, busy, age in rows
+    ]
