@@ -2,6 +2,9 @@
 # Dumps the database of DATABASE_URL into /backups and keeps the newest KEEP dumps.
 set -euo pipefail
 cd /backups
+# one at a time
+exec 9> .lock
+flock 9
 
 # the services also take SQLAlchemy's spelling (postgresql+psycopg2://), libpq does not
 url="postgresql://${DATABASE_URL#*://}"

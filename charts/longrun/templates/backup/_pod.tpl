@@ -25,3 +25,12 @@ volumes:
     configMap: {name: {{ include "longrun.name" (dict "root" . "component" "backup") }}}
   - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
 {{- end -}}
+
+{{/* Takes root. */}}
+{{- define "longrun.dumpPod" -}}
+{{ include "longrun.backupPod" . }}
+containers:
+  - name: backup
+    command: [bash, /scripts/backup.sh]
+    {{- include "longrun.backupContainer" . | nindent 4 }}
+{{- end -}}
