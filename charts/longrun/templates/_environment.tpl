@@ -26,8 +26,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* What a workload's container reads; the user's own entries come last and win. Takes root, name, version, workload. */}}
-{{- define "longrun.workloadEnv" -}}
+{{/* What a workload's container reads from this chart. Takes root, name, version, workload. */}}
+{{- define "longrun.chartEnv" -}}
 {{ include "longrun.databaseEnv" .root }}
 {{ include "longrun.redisEnv" .root }}
 {{ include "longrun.identityEnv" . }}
@@ -35,19 +35,24 @@
 - name: LONGRUN_QUEUES
   value: {{ join "," . | quote }}
 {{- end }}
-{{- with .workload.drainSeconds }}
+{{- if not .workload.port }}
 - name: LONGRUN_DRAIN_S
-  value: {{ include "longrun.text" . }}
+  value: {{ include "longrun.text" .workload.drainSeconds }}
 {{- end }}
 {{- if .workload.podDeletionCost.enabled }}
 - name: LONGRUN_POD_DELETION_COST
   value: "true"
 {{- end }}
-{{- range $name, $value := .workload.env }}
-- name: {{ $name }}
-  value: {{ include "longrun.text" $value }}
-{{- end }}
-{{- with .workload.extraEnv }}
-{{ toYaml . }}
-{{- end }}
+{{- end -}}
+
+{{/* The same and the user's own entries, which replace the chart's: Kubernetes refuses a name given twice. */}}
+{{- define "longrun.workloadEnv" -}}
+{{- $given := list -}}
+{{- range $name, $value := .workload.env }}{{ $given = append $given (dict "name" $name "value" (include "longrun.plain" $value)) }}{{ end -}}
+{{- $given = concat $given .workload.extraEnv -}}
+{{- $names := list -}}
+{{- range $given }}{{ $names = append $names .name }}{{ end -}}
+{{- $kept := list -}}
+{{- range include "longrun.chartEnv" . | fromYamlArray }}{{ if not (has .name $names) }}{{ $kept = append $kept . }}{{ end }}{{ end -}}
+{{- concat $kept $given | toYaml -}}
 {{- end -}}

@@ -63,7 +63,7 @@ spec:
             - configMapRef: {name: {{ include "longrun.name" (dict "root" $root "component" "config") }}}
             {{- with $w.extraEnvFrom }}{{ toYaml . | nindent 12 }}{{ end }}
           env: {{- include "longrun.workloadEnv" (set . "version" $version) | nindent 12 }}
-          {{- include "longrun.probes" $w | nindent 10 }}
+          {{- include "longrun.probes" $w | trim | nindent 10 }}
           {{- with $w.preStopSeconds }}
           lifecycle:
             preStop:
@@ -96,12 +96,12 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
-{{/* A pod that Kubernetes kills in the middle of its drain would lose the tries of its jobs. Takes name, workload. */}}
+{{/* A worker that Kubernetes kills in the middle of its drain would cost its jobs a try. Takes name, workload. */}}
 {{- define "longrun.checkDrain" -}}
 {{- with .workload -}}
-{{- $needed := add (.drainSeconds | default 0) 30 (.preStopSeconds | default 0) -}}
-{{- if and .drainSeconds (lt (int .terminationGracePeriodSeconds) (int $needed)) -}}
-{{- fail (printf "workloads.%s.terminationGracePeriodSeconds is %d and must be at least %d: drainSeconds (%d) + preStopSeconds (%d) + 30 for the worker to let go; raise it or lower drainSeconds" $.name (int .terminationGracePeriodSeconds) $needed (int .drainSeconds) (int (.preStopSeconds | default 0))) -}}
+{{- $needed := add .drainSeconds (.preStopSeconds | default 0) 30 | int -}}
+{{- if and (not .port) (lt (int .terminationGracePeriodSeconds) $needed) -}}
+{{- fail (printf "workloads.%s.terminationGracePeriodSeconds (%d) must be at least %d: drainSeconds (%d) + preStopSeconds (%d) + 30 for the worker to let go; raise it or lower drainSeconds" $.name (int .terminationGracePeriodSeconds) $needed (int .drainSeconds) (int (.preStopSeconds | default 0))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
