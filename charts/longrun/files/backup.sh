@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Dumps the database of DATABASE_URL into /backups and keeps the newest KEEP dumps.
+# Dumps the database of DATABASE_URL into $BACKUPS (/backups) and keeps the newest KEEP dumps.
 set -euo pipefail
-cd /backups
+cd "${BACKUPS:-/backups}"
 # one at a time
 exec 9> .lock
 flock 9

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts the database back to what it was in a dump in /backups: RESTORE_FILE, or the newest. All of it or nothing.
+# Puts the database back to what it was in a dump in $BACKUPS (/backups): RESTORE_FILE, or the newest. All or nothing.
 set -euo pipefail
-cd /backups
+cd "${BACKUPS:-/backups}"
 
 url="postgresql://${DATABASE_URL#*://}"
 newest=$(find . -maxdepth 1 -name 'longrun-*.dump' -printf '%f\n' | sort -r | head -n 1)
