@@ -1,6 +1,8 @@
 # Three images from one file: `make images TAG=dev`, or `docker build --target api|worker|scraper-worker .`
+# and what `make dev` runs: `docker build --target dev --build-arg SERVICE=worker .`
 # Layers, from what seldom changes to what often does: Python, a service's dependencies by hash, the code.
 # uv is only mounted while a layer is made, so no image holds it, a build tool or a download cache.
+ARG SERVICE=api
 FROM ghcr.io/astral-sh/uv:0.13 AS uv
 
 FROM python:3.13-slim-trixie AS base
@@ -93,3 +95,13 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
     CMD python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"
 LABEL org.opencontainers.image.title="Longrun API" org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
+
+# ---- for development: one of the images above, with `reload COMMAND` (k8s/values-dev.yaml)
+FROM ${SERVICE} AS dev
+USER root
+RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=type=cache,target=/tmp/uv-cache \
+    --mount=source=requirements/dev.lock,target=/tmp/dev.lock \
+    /tmp/uv pip install --no-deps --require-hashes --requirements /tmp/dev.lock
+COPY deploy/reload.sh /usr/local/bin/reload
+USER 10001:10001
+ENV PYTHONPATH=/src

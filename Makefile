@@ -15,9 +15,10 @@ TAG = dev
 # The first docker on the PATH that has BuildKit, with whatever plugins it needs.
 DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
     DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
+CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock bench clean images e2e e2e-next
+.PHONY: help run demo test lint format lock bench clean images up down dev kind-up e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -66,6 +67,18 @@ up: images ## Start Longrun in containers, on http://127.0.0.1:8000; Jaeger is o
 
 down: ## Stop those containers; their data stays, in volumes
 	@LONGRUN_TAG=$(TAG) $(COMPOSE) --profile '*' down
+
+dev: ## Develop on the current cluster (kind, minikube, …): each code change is running in its pods within seconds
+	skaffold dev
+
+kind-up: images ## Make a kind cluster with all of Longrun in it, on http://longrun.localhost
+	kind get clusters | grep -qx longrun || kind create cluster --config k8s/kind.yaml
+	kind load docker-image --name longrun $(IMAGES:%=longrun/%:$(TAG))
+	kubectl --context kind-longrun apply --filename $(CONTOUR)
+	kubectl --context kind-longrun --namespace projectcontour rollout status daemonset/envoy --timeout 5m
+	kubectl --context kind-longrun apply --filename k8s/namespace.yaml
+	helm --kube-context kind-longrun --namespace longrun upgrade --install longrun charts/longrun \
+	    --values k8s/values-kind.yaml --set global.image.tag=$(TAG) --wait --timeout 5m
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
