@@ -30,6 +30,10 @@ class Cluster:
         config.load_kube_config()  # type: ignore[no-untyped-call]
         return cls(namespace)
 
+    def exists(self) -> bool:
+        """Whether the namespace is there."""
+        return bool(kubectl("get", "namespace", self.namespace, "--ignore-not-found", "-o", "name"))
+
     def create(self) -> None:
         """Make the namespace, anew if there is one."""
         self.remove()

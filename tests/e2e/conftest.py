@@ -7,7 +7,7 @@ LONGRUN_E2E_URL         where the ingress controller answers (default: http://12
 LONGRUN_E2E_GATEWAY     NAMESPACE/NAME of a Gateway for the HTTPRoute
 LONGRUN_E2E_OUTSIDE     a command prefix that runs a command at a public address (192.88.99.10), which is also a
                         private neighbour (10.66.0.10) and a metadata service (169.254.169.254)
-LONGRUN_E2E_KEEP        set: leave the namespace behind, for a look
+LONGRUN_E2E_KEEP        set: leave the namespace behind, for a look, and use it again
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ def cluster() -> Iterator[Cluster]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on the PATH")
     cluster = Cluster.connect(NAMESPACE)
-    cluster.create()
+    keep = bool(os.environ.get("LONGRUN_E2E_KEEP"))
+    if not (keep and cluster.exists()):
+        cluster.create()
     yield cluster
-    if not os.environ.get("LONGRUN_E2E_KEEP"):
+    if not keep:
         cluster.remove()
 
 

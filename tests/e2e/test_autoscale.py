@@ -20,14 +20,13 @@ def by_keda(release: Release) -> Iterator[Release]:
     if not has_crd("scaledobjects.keda.sh"):
         pytest.skip("the cluster has no KEDA")
     kind = {"enabled": "true", "kind": "keda", "minReplicas": "0", "maxReplicas": "3"}
-    pace = {"keda.pollingInterval": "2", "keda.cooldownPeriod": "10"}
+    pace = {"pollingInterval": "2", "cooldownPeriod": "10", "behavior.scaleDown.stabilizationWindowSeconds": "5"}
     settings = {f"{PREFIX}.{key}": value for key, value in {**kind, **pace}.items()}
     release.upgrade(**settings)
     yield release
     for key in settings:
         del release.settings[key]
     release.upgrade()
-    release.cluster.scale("longrun-worker", 1)
     release.cluster.await_ready("worker", 1)
 
 
