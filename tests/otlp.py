@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a metric: who sent it and its attributes. `kind` is `gauge`, `sum` or `histogram`."""
+    """One series of a metric: who sent it and its attributes. `kind` is `gauge`, `counter` or `histogram`."""
 
     service: str
     instance: str
@@ -47,7 +48,8 @@ class Receiver:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.values: dict[Series, float] = {}
-        """The last value of each series; of a histogram how many values it has counted."""
+        """The last value of each series; of a histogram how many values it has counted. A restart loses no count."""
+        self._starts: dict[Series, tuple[int, float]] = {}
         self.resources: dict[str, dict[str, Any]] = {}
         """Resource attributes by service.instance.id."""
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -64,12 +66,20 @@ class Receiver:
         """The spans of one trace that came so far."""
         return [span for span in list(self.spans) if span.trace_id == trace_id]
 
-    def total(self, name: str, **attributes: str) -> float:
+    def total(self, name: str, **attributes: str | int) -> float:
         """The sum over all series of a metric that have these attributes, their dots written as two underscores."""
         wanted = {(key.replace("__", "."), value) for key, value in attributes.items()}
         return sum(
             value for series, value in list(self.values.items()) if series.name == name and series.attributes >= wanted
         )
+
+    def take(self, series: Series, started: int, value: float) -> None:
+        """Keep a value of a series that counts since `started`."""
+        since, before = self._starts.get(series, (started, 0.0))
+        if since != started and series.kind != "gauge":
+            before = self.values[series]
+        self._starts[series] = (started, before)
+        self.values[series] = before + value
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -102,23 +112,26 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
             self._receiver.resources[sender["service.instance.id"]] = sender
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    self._receiver.values.update(_values(sender, metric))
+                    for series, started, value in _points(sender, metric):
+                        self._receiver.take(series, started, value)
         return metrics_service_pb2.ExportMetricsServiceResponse()
 
 
-def _values(sender: dict[str, Any], metric: Any) -> dict[Series, float]:
-    kind = metric.WhichOneof("data")
-    return {
-        Series(
+def _points(sender: dict[str, Any], metric: Any) -> Iterator[tuple[Series, int, float]]:
+    shape = metric.WhichOneof("data")
+    data = getattr(metric, shape)
+    kind = shape if shape != "sum" else "counter" if data.is_monotonic else "gauge"
+    for point in data.data_points:
+        series = Series(
             sender["service.name"],
             sender["service.instance.id"],
             metric.name,
             metric.unit,
             kind,
             frozenset(_attributes(point.attributes).items()),
-        ): point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
-        for point in getattr(metric, kind).data_points
-    }
+        )
+        value = point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
+        yield series, point.start_time_unix_nano, value
 
 
 def _span(service: str, span: Any) -> Span:

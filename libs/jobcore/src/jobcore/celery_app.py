@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from billiard import current_process
 from celery import Celery, signals
@@ -31,6 +31,8 @@ from jobcore.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.wakeup import WORK_TASK, Waker
 
+CHILD_START_S: Final = 30.0
+
 log = logs.get(__name__)
 
 
@@ -43,6 +45,8 @@ def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, .
         task_queues=None,
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
+        # else a child that starts slowly, because the machine is busy, is killed after 4 s, and so is the next one
+        worker_proc_alive_timeout=CHILD_START_S,
         # else a worker uses one of its children for hours after a blip of Redis under long jobs
         worker_enable_prefetch_count_reduction=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -100,6 +104,7 @@ class _Worker:
             version=version("longrun-jobcore"),
         )
         log.info("serving task types", types=[task_type.name for task_type in registry.all()])
+        telemetry.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)

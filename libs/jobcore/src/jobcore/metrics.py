@@ -83,6 +83,7 @@ class Gauge:
 
     def __init__(self, name: str, unit: str, description: str, *attributes: str) -> None:
         DECLARED.append(Metric("gauge", name, unit, description, attributes))
+        self.name = name
         self._attributes = attributes
         self._values: Mapping[tuple[str, ...], float] = {}
         self._seen_at = 0.0

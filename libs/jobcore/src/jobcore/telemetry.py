@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Final
 
 from opentelemetry import context as otel_context
@@ -31,6 +32,15 @@ from jobcore.models import Claim
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 FLUSH_MS: Final = 3000
 EXPORT_S: Final = "3"
+PRELOADED: Final = (
+    "opentelemetry.distro",
+    "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
+    "opentelemetry.instrumentation.celery",
+    "opentelemetry.instrumentation.sqlalchemy",
+    "sqlalchemy.ext.asyncio",
+    "jobcore.sampling",
+)
 INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
 INTERVAL_MS: Final = "15000"
 
@@ -48,6 +58,13 @@ def enabled() -> bool:
     return any(os.environ.get(name) for name in ENDPOINTS) and (
         os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
     )
+
+
+def preload() -> None:
+    """Import what `setup` needs without configuring anything: a child that is forked later is ready a second sooner."""
+    if enabled() or metrics.enabled():
+        for module in PRELOADED:
+            import_module(module)
 
 
 def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
