@@ -1,0 +1,43 @@
+"""Flower is off; switched on it asks for a login."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.helm import NAMESPACE, Helm
+from tests.chart.network import Peer, network
+from tests.chart.objects import Objects
+
+
+@pytest.fixture(scope="module")
+def objects(helm: Helm) -> Objects:
+    return helm.render({"flower": {"enabled": True, "existingSecret": "login", "clients": [{"namespaceSelector": {}}]}})
+
+
+def test_it_is_off_by_default(default: Objects) -> None:
+    assert not [each["metadata"]["name"] for each in default.all if "flower" in each["metadata"]["name"]]
+
+
+def test_it_is_not_installed_without_a_login(helm: Helm) -> None:
+    assert "flower.existingSecret" in helm.refusal({"flower": {"enabled": True}})
+
+
+def test_login_and_broker_come_from_secrets(objects: Objects) -> None:
+    env = {each["name"]: each["valueFrom"] for each in objects.pod("Deployment", "longrun-flower").main["env"]}
+    assert env == {
+        "CELERY_BROKER_URL": {"secretKeyRef": {"name": "longrun-redis", "key": "url"}},
+        "FLOWER_BASIC_AUTH": {"secretKeyRef": {"name": "login", "key": "basicAuth"}},
+    }
+
+
+def test_the_probe_is_the_page_that_needs_no_login(objects: Objects) -> None:
+    main = objects.pod("Deployment", "longrun-flower").main
+    assert {main[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/healthcheck"}
+
+
+def test_only_those_named_reach_it(helm: Helm, objects: Objects) -> None:
+    closed = helm.render({"flower": {"enabled": True, "existingSecret": "login"}})
+    stranger = Peer({}, "elsewhere")
+    for given, reached in ((objects, True), (closed, False)):
+        flower = Peer(given.pod("Deployment", "longrun-flower").metadata["labels"], NAMESPACE)
+        assert network(given, NAMESPACE).connects(stranger, flower, 5555) is reached
