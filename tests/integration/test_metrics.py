@@ -208,8 +208,11 @@ def test_a_new_child_takes_over_the_series_of_the_one_it_replaces(
     assert worker.popen.poll() is None
 
 
+ALL_RULES = [rule for group in RULES["groups"] for rule in group["rules"]]
+RECORDED = {rule["record"]: next(selectors(rule["expr"])).metric for rule in ALL_RULES if "record" in rule}
+"""What rules record, and the metric whose series are summed up there."""
 EXPRESSIONS = {
-    **{rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"]},
+    **{rule.get("alert", rule.get("record")): rule["expr"] for rule in ALL_RULES},
     **{
         f"{panel['title']} {target['refId']}": target["expr"].replace("$namespace", ".*").replace("$queue", ".*")
         for panel in DASHBOARD["panels"]
@@ -226,20 +229,22 @@ def test_rules_and_dashboard_ask_for_metrics_that_the_stack_sends(
 
     def found(selector: Selector) -> list[dict[str, str]]:
         names = [pair for series in list(receiver.values) for pair in exported(series)]
-        return [labels for metric, labels in names if metric == selector.metric and selector.takes(labels)]
+        wanted = RECORDED.get(selector.metric, selector.metric)
+        return [labels for metric, labels in names if metric == wanted and selector.takes(labels)]
 
     asked = list(selectors(EXPRESSIONS[name]))
     assert asked
     labels: set[str] = set(TARGET_LABELS)
     for selector in asked:
-        labels |= until(partial(found, selector), 20, f"{selector}")[0].keys()
+        for series in until(partial(found, selector), 20, f"{selector}"):
+            labels |= series.keys()
     assert grouped_by(EXPRESSIONS[name]) <= labels
 
 
 def test_alerts_say_what_is_wrong_and_what_to_do() -> None:
-    rules = [rule for group in RULES["groups"] for rule in group["rules"]]
-    assert all({"summary", "description"} <= rule["annotations"].keys() for rule in rules)
-    assert {rule["labels"]["severity"] for rule in rules} == {"critical", "warning"}
+    alerts = [rule for rule in ALL_RULES if "alert" in rule]
+    assert all({"summary", "description"} <= alert["annotations"].keys() for alert in alerts)
+    assert {alert["labels"]["severity"] for alert in alerts} == {"critical", "warning"}
 
 
 def test_a_keeper_that_no_longer_leads_ends_its_gauges_with_zero(stack: Stack) -> None:
