@@ -69,7 +69,7 @@ down: ## Stop those containers; their data stays, in volumes
 	@LONGRUN_TAG=$(TAG) $(COMPOSE) --profile '*' down
 
 dev: ## Develop on the current cluster (kind, minikube, …): each code change is running in its pods within seconds
-	skaffold dev
+	skaffold dev --no-prune # its pruning also takes the images of `make images`
 
 kind-up: images ## Make a kind cluster with all of Longrun in it, on http://longrun.localhost
 	kind get clusters | grep -qx longrun || kind create cluster --config k8s/kind.yaml
