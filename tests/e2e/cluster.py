@@ -13,6 +13,7 @@ from typing import Any
 
 from kubernetes import client, config, watch
 
+TOO_MANY_REQUESTS = 429
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
 
 
@@ -64,23 +65,31 @@ class Cluster:
         self._await_pods(component, within_s, lambda: len(self.ready(component)) == count == len(self.pods(component)))
         return time.monotonic() - started
 
-    def await_replaced(self, component: str, doomed: list[str], within_s: float = 240) -> float:
-        """Wait until as many pods as had these uids are ready, and none of them is one of those; the seconds."""
+    def await_replaced(self, component: str, count: int, doomed: str, within_s: float = 240) -> float:
+        """Wait until so many pods are ready without the one that had this uid; the seconds that took."""
         started = time.monotonic()
-
-        def replaced() -> bool:
-            uids = self._ready_uids(component)
-            return len(uids) >= len(doomed) and not set(uids) & set(doomed)
-
-        self._await_pods(component, within_s, replaced)
+        self._await_pods(component, within_s, lambda: len(set(self._ready_uids(component)) - {doomed}) == count)
         return time.monotonic() - started
 
-    def delete_pods(self, component: str, *, grace_s: int | None = None) -> list[str]:
-        """Delete every pod of a component; their uids."""
-        doomed = self.pods(component)
-        for pod in doomed:
-            self.core.delete_namespaced_pod(pod.metadata.name, self.namespace, grace_period_seconds=grace_s)
-        return [pod.metadata.uid for pod in doomed]
+    def delete_pod(self, component: str, *, grace_s: int | None = None) -> str:
+        """Delete a pod of a component, with its own grace period if none is given; its uid."""
+        doomed = self.pods(component)[0].metadata
+        self.core.delete_namespaced_pod(doomed.name, self.namespace, grace_period_seconds=grace_s)
+        return str(doomed.uid)
+
+    def evict(self, pod: str, within_s: float = 60) -> None:
+        """What `kubectl drain` does with a pod, and wait until it is gone; a budget may hold it up for a while."""
+        metadata = client.V1ObjectMeta(name=pod, namespace=self.namespace)
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                self.core.create_namespaced_pod_eviction(pod, self.namespace, client.V1Eviction(metadata=metadata))
+                break
+            except client.ApiException as error:
+                if error.status != TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+        kubectl("-n", self.namespace, "wait", "--for=delete", f"pod/{pod}", "--timeout=120s")
 
     def scale(self, deployment: str, replicas: int) -> None:
         """What `kubectl scale` does."""

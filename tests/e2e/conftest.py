@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from tests.e2e.cluster import Cluster, kubectl
+from tests.e2e.outside import SITE
 from tests.e2e.release import Release
 
 NAMESPACE = "longrun-e2e"
@@ -27,6 +28,8 @@ SMALL = {
     "workloads.api.replicas": "2",
     "postgres.persistence.size": "1Gi",
     "jaeger.persistence.size": "1Gi",
+    # the make-believe outside has an address that is reserved on the real internet
+    "workloads.scraper-worker.env.LONGRUN_FETCH_ALLOW": f"{SITE}:80",
 }
 Record = Callable[[str, object], None]
 _figures: list[str] = []

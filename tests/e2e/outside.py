@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.e2e.conftest import setting
-
 SITE = "192.88.99.10"
 PRIVATE_NEIGHBOUR = "10.66.0.10"
 METADATA = "169.254.169.254"
@@ -19,12 +17,11 @@ PAGE = "<html><head><title>Outside</title></head><body><h1>Hello</h1><a href='/x
 
 
 @contextmanager
-def web_site(port: int = 80, within_s: float = 20) -> Iterator[None]:
-    """Serve one page at all three addresses while the block lasts."""
-    prefix = setting("LONGRUN_E2E_OUTSIDE").split()
+def web_site(prefix: str, port: int = 80, within_s: float = 20) -> Iterator[None]:
+    """Serve one page at all three addresses while the block lasts; `prefix` runs a command out there."""
     with TemporaryDirectory() as folder:
         Path(folder, "index.html").write_text(PAGE)
-        command = [*prefix, "python3", "-m", "http.server", str(port), "--directory", folder]
+        command = [*prefix.split(), "python3", "-m", "http.server", str(port), "--directory", folder]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 _await_answer(port, time.monotonic() + within_s)

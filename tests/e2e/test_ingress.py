@@ -55,7 +55,9 @@ def test_events_arrive_when_they_happen(entrance: Release, record: Record) -> No
         task_id = entrance.submit(client, "sleep", {"seconds": 3, "steps": 3})
         asked = time.monotonic()
         with connect_sse(client, "GET", f"/tasks/{task_id}/stream") as source:
-            arrivals = [(event.event, event.json(), time.monotonic() - asked) for event in source.iter_sse()]
+            arrivals = [
+                (event.event, event.json(), time.monotonic() - asked) for event in source.iter_sse() if event.data
+            ]
     states = [(data["status"], at) for kind, data, at in arrivals if kind == "state"]
     record(f"first event through {entrance.host}, ms", arrivals[0][2] * 1000)
     assert states[0][1] < 1

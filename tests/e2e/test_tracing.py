@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.conftest import setting
 from tests.e2e.outside import SITE, web_site
 from tests.e2e.release import NAME, Release
 
@@ -14,7 +15,7 @@ from tests.e2e.release import NAME, Release
 def test_a_trace_spans_api_redis_worker_database_and_the_outside_with_pod_names(
     release: Release, outside: httpx.Client
 ) -> None:
-    with web_site():
+    with web_site(setting("LONGRUN_E2E_OUTSIDE")):
         task = release.outcome(outside, release.submit(outside, "web_scrape", {"url": f"http://{SITE}/"}))
     assert task["status"] == "SUCCESS", task
     spans = trace(release, task["trace_id"], 6)
