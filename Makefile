@@ -18,7 +18,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock bench clean images up down dev kind-up e2e e2e-next
+.PHONY: help run demo test lint format lock bench clean images up down dev kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -53,6 +53,9 @@ images: ## Build the container images longrun/api, longrun/worker, longrun/scrap
 	    $(DOCKER) build --quiet --target $$image --tag longrun/$$image:$(TAG) \
 	        --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .; \
 	done
+
+compose: $(TEST) ## Test docker-compose.yml on the container engine here, with the images TAG=dev
+	LONGRUN_COMPOSE_TAG=$(TAG) $(BIN)/pytest tests/compose
 
 e2e: $(TEST) ## Install the chart into the cluster of KUBECONFIG and test it there, with the images TAG=dev
 	LONGRUN_E2E_TAG=$(TAG) $(BIN)/pytest tests/e2e --timeout 300
