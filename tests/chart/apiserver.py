@@ -12,10 +12,11 @@ KINDS = {
     "v1": ("ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
     "batch/v1": ("Job",),
-    "networking.k8s.io/v1": ("NetworkPolicy",),
+    "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
     "policy/v1": ("PodDisruptionBudget",),
 }
 """What it says that it knows: Helm 4 asks for each kind that it renders."""
+IRREGULAR = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
 
 
 class ApiServer:
@@ -87,7 +88,7 @@ def _resources(version: str) -> dict[str, Any]:
 
 
 def _plural(kind: str) -> str:
-    return f"{kind.lower()}s".replace("policys", "policies")
+    return IRREGULAR.get(kind, f"{kind.lower()}s")
 
 
 def _path(each: dict[str, Any]) -> str:

@@ -16,9 +16,11 @@ import yaml
 
 from tests.chart.objects import Objects
 
-CHART = Path(__file__).parents[2] / "charts" / "longrun"
-CASES = sorted((CHART / "ci").glob("*-values.yaml"))
-"""Values files that stand for kinds of installations."""
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "longrun"
+GIVEN = [ROOT / "k8s" / f"values-{name}.yaml" for name in ("kind", "minikube", "production")]
+CASES = [*sorted((CHART / "ci").glob("*-values.yaml")), *GIVEN]
+"""Values files: those that stand for kinds of installations, and those that users are given."""
 RELEASE = "longrun"
 NAMESPACE = "jobs"
 NO_CLUSTER = {"KUBECONFIG": os.devnull}

@@ -9,15 +9,15 @@ from typing import Any
 Object = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pod:
-    """The pod that an object stands for; `str()` names the object."""
+    """The pod that an object stands for; `str()` and failures name the object."""
 
     owner: Object
     metadata: Object
     spec: Object
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.owner['kind']}/{self.owner['metadata']['name']}"
 
     @property

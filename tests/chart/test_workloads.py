@@ -47,6 +47,7 @@ def test_a_key_of_a_workload_wins_over_the_default_even_when_it_is_empty(helm: H
     )
     assert objects.one("Deployment", "longrun-worker")["spec"]["replicas"] == 0
     assert "longrun-worker" not in objects.of("PodDisruptionBudget")
+    assert "a" not in objects.pod("Deployment", "longrun-worker").metadata["annotations"]
     assert objects.one("Deployment", "longrun-api")["spec"]["replicas"] == 3
     assert "longrun-api" in objects.of("PodDisruptionBudget")
 

@@ -16,7 +16,7 @@ Takes root; read it with `include … | fromYaml`.
 {{- toYaml $workloads -}}
 {{- end -}}
 
-{{/* One map over another, key by key. Sprig's merge would take false and 0 for absent. Takes under, over. */}}
+{{/* One map over another, key by key and no deeper (as mergeOverwrite would go). Takes under, over. */}}
 {{- define "longrun.overlaid" -}}
 {{- $both := dict -}}
 {{- range $map := list (.under | default dict) (.over | default dict) -}}
