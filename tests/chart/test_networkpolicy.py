@@ -169,6 +169,7 @@ def test_external_stores_are_reached_where_the_values_say_they_are(helm: Helm) -
         assert net.connects(peers[name], "10.1.1.5", 6379), name
         assert net.connects(peers[name], "10.1.2.5", 4317), name
         assert not net.connects(peers[name], "10.1.3.5", 5432), name
+        assert not [port for port in PORTS if port != 5432 and net.connects(peers[name], "10.1.0.5", port)], name
 
 
 @pytest.mark.parametrize("missing", ["postgres", "redis", "traces"])
