@@ -31,7 +31,7 @@ def _fits(value: str, operator: str, wanted: str) -> bool:
 
 def selectors(expression: str) -> Iterator[Selector]:
     """Every metric that the expression reads."""
-    bare = re.sub(r"\b(?:by|on|without|ignoring)\s*\([^)]*\)|\[[^]]*\]", "", expression)
+    bare = re.sub(r"\b(?:by|on|without|ignoring)\s*\([^)]*\)|\[[^]]*\]|\boffset\s+\w+", "", expression)
     for name, braces in re.findall(r"([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()\s*(\{[^}]*\})?(?![^{}]*\})", bare):
         if name not in WORDS:
             yield Selector(name, tuple(re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', braces)))
