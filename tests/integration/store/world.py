@@ -38,7 +38,7 @@ SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
 WHERE status = 'PENDING' AND ready AND rank < low_rank
 """
 
-TABLES = ("jobs", "job_events", "workers", "queues", "keeper_lease")
+TABLES = ("jobs", "job_events", "workers", "queues", "key_limits", "keeper_lease")
 
 P = ParamSpec("P")
 T = TypeVar("T")

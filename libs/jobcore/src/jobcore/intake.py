@@ -15,6 +15,7 @@ from typing import Final
 
 from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
+from jobcore.gates import Gates
 from jobcore.models import Accepted, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
@@ -33,10 +34,11 @@ class _Submission:
 
 
 class Intake:
-    """The group-commit writer of an API process. `on_accepted` is called after each commit."""
+    """The group-commit writer of an API process: `on_accepted` hears of each commit, `gates` after the answers."""
 
-    def __init__(self, db: Database, on_accepted: Callable[[list[Accepted]], None]) -> None:
+    def __init__(self, db: Database, on_accepted: Callable[[list[Accepted]], None], gates: Gates | None = None) -> None:
         self._db = db
+        self._gates = gates
         self._on_accepted = on_accepted
         self._waiting: list[_Submission] = []
         self._changed = threading.Condition()
@@ -76,6 +78,8 @@ class Intake:
                 with telemetry.within(batch[0].job.traceparent):
                     answers = self._accept(batch)
                 _answer(batch, answers)
+                if self._gates:
+                    self._gates.arrived(answer for answer in answers if isinstance(answer, Accepted))
 
     def _take(self) -> list[_Submission]:
         with self._changed:

@@ -3,7 +3,8 @@
 It is a thread of every API process and every supervisor; one of them leads by a lease row. Two leaders at once do no
 harm: every step is a guarded statement that looks at what is, not at what changed.
 
-    every second          what became due is made ready; queues with idle children and no wake-up are woken
+    every second          what became due is made ready, gates let jobs pass;
+                          queues with idle children and no wake-up are woken
     every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels and expired jobs end,
                           low-water ranks move up, old jobs go
 
@@ -24,6 +25,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError
+from jobcore.gates import Gates
 from jobcore.live import Announcer
 from jobcore.measuring import Measuring
 from jobcore.models import Change, Worker
@@ -49,6 +51,7 @@ class Keeper:
         self._announcer = announcer
         self._db = Database(settings.database_url, name="longrun-keeper", pool_size=1)
         self._measuring = Measuring(self._db)
+        self._gates = Gates(self._db, waker.wake)
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
@@ -90,6 +93,7 @@ class Keeper:
             silent = self._silent(self._db.call(workers.live))
         if leads:
             self._db.call(queues.promote)
+            self._gates.look()
             if slow:
                 self._rescue(silent)
                 self._tidy()

@@ -28,17 +28,20 @@ class NewJob:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
+    concurrency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job whose row is committed. `ready` is false while it waits for its time."""
+    """A job whose row is committed. `ready` is false while it waits for its time, or at a gate: `key` or `queue`."""
 
     id: UUID
     queue: str
     created_at: datetime
     ready: bool
     traceparent: str | None
+    gate: str | None
+    concurrency_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    concurrency_key: str | None
     input: Mapping[str, Any] | None = None
     result: Any = None
 
@@ -184,6 +188,9 @@ class Change:
     at: datetime
     data: Mapping[str, Any]
     task_type: str
+    concurrency_key: str | None
+    limited: bool
+    """Whether its queue has a limit: a place may be free now."""
 
     @property
     def event(self) -> Event:

@@ -22,6 +22,7 @@ from jobcore.attempt import Attempt
 from jobcore.batching import MAX_BATCH, BatchSize
 from jobcore.context import RunContext
 from jobcore.errors import StoreUnavailable
+from jobcore.gates import Gates
 from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.live import Announcer
@@ -72,7 +73,9 @@ class Runner:
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._worker_id: UUID | None = None
-        self._writer = Writer(db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1))
+        self._writer = Writer(
+            db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
+        )
         self._writer.start()
 
     def work(self, queue: str) -> None:

@@ -24,6 +24,7 @@ from typing import Final
 from jobcore import logs, telemetry, watchdog
 from jobcore.context import RunContext
 from jobcore.errors import StoreUnavailable
+from jobcore.gates import Gates
 from jobcore.live import Announcer
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
@@ -58,12 +59,14 @@ class Writer:
         settings: WorkerSettings,
         on_settled: Callable[[list[Key]], None],
         on_handed_back: Callable[[str], None],
+        gates: Gates,
     ) -> None:
         self._db = db
         self._announcer = announcer
         self._settings = settings
         self._on_settled = on_settled
         self._on_handed_back = on_handed_back
+        self._gates = gates
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
@@ -179,6 +182,7 @@ class Writer:
         cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
         self._db.call(stops.stopped, cancelled)
         self._settled(outcomes)
+        self._gates.freed(changes)
 
     def _store_alone(self, outcome: Outcome) -> list[Change]:
         """One bad result fails its own job only."""

@@ -10,6 +10,7 @@ from typing import cast
 from fastapi import Request
 
 from jobcore.following import Live
+from jobcore.gates import Gates
 from jobcore.intake import Intake
 from jobcore.keeper import Keeper
 from jobcore.live import Announcer
@@ -30,6 +31,7 @@ class Runtime:
     registry: Registry
     database: AsyncDatabase
     intake: Intake
+    waker: Waker
     announcer: Announcer
     live: Live
     readiness: Readiness
@@ -43,7 +45,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     requests = AsyncDatabase(database, settings.database_pool_size, settings.database_timeout_s)
     shutdown = Shutdown()
     waker = Waker(settings)
-    intake = Intake(Database(settings.database_url, name="longrun-intake", pool_size=1, pre_ping=True), waker.notify)
+    intake_database = Database(settings.database_url, name="longrun-intake", pool_size=1, pre_ping=True)
+    intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
     announcer = Announcer(settings.redis_url)
     keeper = Keeper(settings, waker, announcer)
     live = Live(settings.redis_url)
@@ -53,7 +56,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await live.start()
     try:
         with shutdown.on_signals():
-            yield Runtime(settings, load_tasks(), requests, intake, announcer, live, readiness, shutdown)
+            yield Runtime(settings, load_tasks(), requests, intake, waker, announcer, live, readiness, shutdown)
     finally:
         shutdown.begin()
         for part in (keeper, intake, announcer, waker):

@@ -104,6 +104,7 @@ class TaskSummary(BaseModel):
     run_at: Utc
     expires_at: Utc | None
     timeout_s: float | None
+    concurrency_key: str | None
     tags: list[str]
     metadata: dict[str, Any]
     trace_id: str | None
@@ -146,6 +147,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "run_at": job.run_at,
         "expires_at": job.expires_at,
         "timeout_s": job.timeout_s,
+        "concurrency_key": job.concurrency_key,
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),

@@ -17,6 +17,7 @@ from jobcore.store import documents
 from jobcore.tasks import Registry, TaskType
 from longrun_api.problems import MalformedJson, field_errors
 
+QUEUE_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -42,7 +43,7 @@ class Submission(BaseModel):
     task_type: str = Field(max_length=200, description="One of the names in `GET /task-types`.")
     input: dict[str, Any] = Field(description="What the task type's `input_schema` in `GET /task-types` asks for.")
     queue: str | None = Field(
-        None, pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="Where it waits; the task type's own queue if absent."
+        None, pattern=QUEUE_NAME, description="Where it waits; the task type's own queue if absent."
     )
     priority: int = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
     run_at: Time = Field(None, description="Not before this RFC 3339 time, at most 366 days away.")
@@ -54,6 +55,12 @@ class Submission(BaseModel):
         None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
     )
     max_attempts: int | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
+    concurrency_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
+    )
     tags: list[Tag] = Field([], max_length=20, description="Labels, shown with the job.")
     metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
 
@@ -91,6 +98,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         tags=tuple(submission.tags),
         metadata=submission.metadata,
         traceparent=traceparent,
+        concurrency_key=submission.concurrency_key,
     )
 
 
@@ -105,7 +113,7 @@ def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, A
 
 
 def _problems(submission: Submission, now: datetime) -> Iterator[FieldError]:
-    for name in ("input", "tags", "metadata"):
+    for name in ("input", "tags", "metadata", "concurrency_key"):
         for path, message in documents.problems(getattr(submission, name), name):
             yield FieldError(path[:200], message)
     if submission.run_at is not None:

@@ -31,7 +31,7 @@ WITH head AS MATERIALIZED (
     SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
     FROM jobs
     WHERE queue = :queue AND status = 'PENDING' AND ready
-      AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
+      AND rank >= (SELECT low_rank FROM queues WHERE name = :queue AND NOT paused)
       AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
       AND EXISTS (
           SELECT FROM workers WHERE id = :worker_id AND state = 'active'
@@ -113,7 +113,11 @@ lowered AS (
 )
 """
 
-CHANGE: Final = "SELECT id, queue, status, ready, last_seq, attempt, at, data, task_type FROM changed"
+CHANGE: Final = """
+SELECT id, queue, status, ready, last_seq, attempt, at, data, task_type, concurrency_key,
+       (SELECT max_running IS NOT NULL FROM queues WHERE name = queue) AS limited
+FROM changed
+"""
 
 FINISH: Final = Prepared(
     "finish",
@@ -141,7 +145,8 @@ WITH given AS MATERIALIZED (
         last_seq = last_seq + jsonb_array_length(given.events) + 1
     FROM given JOIN locked ON locked.id = given.id
     WHERE jobs.id = given.id
-    RETURNING jobs.id, task_type, queue, jobs.status, ready, last_seq, attempt, now() AS at, jobs.rank, given.events,
+    RETURNING jobs.id, task_type, queue, concurrency_key, jobs.status, ready, last_seq, attempt, now() AS at,
+        jobs.rank, given.events,
         jsonb_strip_nulls(jsonb_build_object(
             'status', jobs.status, 'error', jobs.error,
             'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
@@ -222,7 +227,7 @@ WITH given AS MATERIALIZED (
         last_seq = last_seq + 1
     FROM decided
     WHERE jobs.id = decided.id
-    RETURNING jobs.id, task_type, queue, status, ready, last_seq, attempt, now() AS at, jobs.rank,
+    RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at, jobs.rank,
         jsonb_strip_nulls(jsonb_build_object('status', status, 'reason', cause, 'error', error)) AS data
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)

@@ -20,7 +20,7 @@ SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL ena
 
 @dataclass(frozen=True, slots=True)
 class OpenJobs:
-    """`count` jobs of one type in a queue, all `ready`, `waiting` or `running`.
+    """`count` jobs of one type in a queue, all `ready` (`paused` in a paused queue), `waiting` or `running`.
 
     `oldest_s` is how many seconds the first of the ready ones has been ready, else 0.
     """
@@ -35,7 +35,8 @@ class OpenJobs:
 OPEN: Final = text(
     BOUNDED
     + """
-SELECT queues.name, ready.task_type, 'ready', ready.count, ready.oldest_s
+SELECT queues.name, ready.task_type, CASE WHEN paused THEN 'paused' ELSE 'ready' END, ready.count,
+       CASE WHEN paused THEN 0 ELSE ready.oldest_s END
 FROM queues CROSS JOIN LATERAL (
     SELECT task_type, count(*), extract(epoch FROM now() - min(rank + priority * interval '60 s')) AS oldest_s
     FROM (

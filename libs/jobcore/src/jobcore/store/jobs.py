@@ -11,24 +11,27 @@ from sqlalchemy import Connection, text
 from jobcore.models import Accepted, Change, Job, NewJob
 from jobcore.states import Status
 from jobcore.store import documents
+from jobcore.store.claims import CHANGE, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import Prepared
 
 SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
     max_attempts, progress, last_seq, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-    traceparent, created_at, started_at, finished_at
+    traceparent, created_at, started_at, finished_at, concurrency_key
 """
 
 INSERT: Final = Prepared(
     "accept",
     """
 WITH given AS MATERIALIZED (
-    SELECT *, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due
+    SELECT given.*, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due,
+           CASE WHEN concurrency_key IS NOT NULL THEN 'key' WHEN max_running IS NOT NULL THEN 'queue' END AS gate
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
-        metadata jsonb, traceparent text)
+        metadata jsonb, traceparent text, concurrency_key text)
+    LEFT JOIN queues ON queues.name = given.queue
 ), queue AS (
     INSERT INTO queues (name)
     SELECT DISTINCT queue FROM given ORDER BY queue
@@ -43,16 +46,17 @@ WITH given AS MATERIALIZED (
     WHERE queues.name = urgent.queue
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
-                      max_attempts, tags, metadata, traceparent)
-    SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING', due <= now(), due,
-           expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent
+                      max_attempts, tags, metadata, traceparent, concurrency_key, gate)
+    SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING',
+           due <= now() AND gate IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent,
+           concurrency_key, CASE WHEN due <= now() THEN gate END
     FROM given
-    RETURNING id, queue, created_at, ready, traceparent
+    RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, 1, created_at, 0, 'state', '{"status": "PENDING"}' FROM accepted
 )
-SELECT id, queue, created_at, ready, traceparent FROM accepted
+SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM accepted
 """,
     jobs="text",
 )
@@ -64,7 +68,9 @@ def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     return [Accepted(*row) for row in result]
 
 
-FIND: Final = text("SELECT id, queue, created_at, ready, traceparent FROM jobs WHERE id = ANY(:ids)")
+FIND: Final = text(
+    "SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM jobs WHERE id = ANY(:ids)"
+)
 
 
 def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
@@ -103,12 +109,12 @@ def page(
 
 CANCEL: Final = text(
     DURABLE
-    + """
+    + f"""
 WITH found AS MATERIALIZED (
     SELECT id, status FROM jobs WHERE id = :id FOR UPDATE
-), cancelled AS (
+), changed AS (
     UPDATE jobs SET
-        status = 'CANCELLED', ready = false, finished_at = now(), last_seq = last_seq + 1,
+        status = 'CANCELLED', ready = false, gate = NULL, finished_at = now(), last_seq = last_seq + 1,
         cancel_requested_at = now(),
         cancel_acknowledged_at = CASE WHEN found.status = 'PENDING' THEN now() END,
         cancel_stopped_at = CASE WHEN found.status = 'PENDING' THEN now() END,
@@ -118,17 +124,16 @@ WITH found AS MATERIALIZED (
     RETURNING jobs.id, queue, jobs.status, ready, last_seq, attempt, cancel_requested_at AS at, jsonb_build_object(
         'status', 'CANCELLED', 'cancel', jsonb_build_object('requested_at', cancel_requested_at,
         'acknowledged_at', cancel_acknowledged_at, 'stopped_at', cancel_stopped_at, 'method', cancel_method)) AS data,
-        task_type
+        task_type, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    SELECT id, last_seq, at, attempt, 'state', data FROM cancelled
+    SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
-SELECT * FROM cancelled
+{CHANGE}
 """
 )
 
 
 def cancel(connection: Connection, job_id: UUID) -> Change | None:
     """PENDING or RUNNING → CANCELLED; None if there was nothing to cancel (unknown, or ended before)."""
-    row = connection.execute(CANCEL, {"id": job_id}).first()
-    return Change(row[0], row[1], Status(row[2]), *row[3:]) if row else None
+    return next(iter(changes(connection.execute(CANCEL, {"id": job_id}))), None)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, String, bindparam, text
 
 from jobcore.store.database import DURABLE
 
@@ -42,23 +42,26 @@ PROMOTE: Final = text(
     DURABLE
     + """
 WITH due AS MATERIALIZED (
-    SELECT id FROM jobs WHERE status = 'PENDING' AND NOT ready AND run_at <= now()
+    SELECT id, CASE WHEN concurrency_key IS NOT NULL THEN 'key'
+                    WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END AS next
+    FROM jobs WHERE status = 'PENDING' AND NOT ready AND gate IS NULL AND run_at <= now()
     ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
 ), changed AS (
-    UPDATE jobs SET ready = true, rank = now() - priority * interval '60 s' FROM due WHERE jobs.id = due.id
-    RETURNING queue, rank
+    UPDATE jobs SET ready = next IS NULL, gate = next, rank = now() - priority * interval '60 s'
+    FROM due WHERE jobs.id = due.id
+    RETURNING queue, rank, ready
 ), lowered AS (
     UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
-    FROM (SELECT queue, min(rank) AS rank FROM changed GROUP BY queue ORDER BY queue) AS back
+    FROM (SELECT queue, min(rank) AS rank FROM changed WHERE ready GROUP BY queue ORDER BY queue) AS back
     WHERE queues.name = back.queue
 )
-SELECT queue, count(*) FROM changed GROUP BY queue
+SELECT queue, count(*) FROM changed WHERE ready GROUP BY queue
 """
 )
 
 
 def promote(connection: Connection, limit: int = 1000) -> dict[str, int]:
-    """Make ready what waited for its time and is due; returns how many a queue."""
+    """Make ready, or send to its gate, what waited for its time; returns how many became ready, by queue."""
     return {row[0]: row[1] for row in connection.execute(PROMOTE, {"limit": limit})}
 
 
@@ -95,7 +98,7 @@ CROSS JOIN LATERAL (
     ) AS running
     WHERE state = 'active' AND queues.name = ANY(workers.queues)
 ) AS fleet
-WHERE head.ready > 0
+WHERE head.ready > 0 AND NOT queues.paused
 ORDER BY queues.name
 """)
 
@@ -104,3 +107,68 @@ def demand(connection: Connection, limit: int = 256) -> list[Demand]:
     """The queues in which something is ready now."""
     rows: Sequence[tuple[str, int, float, int]] = [tuple(row) for row in connection.execute(DEMAND, {"limit": limit})]
     return [Demand(queue, ready, float(oldest_s), int(idle)) for queue, ready, oldest_s, idle in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as operators see it; counts stop at the limit they were asked with.
+
+    `ready` may be claimed now, `held` wait at a gate, `waiting` for their time; `oldest_s` is how many seconds the
+    first ready job has been ready. `children` could run something, of them `busy` do.
+    """
+
+    name: str
+    paused: bool
+    max_running: int | None
+    ready: int
+    oldest_s: float | None
+    held: int
+    waiting: int
+    running: int
+    workers: int
+    children: int
+
+
+LIST: Final = text("""
+SELECT name, paused, max_running, head.ready, head.oldest_s,
+       (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND gate IS NOT NULL
+                              LIMIT :limit) AS counted),
+       (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND NOT ready AND gate IS NULL
+                              LIMIT :limit) AS counted),
+       (SELECT count(*) FROM jobs WHERE queue = name AND status = 'RUNNING'),
+       fleet.workers, fleet.children
+FROM queues
+CROSS JOIN LATERAL (
+    SELECT count(*) AS ready, CAST(extract(epoch FROM now() - min(rank + priority * interval '60 s'))
+                                   AS double precision) AS oldest_s
+    FROM (SELECT rank, priority FROM jobs
+          WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
+          ORDER BY rank, id LIMIT :limit) AS first
+) AS head
+CROSS JOIN LATERAL (
+    SELECT count(*) AS workers, coalesce(sum(concurrency), 0) AS children
+    FROM workers WHERE state = 'active' AND queues.name = ANY(workers.queues)
+) AS fleet
+WHERE :name IS NULL OR name = :name
+ORDER BY name
+""").bindparams(bindparam("name", type_=String))
+
+
+def page(connection: Connection, name: str | None = None, limit: int = 10_000) -> list[Queue]:
+    """Every queue, or this one, by name."""
+    return [Queue(*row) for row in connection.execute(LIST, {"name": name, "limit": limit})]
+
+
+SET: Final = text(
+    DURABLE
+    + """
+INSERT INTO queues (name, paused, max_running) VALUES (:name, coalesce(:paused, false), :max_running)
+ON CONFLICT (name) DO UPDATE SET paused = coalesce(:paused, queues.paused),
+    max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END
+"""
+)
+
+
+def change(connection: Connection, name: str, *, paused: bool | None, set_max: bool, max_running: int | None) -> None:
+    """Pause or resume a queue, and with `set_max` limit it to so many jobs at once (None: no limit)."""
+    connection.execute(SET, {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running})

@@ -43,11 +43,11 @@ WITH due AS MATERIALIZED (
     SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now() AND started_at IS NULL
     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
 ), changed AS (
-    UPDATE jobs SET status = 'FAILED', ready = false, finished_at = now(), last_seq = last_seq + 1,
+    UPDATE jobs SET status = 'FAILED', ready = false, gate = NULL, finished_at = now(), last_seq = last_seq + 1,
         error = jsonb_build_object('kind', 'expired', 'type', 'Expired', 'attempt', attempt,
                                    'message', 'it was not started before its expires_at')
     FROM due WHERE jobs.id = due.id
-    RETURNING jobs.id, task_type, queue, status, ready, last_seq, attempt, now() AS at,
+    RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at,
               jsonb_build_object('status', status, 'error', error) AS data
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)

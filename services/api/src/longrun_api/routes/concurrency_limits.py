@@ -1,0 +1,66 @@
+"""`/concurrency-limits`: how many tasks of one `concurrency_key` run at once."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobcore.store import key_limits
+from jobcore.store.key_limits import KeyLimit
+from longrun_api.openapi import problem_responses
+from longrun_api.runtime import runtime_of
+
+router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
+
+KEY_MAX: Final = 200
+Key = Annotated[str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$")]
+
+
+class Limit(BaseModel):
+    """At most `max_running` tasks at once; 0 holds them all back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    max_running: int = Field(ge=0, le=1_000_000)
+
+
+class LimitOfKey(Limit):
+    """The limit of a key."""
+
+    key: str
+
+
+class LimitPage(BaseModel):
+    """Limits that were set, by key. A key that is not here lets one task run at a time."""
+
+    items: list[LimitOfKey]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+
+
+@router.get("", responses=problem_responses(422, 503))
+async def list_limits(
+    request: Request,
+    after: Annotated[str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> LimitPage:
+    """The limits that were set."""
+    found = await runtime_of(request).database.call(key_limits.page, after, limit)
+    items = [LimitOfKey(key=item.key, max_running=item.max_running) for item in found]
+    return LimitPage(items=items, next=items[-1].key if len(items) == limit else None)
+
+
+@router.put("/{key:path}", responses=problem_responses(422, 503))
+async def put_limit(request: Request, key: Key, limit: Limit) -> LimitOfKey:
+    """Set how many tasks of this key run at once. What runs goes on."""
+    await runtime_of(request).database.call(key_limits.put, KeyLimit(key, limit.max_running))
+    return LimitOfKey(key=key, max_running=limit.max_running)
+
+
+@router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
+async def delete_limit(request: Request, key: Key) -> Response:
+    """Back to one task at a time."""
+    await runtime_of(request).database.call(key_limits.delete, key)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
