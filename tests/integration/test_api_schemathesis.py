@@ -36,9 +36,18 @@ OPERATIONS = [
     "GET /tasks/{task_id}/stream",
     "GET /task-types",
     "GET /workers",
+    "GET /queues",
+    "GET /queues/{name}",
+    "PATCH /queues/{name}",
+    "GET /concurrency-limits",
+    "PUT /concurrency-limits/{key}",
+    "DELETE /concurrency-limits/{key}",
     "GET /healthz",
     "GET /readyz",
 ]
+
+
+TAKE_ANY_TEXT = {"DELETE /concurrency-limits/{key}"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +65,8 @@ def test_every_operation_is_tried(openapi: schemathesis.BaseSchema) -> None:
 def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: str, mode: GenerationMode) -> None:
     operation = openapi.find_operation_by_label(label)
     assert operation is not None
-    if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()) and not operation.body:
+    takes_nothing = not list(operation.iter_parameters()) and not operation.body
+    if mode is GenerationMode.NEGATIVE and (takes_nothing or label in TAKE_ANY_TEXT):
         pytest.skip("takes nothing that could be wrong")
 
     @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

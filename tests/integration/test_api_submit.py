@@ -112,7 +112,9 @@ def test_a_delay_counts_from_acceptance_on_the_databases_clock(api: httpx.Client
         ({"input": {"\0": 1}}, "input.'\\x00'"),
         ({"input": {"number": 10**1001}}, "input.number"),
         ({"dedupe_key": "later"}, "dedupe_key"),
-        ({"concurrency_key": "later"}, "concurrency_key"),
+        ({"concurrency_key": ""}, "concurrency_key"),
+        ({"concurrency_key": 7}, "concurrency_key"),
+        ({"concurrency_key": "k" * 201}, "concurrency_key"),
     ],
 )
 def test_an_invalid_field_is_named(api: httpx.Client, fault: dict[str, Any], field: str) -> None:

@@ -210,7 +210,17 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
     listener = CancelListener(redis_url, heard.set)
     listener.start()
     cancelled = Change(
-        uuid7(), "default", Status.CANCELLED, False, 2, 0, datetime.now(UTC), {"status": "CANCELLED"}, "echo"
+        uuid7(),
+        "default",
+        Status.CANCELLED,
+        False,
+        2,
+        0,
+        datetime.now(UTC),
+        {"status": "CANCELLED"},
+        "echo",
+        None,
+        False,
     )
     finished = Change(uuid7(), "default", Status.SUCCESS, False, 2, 0, datetime.now(UTC), {"status": "SUCCESS"}, "echo")
     with redis.Redis.from_url(redis_url) as client:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import op
 
 revision = "9001"
-down_revision = "0001"
+# whatever is the newest of this version
+down_revision = max(path.name[:4] for path in Path(__file__).parent.glob("0*.py"))
 branch_labels = None
 depends_on = None
 

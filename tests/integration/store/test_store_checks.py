@@ -20,6 +20,8 @@ JOB_NONSENSE = [
     (Status.PENDING, "crashes = -1", "jobs_crashes_check"),
     (Status.PENDING, "losses = -1", "jobs_losses_check"),
     (Status.PENDING, "last_seq = 0", "jobs_last_seq_check"),
+    (Status.PENDING, "ready = false, gate = 'door'", "jobs_gate_check"),
+    (Status.PENDING, "ready = true, gate = 'key'", "gated_is_not_ready"),
     (Status.PENDING, "worker_id = gen_random_uuid()", "pending_has_no_worker"),
     (Status.PENDING, "slot = 0", "pending_has_no_worker"),
     (Status.PENDING, "finished_at = now()", "terminal_is_finished"),
@@ -60,6 +62,8 @@ def test_every_check_of_the_jobs_table_is_tried(world: World) -> None:
     [
         ("UPDATE workers SET state = 'asleep'", "workers_state_check"),
         ("UPDATE workers SET concurrency = 0", "workers_concurrency_check"),
+        ("UPDATE queues SET max_running = -1", "queues_max_running_check"),
+        ("INSERT INTO key_limits VALUES ('k', -1)", "key_limits_max_running_check"),
         ("UPDATE job_events SET kind = 'rumour'", "job_events_kind_check"),
         ("INSERT INTO job_events SELECT * FROM job_events", "job_events_pkey"),
         ("INSERT INTO keeper_lease VALUES (false, gen_random_uuid(), now())", "keeper_lease_only_one_check"),

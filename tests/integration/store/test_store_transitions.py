@@ -20,9 +20,10 @@ import pytest
 import jobcore.store
 from jobcore.models import NewEvent, Outcome
 from jobcore.states import TERMINAL, TRANSITIONS, Status
-from jobcore.store import claims, events, gauges, health, jobs, queues, stops, upkeep, workers
+from jobcore.store import claims, events, gates, gauges, health, jobs, key_limits, queues, stops, upkeep, workers
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import RowRefused
+from jobcore.store.key_limits import KeyLimit
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -134,6 +135,16 @@ UNFENCED = [
     Trial(health.commit, lambda case: case.world.call(health.commit)),
     Trial(queues.promote, lambda case: case.world.call(queues.promote)),
     Trial(queues.demand, lambda case: case.world.call(queues.demand)),
+    Trial(queues.page, lambda case: case.world.call(queues.page)),
+    Trial(queues.change, lambda case: case.world.call(queues.change, QUEUE, paused=True, set_max=True, max_running=0)),
+    Trial(gates.pass_keys, lambda case: case.world.call(gates.pass_keys, ["key"])),
+    Trial(gates.pass_queues, lambda case: case.world.call(gates.pass_queues, [QUEUE])),
+    Trial(gates.hold_back, lambda case: case.world.call(gates.hold_back, [QUEUE])),
+    Trial(gates.waiting_keys, lambda case: case.world.call(gates.waiting_keys)),
+    Trial(gates.limited, lambda case: case.world.call(gates.limited)),
+    Trial(key_limits.page, lambda case: case.world.call(key_limits.page)),
+    Trial(key_limits.put, lambda case: case.world.call(key_limits.put, KeyLimit("key", 2))),
+    Trial(key_limits.delete, lambda case: case.world.call(key_limits.delete, "key")),
     Trial(queues.refresh_low_ranks, lambda case: case.world.call(queues.refresh_low_ranks)),
     Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),
     Trial(stops.close_orphaned, lambda case: case.world.call(stops.close_orphaned)),
