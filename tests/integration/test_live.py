@@ -209,20 +209,10 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
     heard = threading.Event()
     listener = CancelListener(redis_url, heard.set)
     listener.start()
-    cancelled = Change(
-        uuid7(),
-        "default",
-        Status.CANCELLED,
-        False,
-        2,
-        0,
-        datetime.now(UTC),
-        {"status": "CANCELLED"},
-        "echo",
-        None,
-        False,
+    cancelled, finished = (
+        Change(uuid7(), "default", status, False, 2, 0, datetime.now(UTC), {"status": status}, "echo", None, False)
+        for status in (Status.CANCELLED, Status.SUCCESS)
     )
-    finished = Change(uuid7(), "default", Status.SUCCESS, False, 2, 0, datetime.now(UTC), {"status": "SUCCESS"}, "echo")
     with redis.Redis.from_url(redis_url) as client:
         for restart in (False, True):
             if restart:
