@@ -24,6 +24,8 @@ processors:
 exporters:
   prometheus:
     endpoint: ":8889"
+    # a former leader's gauges go soon; what lives is sent every 15 s
+    metric_expiration: 1m
     resource_to_telemetry_conversion:
       enabled: true
   {{- if $traces }}
