@@ -33,6 +33,7 @@ def test_traces_go_to_jaeger_and_metrics_wait_for_prometheus(default: Objects) -
     assert loaded["service"]["pipelines"]["metrics"]["exporters"] == ["prometheus"]
     assert loaded["exporters"]["prometheus"] == {
         "endpoint": ":8889",
+        "metric_expiration": "1m",
         "resource_to_telemetry_conversion": {"enabled": True},
     }
     (port,) = [p for p in sidecar(default)["ports"] if p["name"] == "metrics"]
