@@ -42,21 +42,20 @@ def test_no_job_is_lost_when_a_pod_is_deleted(release: Release, record: Record, 
 
 
 @pytest.mark.timeout(600)
-def test_five_thousand_queued_jobs_outlive_redis_and_its_disk(
-    release: Release, outside: httpx.Client, record: Record
-) -> None:
+def test_five_thousand_queued_jobs_outlive_redis_and_its_disk(release: Release, record: Record) -> None:
     release.cluster.scale(f"{NAME}-worker", 0)
     release.cluster.await_ready("worker", 0)
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        tasks = list(clients.map(lambda n: release.submit(outside, "echo", {"n": n}), range(QUEUED)))
-    namespace = ("-n", release.cluster.namespace)
-    claims = kubectl(*namespace, "get", "pvc", "-l", "app.kubernetes.io/component=redis", "-o", "name").split()
-    assert len(claims) == 1
-    kubectl(*namespace, "delete", *claims, "--wait=false")
-    doomed = release.cluster.delete_pod("redis", grace_s=0)
-    release.cluster.await_replaced("redis", 1, doomed)
-    started = time.monotonic()
-    release.cluster.scale(f"{NAME}-worker", 1)
+    try:
+        tasks = submit_many(release, QUEUED)
+        namespace = ("-n", release.cluster.namespace)
+        claims = kubectl(*namespace, "get", "pvc", "-l", "app.kubernetes.io/component=redis", "-o", "name").split()
+        assert len(claims) == 1
+        kubectl(*namespace, "delete", *claims, "--wait=false")
+        doomed = release.cluster.delete_pod("redis", grace_s=0)
+        release.cluster.await_replaced("redis", 1, doomed)
+    finally:
+        started = time.monotonic()
+        release.cluster.scale(f"{NAME}-worker", 1)
     release.all_kept(tasks)
     record(f"Redis and its volume deleted: {QUEUED} queued jobs ended after, s", time.monotonic() - started)
 
@@ -79,3 +78,16 @@ def test_a_drained_node_hands_its_jobs_back_and_nothing_is_lost(
     release.cluster.await_ready("worker", 1)
     release.all_kept(tasks)
     assert all(release.outcome(outside, task)["attempt"] == 1 for task in tasks), "a hand-back gives the try back"
+
+
+def submit_many(release: Release, count: int) -> list[str]:
+    """Submit so many tasks over a few clients, one a thread; their ids."""
+
+    def submit(share: range) -> list[str]:
+        with release.client() as client:
+            return [release.submit(client, "echo", {"n": n}) for n in share]
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return [
+            task for tasks in clients.map(submit, [range(n, count, CLIENTS) for n in range(CLIENTS)]) for task in tasks
+        ]
