@@ -47,15 +47,18 @@ def _problems(job: dict[str, Any], story: Sequence[dict[str, Any]], still_due: b
     found = []
     if job["status"] not in TERMINAL and not still_due:
         found.append(f"is {job['status']} and not at its end")
-    if len(terminal) != (job["status"] in TERMINAL):
-        found.append(f"has {len(terminal)} terminal events and is {job['status']}")
+    lives = 1 + sum(event["data"].get("reason") == "manual" for event in states)
+    if len(terminal) != lives - (job["status"] not in TERMINAL):
+        found.append(f"has {len(terminal)} terminal events in {lives} lives and is {job['status']}")
     if [event["seq"] for event in story] != list(range(1, job["last_seq"] + 1)):
         found.append(f"has the seqs {[event['seq'] for event in story]}, and last_seq {job['last_seq']}")
     if statuses[:1] != ["PENDING"] or statuses[-1:] != [job["status"]]:
         found.append(f"is {job['status']} and its story says {statuses}")
     found += [f"went from {move[0]} to {move[1]}" for move in pairwise(statuses) if move not in MOVES]
-    if terminal and story[-1]["seq"] != terminal[-1]["seq"]:
-        found.append("has events after its terminal one")
+    follows = {before["seq"]: after for before, after in pairwise(story)}
+    for end in terminal:
+        if end["seq"] in follows and follows[end["seq"]]["data"].get("reason") != "manual":
+            found.append("has events after its terminal one")
     if job["fence"] != claims:
         found.append(f"has the fence {job['fence']} and was claimed {claims} times")
     if job["attempt"] > job["fence"]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from jobcore.errors import RetryableError
 from jobcore.tasks import JobContext, task
 
 TICK_S = 0.02
@@ -90,6 +91,52 @@ def flaky(ctx: JobContext, input: Failures) -> Done:
     """Raise, some times."""
     if ctx.attempt <= input.failures:
         raise RuntimeError(f"failure {ctx.attempt}")
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+class StepsInput(BaseModel):
+    """Where to note the effects, and after how many steps the first attempt's process dies."""
+
+    folder: str
+    dies_after: int
+    steps: int = 3
+
+
+class StepsDone(BaseModel):
+    """What the steps gave, and which run ended well."""
+
+    results: list[dict[str, int]]
+    attempt: int
+
+
+@task("test_steps", input=StepsInput, output=StepsDone, max_attempts=1)
+def steps(ctx: JobContext, input: StepsInput) -> StepsDone:
+    """Do some steps, each with an effect: a line in a file."""
+    results = []
+    for number in range(input.steps):
+        if ctx.attempt == 1 and number == input.dies_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        results.append(ctx.step(f"step {number}", _effect, ctx, input.folder, number))
+    return StepsDone(results=results, attempt=ctx.attempt)
+
+
+def _effect(ctx: JobContext, folder: str, number: int) -> dict[str, int]:
+    with (Path(folder) / f"{ctx.job_id}.effects").open("a") as effects:
+        effects.write(f"{number}\n")
+    return {"number": number, "fence": ctx.fence}
+
+
+class Later(BaseModel):
+    """When to ask to be tried again, in seconds."""
+
+    retry_after_s: float
+
+
+@task("test_later", input=Later, output=Done, max_attempts=2, backoff_s=3600)
+def later(ctx: JobContext, input: Later) -> Done:
+    """Ask once to be tried again later."""
+    if ctx.attempt == 1:
+        raise RetryableError("the other side is busy", retry_after_s=input.retry_after_s)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
 
 

@@ -33,6 +33,8 @@ OPERATIONS = [
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
+    "GET /tasks/{task_id}/attempts",
+    "POST /tasks/{task_id}/retry",
     "GET /tasks/{task_id}/stream",
     "GET /task-types",
     "GET /workers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec
 
 import pytest
 
@@ -14,6 +14,8 @@ from jobcore.settings import read
 from longrun_scraper.guard import RefusedAddress
 from longrun_scraper.tasks import ScrapeInput, web_scrape
 from tests.badsite import TEXTS, BadSite
+
+P = ParamSpec("P")
 
 
 class Diary:
@@ -42,6 +44,9 @@ class Diary:
 
     def checkpoint(self, state: Any) -> None:
         raise AssertionError("a scrape has nothing to continue from")
+
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        raise AssertionError("a scrape has no parts")
 
 
 @pytest.fixture

@@ -105,3 +105,28 @@ def test_a_cursor_leads_back_to_its_job(job_id: UUID) -> None:
 def test_any_other_cursor_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidInput, match="cursor: is not one that this API gave"):
         decode_cursor(text)
+
+
+@pytest.mark.parametrize(
+    ("retry", "field", "says"),
+    [
+        ({"backoff_s": -1}, "retry.backoff_s", "greater than or equal to 0"),
+        ({"backoff_s": 700_000}, "retry.backoff_s", "less than or equal to 604800"),
+        ({"jitter": 1.5}, "retry.jitter", "less than or equal to 1"),
+        ({"backoff_s": "2"}, "retry.backoff_s", "valid number"),
+        ({"max_backoff_s": 2}, "retry.max_backoff_s", "unknown field"),
+        ({"backoff_s": 900}, "retry.backoff_s", "must not exceed backoff_max_s (600 s)"),
+        ({"backoff_max_s": 1}, "retry.backoff_max_s", "backoff_s (2 s) must not exceed"),
+    ],
+)
+def test_a_backoff_that_makes_no_sense_is_refused_by_name(retry: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        job_of(retry=retry)
+    [error] = refused.value.errors
+    assert error.field == field
+    assert says in error.message
+
+
+def test_only_what_a_client_says_of_the_backoff_is_stored() -> None:
+    assert job_of().retry is job_of(retry={}).retry is None
+    assert job_of(retry={"backoff_s": 900, "backoff_max_s": 900}).retry == {"backoff_s": 900, "backoff_max_s": 900}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,10 +39,17 @@ class BrokenError(Exception):
     __repr__ = __str__
 
 
-def run(function: Callable[[JobContext, Any], Any], *, tries: int = 1, given: dict[str, Any] | None = None) -> Outcome:
+def run(
+    function: Callable[[JobContext, Any], Any],
+    *,
+    tries: int = 1,
+    given: dict[str, Any] | None = None,
+    retry: dict[str, float] | None = None,
+) -> Outcome:
     registry = Registry()
     registry.add(TaskType("t", function, Input, Anything, "default", "", RetryPolicy(backoff_s=2), None, None))
     claim = Claim(uuid7(), 7, "t", "default", given or {}, tries, tries, 3, None, None, None, 2, datetime.now(UTC))
+    claim = replace(claim, retry=retry)
     slot = Slots(1, os.getpid())[0]
     interrupts = Interrupts(slot)
     # no connection is made: nothing here writes before the outcome
@@ -89,6 +97,14 @@ def test_the_log_shows_the_tasks_own_frames_and_none_of_ours() -> None:
     [event] = run(raising(ValueError("no"))).events
     assert "in function" in event.data["message"]
     assert "jobcore" not in event.data["message"]
+    assert event.data["traceback"] is True, "which is how GET /tasks/{id}/attempts finds it"
+
+
+def test_a_jobs_own_backoff_goes_before_its_task_types() -> None:
+    assert run(raising(ValueError("no")), tries=2, retry={"backoff_s": 50, "jitter": 0}).retry_s == 100
+    assert run(raising(ValueError("no")), tries=2, retry={"backoff_max_s": 3, "jitter": 0}).retry_s == 3
+    asked = run(raising(RetryableError("later", retry_after_s=33)), retry={"backoff_max_s": 3})
+    assert asked.retry_s == 33, "a delay that the task asks for goes before both"
 
 
 def test_errors_raised_on_purpose_say_whether_and_when_to_try_again() -> None:

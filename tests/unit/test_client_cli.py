@@ -286,3 +286,57 @@ def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> 
     assert _json_lines(run("workers", "--json").out)[0]["jobs"] == [running]
     assert "longrun submit web_scrape --url 'https://example.org/?a=1&b=2'" in run("task-types").out
     assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
+
+
+def test_retry_prints_the_status_and_follows_what_comes_then(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /tasks/j1/retry", answer(job("PENDING", seq=4), 202))
+    assert run("retry", "j1").out == "PENDING\n"
+    server.on(STREAM, events(event(4, "state", status="PENDING"), event(5, "state", status="SUCCESS")))
+    server.on(GET, answer(job("SUCCESS", seq=5, result={"n": 1})))
+    ran = run("retry", "j1", "--follow")
+    assert (ran.code, json.loads(ran.out)) == (0, {"n": 1})
+    assert server.requests[-2].headers["Last-Event-ID"] == "3"
+
+
+def test_a_job_that_cannot_be_retried_says_why(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /tasks/j1/retry", problem(409, "The job cannot be retried now", "it is RUNNING"))
+    assert run("retry", "j1") == (2, "", "longrun: The job cannot be retried now: it is RUNNING\n")
+
+
+def test_following_shows_an_end_that_was_not_the_last(server: ScriptedServer, run: Run) -> None:
+    error = {"kind": "raised", "type": "ValueError", "message": "no"}
+    server.on(
+        STREAM,
+        events(
+            event(1, "state", status="FAILED", error=error, retried=True),
+            event(2, "state", status="PENDING", reason="manual"),
+            event(3, "state", status="SUCCESS"),
+        ),
+    )
+    server.on(GET, answer(job("SUCCESS", seq=3)))
+    shown = [line.split(" ", 1)[1].split() for line in run("follow", "j1").err.splitlines()[:-1]]
+    assert shown[0] == ["FAILED", "attempt", "1:", "raised", "ValueError:", "no"]
+    assert [line[0] for line in shown] == ["FAILED", "PENDING"]
+
+
+def test_attempts_are_listed_with_their_tracebacks(server: ScriptedServer, run: Run) -> None:
+    def attempt(number: int, outcome: str, **fields: object) -> dict[str, object]:
+        worker = {"id": f"w{number}", "host": "here"}
+        whole = {"seq": 2 * number, "attempt": number, "outcome": outcome, "started_at": AT, "ended_at": AT}
+        return whole | {"worker": worker, "error": None, **fields}
+
+    error = {"kind": "raised", "type": "ValueError", "message": "no", "traceback": "Traceback \x1b[31m\n  line 1"}
+    quiet = {"kind": "timeout", "type": "TimeoutError", "message": "it ran longer than 1 s", "traceback": None}
+    items = [attempt(1, "retried", error=error), attempt(2, "timeout", error=quiet), attempt(3, "success")]
+    pages = [{"items": items[:2], "next_after": 4}, {"items": items[2:], "next_after": 6}]
+    end = {"items": [], "next_after": 6}
+    server.on("GET /tasks/j1/attempts", *[answer(page) for page in (*pages, end)])
+    out = run("attempts", "j1").out
+    assert [line.split()[:2] for line in out.splitlines()[1:4]] == [
+        ["1", "retried"],
+        ["2", "timeout"],
+        ["3", "success"],
+    ]
+    assert "Traceback \\u001b[31m\n  line 1" in out
+    assert "timeout TimeoutError: it ran longer than 1 s" in out
+    assert [request.line.partition("after=")[2] for request in server.requests] == ["0", "4", "6"]

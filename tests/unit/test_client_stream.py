@@ -114,6 +114,18 @@ def test_the_terminal_event_ends_it_though_the_connection_stays_open(server: Scr
     assert _seqs(follow(server)) == [1]
 
 
+def test_an_end_after_which_the_job_was_retried_is_no_end(server: ScriptedServer, follow: Follow) -> None:
+    server.on(
+        STREAM,
+        events(
+            event(1, "state", status="FAILED", retried=True),
+            event(2, "state", status="PENDING"),
+            event(3, "state", status="SUCCESS"),
+        ),
+    )
+    assert _seqs(follow(server)) == [1, 2, 3]
+
+
 def test_retry_is_honoured(server: ScriptedServer, follow: Follow) -> None:
     server.on(STREAM, events("retry: 700\n\n", cut=True), events(event(1, "state", status="SUCCESS")))
     started = time.monotonic()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from jobcore.errors import PermanentError, RetryableError, UnknownTaskType
-from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
+from jobcore.tasks import LONGEST_DELAY_S, JobContext, Registry, RetryPolicy, TaskType
 
 
 class Model(BaseModel):
@@ -91,3 +93,33 @@ def test_two_functions_cannot_share_a_name_but_one_may_be_registered_twice() -> 
     registry.add(echo)
     with pytest.raises(ValueError, match="two tasks are called 'echo'"):
         registry.add(task_type("echo"))
+
+
+def test_a_job_may_wait_in_its_own_way_and_keeps_the_rest_of_the_policy() -> None:
+    policy = RetryPolicy(max_attempts=5, backoff_s=2, jitter=0.0, retry_on=(OSError,))
+    own = policy.of_job({"backoff_s": 10, "backoff_max_s": 30})
+    assert [own.delay_s(attempt) for attempt in (1, 2, 3)] == [10, 20, 30]
+    assert (own.max_attempts, own.retry_on) == (5, (OSError,))
+    assert policy.of_job(None) is policy
+
+
+def test_no_task_puts_its_next_attempt_off_for_ever() -> None:
+    assert RetryPolicy().delay_s(1, RetryableError("later", retry_after_s=float("inf"))) == LONGEST_DELAY_S
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"backoff_s": -1}, "backoff_s"),
+        ({"backoff_s": float("nan")}, "backoff_s"),
+        ({"backoff_max_s": float("inf")}, "backoff_max_s"),
+        ({"jitter": 2}, "jitter"),
+        ({"retry_on": OSError}, "retry_on"),
+        ({"never_on": (KeyboardInterrupt,)}, "never_on"),
+        ({"never_on": ("ValueError",)}, "never_on"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_by_name(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: must be "):
+        RetryPolicy(**options)

@@ -19,6 +19,8 @@ JOB_NONSENSE = [
     (Status.PENDING, "max_attempts = 0", "jobs_max_attempts_check"),
     (Status.PENDING, "crashes = -1", "jobs_crashes_check"),
     (Status.PENDING, "losses = -1", "jobs_losses_check"),
+    (Status.PENDING, "earlier_attempts = -1", "jobs_earlier_attempts_check"),
+    (Status.RUNNING, "earlier_attempts = attempt + 1", "jobs_earlier_attempts_check"),
     (Status.PENDING, "last_seq = 0", "jobs_last_seq_check"),
     (Status.PENDING, "ready = false, gate = 'door'", "jobs_gate_check"),
     (Status.PENDING, "ready = true, gate = 'key'", "gated_is_not_ready"),
@@ -66,6 +68,7 @@ def test_every_check_of_the_jobs_table_is_tried(world: World) -> None:
         ("INSERT INTO key_limits VALUES ('k', -1)", "key_limits_max_running_check"),
         ("UPDATE job_events SET kind = 'rumour'", "job_events_kind_check"),
         ("INSERT INTO job_events SELECT * FROM job_events", "job_events_pkey"),
+        ("INSERT INTO job_steps SELECT job_id, 'a', 1, now(), '1' FROM job_events", "job_steps_pkey"),
         ("INSERT INTO keeper_lease VALUES (false, gen_random_uuid(), now())", "keeper_lease_only_one_check"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import events, queues, upkeep, workers
+from jobcore.store import events, queues, stops, upkeep, workers
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -39,6 +40,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.accepted = 0
         self.fences: dict[UUID, int] = {}
         self.ended: dict[UUID, tuple[Any, ...]] = {}
+        self.lives: Counter[UUID] = Counter()
         world.call(empty)
 
     @rule(
@@ -84,6 +86,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.world.cancel(job)
 
     @rule(job=jobs)
+    def retry_by_hand(self, job: UUID) -> None:
+        if self.world.retry(job):
+            del self.ended[job]
+            self.lives[job] += 1
+
+    @rule(run=runs)
+    def stopped(self, run: Claim) -> None:
+        self.world.call(stops.stopped, [stops.Stopped(run.id, run.fence, "signal")])
+
+    @rule(job=jobs)
     def overdue(self, job: UUID) -> None:
         self.world.sql("UPDATE jobs SET expires_at = now() WHERE id = :id RETURNING id", id=job)
         self.world.call(upkeep.expire)
@@ -115,10 +127,10 @@ class StoreMachine(RuleBasedStateMachine):
         terminal = row["status"] in TERMINAL
         assert row["fence"] >= self.fences.get(row["id"], 0), "a fence fell"
         self.fences[row["id"]] = row["fence"]
-        assert row["endings"] == int(terminal), "not exactly one terminal event"
+        assert row["endings"] == self.lives[row["id"]] + int(terminal), "not exactly one terminal event a life"
         assert row["seqs"] == list(range(1, row["last_seq"] + 1)), "a gap in the story"
         assert (row["status"] != Status.RUNNING) or row["worker_id"] is not None
-        assert row["attempt"] >= row["crashes"] + row["losses"] >= 0
+        assert row["attempt"] - row["earlier_attempts"] >= row["crashes"] + row["losses"] >= 0
         end = tuple(row[name] for name in FROZEN)
         if terminal:
             assert self.ended.setdefault(row["id"], end) == end, "an ended job changed"

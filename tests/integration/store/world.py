@@ -38,7 +38,7 @@ SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
 WHERE status = 'PENDING' AND ready AND rank < low_rank
 """
 
-TABLES = ("jobs", "job_events", "workers", "queues", "key_limits", "keeper_lease")
+TABLES = ("jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,6 +138,10 @@ class World:
     def cancel(self, job_id: UUID) -> Change | None:
         """Cancel a job."""
         return self.call(jobs.cancel, job_id)
+
+    def retry(self, job_id: UUID) -> Change | None:
+        """Retry a job by hand."""
+        return self.call(jobs.retry, job_id)
 
     def lost(self) -> list[UUID]:
         """The RUNNING jobs that have no living worker."""

@@ -62,7 +62,7 @@ class Attempt:
         try:
             task_type = self._registry.get(self._claim.task_type)
         except UnknownTaskType as error:
-            return self._failed(ErrorKind.INVALID, error, UNKNOWN_TYPE_RETRY.delay_s(self._claim.tries))
+            return self._failed(ErrorKind.INVALID, error, self._delay_s(UNKNOWN_TYPE_RETRY))
         try:
             value = task_type.input_model.model_validate(self._claim.input)
         except ValidationError as error:
@@ -77,12 +77,13 @@ class Attempt:
         except Exception as error:
             self._keep_traceback(error)
             retries = task_type.retry.retries(error)
-            return self._failed(
-                ErrorKind.RAISED, error, task_type.retry.delay_s(self._claim.tries, error) if retries else None
-            )
+            return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry, error) if retries else None)
         except BaseException as error:
             # sys.exit() in a task, an operator's SIGTERM or SIGINT to this child: worth another try
-            return self._failed(ErrorKind.RAISED, error, task_type.retry.delay_s(self._claim.tries))
+            return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry))
+
+    def _delay_s(self, policy: RetryPolicy, error: Exception | None = None) -> float:
+        return policy.of_job(self._claim.retry).delay_s(self._claim.tries, error)
 
     def _stopped(self, task_type: TaskType, stop: JobCancelled) -> Outcome | None:
         reason = stop.reason if isinstance(stop, JobInterrupted) else self._context.stop_reason
@@ -91,7 +92,7 @@ class Attempt:
             return None
         if reason is Post.TIMEOUT:
             message = f"it ran longer than {self._claim.timeout_s:g} s"
-            return self._failed(ErrorKind.TIMEOUT, TimeoutError(message), task_type.retry.delay_s(self._claim.tries))
+            return self._failed(ErrorKind.TIMEOUT, TimeoutError(message), self._delay_s(task_type.retry))
         # cancelled, or the claim was lost: the fence refuses this outcome and the receipt gets the method;
         # a task that raises JobCancelled for no reason fails
         return self._failed(ErrorKind.RAISED, stop, None)
@@ -143,7 +144,7 @@ class Attempt:
         for _ in range(OWN_FRAMES):
             frames = frames.tb_next if frames and frames.tb_next else frames
         text = "".join(traceback.format_exception(type(error), error, frames, limit=-20))
-        self._context.log(text[-TRACEBACK_MAX:], "error")
+        self._context.traceback(text[-TRACEBACK_MAX:])
 
 
 def _output(task_type: TaskType, returned: Any) -> Any:

@@ -8,19 +8,23 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from jobcore.errors import FieldError, InvalidInput, JobCancelled, StoreUnavailable
+from jobcore.errors import FieldError, InvalidInput, InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim, Event, NewEvent
 from jobcore.slots import Key, Post, Slot
-from jobcore.store import documents, events
-from jobcore.store.database import Database
+from jobcore.steps import check_name, to_json
+from jobcore.store import documents, events, steps
+from jobcore.store.database import Database, RowRefused
 
 PROGRESS_S: Final = 1.0
 """PostgreSQL keeps at most one progress event of a job in this many seconds."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 MESSAGE_MAX: Final = 10_000
 RETRY_S: Final = 0.5
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class RunContext:
         self._progress_kept_at = float("-inf")
         self._state = claim.checkpoint
         self._lost = False
+        self._steps: set[str] = set()
         self.order = threading.RLock()
         """Held from taking what is buffered until it is stored, so that the story keeps its order."""
 
@@ -107,6 +112,11 @@ class RunContext:
         with self._shield():
             self._note("log", {"level": level, "message": printable(str(message))[:MESSAGE_MAX]})
 
+    def traceback(self, text: str) -> None:
+        """Add the traceback of the error that ended this run to the job's log, marked as such."""
+        with self._shield():
+            self._note("log", {"level": "error", "message": printable(text)[:MESSAGE_MAX], "traceback": True})
+
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the job is."""
         data = {"done": done, "total": total, "message": None if message is None else printable(message)[:500]}
@@ -133,6 +143,37 @@ class RunContext:
             self.lose()
         self.raise_if_cancelled()
         self._state = state
+
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function unless an earlier attempt did; its result, as it is stored."""
+        if name in self._steps:
+            raise InvalidStep(f"step {name!r} was there before in this run: give each step a name of its own")
+        check_name(name)
+        self.raise_if_cancelled()
+        self._steps.add(name)
+        try:
+            done = self._step_of_an_earlier_run(name)
+            return done.result if done else self._keep_step(name, function(*args, **kwargs))
+        except BaseException:
+            self._steps.discard(name)  # it is not done: the task may try it again
+            raise
+
+    def _step_of_an_earlier_run(self, name: str) -> steps.Step | None:
+        if self.fence == 1:
+            return None
+        with self._shield():
+            return self._insist(steps.find, self.claim.id, name)
+
+    def _keep_step(self, name: str, result: Any) -> Any:
+        with self._shield():
+            try:
+                kept = self._insist(steps.keep, self.claim.id, self.fence, name, to_json(name, result))
+            except RowRefused as error:
+                raise InvalidStep(f"step {name!r}: PostgreSQL cannot store its result: {error}") from error
+        if kept is None:
+            self.lose()
+        self.raise_if_cancelled()
+        return kept and kept.result
 
     def take(self) -> Buffered:
         """Take what is buffered; the caller stores it."""
@@ -161,18 +202,18 @@ class RunContext:
         self._on_note(self)
 
     def _append(self, new: list[NewEvent], progress: dict[str, Any] | None, state: Any) -> events.Appended | None:
+        appended = self._insist(events.append, self.claim.id, self.fence, new, progress=progress, checkpoint=state)
+        self.publish(new, appended)
+        return appended
+
+    def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a store function, again and again while PostgreSQL is away: the lease's end stops this run then."""
         while True:
             try:
-                appended = self._db.call(
-                    events.append, self.claim.id, self.fence, new, progress=progress, checkpoint=state
-                )
+                return self._db.call(function, *args, **kwargs)
             except StoreUnavailable:
-                # the lease's end stops this run if PostgreSQL stays away
                 self.raise_if_cancelled()
                 time.sleep(RETRY_S)
-            else:
-                self.publish(new, appended)
-                return appended
 
     def publish(self, new: list[NewEvent] | tuple[NewEvent, ...], appended: events.Appended | None) -> None:
         """Tell the streams of events that were stored."""

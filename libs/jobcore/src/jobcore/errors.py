@@ -62,6 +62,14 @@ class JobAlreadyEnded(LongrunError):
     title = "The job has already ended"
 
 
+class NotRetryable(LongrunError):
+    """The job is in no state from which it can be tried again now."""
+
+    status = 409
+    slug = "job-not-retryable"
+    title = "The job cannot be retried now"
+
+
 class StoreUnavailable(LongrunError):
     """PostgreSQL cannot be reached or cannot commit now: nothing was accepted, try again."""
 
@@ -90,6 +98,10 @@ class RetryableError(LongrunError):
 
 class PermanentError(LongrunError):
     """A task raises it to say "trying again is of no use": the job fails at once."""
+
+
+class InvalidStep(PermanentError):
+    """`ctx.step` cannot keep its promise: the name is used twice, or the result cannot be stored as JSON."""
 
 
 class JobCancelled(BaseException):

@@ -119,7 +119,7 @@ _ended = _counter(
 _requeued = _counter(
     "longrun.jobs.requeued",
     "{job}",
-    "Runs after which a job went back to its queue: retry, crash, loss, timeout (killed), handed_back (a deploy).",
+    "Jobs that went back to their queue: retry, crash, loss, timeout (killed), handed_back (a deploy), manual.",
     *(TASK_TYPE, QUEUE, REASON),
 )
 _claim_time = _histogram("longrun.claim.duration", CALLS, "Time that one claim took in PostgreSQL.", QUEUE)
@@ -176,7 +176,7 @@ def accepted(jobs: Iterable[NewJob]) -> None:
 
 
 def changed(changes: Iterable[Change]) -> None:
-    """Count stored transitions: the jobs that ended, and the runs after which a job went back to its queue."""
+    """Count stored transitions: the jobs that ended, and those that went back to their queue."""
     if not enabled():
         return
     for (task_type, name, status, why), count in Counter(map(_transition, changes)).items():

@@ -29,6 +29,8 @@ class NewJob:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     concurrency_key: str | None = None
+    retry: Mapping[str, float] | None = None
+    """What differs from its task type's retry policy: backoff_s, backoff_max_s, jitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,10 @@ class Job:
     metadata: Mapping[str, Any]
     fence: int
     attempt: int
+    tries: int
+    """How many attempts count against `max_attempts`: without crashes, losses and those before a manual retry."""
     max_attempts: int
+    retry: Mapping[str, float] | None
     progress: Mapping[str, Any] | None
     last_seq: int
     cancel: CancelReceipt | None
@@ -124,7 +129,7 @@ class Claim:
     input: Mapping[str, Any]
     attempt: int
     tries: int
-    """How many runs so far count against `max_attempts`: this one included, crashes and losses not."""
+    """How many runs so far count against `max_attempts`, this one included: see `Job.tries`."""
     max_attempts: int
     timeout_s: float | None
     checkpoint: Any
@@ -134,6 +139,7 @@ class Claim:
     claimed_at: datetime
     ready_s: float | None = None
     """How many seconds it had been ready; None for a job that was handed back once, as it kept its place."""
+    retry: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +154,28 @@ class Event:
 
     @property
     def terminal(self) -> bool:
-        """True for the state event that ends the story."""
-        return self.kind == "state" and self.data.get("status") in TERMINAL
+        """True for the state event that ends the story; not if it is marked as `retried` since."""
+        return self.kind == "state" and self.data.get("status") in TERMINAL and not self.data.get("retried")
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run of a job, as its story tells it; `seq` is that of the event which began it.
+
+    `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed (its process died),
+    lost (its worker was), cancelled, handed_back (a deploy, or it never began: its number is given out again).
+    """
+
+    seq: int
+    attempt: int
+    outcome: str
+    started_at: datetime
+    ended_at: datetime | None
+    worker_id: UUID
+    host: str | None
+    """None once the worker has been forgotten, a day after its end."""
+    error: Mapping[str, Any] | None
+    traceback: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,5 +39,7 @@ TRANSITIONS: Final[dict[tuple[Status, str], Status]] = {
     (Status.RUNNING, "hand back"): Status.PENDING,
     (Status.RUNNING, "quarantine"): Status.FAILED,
     (Status.RUNNING, "cancel"): Status.CANCELLED,
+    (Status.FAILED, "manual retry"): Status.PENDING,
+    (Status.CANCELLED, "manual retry"): Status.PENDING,
 }
-"""Every legal move: (from, name) → to. A terminal status has no way out."""
+"""Every legal move: (from, name) → to. Out of a terminal status only a client's wish leads, out of SUCCESS nothing."""

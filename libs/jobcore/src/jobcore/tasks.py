@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,6 +22,10 @@ from jobcore.errors import FieldError, PermanentError, RetryableError, UnknownTa
 
 ENTRY_POINT_GROUP = "longrun.tasks"
 DEFAULT_QUEUE = "default"
+LONGEST_DELAY_S: Final = 366 * 86_400.0
+"""However long a task asks to wait."""
+
+P = ParamSpec("P")
 
 
 class JobContext(Protocol):
@@ -62,6 +66,15 @@ class JobContext(Protocol):
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably, before returning: the next attempt finds it in `checkpoint_state`."""
 
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The result of `function(*args, **kwargs)`, called once a job: a later attempt gets what was stored.
+
+        The result must be JSON, and comes back as JSON gives it: a tuple as a list. It is stored durably before this
+        returns. A function that raises is called again by the next attempt; so is one whose process died before its
+        result was stored. InvalidStep, which ends the job: the name has been used in this run, or the result is no
+        JSON, or too large.
+        """
+
 
 Input = TypeVar("Input", bound=BaseModel)
 Output = TypeVar("Output", bound=BaseModel)
@@ -79,13 +92,31 @@ class RetryPolicy:
     retry_on: tuple[type[Exception], ...] = (Exception,)
     never_on: tuple[type[Exception], ...] = (PermanentError,)
 
+    def __post_init__(self) -> None:
+        """ValueError names what makes no sense."""
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts: must be at least 1, not {self.max_attempts}")
+        for name in ("backoff_s", "backoff_max_s"):
+            if not 0 <= getattr(self, name) <= LONGEST_DELAY_S:
+                raise ValueError(f"{name}: must be 0 to {LONGEST_DELAY_S:.0f} seconds, not {getattr(self, name)}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter: must be 0 to 1, the share by which a delay varies, not {self.jitter}")
+        for name in ("retry_on", "never_on"):
+            kinds = getattr(self, name)
+            if not isinstance(kinds, tuple) or not all(isinstance(k, type) and issubclass(k, Exception) for k in kinds):
+                raise ValueError(f"{name}: must be a tuple of exception types, such as (OSError,), not {kinds!r}")
+
+    def of_job(self, own: Mapping[str, float] | None) -> RetryPolicy:
+        """This policy with a job's own backoff_s, backoff_max_s and jitter, where it has any."""
+        return replace(self, **own) if own else self  # type: ignore[arg-type]
+
     def delay_s(self, attempt: int, error: Exception | None = None) -> float:
         """Seconds to wait after the failed `attempt` (from 1): backoff × 2^(attempt-1) ± jitter, bounded.
 
         A `RetryableError` that carries its own delay (HTTP Retry-After) is obeyed as it is.
         """
         if isinstance(error, RetryableError) and error.delay_s is not None:
-            return max(0.0, error.delay_s)
+            return min(max(0.0, error.delay_s), LONGEST_DELAY_S)
         delay: float = min(self.backoff_max_s, self.backoff_s * 2 ** min(attempt - 1, 32))
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 

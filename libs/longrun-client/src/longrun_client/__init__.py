@@ -12,6 +12,11 @@ from longrun_client.errors import (
     UnexpectedAnswer,
 )
 from longrun_client.models import (
+    Attempt,
+    AttemptError,
+    AttemptPage,
+    AttemptWorker,
+    Backoff,
     CancelReceipt,
     Event,
     Job,
@@ -29,6 +34,11 @@ from longrun_client.models import (
 
 __all__ = [
     "AsyncLongrun",
+    "Attempt",
+    "AttemptError",
+    "AttemptPage",
+    "AttemptWorker",
+    "Backoff",
     "CancelReceipt",
     "Event",
     "FieldError",

@@ -100,7 +100,7 @@ def unreachable(error: httpx.TransportError, base_url: str, *, maybe_accepted: b
     if maybe_accepted:
         return MaybeAccepted(
             f"the connection to {base_url} broke before its answer came ({reason(error)}): the job may have been "
-            "accepted, look at `longrun list` before you submit it again"
+            "accepted, look at `longrun list` before you send it again"
         )
     return LongrunUnavailable(
         f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "

@@ -16,7 +16,7 @@ from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
-from longrun_client.models import Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
 from longrun_client.server import Server
 
 T = TypeVar("T")
@@ -76,6 +76,13 @@ class AsyncLongrun:
                 yield line
             after = lines.next_after
 
+    async def attempts(self, task_id: str, after: int = 0) -> AsyncGenerator[Attempt, None]:
+        """The job's attempts that there are now, oldest first: see `Longrun.attempts`."""
+        while (attempts := await self._call(calls.attempt_page(task_id, after))).items:
+            for attempt in attempts.items:
+                yield attempt
+            after = attempts.next_after
+
     async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
         """The job's events from after the seq `after` until it has ended: see `Longrun.stream`."""
         cursor = Cursor(after, self._server.url, self._server.patience_s)
@@ -102,6 +109,10 @@ class AsyncLongrun:
     async def cancel(self, task_id: str) -> Job:
         """Cancel the job: see `Longrun.cancel`."""
         return await self._call(calls.cancel(task_id))
+
+    async def retry(self, task_id: str) -> Job:
+        """Try the job again: see `Longrun.retry`."""
+        return await self._call(calls.retry(task_id))
 
     async def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import Job, LogPage, Page, Status, TaskType, Worker
+from longrun_client.models import AttemptPage, Job, LogPage, Page, Status, TaskType, Worker
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -30,6 +30,17 @@ class Call(Generic[T]):
     repeatable: bool = True
 
 
+class RetryOptions(TypedDict, total=False):
+    """How long to wait before another attempt; what is left out is the task type's own choice."""
+
+    backoff_s: float
+    """Seconds before the second attempt; doubled for each further one."""
+    backoff_max_s: float
+    """The most seconds between two attempts."""
+    jitter: float
+    """By which share, 0 to 1, a delay varies at random."""
+
+
 class SubmitOptions(TypedDict, total=False):
     """How a job is to be run; what is left out (or None) is the task type's own choice."""
 
@@ -47,6 +58,8 @@ class SubmitOptions(TypedDict, total=False):
     """Seconds that one attempt may take."""
     max_attempts: int | None
     """How often to try in all."""
+    retry: RetryOptions | None
+    """How long to wait before another attempt."""
     tags: list[str] | None
     """Words to find it by."""
     metadata: dict[str, Any] | None
@@ -101,6 +114,16 @@ class Pages:
 def log_page(task_id: str, after: int) -> Call[LogPage]:
     """GET /tasks/{id}/logs: the lines after the cursor."""
     return Call("GET", f"{_job_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
+
+
+def attempt_page(task_id: str, after: int) -> Call[AttemptPage]:
+    """GET /tasks/{id}/attempts: the attempts after the cursor."""
+    return Call("GET", f"{_job_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
+
+
+def retry(task_id: str) -> Call[Job]:
+    """POST /tasks/{id}/retry: once more if the job has failed again meanwhile, so it is not repeated."""
+    return Call("POST", f"{_job_path(task_id)}/retry", Job.model_validate, repeatable=False)
 
 
 def cancel(task_id: str) -> Call[Job]:

@@ -26,7 +26,7 @@ from longrun_client.follow import watch
 from longrun_client.inputs import InputError, from_arguments, from_json
 from longrun_client.models import LogLine, Status, TaskType
 from longrun_client.server import DEFAULT_URL, given_url
-from longrun_client.text import log_line, outcome, print_json, printable
+from longrun_client.text import error_text, log_line, outcome, print_json, printable, status_text
 
 USAGE: Final = 2
 UNREACHABLE: Final = 4
@@ -35,7 +35,7 @@ ENDED: Final = {Status.SUCCESS: 0, Status.FAILED: 1, Status.CANCELLED: 3}
 STOP_POLL_S: Final = 0.2
 
 app = typer.Typer(
-    help="Submit jobs to a Longrun server, follow them, cancel them.",
+    help="Submit jobs to a Longrun server, follow them, cancel them, try them again.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -161,6 +161,24 @@ def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_jso
 
 
 @app.command()
+def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
+    """List a job's attempts: when and where each ran, what came of it, and why it failed."""
+    with _client(context) as client:
+        made = list(client.attempts(task_id))
+    if as_json:
+        print_lines(made)
+        return
+    console = stdout()
+    console.print(tables.attempt_table(made))
+    for attempt in made:
+        if attempt.error:
+            console.print(Text(f"\nattempt {attempt.attempt}", "dim"))
+            console.print(
+                Text(printable(attempt.error.traceback or error_text(attempt.error)).rstrip()), soft_wrap=True
+            )
+
+
+@app.command()
 def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
     """Follow a job from its start until it has ended, then print its result."""
     with _client(context) as client:
@@ -185,6 +203,19 @@ def cancel(
         return
     stopped = job.cancel is None or job.cancel.stopped_at is not None
     stdout().print(Text.assemble((job.status, "magenta"), "" if stopped else ", its process is being stopped"))
+
+
+@app.command()
+def retry(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
+    """Try a job again that FAILED or was CANCELLED."""
+    with _client(context) as client:
+        job = client.retry(task_id)
+        if as_json:
+            print_lines([job])
+        if follow:
+            _follow(client, task_id, as_json, after=job.seq - 1)
+        elif not as_json:
+            stdout().print(status_text(job.status))
 
 
 @app.command()
@@ -225,13 +256,14 @@ def _read_input(given: str) -> tuple[str, str]:
         raise InputError(f"--input {given}: cannot be read: {error}") from None
 
 
-def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "") -> None:
+def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> None:
     if said and not as_json:
         stderr().print(said)
     try:
-        events = client.stream(task_id)
+        events = client.stream(task_id, after)
         print_lines(events) if as_json else watch(events, stderr())
         job = client.get(task_id)
+        job = job if job.ended else client.wait(task_id)  # retried at this very moment
     except KeyboardInterrupt:
         stderr().print(
             f"stopped following: job {task_id} goes on\n"

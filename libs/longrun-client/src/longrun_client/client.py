@@ -17,14 +17,14 @@ from longrun_client.async_client import AsyncLongrun
 from longrun_client.calls import Call, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError
-from longrun_client.models import Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
 from longrun_client.server import Server
 
 T = TypeVar("T")
 
 
 class Longrun:
-    """A Longrun server: submit jobs, read them, follow them, cancel them.
+    """A Longrun server: submit jobs, read them, follow them, cancel them, try them again.
 
     `base_url` is the server's address: by default LONGRUN_URL, else http://127.0.0.1:8000. `timeout_s` bounds
     one exchange, in seconds; `patience_s` is how long `stream` and `wait` outlast a server that went away.
@@ -83,6 +83,12 @@ class Longrun:
             yield from lines.items
             after = lines.next_after
 
+    def attempts(self, task_id: str, after: int = 0) -> Iterator[Attempt]:
+        """The job's attempts that there are now, oldest first, from after the one that began at the seq `after`."""
+        while (attempts := self._call(calls.attempt_page(task_id, after))).items:
+            yield from attempts.items
+            after = attempts.next_after
+
     def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
         """The job's events from after the seq `after`, as they happen, until it has ended.
 
@@ -113,6 +119,13 @@ class Longrun:
     def cancel(self, task_id: str) -> Job:
         """Cancel the job: it reads CANCELLED at once, its process has stopped when `cancel.stopped_at` is set."""
         return self._call(calls.cancel(task_id))
+
+    def retry(self, task_id: str) -> Job:
+        """Try a FAILED or CANCELLED job again: its story goes on, its tries count anew.
+
+        ProblemError (409) if it is in another status, or cancelled and not stopped yet.
+        """
+        return self._call(calls.retry(task_id))
 
     def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""

@@ -4,7 +4,7 @@
         ▼                                                          │
 [ connected ] ── broke(error) ▶ wait ▶ Last-Event-ID: seq ──▶ [ connected ]
         │
-        ├── a terminal `state` event ──────────────▶ [ ended ]
+        ├── a terminal `state` event, not retried ─▶ [ ended ]
         └── closed(job): it ended at this very seq ─▶ [ ended ]
 """
 
@@ -81,7 +81,7 @@ class Cursor:
             if event.seq <= self.seq:
                 return None
             self.seq = event.seq
-        self.ended = event.status is not None and event.status.ended
+        self.ended = event.terminal
         return event
 
     def closed(self, job: Job) -> None:

@@ -48,7 +48,7 @@ def _live(events: Iterable[Event], console: Console) -> None:
                 progress = Progress.model_validate(event.data)
                 row.total = progress.total
                 line.update(row.id, completed=progress.done, said=escape(amount(progress)))
-            elif event.status is None or event.data.get("error"):
+            elif event.status is None or event.status.ended or event.data.get("error"):
                 _print(event, line.console)
             if event.status is not None:
                 row.total = None
@@ -61,5 +61,5 @@ def _label(status: Status) -> str:
 
 def _print(event: Event, console: Console) -> None:
     text = event_line(event)
-    if text is not None and not (event.status is not None and event.status.ended):
+    if text is not None and not event.terminal:
         console.print(text, soft_wrap=True)

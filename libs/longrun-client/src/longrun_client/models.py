@@ -56,13 +56,23 @@ class CancelReceipt(_Wire):
     method: str | None = None
 
 
+class Backoff(_Wire):
+    """How long to wait before another attempt, in seconds, and by which share that varies."""
+
+    backoff_s: float | None = None
+    backoff_max_s: float | None = None
+    jitter: float | None = None
+
+
 class Links(_Wire):
     """Where the server has more about a job."""
 
     self: str
     stream: str
     logs: str
+    attempts: str | None = None
     cancel: str
+    retry: str | None = None
 
 
 class Job(_Wire):
@@ -78,7 +88,11 @@ class Job(_Wire):
     error: JobError | None = None
     progress: Progress | None = None
     attempt: int = 0
+    tries: int | None = None
+    """How many attempts count against `max_attempts`."""
     max_attempts: int | None = None
+    retry: Backoff | None = None
+    """What differs from the task type's own."""
     seq: int = 0
     cancel: CancelReceipt | None = None
     queue: str | None = None
@@ -108,6 +122,35 @@ class LogLine(_Wire):
     message: str
 
 
+class AttemptWorker(_Wire):
+    """Where an attempt ran; `host` is None once the worker is forgotten."""
+
+    id: str
+    host: str | None = None
+
+
+class AttemptError(JobError):
+    """Why an attempt failed."""
+
+    traceback: str | None = None
+
+
+class Attempt(_Wire):
+    """One attempt of a job.
+
+    `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed, lost, handed_back,
+    cancelled. `seq` is that of the event which began it.
+    """
+
+    seq: int
+    attempt: int
+    outcome: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    worker: AttemptWorker
+    error: AttemptError | None = None
+
+
 class Event(_Wire):
     """One thing that happened to a job: `kind` is state, log, progress or checkpoint.
 
@@ -125,6 +168,11 @@ class Event(_Wire):
         """The status that a `state` event moved the job to, None for other kinds."""
         return Status(self.data["status"]) if self.kind == "state" else None
 
+    @property
+    def terminal(self) -> bool:
+        """Whether the job ended here, and was not retried later."""
+        return self.status is not None and self.status.ended and not self.data.get("retried")
+
 
 class Page(_Wire):
     """Some jobs, newest first; `next` is the cursor of the page after it, None on the last one."""
@@ -140,6 +188,13 @@ class LogPage(_Wire):
     next_after: int
 
 
+class AttemptPage(_Wire):
+    """Some attempts, oldest first; `next_after` is the cursor to go on from."""
+
+    items: tuple[Attempt, ...]
+    next_after: int
+
+
 class TaskType(_Wire):
     """What can be submitted: its name, the JSON Schema of what it takes and gives, and how it is tried."""
 
@@ -149,6 +204,7 @@ class TaskType(_Wire):
     input_schema: dict[str, Any] = Field(default_factory=dict)
     output_schema: dict[str, Any] = Field(default_factory=dict)
     max_attempts: int
+    retry: Backoff | None = None
     timeout_s: float | None = None
     example: dict[str, Any] | None = None
 

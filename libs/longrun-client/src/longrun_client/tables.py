@@ -1,17 +1,20 @@
-"""Tables and pages that people read: jobs, one job, workers, task types."""
+"""Tables and pages that people read: jobs, one job, its attempts, workers, task types."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
-from longrun_client.models import CancelReceipt, Job, TaskType, Worker
-from longrun_client.text import age, amount, error_text, local_time, printable, run_time, status_text
+from longrun_client.models import Attempt, CancelReceipt, Job, TaskType, Worker
+from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
+
+OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
 
 
 def job_table(jobs: Iterable[Job]) -> Table:
@@ -26,6 +29,22 @@ def job_table(jobs: Iterable[Job]) -> Table:
             age(job.created_at),
             run_time(job),
             Text(amount(job.progress), no_wrap=True),
+        )
+    return table
+
+
+def attempt_table(attempts: Iterable[Attempt]) -> Table:
+    """Attempts, a line each."""
+    table = _table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
+    for attempt in attempts:
+        ended_at = attempt.ended_at or datetime.now(UTC)
+        table.add_row(
+            str(attempt.attempt),
+            Text(attempt.outcome, OUTCOMES.get(attempt.outcome, "yellow")),
+            local_time(attempt.started_at),
+            duration((ended_at - attempt.started_at).total_seconds()),
+            attempt.worker.id,
+            printable(attempt.worker.host or ""),
         )
     return table
 
@@ -84,7 +103,7 @@ def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "status", status_text(job.status)
     yield "error", error_text(job.error) if job.error else ""
     yield "progress", amount(job.progress)
-    yield "attempt", f"{job.attempt} of {job.max_attempts}" if job.max_attempts else str(job.attempt)
+    yield "attempt", _attempt(job)
     yield "queue", f"{printable(job.queue)}, priority {job.priority or 0}" if job.queue else ""
     yield "tags", printable(", ".join(job.tags))
     yield "metadata", printable(json.dumps(job.metadata, ensure_ascii=False)) if job.metadata else ""
@@ -95,6 +114,14 @@ def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "cancel", _cancel(job.cancel) if job.cancel else ""
     yield "events", str(job.seq)
     yield "trace", job.trace_id or ""
+
+
+def _attempt(job: Job) -> str:
+    if job.max_attempts is None:
+        return str(job.attempt)
+    if job.tries in (None, job.attempt):
+        return f"{job.attempt} of {job.max_attempts}"
+    return f"{job.attempt}, by tries {job.tries} of {job.max_attempts}"
 
 
 def _cancel(receipt: CancelReceipt) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from jobcore.models import CancelReceipt, Event, Job
+from jobcore.models import CancelReceipt, Event, Job, PastRun
 from jobcore.states import ErrorKind, Status
 
 
@@ -26,13 +26,22 @@ class Links(BaseModel):
     self: str
     stream: str
     logs: str
+    attempts: str
     cancel: str
+    retry: str
 
 
 def links(task_id: UUID, root_path: str) -> dict[str, str]:
     """The links of a task; `root_path` is what a proxy puts before every path."""
     here = f"{root_path}/tasks/{task_id}"
-    return {"self": here, "stream": f"{here}/stream", "logs": f"{here}/logs", "cancel": here}
+    return {
+        "self": here,
+        "stream": f"{here}/stream",
+        "logs": f"{here}/logs",
+        "attempts": f"{here}/attempts",
+        "cancel": here,
+        "retry": f"{here}/retry",
+    }
 
 
 class Accepted(BaseModel):
@@ -87,6 +96,14 @@ class Cancel(BaseModel):
         )
 
 
+class Backoff(BaseModel):
+    """How long to wait before another attempt, in seconds; null: as the task type says."""
+
+    backoff_s: float | None = None
+    backoff_max_s: float | None = None
+    jitter: float | None = None
+
+
 class TaskSummary(BaseModel):
     """A task without its input and result."""
 
@@ -96,7 +113,9 @@ class TaskSummary(BaseModel):
     error: TaskError | None
     progress: Progress | None
     attempt: int = Field(description="How many attempts were started.")
+    tries: int = Field(description="How many of them count against `max_attempts`.")
     max_attempts: int
+    retry: Backoff | None = Field(description="What differs from the task type's own.")
     seq: int = Field(description="The seq of the latest event: the cursor of `/stream` and `/logs`.")
     cancel: Cancel | None
     queue: str
@@ -139,7 +158,9 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "error": job.error,
         "progress": job.progress,
         "attempt": job.attempt,
+        "tries": job.tries,
         "max_attempts": job.max_attempts,
+        "retry": job.retry,
         "seq": job.last_seq,
         "cancel": Cancel.of(job.cancel),
         "queue": job.queue,
@@ -189,4 +210,51 @@ class LogPage(BaseModel):
     """Log lines in order."""
 
     items: list[LogLine]
+    next_after: int = Field(description="Give it as `after` for what comes next.")
+
+
+class AttemptError(TaskError):
+    """Why the attempt failed; `traceback` unless the task raised on purpose, or another process ended it."""
+
+    traceback: str | None
+
+
+class AttemptWorker(BaseModel):
+    """Where the attempt ran; `host` is null once the worker is forgotten, a day after its end."""
+
+    id: UUID
+    host: str | None
+
+
+class Attempt(BaseModel):
+    """One attempt: when, where, what came of it."""
+
+    seq: int = Field(description="The seq of the event that began it.")
+    attempt: int = Field(description="Its number; one that was handed back gives its number to the next.")
+    outcome: Literal[
+        "running", "success", "failed", "retried", "timeout", "crashed", "lost", "handed_back", "cancelled"
+    ] = Field(description="`retried`: it failed, and was or will be tried again; `handed_back`: for a deploy.")
+    started_at: Utc
+    ended_at: Utc | None
+    worker: AttemptWorker
+    error: AttemptError | None
+
+    @classmethod
+    def of(cls, run: PastRun) -> Self:
+        """The run as clients see it."""
+        return cls(
+            seq=run.seq,
+            attempt=run.attempt,
+            outcome=run.outcome,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            worker=AttemptWorker(id=run.worker_id, host=run.host),
+            error=None if run.error is None else AttemptError(**run.error, traceback=run.traceback),
+        )
+
+
+class AttemptPage(BaseModel):
+    """Attempts in order."""
+
+    items: list[Attempt]
     next_after: int = Field(description="Give it as `after` for what comes next.")

@@ -5,13 +5,16 @@
                      └────────────────────────────────────────────────┘
 
 PostgreSQL has the truth. A live event is a hint: it is passed on only if its seq is the next one, otherwise the gap is
-read first. Progress without a seq is passed on as it comes. The story ends after the terminal event.
+read first. Progress without a seq is passed on as it comes. The story ends after the terminal event; one after which
+the job was retried is no end, and says so: `retried`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from itertools import zip_longest
 from typing import Final
 from uuid import UUID
 
@@ -88,10 +91,11 @@ async def stored(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
     page_is_full = True
     while page_is_full and not runtime.shutdown.begun:
         try:
-            page = await runtime.database.call(events.after, job_id, cursor, PAGE)
+            page = await runtime.database.call(events.after, job_id, cursor, PAGE + 1)
         except StoreUnavailable:
             return
-        for event in page:
-            yield event
+        for event, next_event in zip_longest(page[:PAGE], page[1:]):
+            retried = event.terminal and next_event is not None
+            yield replace(event, data={**event.data, "retried": True}) if retried else event
             cursor = event.seq or cursor
-        page_is_full = len(page) == PAGE
+        page_is_full = len(page) > PAGE

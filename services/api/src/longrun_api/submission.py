@@ -31,6 +31,22 @@ def _rfc3339(value: object) -> object:
     raise ValueError("must be an RFC 3339 time with its offset, such as 2026-11-24T12:00:00Z")
 
 
+class Retry(BaseModel):
+    """What differs from the task type's own way of waiting before another attempt."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    backoff_s: float | None = Field(
+        None, ge=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds before the second attempt; then doubled."
+    )
+    backoff_max_s: float | None = Field(
+        None, ge=0, le=7 * DAY_S, allow_inf_nan=False, description="The most seconds between two attempts."
+    )
+    jitter: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="By which share a delay varies at random, up and down."
+    )
+
+
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -61,6 +77,7 @@ class Submission(BaseModel):
         max_length=200,
         description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
     )
+    retry: Retry | None = Field(None, description="How long to wait before another attempt.")
     tags: list[Tag] = Field([], max_length=20, description="Labels, shown with the job.")
     metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
 
@@ -82,7 +99,7 @@ def parse(body: bytes) -> Submission:
 def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
     """The job to store; InvalidInput names each field at fault, UnknownTaskType lists those that exist."""
     task_type = registry.get(submission.task_type)
-    if errors := list(islice(_problems(submission, datetime.now(UTC)), MAX_ERRORS)):
+    if errors := list(islice(_problems(submission, task_type, datetime.now(UTC)), MAX_ERRORS)):
         raise InvalidInput(*errors)
     return NewJob(
         id=uuid7(),
@@ -99,7 +116,12 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         metadata=submission.metadata,
         traceparent=traceparent,
         concurrency_key=submission.concurrency_key,
+        retry=_own_backoff(submission) or None,
     )
+
+
+def _own_backoff(submission: Submission) -> dict[str, float]:
+    return submission.retry.model_dump(exclude_none=True) if submission.retry else {}
 
 
 def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +134,7 @@ def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, A
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", tuple(model.model_fields))) from None
 
 
-def _problems(submission: Submission, now: datetime) -> Iterator[FieldError]:
+def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:
     for name in ("input", "tags", "metadata", "concurrency_key"):
         for path, message in documents.problems(getattr(submission, name), name):
             yield FieldError(path[:200], message)
@@ -127,6 +149,15 @@ def _problems(submission: Submission, now: datetime) -> Iterator[FieldError]:
             yield FieldError("expires_at", "must lie after now, and after the time at which the task may start")
         elif submission.expires_at - now > 2 * MAX_AHEAD:
             yield FieldError("expires_at", "must lie within 732 days of now")
+    if own := _own_backoff(submission):
+        policy = task_type.retry.of_job(own)
+        if policy.backoff_s > policy.backoff_max_s:
+            given = "retry.backoff_s" if "backoff_s" in own else "retry.backoff_max_s"
+            yield FieldError(
+                given,
+                f"backoff_s ({policy.backoff_s:g} s) must not exceed backoff_max_s ({policy.backoff_max_s:g} s); "
+                "what is absent is the task type's own: give both",
+            )
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
 

@@ -48,8 +48,9 @@ WITH head AS MATERIALIZED (
         slot = :slot, started_at = now(), last_seq = last_seq + 1
     FROM ordered
     WHERE jobs.id = ordered.id AND (ordered.place = 1 OR ordered.quick)
-    RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - crashes - losses AS tries, max_attempts,
-              timeout_s, checkpoint, traceparent, last_seq, started_at, place, CASE WHEN fence = attempt THEN
+    RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
+              max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, place,
+              CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM now() - rank - priority * interval '60 s') AS double precision) END AS ready_s
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -57,7 +58,7 @@ WITH head AS MATERIALIZED (
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, ready_s, EXISTS (
+       started_at, ready_s, retry, EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready
              AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
@@ -202,7 +203,8 @@ WITH given AS MATERIALIZED (
     SELECT locked.*, CASE locked.cause
         WHEN 'crash' THEN locked.crashes >= :max_crashes
         WHEN 'loss' THEN locked.losses >= :max_losses
-        WHEN 'timeout' THEN jobs.attempt - jobs.crashes - jobs.losses >= jobs.max_attempts
+        WHEN 'timeout' THEN
+            jobs.attempt - jobs.earlier_attempts - jobs.crashes - jobs.losses >= jobs.max_attempts
         ELSE false END AS final
     FROM locked JOIN jobs ON jobs.id = locked.id
 ), changed AS (

@@ -1,4 +1,4 @@
-"""Jobs as clients see them: accept, look up, list, cancel."""
+"""Jobs as clients see them: accept, look up, list, cancel, retry."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from sqlalchemy import Connection, text
 from jobcore.models import Accepted, Change, Job, NewJob
 from jobcore.states import Status
 from jobcore.store import documents
-from jobcore.store.claims import CHANGE, changes
+from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import Prepared
 
 SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
-    max_attempts, progress, last_seq, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-    traceparent, created_at, started_at, finished_at, concurrency_key
+    attempt - earlier_attempts - crashes - losses AS tries, max_attempts, retry, progress, last_seq,
+    cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
+    created_at, started_at, finished_at, concurrency_key
 """
 
 INSERT: Final = Prepared(
@@ -30,7 +31,7 @@ WITH given AS MATERIALIZED (
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
-        metadata jsonb, traceparent text, concurrency_key text)
+        metadata jsonb, traceparent text, concurrency_key text, retry jsonb)
     LEFT JOIN queues ON queues.name = given.queue
 ), queue AS (
     INSERT INTO queues (name)
@@ -46,10 +47,10 @@ WITH given AS MATERIALIZED (
     WHERE queues.name = urgent.queue
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
-                      max_attempts, tags, metadata, traceparent, concurrency_key, gate)
+                      max_attempts, tags, metadata, traceparent, concurrency_key, gate, retry)
     SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING',
            due <= now() AND gate IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent,
-           concurrency_key, CASE WHEN due <= now() THEN gate END
+           concurrency_key, CASE WHEN due <= now() THEN gate END, retry
     FROM given
     RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
@@ -137,3 +138,44 @@ WITH found AS MATERIALIZED (
 def cancel(connection: Connection, job_id: UUID) -> Change | None:
     """PENDING or RUNNING → CANCELLED; None if there was nothing to cancel (unknown, or ended before)."""
     return next(iter(changes(connection.execute(CANCEL, {"id": job_id}))), None)
+
+
+RETRY: Final = text(
+    DURABLE
+    + f"""
+WITH found AS MATERIALIZED (
+    SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
+           CASE WHEN concurrency_key IS NOT NULL THEN 'key'
+                WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END AS next
+    FROM jobs
+    WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
+), changed AS (
+    UPDATE jobs SET
+        status = 'PENDING', ready = next IS NULL, gate = next,
+        run_at = now(), rank = now() - priority * interval '60 s',
+        expires_at = CASE WHEN expires_at > now() THEN expires_at END, finished_at = NULL,
+        earlier_attempts = attempt, crashes = 0, losses = 0, worker_id = NULL, slot = NULL,
+        cancel_requested_at = NULL, cancel_acknowledged_at = NULL, cancel_stopped_at = NULL, cancel_method = NULL,
+        last_seq = last_seq + 1
+    FROM found WHERE jobs.id = found.id
+    RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at, rank,
+        -- the row's receipt makes room for the next one: the story keeps it
+        jsonb_build_object('status', status, 'reason', 'manual') || CASE WHEN found.cancel_requested_at IS NULL
+            THEN '{{}}' ELSE jsonb_build_object('cancelled', jsonb_build_object(
+                'requested_at', found.cancel_requested_at, 'acknowledged_at', found.cancel_acknowledged_at,
+                'stopped_at', found.cancel_stopped_at, 'method', found.cancel_method)) END AS data
+), story AS (
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+), {LOW_RANK}
+{CHANGE}
+"""
+)
+
+
+def retry(connection: Connection, job_id: UUID) -> Change | None:
+    """FAILED or CANCELLED → PENDING, at the back of its queue, its tries, crashes and losses counted anew.
+
+    None if there was nothing to retry: no such job, another status, or a cancelled run that has not stopped.
+    """
+    return next(iter(changes(connection.execute(RETRY, {"id": job_id}))), None)

@@ -72,11 +72,13 @@ WITH old AS MATERIALIZED (
     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
 ), story AS (
     DELETE FROM job_events USING old WHERE job_events.job_id = old.id
+), steps AS (
+    DELETE FROM job_steps USING old WHERE job_steps.job_id = old.id
 )
 DELETE FROM jobs USING old WHERE jobs.id = old.id
 """)
 
 
 def retire(connection: Connection, before: UUID, age_s: float, limit: int = 500) -> int:
-    """Delete ended jobs with their events that ended `age_s` seconds ago; `before` is a UUIDv7 of that time."""
+    """Delete jobs that ended `age_s` seconds ago, with events and steps; `before` is a UUIDv7 of that time."""
     return connection.execute(RETIRE, {"before": before, "age_s": age_s, "limit": limit}).rowcount

@@ -59,9 +59,9 @@ def seq(name: str, text: str | None) -> int:
 
 async def nothing_left(request: Request, task_id: UUID, cursor: int) -> bool:
     """Whether the task's story is over and ends at or before the cursor; JobNotFound if there is no such task."""
-    last_seen = await runtime_of(request).database.call(events.after, task_id, max(0, cursor - 1), 1)
+    last_seen = await runtime_of(request).database.call(events.after, task_id, max(0, cursor - 1), 2)
     if last_seen:
-        return last_seen[0].terminal and last_seen[0].seq == cursor
+        return last_seen[-1].terminal and last_seen[-1].seq == cursor
     job = await find(request, task_id)
     if not job.ended:
         raise InvalidInput(FieldError("Last-Event-ID", f"is ahead of the task, whose last event is {job.last_seq}"))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from jobcore.tasks import TaskType
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
+from longrun_api.schemas import Backoff
 
 router = APIRouter(prefix="/task-types", tags=["task types"])
 
@@ -24,6 +25,7 @@ class TaskTypeInfo(BaseModel):
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     max_attempts: int
+    retry: Backoff
     timeout_s: float | None
     example: Mapping[str, Any] | None
 
@@ -37,6 +39,11 @@ class TaskTypeInfo(BaseModel):
             input_schema=task_type.input_model.model_json_schema(),
             output_schema=task_type.output_model.model_json_schema(mode="serialization"),
             max_attempts=task_type.retry.max_attempts,
+            retry=Backoff(
+                backoff_s=task_type.retry.backoff_s,
+                backoff_max_s=task_type.retry.backoff_max_s,
+                jitter=task_type.retry.jitter,
+            ),
             timeout_s=task_type.timeout_s,
             example=task_type.example,
         )

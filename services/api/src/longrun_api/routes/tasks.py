@@ -1,4 +1,4 @@
-"""`/tasks`: submit, look up, list, read the log, cancel."""
+"""`/tasks`: submit, look up, list, read the log and the attempts, cancel, retry."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore import telemetry
-from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound
+from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
 from jobcore.models import Job
 from jobcore.states import Status
-from jobcore.store import documents, events, jobs
+from jobcore.store import attempts, documents, events, jobs
 from longrun_api.body import read_json
 from longrun_api.database import silence_is_absence
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskPage, TaskSummary, links, rfc3339
+from longrun_api.schemas import (
+    Accepted,
+    Attempt,
+    AttemptPage,
+    LogLine,
+    LogPage,
+    Task,
+    TaskPage,
+    TaskSummary,
+    links,
+    rfc3339,
+)
 from longrun_api.submission import parse, to_job
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -149,6 +160,63 @@ async def get_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery,
     return LogPage(
         items=[LogLine.of(event) for event in found],
         next_after=found[-1].seq if found and found[-1].seq else query.after,
+    )
+
+
+class AttemptQuery(BaseModel):
+    """Which attempts to read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(0, ge=0, lt=2**63, description="Only later attempts: `next_after` of the page before.")
+    limit: int = Field(50, ge=1, le=200, description="The most attempts in one page.")
+
+
+@router.get("/{task_id}/attempts", responses=problem_responses(404, 422, 503))
+async def get_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> AttemptPage:
+    """The attempts of the task in order: when and where each ran, and what came of it."""
+    found = await runtime_of(request).database.call(attempts.of, task_id, query.after, query.limit)
+    if not found:
+        await find(request, task_id)
+    return AttemptPage(
+        items=[Attempt.of(run) for run in found],
+        next_after=found[-1].seq if found else query.after,
+    )
+
+
+@router.post(
+    "/{task_id}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problem_responses(404, 409, 503),
+)
+async def retry(request: Request, response: Response, task_id: TaskId) -> Task:
+    """Try a FAILED or CANCELLED task again: its story goes on, its tries count anew, checkpoint and steps are kept."""
+    runtime = runtime_of(request)
+    change = await runtime.database.call(jobs.retry, task_id)
+    if change:
+        runtime.announcer.announce([change])
+        if change.ready:  # else the keeper lets it pass its gate
+            runtime.waker.wake(change.queue, 1)
+    job = await find(request, task_id)
+    if change is None:
+        raise not_retryable(job)
+    task = Task.of(job, request.scope.get("root_path", ""))
+    response.headers.update({"Location": task.links.self, **RETRY_AFTER})
+    return task
+
+
+def not_retryable(job: Job) -> NotRetryable:
+    """The error that says why a job in this state is not tried again, and what to do."""
+    if job.cancel is not None and job.cancel.stopped_at is None:
+        error = NotRetryable("it was cancelled and still stops: try again once cancel.stopped_at is set")
+        error.retry_after_s = 1
+        return error
+    return NotRetryable(
+        {
+            Status.PENDING: "it is PENDING: it will run by itself",
+            Status.RUNNING: "it is RUNNING: cancel it first if this attempt must not go on",
+            Status.SUCCESS: "it ended as SUCCESS: submit it anew to run it once more",
+        }.get(job.status, f"it became {job.status} at this very moment: try again")
     )
 
 
