@@ -131,3 +131,26 @@ def test_a_stream_goes_on_over_the_sudden_death_of_the_api(shared_stack: Stack, 
     stored = [event.seq for event in story if event.seq is not None]
     assert stored == list(range(1, client.get(task_id).seq + 1))
     assert story[-1].status is Status.SUCCESS
+
+
+def test_schedules_are_kept_run_and_deleted(client: Longrun) -> None:
+    task = {"task_type": "echo", "input": {"n": 1}, "tags": ["tick"]}
+    made = client.create_schedule("client-test", "0 0 1 1 *", task, timezone="Europe/Berlin")
+    assert client.schedule("client-test") == made
+    assert made.schedule_id in [schedule.schedule_id for schedule in client.schedules()]
+    assert client.pause_schedule("client-test").next_at is None
+    assert client.change_schedule("client-test", overlap="allow_all", paused=False).next_at == made.next_at
+    job = client.run_schedule(made.schedule_id)
+    assert client.wait(job.task_id, timeout_s=30).schedule_id == made.schedule_id
+    assert [each.task_id for each in client.list(schedule_id=made.schedule_id)] == [job.task_id]
+    with pytest.raises(ProblemError) as refused:
+        client.create_schedule("client-test", "* * *", task)
+    assert [error.field for error in refused.value.errors] == ["cron"]
+
+    async def gone() -> list[str]:
+        async with AsyncLongrun(client.base_url) as other:
+            assert (await other.resume_schedule("client-test")).next_at == made.next_at
+            await other.delete_schedule("client-test")
+            return [schedule.name async for schedule in other.schedules()]
+
+    assert "client-test" not in anyio.run(gone)

@@ -340,3 +340,68 @@ def test_attempts_are_listed_with_their_tracebacks(server: ScriptedServer, run: 
     assert "Traceback \\u001b[31m\n  line 1" in out
     assert "timeout TimeoutError: it ran longer than 1 s" in out
     assert [request.line.partition("after=")[2] for request in server.requests] == ["0", "4", "6"]
+
+
+SCHEDULE = {
+    "schedule_id": "s1", "name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "overlap": "skip",
+    "missed_runs": "run_once", "max_missed_runs": 10, "start_deadline_s": None, "paused": False, "next_at": AT,
+    "last_at": None, "runs": 3, "skipped": 2, "missed": 1, "error": None, "created_at": AT, "updated_at": AT,
+    "task": {"task_type": "web_scrape", "input": {"url": "u"}},
+}  # fmt: skip
+
+
+def test_a_schedule_is_made_from_arguments(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /schedules", answer(SCHEDULE, 201))
+    ran = run(
+        "schedules", "create", "nightly", "30 2 * * *", "web_scrape", "--url", "u", "--timezone", "Europe/Berlin",
+        "--overlap", "allow_all", "--missed-runs", "run_all", "--start-deadline", "60", "--priority", "3", "--paused",
+    )  # fmt: skip
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("nightly: next at ")
+    assert server.requests[-1].json() == {
+        "name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "overlap": "allow_all",
+        "missed_runs": "run_all", "start_deadline_s": 60, "paused": True,
+        "task": {"task_type": "web_scrape", "priority": 3, "input": {"url": "u"}},
+    }  # fmt: skip
+
+
+def test_a_change_sends_what_is_given_and_nothing_else(server: ScriptedServer, run: Run) -> None:
+    server.on("PATCH /schedules/nightly", answer(SCHEDULE))
+    assert run("schedules", "change", "nightly", "--cron", "@daily", "--input", '{"url": "v"}').code == 0
+    assert server.requests[-1].json() == {"cron": "@daily", "task": {"input": {"url": "v"}}}
+    ran = run("schedules", "change", "nightly")
+    assert ran.code == 2
+    assert "nothing to change" in ran.err
+
+
+def test_schedules_are_listed_page_by_page_and_shown_with_their_jobs(server: ScriptedServer, run: Run) -> None:
+    broken = SCHEDULE | {"name": "odd", "error": {"message": "cron: no\x1b", "at": None}}
+    resting = SCHEDULE | {"name": "resting", "paused": True, "next_at": None}
+    server.on(
+        "GET /schedules", answer({"items": [SCHEDULE, broken], "next": "c"}), answer({"items": [resting], "next": None})
+    )
+    lines = run("schedules", "list").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "nightly", "odd", "resting"]
+    assert lines[1].split()[-4:] == ["3", "2", "1", "web_scrape"]
+    assert "error" in lines[2]
+    assert "paused" in lines[3]
+    assert [line.split("cursor=")[-1] for line in server.lines("GET /schedules")][-1] == "c"
+    server.on("GET /schedules/odd", answer(broken))
+    server.on("GET /tasks", answer({"items": [job()], "next": None}))
+    out = run("schedules", "show", "odd").out
+    for part in ("30 2 * * * in Europe/Berlin", "cron: no\\u001b", "3 ran, 2 skipped, 1 missed", '"url": "u"', "j1"):
+        assert part in out
+    assert run("list", "--schedule", "odd").code == 0
+    assert "schedule_id=s1" in server.requests[-1].line
+
+
+def test_a_schedule_is_paused_resumed_run_and_deleted(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /schedules/nightly/pause", answer(SCHEDULE | {"paused": True, "next_at": None}))
+    server.on("POST /schedules/nightly/resume", answer(SCHEDULE))
+    server.on("POST /schedules/nightly/run", answer(job("PENDING"), 202))
+    server.on("DELETE /schedules/nightly", answer(SCHEDULE))
+    assert run("schedules", "pause", "nightly").out == "nightly: paused\n"
+    assert run("schedules", "resume", "nightly").out.startswith("nightly: next at ")
+    assert run("schedules", "run", "nightly").out == "j1\n"
+    assert run("schedules", "delete", "nightly") == (0, "", "nightly is deleted\n")
+    assert _json_lines(run("schedules", "delete", "nightly", "--json").out) == [SCHEDULE]

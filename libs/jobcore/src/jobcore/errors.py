@@ -70,6 +70,30 @@ class NotRetryable(LongrunError):
     title = "The job cannot be retried now"
 
 
+class ScheduleNotFound(LongrunError):
+    """No schedule has that id or name."""
+
+    status = 404
+    slug = "schedule-not-found"
+    title = "There is no such schedule"
+
+
+class ScheduleExists(LongrunError):
+    """Another schedule has the name."""
+
+    status = 409
+    slug = "schedule-exists"
+    title = "There is a schedule of that name already"
+
+
+class ScheduleChanged(LongrunError):
+    """Another request changed the schedule at the same time."""
+
+    status = 409
+    slug = "schedule-changed"
+    title = "The schedule was changed at the same time"
+
+
 class StoreUnavailable(LongrunError):
     """PostgreSQL cannot be reached or cannot commit now: nothing was accepted, try again."""
 

@@ -3,7 +3,7 @@
 It is a thread of every API process and every supervisor; one of them leads by a lease row. Two leaders at once do no
 harm: every step is a guarded statement that looks at what is, not at what changed.
 
-    every second          what became due is made ready, gates let jobs pass;
+    every second          schedules that are due get their jobs, what became due is made ready, gates let jobs pass;
                           queues with idle children and no wake-up are woken
     every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels and expired jobs end,
                           low-water ranks move up, old jobs go
@@ -29,6 +29,7 @@ from jobcore.gates import Gates
 from jobcore.live import Announcer
 from jobcore.measuring import Measuring
 from jobcore.models import Change, Worker
+from jobcore.scheduler import Scheduler
 from jobcore.settings import CoreSettings, read
 from jobcore.store import claims, queues, stops, upkeep, workers
 from jobcore.store.database import Database
@@ -52,9 +53,11 @@ class Keeper:
         self._db = Database(settings.database_url, name="longrun-keeper", pool_size=1)
         self._measuring = Measuring(self._db)
         self._gates = Gates(self._db, waker.wake)
+        self._scheduler = Scheduler(self._db, announcer, self._gates)
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
+        self._pause_s = settings.keeper_s
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
@@ -71,9 +74,9 @@ class Keeper:
             self._thread.join(timeout=5)
 
     def run(self) -> None:
-        """Look every `keeper_s` seconds until stopped."""
+        """Look every `keeper_s` seconds, and when a schedule is due, until stopped."""
         with telemetry.quiet():
-            while not self._stopping.wait(self._settings.keeper_s):
+            while not self._stopping.wait(self._pause_s):
                 try:
                     self.look()
                     self._store.end()
@@ -85,6 +88,7 @@ class Keeper:
 
     def look(self) -> None:
         """One look at everything, if this keeper leads."""
+        self._pause_s = self._settings.keeper_s
         leads = self._db.call(upkeep.lead, self._me, 3 * self._settings.keeper_s + 2)
         slow = time.monotonic() >= self._slow_at
         if slow:
@@ -92,6 +96,7 @@ class Keeper:
             # also by those that do not lead: the next leader knows already who is silent
             silent = self._silent(self._db.call(workers.live))
         if leads:
+            self._pause_s = min(self._pause_s, self._scheduler.look())
             self._db.call(queues.promote)
             self._gates.look()
             if slow:

@@ -31,6 +31,8 @@ class NewJob:
     concurrency_key: str | None = None
     retry: Mapping[str, float] | None = None
     """What differs from its task type's retry policy: backoff_s, backoff_max_s, jitter."""
+    schedule_id: UUID | None = None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     concurrency_key: str | None
+    schedule_id: UUID | None
+    scheduled_for: datetime | None
     input: Mapping[str, Any] | None = None
     result: Any = None
 

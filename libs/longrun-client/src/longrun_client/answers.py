@@ -62,7 +62,7 @@ def retry_after_s(response: httpx.Response) -> float | None:
 def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
     """The value that the answer carries; raises ProblemError, LongrunUnavailable or UnexpectedAnswer."""
     if isinstance(outcome, httpx.TransportError):
-        raise unreachable(outcome, base_url, maybe_accepted=not _may_repeat(call, outcome))
+        raise unreachable(outcome, base_url, doubt="" if _may_repeat(call, outcome) else call.doubt)
     if not outcome.is_success:
         raise refusal(outcome, base_url)
     try:
@@ -95,13 +95,10 @@ def refusal(response: httpx.Response, base_url: str) -> LongrunError:
         return ProblemError(response.status_code, title, retry_after_s=retry_after_s(response))
 
 
-def unreachable(error: httpx.TransportError, base_url: str, *, maybe_accepted: bool = False) -> LongrunUnavailable:
+def unreachable(error: httpx.TransportError, base_url: str, *, doubt: str = "") -> LongrunUnavailable:
     """The error for a connection that could not be made, or that broke."""
-    if maybe_accepted:
-        return MaybeAccepted(
-            f"the connection to {base_url} broke before its answer came ({reason(error)}): the job may have been "
-            "accepted, look at `longrun list` before you send it again"
-        )
+    if doubt:
+        return MaybeAccepted(f"the connection to {base_url} broke before its answer came ({reason(error)}): {doubt}")
     return LongrunUnavailable(
         f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "
         "and is LONGRUN_URL (or --server) its address?"

@@ -13,10 +13,10 @@ from httpx_sse import EventSource
 
 from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
-from longrun_client.calls import Call, SubmitOptions
+from longrun_client.calls import Call, ScheduleOptions, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Schedule, Status, TaskType, Worker
 from longrun_client.server import Server
 
 T = TypeVar("T")
@@ -54,17 +54,22 @@ class AsyncLongrun:
         *,
         status: Status | str | None = None,
         task_type: str | None = None,
+        schedule_id: str | None = None,
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
         """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
-        return await self._call(calls.page(status, task_type, limit, cursor))
+        return await self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     async def list(
-        self, status: Status | str | None = None, task_type: str | None = None, limit: int | None = None
+        self,
+        status: Status | str | None = None,
+        task_type: str | None = None,
+        limit: int | None = None,
+        schedule_id: str | None = None,
     ) -> AsyncGenerator[Job, None]:
         """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
-        pages = calls.Pages(status, task_type, limit)
+        pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
             for job in pages.take(await self._call(pages.call())):
                 yield job
@@ -113,6 +118,46 @@ class AsyncLongrun:
     async def retry(self, task_id: str) -> Job:
         """Try the job again: see `Longrun.retry`."""
         return await self._call(calls.retry(task_id))
+
+    async def create_schedule(
+        self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
+    ) -> Schedule:
+        """Make a schedule: at each tick of `cron` it submits `task`, {"task_type", "input"} and what `submit` takes."""
+        return await self._call(calls.create_schedule(name, cron, task, options))
+
+    async def schedule(self, key: str) -> Schedule:
+        """The schedule of this id or name."""
+        return await self._call(calls.schedule(key))
+
+    async def schedules(self) -> AsyncGenerator[Schedule, None]:
+        """All schedules, newest first; pages are fetched as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = await self._call(calls.schedule_page(cursor))
+            for schedule in page.items:
+                yield schedule
+            if (cursor := page.next) is None:
+                return
+
+    async def change_schedule(self, key: str, **changes: Any) -> Schedule:
+        """Change these fields of a schedule, or of its `task`; None brings back a default."""
+        return await self._call(calls.change_schedule(key, changes))
+
+    async def pause_schedule(self, key: str) -> Schedule:
+        """Let a schedule make no more jobs until it is resumed."""
+        return await self._call(calls.pause_schedule(key))
+
+    async def resume_schedule(self, key: str) -> Schedule:
+        """Let a paused schedule go on with its next tick."""
+        return await self._call(calls.resume_schedule(key))
+
+    async def run_schedule(self, key: str) -> Job:
+        """Submit a schedule's task now, whatever its ticks say."""
+        return await self._call(calls.run_schedule(key))
+
+    async def delete_schedule(self, key: str) -> Schedule:
+        """Forget a schedule; its jobs stay."""
+        return await self._call(calls.delete_schedule(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""

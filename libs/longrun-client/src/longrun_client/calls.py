@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, Job, LogPage, Page, Status, TaskType, Worker
+from longrun_client.models import AttemptPage, Job, LogPage, Page, Schedule, SchedulePage, Status, TaskType, Worker
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -28,6 +28,8 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
+    doubt: str = "the job may have been accepted, look at `longrun list` before you send it again"
+    """What to tell people if the connection breaks before the answer to a call that must not be repeated."""
 
 
 class RetryOptions(TypedDict, total=False):
@@ -78,18 +80,25 @@ def get(task_id: str) -> Call[Job]:
     return Call("GET", _job_path(task_id), Job.model_validate)
 
 
-def page(status: Status | str | None, task_type: str | None, limit: int, cursor: str | None) -> Call[Page]:
+def page(
+    status: Status | str | None, task_type: str | None, limit: int, cursor: str | None, schedule_id: str | None = None
+) -> Call[Page]:
     """GET /tasks: one page of the history, newest first."""
-    params = {"status": status, "task_type": task_type, "limit": limit, "cursor": cursor}
+    params = {
+        "status": status, "task_type": task_type, "schedule_id": schedule_id, "limit": limit, "cursor": cursor,
+    }  # fmt: skip
     return Call("GET", "/tasks", Page.model_validate, params=_given(params))
 
 
 class Pages:
     """A walk over the history by its keyset cursor, up to `limit` jobs (None: all of them)."""
 
-    def __init__(self, status: Status | str | None, task_type: str | None, limit: int | None) -> None:
+    def __init__(
+        self, status: Status | str | None, task_type: str | None, limit: int | None, schedule_id: str | None = None
+    ) -> None:
         self._status = status
         self._task_type = task_type
+        self._schedule_id = schedule_id
         self._left = limit
         self._cursor: str | None = None
         self._last = False
@@ -102,7 +111,7 @@ class Pages:
     def call(self) -> Call[Page]:
         """The call for the next page."""
         size = PAGE_SIZE if self._left is None else min(PAGE_SIZE, self._left)
-        return page(self._status, self._task_type, size, self._cursor)
+        return page(self._status, self._task_type, size, self._cursor, self._schedule_id)
 
     def take(self, page: Page) -> tuple[Job, ...]:
         """The jobs of the page that came, and step past it."""
@@ -131,6 +140,70 @@ def cancel(task_id: str) -> Call[Job]:
     return Call("DELETE", _job_path(task_id), Job.model_validate)
 
 
+class ScheduleOptions(TypedDict, total=False):
+    """When and how a schedule makes jobs; what is left out has its default."""
+
+    timezone: str
+    """The IANA time zone whose clock the cron expression goes by; UTC by default."""
+    overlap: str
+    """While a job of an earlier tick has not ended: `skip` (the default), `allow_all` or `cancel_other`."""
+    missed_runs: str
+    """Ticks that passed while Longrun was down: `skip`, `run_once` (the default) or `run_all`."""
+    max_missed_runs: int
+    """How many missed ticks `run_all` makes up for at most."""
+    start_deadline_s: float
+    """A tick that is later than so many seconds is missed."""
+    paused: bool
+    """Whether it rests."""
+
+
+def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: ScheduleOptions) -> Call[Schedule]:
+    """POST /schedules."""
+    return Call(
+        "POST",
+        "/schedules",
+        Schedule.model_validate,
+        body={"name": name, "cron": cron, "task": dict(task), **options},
+        repeatable=False,
+        doubt="the schedule may have been made, look at `longrun schedules list`",
+    )
+
+
+def schedule(key: str) -> Call[Schedule]:
+    """GET /schedules/{id or name}."""
+    return Call("GET", _schedule_path(key), Schedule.model_validate)
+
+
+def schedule_page(cursor: str | None) -> Call[SchedulePage]:
+    """GET /schedules: one page, newest first."""
+    return Call("GET", "/schedules", SchedulePage.model_validate, params=_given({"limit": PAGE_SIZE, "cursor": cursor}))
+
+
+def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
+    """PATCH /schedules/{id or name}: doing it twice is as doing it once."""
+    return Call("PATCH", _schedule_path(key), Schedule.model_validate, body=dict(changes))
+
+
+def pause_schedule(key: str) -> Call[Schedule]:
+    """POST /schedules/{id or name}/pause."""
+    return Call("POST", f"{_schedule_path(key)}/pause", Schedule.model_validate)
+
+
+def resume_schedule(key: str) -> Call[Schedule]:
+    """POST /schedules/{id or name}/resume."""
+    return Call("POST", f"{_schedule_path(key)}/resume", Schedule.model_validate)
+
+
+def run_schedule(key: str) -> Call[Job]:
+    """POST /schedules/{id or name}/run."""
+    return Call("POST", f"{_schedule_path(key)}/run", Job.model_validate, repeatable=False)
+
+
+def delete_schedule(key: str) -> Call[Schedule]:
+    """DELETE /schedules/{id or name}."""
+    return Call("DELETE", _schedule_path(key), Schedule.model_validate)
+
+
 def task_types() -> Call[tuple[TaskType, ...]]:
     """GET /task-types."""
     return Call("GET", "/task-types", _items(TaskType))
@@ -148,6 +221,10 @@ def stream_path(task_id: str) -> str:
 
 def _job_path(task_id: str) -> str:
     return f"/tasks/{quote(task_id, safe='')}"
+
+
+def _schedule_path(key: str) -> str:
+    return f"/schedules/{quote(key, safe='')}"
 
 
 def _items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:

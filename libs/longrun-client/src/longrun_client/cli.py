@@ -12,19 +12,19 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
-from longrun_client import tables
+from longrun_client import cli_schedules, tables
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.errors import InvalidAddress, LongrunError, ProblemError
 from longrun_client.follow import watch
-from longrun_client.inputs import InputError, from_arguments, from_json
-from longrun_client.models import LogLine, Status, TaskType
+from longrun_client.given import task_input
+from longrun_client.inputs import InputError
+from longrun_client.models import LogLine, Status
 from longrun_client.server import DEFAULT_URL, given_url
 from longrun_client.text import error_text, log_line, outcome, print_json, printable, status_text
 
@@ -39,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_schedules.app, name="schedules")
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a line, for scripts.")]
@@ -96,12 +97,9 @@ def submit(
     if task_type.startswith("-"):
         raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
     with _client(context) as client:
-        given = from_json(*_read_input(input_json)) if input_json is not None else {}
-        if context.args:
-            given |= from_arguments(context.args, _task_type(client, task_type).input_schema)
         job = client.submit(
             task_type,
-            given,
+            task_input(client, task_type, context.args, input_json),
             queue=queue,
             priority=priority,
             delay_s=delay,
@@ -122,12 +120,14 @@ def list_jobs(
     context: typer.Context,
     status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
     task_type: Annotated[str | None, typer.Option(help="Only jobs of this task type.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Only jobs of this schedule (name or id).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List jobs, newest first."""
     with _client(context) as client:
-        jobs = client.list(status, task_type, limit)
+        schedule_id = None if schedule is None else client.schedule(schedule).schedule_id
+        jobs = client.list(status, task_type, limit, schedule_id)
         print_lines(jobs) if as_json else stdout().print(tables.job_table(jobs))
 
 
@@ -236,24 +236,6 @@ def task_types(context: typer.Context, as_json: Json = False) -> None:
 
 def _client(context: typer.Context) -> Longrun:
     return Longrun(context.obj)
-
-
-def _task_type(client: Longrun, name: str) -> TaskType:
-    known = {task_type.name: task_type for task_type in client.task_types()}
-    if name not in known:
-        raise InputError(f"TASK_TYPE: there is no {name!r}, there are: {', '.join(known) or 'none'}")
-    return known[name]
-
-
-def _read_input(given: str) -> tuple[str, str]:
-    if given == "-":
-        return sys.stdin.read(), "--input - (stdin)"
-    if not given.startswith("@"):
-        return given, "--input"
-    try:
-        return Path(given[1:]).read_text(encoding="utf-8"), f"--input {given}"
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--input {given}: cannot be read: {error}") from None
 
 
 def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> None:

@@ -14,10 +14,10 @@ from httpx_sse import EventSource
 from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.async_client import AsyncLongrun
-from longrun_client.calls import Call, SubmitOptions
+from longrun_client.calls import Call, ScheduleOptions, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Schedule, Status, TaskType, Worker
 from longrun_client.server import Server
 
 T = TypeVar("T")
@@ -63,17 +63,22 @@ class Longrun:
         *,
         status: Status | str | None = None,
         task_type: str | None = None,
+        schedule_id: str | None = None,
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
         """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
-        return self._call(calls.page(status, task_type, limit, cursor))
+        return self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     def list(
-        self, status: Status | str | None = None, task_type: str | None = None, limit: int | None = None
+        self,
+        status: Status | str | None = None,
+        task_type: str | None = None,
+        limit: int | None = None,
+        schedule_id: str | None = None,
     ) -> Iterator[Job]:
         """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
-        pages = calls.Pages(status, task_type, limit)
+        pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
             yield from pages.take(self._call(pages.call()))
 
@@ -126,6 +131,45 @@ class Longrun:
         ProblemError (409) if it is in another status, or cancelled and not stopped yet.
         """
         return self._call(calls.retry(task_id))
+
+    def create_schedule(
+        self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
+    ) -> Schedule:
+        """Make a schedule: at each tick of `cron` it submits `task`, {"task_type", "input"} and what `submit` takes."""
+        return self._call(calls.create_schedule(name, cron, task, options))
+
+    def schedule(self, key: str) -> Schedule:
+        """The schedule of this id or name."""
+        return self._call(calls.schedule(key))
+
+    def schedules(self) -> Iterator[Schedule]:
+        """All schedules, newest first; pages are fetched as they are needed."""
+        cursor: str | None = None
+        while True:
+            page = self._call(calls.schedule_page(cursor))
+            yield from page.items
+            if (cursor := page.next) is None:
+                return
+
+    def change_schedule(self, key: str, **changes: Any) -> Schedule:
+        """Change these fields of a schedule, or of its `task`; None brings back a default."""
+        return self._call(calls.change_schedule(key, changes))
+
+    def pause_schedule(self, key: str) -> Schedule:
+        """Let a schedule make no more jobs until it is resumed."""
+        return self._call(calls.pause_schedule(key))
+
+    def resume_schedule(self, key: str) -> Schedule:
+        """Let a paused schedule go on with its next tick."""
+        return self._call(calls.resume_schedule(key))
+
+    def run_schedule(self, key: str) -> Job:
+        """Submit a schedule's task now, whatever its ticks say."""
+        return self._call(calls.run_schedule(key))
+
+    def delete_schedule(self, key: str) -> Schedule:
+        """Forget a schedule; its jobs stay."""
+        return self._call(calls.delete_schedule(key))
 
     def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""

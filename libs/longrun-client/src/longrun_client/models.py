@@ -100,6 +100,8 @@ class Job(_Wire):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
     trace_id: str | None = None
+    schedule_id: str | None = None
+    scheduled_for: AwareDatetime | None = None
     run_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     timeout_s: float | None = None
@@ -232,3 +234,40 @@ class Worker(_Wire):
     started_at: AwareDatetime
     heartbeat_at: AwareDatetime
     jobs: tuple[RunningJob, ...] = ()
+
+
+class ScheduleError(_Wire):
+    """Why a schedule cannot make jobs."""
+
+    message: str
+    at: AwareDatetime | None = None
+
+
+class Schedule(_Wire):
+    """A task that runs again and again: `runs` ticks made a job, `skipped` and `missed` ones did not."""
+
+    schedule_id: str
+    name: str
+    cron: str
+    timezone: str
+    task: dict[str, Any]
+    overlap: str
+    missed_runs: str
+    max_missed_runs: int | None = None
+    start_deadline_s: float | None = None
+    paused: bool
+    next_at: AwareDatetime | None = None
+    last_at: AwareDatetime | None = None
+    runs: int = 0
+    skipped: int = 0
+    missed: int = 0
+    error: ScheduleError | None = None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime | None = None
+
+
+class SchedulePage(_Wire):
+    """Some schedules, newest first; `next` is the cursor of the page after it, None on the last one."""
+
+    items: tuple[Schedule, ...]
+    next: str | None = None

@@ -1,4 +1,4 @@
-"""Tables and pages that people read: jobs, one job, its attempts, workers, task types."""
+"""Tables and pages that people read: jobs, one job, its attempts, workers, task types, schedules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from longrun_client.models import Attempt, CancelReceipt, Job, TaskType, Worker
+from longrun_client.models import Attempt, CancelReceipt, Job, Schedule, TaskType, Worker
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
 
 OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
@@ -81,15 +81,31 @@ def task_type_table(task_types: Iterable[TaskType]) -> Table:
     return table
 
 
+def schedule_table(schedules: Iterable[Schedule]) -> Table:
+    """Schedules, a line each."""
+    table = _table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
+    for schedule in schedules:
+        table.add_row(
+            printable(schedule.name),
+            printable(schedule.cron),
+            printable(schedule.timezone),
+            _next(schedule),
+            str(schedule.runs),
+            str(schedule.skipped),
+            str(schedule.missed),
+            printable(str(schedule.task.get("task_type", ""))),
+        )
+    return table
+
+
+def schedule_sheet(schedule: Schedule) -> Table:
+    """Everything about a schedule but its task, a field a line."""
+    return _sheet(_schedule_fields(schedule))
+
+
 def job_sheet(job: Job) -> Table:
     """Everything about a job but its input and result, a field a line."""
-    sheet = Table.grid(padding=(0, 2))
-    sheet.add_column(style="dim", no_wrap=True)
-    sheet.add_column(overflow="fold")
-    for label, value in _job_fields(job):
-        if value:
-            sheet.add_row(label, value)
-    return sheet
+    return _sheet(_job_fields(job))
 
 
 def example_command(task_type: TaskType) -> str:
@@ -124,6 +140,27 @@ def _attempt(job: Job) -> str:
     return f"{job.attempt}, by tries {job.tries} of {job.max_attempts}"
 
 
+def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
+    error = schedule.error
+    yield "id", schedule.schedule_id
+    yield "name", printable(schedule.name)
+    yield "cron", f"{printable(schedule.cron)} in {printable(schedule.timezone)}"
+    yield "next", _next(schedule)
+    yield "error", Text(printable(error.message), "red") if error else ""
+    yield "overlap", printable(schedule.overlap)
+    yield "missed runs", printable(schedule.missed_runs)
+    yield "deadline", f"{schedule.start_deadline_s:g} s" if schedule.start_deadline_s else ""
+    yield "last", local_time(schedule.last_at) if schedule.last_at else ""
+    yield "ticks", f"{schedule.runs} ran, {schedule.skipped} skipped, {schedule.missed} missed"
+    yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
+
+
+def _next(schedule: Schedule) -> Text:
+    if schedule.error is not None:
+        return Text("error", "red")
+    return Text(local_time(schedule.next_at)) if schedule.next_at else Text("paused", "yellow")
+
+
 def _cancel(receipt: CancelReceipt) -> str:
     moments = {
         "requested": receipt.requested_at,
@@ -138,6 +175,16 @@ def _arguments(example: dict[str, Any]) -> Iterator[str]:
     for name, value in example.items():
         yield f"--{name}"
         yield shlex.quote(value if isinstance(value, str) else json.dumps(value))
+
+
+def _sheet(fields: Iterable[tuple[str, str | Text]]) -> Table:
+    sheet = Table.grid(padding=(0, 2))
+    sheet.add_column(style="dim", no_wrap=True)
+    sheet.add_column(overflow="fold")
+    for label, value in fields:
+        if value:
+            sheet.add_row(label, value)
+    return sheet
 
 
 def _table(*columns: str) -> Table:

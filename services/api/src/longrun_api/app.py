@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse
 from jobcore import logs, telemetry
 from jobcore.tasks import load_tasks
 from longrun_api import openapi, problems
-from longrun_api.routes import concurrency_limits, health, queues, stream, task_types, tasks, workers
+from longrun_api.routes import concurrency_limits, health, queues, schedules, stream, task_types, tasks, workers
 from longrun_api.runtime import running
 from longrun_api.settings import ApiSettings
 
@@ -53,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
     problems.install(app)
-    for module in (tasks, stream, task_types, workers, queues, concurrency_limits, health):
+    for module in (tasks, stream, schedules, task_types, workers, queues, concurrency_limits, health):
         app.include_router(module.router)
     app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)
     return app

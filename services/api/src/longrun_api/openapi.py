@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that FastAPI cannot infer: problem documents and the body of `POST /tasks`."""
+"""The parts of the OpenAPI document that FastAPI cannot infer: problem documents, and bodies that routes read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
 from longrun_api.problems import MEDIA_TYPE
-from longrun_api.submission import Submission
+from longrun_api.scheduling import ScheduleSubmission
+from longrun_api.submission import Submission, TaskTemplate
 
 REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -55,7 +56,10 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
         tags=app.openapi_tags,
         routes=app.routes,
     )
-    openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission)
+    openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission) | _schemas(ScheduleSubmission)
+    openapi["components"]["schemas"] |= {"ScheduleChange": _change(ScheduleSubmission)}
+    openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
+    openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks"]["post"]["requestBody"] = {
         "required": True,
         "content": {
@@ -77,3 +81,17 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template=REFERENCE)
     return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _body(model: str) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=model)}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _change(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a change: any of the fields, or null for the default."""
+    schema = model.model_json_schema(ref_template=REFERENCE)
+    schema.pop("$defs", None)
+    fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}
+    properties = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
+    return schema | {"properties": properties, "required": [], "title": f"{schema['title']} to change"}

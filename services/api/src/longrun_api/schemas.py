@@ -127,6 +127,8 @@ class TaskSummary(BaseModel):
     tags: list[str]
     metadata: dict[str, Any]
     trace_id: str | None
+    schedule_id: UUID | None = Field(description="The schedule that it came from.")
+    scheduled_for: Utc | None = Field(description="The tick that it was made for; null if somebody ran it by hand.")
     created_at: Utc
     started_at: Utc | None
     finished_at: Utc | None
@@ -172,6 +174,8 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),
+        "schedule_id": job.schedule_id,
+        "scheduled_for": job.scheduled_for,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

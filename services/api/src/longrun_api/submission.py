@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
@@ -51,8 +51,8 @@ Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Submission(BaseModel):
-    """A task to run."""
+class TaskTemplate(BaseModel):
+    """What to run, and how: what a task and a schedule have in common."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -62,11 +62,6 @@ class Submission(BaseModel):
         None, pattern=QUEUE_NAME, description="Where it waits; the task type's own queue if absent."
     )
     priority: int = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
-    run_at: Time = Field(None, description="Not before this RFC 3339 time, at most 366 days away.")
-    delay_s: float | None = Field(
-        None, ge=0, le=366 * DAY_S, allow_inf_nan=False, description="Not before so many seconds; excludes `run_at`."
-    )
-    expires_at: Time = Field(None, description="FAILED with `error.kind` `expired` if not started by this time.")
     timeout_s: float | None = Field(
         None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
     )
@@ -82,18 +77,33 @@ class Submission(BaseModel):
     metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
 
 
-KNOWN_FIELDS: Final = tuple(Submission.model_fields)
+class Submission(TaskTemplate):
+    """A task to run."""
+
+    run_at: Time = Field(None, description="Not before this RFC 3339 time, at most 366 days away.")
+    delay_s: float | None = Field(
+        None, ge=0, le=366 * DAY_S, allow_inf_nan=False, description="Not before so many seconds; excludes `run_at`."
+    )
+    expires_at: Time = Field(None, description="FAILED with `error.kind` `expired` if not started by this time.")
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def parse(body: bytes) -> Submission:
     """The submission in a request body; MalformedJson or InvalidInput says what is wrong with it."""
+    return parse_as(Submission, body)
+
+
+def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
+    """What a request body says; MalformedJson or InvalidInput says what is wrong with it."""
     try:
-        return Submission.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         if details[0]["type"] == "json_invalid":
             raise MalformedJson(details[0]["msg"].removeprefix("Invalid JSON: ")) from None
-        raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=KNOWN_FIELDS)) from None
+        raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=model.model_fields)) from None
 
 
 def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:

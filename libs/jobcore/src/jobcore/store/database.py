@@ -8,7 +8,8 @@ its own. Nothing is ever set for a session: PgBouncer in transaction mode may si
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy
@@ -92,6 +93,16 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Make the strings that are sent inside one transaction, for what needs several store functions at once.
+
+    Each string sees what was committed before it (READ COMMITTED). Prepared statements cannot be used inside.
+    """
+    with connection.execution_options(isolation_level="READ COMMITTED").begin():
+        yield
 
 
 def _code(error: DBAPIError) -> str | None:

@@ -19,7 +19,7 @@ SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, retry, progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
-    created_at, started_at, finished_at, concurrency_key
+    created_at, started_at, finished_at, concurrency_key, schedule_id, scheduled_for
 """
 
 INSERT: Final = Prepared(
@@ -31,7 +31,8 @@ WITH given AS MATERIALIZED (
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
-        metadata jsonb, traceparent text, concurrency_key text, retry jsonb)
+        metadata jsonb, traceparent text, concurrency_key text, retry jsonb, schedule_id uuid,
+        scheduled_for timestamptz)
     LEFT JOIN queues ON queues.name = given.queue
 ), queue AS (
     INSERT INTO queues (name)
@@ -47,10 +48,11 @@ WITH given AS MATERIALIZED (
     WHERE queues.name = urgent.queue
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
-                      max_attempts, tags, metadata, traceparent, concurrency_key, gate, retry)
+                      max_attempts, tags, metadata, traceparent, concurrency_key, gate, retry, schedule_id,
+                      scheduled_for)
     SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING',
            due <= now() AND gate IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent,
-           concurrency_key, CASE WHEN due <= now() THEN gate END, retry
+           concurrency_key, CASE WHEN due <= now() THEN gate END, retry, schedule_id, scheduled_for
     FROM given
     RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
@@ -66,6 +68,12 @@ SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM acc
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs: rows and first events in one durable transaction, all or none."""
     result = INSERT.execute(connection, {"jobs": documents.rows(jobs)})
+    return [Accepted(*row) for row in result]
+
+
+def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
+    """`insert` as a part of the caller's transaction."""
+    result = INSERT.inside(connection, {"jobs": documents.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
@@ -95,16 +103,18 @@ def page(
     before: UUID | None = None,
     status: Status | None = None,
     task_type: str | None = None,
+    schedule_id: UUID | None = None,
 ) -> list[Job]:
     """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset)."""
     conditions = {
         "id < :before": before,
         "status = :status": status,
         "task_type = :task_type": task_type,
+        "schedule_id = :schedule_id": schedule_id,
     }
     where = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "true"
     statement = text(f"SELECT {SUMMARY} FROM jobs WHERE {where} ORDER BY id DESC LIMIT :limit")
-    parameters = {"before": before, "status": status, "task_type": task_type, "limit": limit}
+    parameters = {name.split(":")[1]: value for name, value in conditions.items()} | {"limit": limit}
     return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
 
 

@@ -48,6 +48,10 @@ class Prepared:
                 connection.execute(self._prepare)
             except DBAPIError as error:
                 _only(error, KNOWN_NAME)
+        return self.inside(connection, parameters)
+
+    def inside(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run it as a part of a transaction, which the failure of an unknown name would abort: so not prepared."""
         return connection.execute(self._plain, parameters)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore import telemetry
 from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
-from jobcore.models import Job
+from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs
 from longrun_api.body import read_json
@@ -74,6 +74,12 @@ async def submit(request: Request) -> Response:
     runtime = runtime_of(request)
     body = await read_json(request, runtime.settings.max_body_bytes)
     job = to_job(parse(body), runtime.registry, telemetry.current_traceparent())
+    return await accept(request, job)
+
+
+async def accept(request: Request, job: NewJob) -> Response:
+    """Store the job, and answer 202 with its id."""
+    runtime = runtime_of(request)
     async with silence_is_absence(runtime.settings.database_timeout_s):
         accepted = await runtime.intake.submit(job)
     here = links(accepted.id, request.scope.get("root_path", ""))
@@ -98,6 +104,7 @@ class ListQuery(BaseModel):
     cursor: str | None = Field(None, description="`next` of the page before.")
     status: Status | None = Field(None, description="Only tasks in this status.")
     task_type: str | None = Field(None, max_length=200, pattern=r"^[^\x00]*$", description="Only tasks of this type.")
+    schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
 
 
 @router.get("", responses=problem_responses(422, 503))
@@ -109,6 +116,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
         before=None if query.cursor is None else decode_cursor(query.cursor),
         status=query.status,
         task_type=query.task_type,
+        schedule_id=query.schedule_id,
     )
     page = found[: query.limit]
     root_path = request.scope.get("root_path", "")

@@ -1,0 +1,147 @@
+"""Schedules as immutable values, and what is to be done when one comes due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice, takewhile
+from typing import Any, Final, Self
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from jobcore.cron import Cron
+from jobcore.models import NewJob
+
+ON_TIME_S: Final = 10.0
+"""A tick that is not later than this is on time: a keeper that takes over needs some seconds."""
+SKIP_DEADLINE_S: Final = 60.0
+"""The start deadline of schedules that skip missed ticks and name none."""
+COUNTED: Final = 1000
+"""Missed ticks are counted up to so many a look."""
+
+
+class Overlap(StrEnum):
+    """What a tick does while a job of an earlier one has not ended."""
+
+    SKIP = "skip"
+    ALLOW_ALL = "allow_all"
+    CANCEL_OTHER = "cancel_other"
+
+
+class MissedRuns(StrEnum):
+    """What becomes of ticks that nobody handled in their time."""
+
+    SKIP = "skip"
+    RUN_ONCE = "run_once"
+    RUN_ALL = "run_all"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the owner of a schedule decides. `task` is as given, `job` as each tick submits it."""
+
+    name: str
+    cron: str
+    timezone: str
+    overlap: str
+    missed_runs: str
+    max_missed_runs: int
+    start_deadline_s: float | None
+    paused: bool
+    task: Mapping[str, Any]
+    job: Mapping[str, Any]
+
+    def next_at(self, now: datetime) -> datetime | None:
+        """The first tick after `now`; None while paused."""
+        return None if self.paused else Cron.parse(self.cron, self.timezone).next(now)
+
+    def resting(self, paused: bool) -> Self:
+        """The same plan, paused or not."""
+        return replace(self, paused=paused)
+
+    def new_job(
+        self, schedule_id: UUID, scheduled_for: datetime | None = None, traceparent: str | None = None
+    ) -> NewJob:
+        """The job of a tick, or of nobody's but its caller's."""
+        job = {**self.job, "tags": tuple(self.job["tags"])}
+        return NewJob(id=uuid7(), schedule_id=schedule_id, scheduled_for=scheduled_for, traceparent=traceparent, **job)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule as it stands. `runs`, `skipped` (overlap) and `missed` (too late) count its ticks."""
+
+    id: UUID
+    plan: Plan
+    version: int
+    next_at: datetime | None
+    last_at: datetime | None
+    runs: int
+    skipped: int
+    missed: int
+    error: str | None
+    error_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> Self:
+        """Build a schedule from a row of `schedules`."""
+        plan = {field.name: row[field.name] for field in fields(Plan)}
+        return cls(plan=Plan(**plan), **{name: row[name] for name in cls.__slots__ if name != "plan"})
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What is to be done for a due schedule, unless somebody else did it or the schedule changed meanwhile."""
+
+    schedule_id: UUID
+    version: int
+    due: datetime
+    overlap: Overlap
+    jobs: tuple[NewJob, ...]
+    skipped: int
+    missed: int
+    next_at: datetime | None
+
+
+def fire(schedule: Schedule, now: datetime) -> Firing:
+    """The jobs of the ticks up to `now`, and the tick to wait for next. InvalidInput: its zone or cron is gone."""
+    plan = schedule.plan
+    overlap = Overlap(plan.overlap)
+    due = schedule.next_at or now
+    cron = Cron.parse(plan.cron, plan.timezone)
+    before = due - timedelta(seconds=1)  # ticks are whole seconds: due itself is the first after this
+    counted = sum(1 for _ in islice(takewhile(lambda tick: tick <= now, cron.ticks(before)), COUNTED))
+    wanted = _wanted(plan, cron.latest(before, now, plan.max_missed_runs + round(ON_TIME_S) + 1), now)
+    alone = {Overlap.SKIP: wanted[:1], Overlap.CANCEL_OTHER: wanted[-1:]}.get(overlap, wanted)
+    return Firing(
+        schedule.id,
+        schedule.version,
+        due,
+        overlap,
+        tuple(plan.new_job(schedule.id, tick) for tick in alone),
+        len(wanted) - len(alone),
+        max(0, counted - len(wanted)),
+        cron.next(now),
+    )
+
+
+def _wanted(plan: Plan, ticks: Sequence[datetime], now: datetime) -> list[datetime]:
+    """Of the ticks that are due, all that are on time, and of the others what the missed-run policy lets run."""
+    in_time = [tick for tick in ticks if (now - tick).total_seconds() <= _deadline_s(plan)]
+    on_time = [tick for tick in in_time if (now - tick).total_seconds() <= ON_TIME_S]
+    late = in_time[: len(in_time) - len(on_time)]
+    if MissedRuns(plan.missed_runs) is MissedRuns.RUN_ALL:
+        return late[-plan.max_missed_runs :] + on_time
+    return on_time or late[-1:]
+
+
+def _deadline_s(plan: Plan) -> float:
+    if plan.start_deadline_s is not None:
+        return plan.start_deadline_s
+    return SKIP_DEADLINE_S if MissedRuns(plan.missed_runs) is MissedRuns.SKIP else math.inf

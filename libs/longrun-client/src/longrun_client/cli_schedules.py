@@ -1,0 +1,207 @@
+"""`longrun schedules …`: tasks that run again and again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from longrun_client import tables
+from longrun_client.client import Longrun
+from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.given import task_input
+from longrun_client.inputs import InputError
+from longrun_client.models import Schedule
+from longrun_client.text import local_time, print_json
+
+LATEST_JOBS = 10
+
+
+class Overlap(StrEnum):
+    """What a tick does while a job of an earlier one has not ended."""
+
+    SKIP = "skip"
+    ALLOW_ALL = "allow_all"
+    CANCEL_OTHER = "cancel_other"
+
+
+class MissedRuns(StrEnum):
+    """What becomes of ticks that passed while Longrun was down."""
+
+    SKIP = "skip"
+    RUN_ONCE = "run_once"
+    RUN_ALL = "run_all"
+
+
+app = typer.Typer(help="Tasks that run again and again: make, list, change, pause, run, delete.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a line, for scripts.")]
+Timezone = Annotated[str | None, typer.Option(help="Whose clock the expression goes by, such as Europe/Berlin.")]
+OverlapOption = Annotated[Overlap | None, typer.Option(help="While a job of an earlier tick has not ended.")]
+MissedOption = Annotated[MissedRuns | None, typer.Option(help="Ticks that passed while Longrun was down.")]
+Most = Annotated[int | None, typer.Option(help="How many missed ticks run_all makes up for.")]
+Deadline = Annotated[float | None, typer.Option(help="Seconds after which a tick counts as missed.")]
+Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input, as JSON, @FILE or - for stdin.")]
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog='Example: longrun schedules create nightly "30 2 * * *" web_scrape --url https://example.org',
+)
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    cron: Annotated[str, typer.Argument(metavar="CRON", help='When, such as "30 2 * * MON-FRI" or @hourly.')],
+    task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
+    *,
+    input_json: Input = None,
+    timezone: Timezone = None,
+    overlap: OverlapOption = None,
+    missed_runs: MissedOption = None,
+    max_missed_runs: Most = None,
+    start_deadline: Deadline = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Let it rest until it is resumed.")] = False,
+    queue: Annotated[str | None, typer.Option(help="The queue to wait in.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A word to find its jobs by; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a schedule, its task's input given as --NAME VALUE for each field, or by --input."""
+    if misplaced := next((word for word in (name, cron, task_type) if word.startswith("-")), None):
+        raise InputError(f"{misplaced}: NAME, CRON and TASK_TYPE come first: longrun schedules create NAME CRON …")
+    with _client(context) as client:
+        task = _given(
+            task_type=task_type,
+            queue=queue,
+            priority=priority,
+            max_attempts=max_attempts,
+            tags=tag or None,
+            input=task_input(client, task_type, context.args, input_json),
+        )
+        options = _options(timezone, overlap, missed_runs, max_missed_runs, start_deadline)
+        options |= {"paused": True} if paused else {}
+        made = client.create_schedule(name, cron, task, **options)
+    _say(made, as_json)
+
+
+@app.command("list")
+def list_schedules(context: typer.Context, as_json: Json = False) -> None:
+    """List schedules, newest first."""
+    with _client(context) as client:
+        found = client.schedules()
+        print_lines(found) if as_json else stdout().print(tables.schedule_table(found))
+
+
+@app.command()
+def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
+    """Show everything about a schedule, and its latest jobs."""
+    with _client(context) as client:
+        schedule = client.schedule(key)
+        if as_json:
+            print_lines([schedule])
+            return
+        jobs = list(client.list(schedule_id=schedule.schedule_id, limit=LATEST_JOBS))
+    console = stdout()
+    console.print(tables.schedule_sheet(schedule))
+    console.print(Text("\ntask", "dim"))
+    print_json(console, schedule.task)
+    if jobs:
+        console.print(Text("\nlatest jobs", "dim"))
+        console.print(tables.job_table(jobs))
+
+
+@app.command()
+def change(
+    context: typer.Context,
+    key: Key,
+    *,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    cron: Annotated[str | None, typer.Option(help="Another cron expression.")] = None,
+    input_json: Input = None,
+    timezone: Timezone = None,
+    overlap: OverlapOption = None,
+    missed_runs: MissedOption = None,
+    max_missed_runs: Most = None,
+    start_deadline: Deadline = None,
+    as_json: Json = False,
+) -> None:
+    """Change what is given of a schedule, and leave the rest as it is."""
+    with _client(context) as client:
+        changes = _given(name=name, cron=cron) | _options(
+            timezone, overlap, missed_runs, max_missed_runs, start_deadline
+        )
+        if input_json is not None:
+            changes["task"] = {"input": task_input(client, "", [], input_json)}
+        if not changes:
+            raise InputError("nothing to change: give --cron, --timezone, … (longrun schedules change --help)")
+        _say(client.change_schedule(key, **changes), as_json)
+
+
+@app.command()
+def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
+    """Let a schedule make no more jobs until it is resumed."""
+    with _client(context) as client:
+        _say(client.pause_schedule(key), as_json)
+
+
+@app.command()
+def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
+    """Let a paused schedule go on with its next tick."""
+    with _client(context) as client:
+        _say(client.resume_schedule(key), as_json)
+
+
+@app.command()
+def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
+    """Submit a schedule's task now, whatever its ticks say. Prints the job's id."""
+    with _client(context) as client:
+        job = client.run_schedule(key)
+    print_lines([job]) if as_json else print(job.task_id)
+
+
+@app.command()
+def delete(context: typer.Context, key: Key, as_json: Json = False) -> None:
+    """Forget a schedule; its jobs stay."""
+    with _client(context) as client:
+        gone = client.delete_schedule(key)
+    print_lines([gone]) if as_json else stderr().print(f"{gone.name} is deleted")
+
+
+def _client(context: typer.Context) -> Longrun:
+    return Longrun(context.obj)
+
+
+def _options(
+    timezone: str | None,
+    overlap: Overlap | None,
+    missed_runs: MissedRuns | None,
+    max_missed_runs: int | None,
+    start_deadline: float | None,
+) -> Any:
+    return _given(
+        timezone=timezone,
+        overlap=overlap,
+        missed_runs=missed_runs,
+        max_missed_runs=max_missed_runs,
+        start_deadline_s=start_deadline,
+    )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _say(schedule: Schedule, as_json: bool) -> None:
+    if as_json:
+        print_lines([schedule])
+        return
+    stdout().print(
+        f"{schedule.name}: paused"
+        if schedule.next_at is None
+        else f"{schedule.name}: next at {local_time(schedule.next_at)}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,127 @@
+"""What a client may ask for in `POST /schedules` and change by `PATCH`, and how it becomes a plan to keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from jobcore.cron import Cron
+from jobcore.errors import FieldError, InvalidInput
+from jobcore.models import NewJob
+from jobcore.schedule import MissedRuns, Overlap, Plan
+from jobcore.tasks import Registry
+from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to_job
+
+NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for"}
+OPTIONS: Final = tuple(field.name for field in fields(NewJob) if field.name not in PER_JOB)
+"""Of a job, what is the same at every tick."""
+
+
+class ScheduleSubmission(BaseModel):
+    """A task to run again and again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str = Field(
+        pattern=NAME, description="Its own, unlike that of any other schedule; not in the form of a UUID."
+    )
+    cron: str = Field(
+        max_length=200,
+        description="When: minute, hour, day of month, month, day of week; if six, seconds first; or `@daily`.",
+        examples=["30 2 * * MON-FRI"],
+    )
+    timezone: str = Field(
+        "UTC", max_length=100, description="The IANA time zone whose clock `cron` goes by.", examples=["Europe/Berlin"]
+    )
+    task: TaskTemplate = Field(description="What to submit at each tick: as in `POST /tasks`, without times.")
+    overlap: Overlap = Field(
+        Overlap.SKIP,
+        strict=False,
+        description="While a job of an earlier tick has not ended: `skip` the tick, `allow_all`, or `cancel_other`.",
+    )
+    missed_runs: MissedRuns = Field(
+        MissedRuns.RUN_ONCE,
+        strict=False,
+        description="Ticks that passed while Longrun was down: `skip` them, `run_once` for the latest, or `run_all`.",
+    )
+    max_missed_runs: int = Field(10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most.")
+    start_deadline_s: float | None = Field(
+        None,
+        gt=0,
+        le=366 * DAY_S,
+        allow_inf_nan=False,
+        description="A tick that is later than so many seconds is missed.",
+    )
+    paused: bool = Field(False, description="Whether it rests; ticks that pass meanwhile are not made up for.")
+
+
+class _Object(RootModel[dict[str, Any]]):
+    """Any JSON object."""
+
+
+def parse_schedule(body: bytes) -> ScheduleSubmission:
+    """The schedule in a request body; MalformedJson or InvalidInput says what is wrong with it."""
+    return parse_as(ScheduleSubmission, body)
+
+
+def merged(plan: Plan, body: bytes) -> tuple[ScheduleSubmission, bool]:
+    """The schedule with the changes in a request body, and whether its task is among them.
+
+    A field of the schedule or of its task that is given takes the place of what was there; null brings back its
+    default.
+    """
+    changes = parse_as(_Object, body).root
+    now = {name: getattr(plan, name) for name in ScheduleSubmission.model_fields}
+    if isinstance(changes.get("task"), Mapping):
+        changes["task"] = _given({**plan.task, **changes["task"]})
+    return parse_as(ScheduleSubmission, json.dumps(_given({**now, **changes}))), "task" in changes
+
+
+def to_plan(submission: ScheduleSubmission, registry: Registry, job: Mapping[str, Any] | None = None) -> Plan:
+    """The plan to keep; InvalidInput names each field at fault. `job` is what ticks submit, if that does not change."""
+    Cron.parse(submission.cron, submission.timezone)
+    if _is_uuid(submission.name):
+        raise InvalidInput(FieldError("name", "must not have the form of a UUID: ids have it"))
+    if submission.missed_runs is MissedRuns.RUN_ALL and submission.overlap is not Overlap.ALLOW_ALL:
+        raise InvalidInput(
+            FieldError("missed_runs", "run_all starts jobs together, so it needs overlap allow_all; or choose run_once")
+        )
+    task = submission.task.model_dump(mode="json", exclude_unset=True)
+    return Plan(
+        name=submission.name,
+        cron=submission.cron,
+        timezone=submission.timezone,
+        overlap=submission.overlap,
+        missed_runs=submission.missed_runs,
+        max_missed_runs=submission.max_missed_runs,
+        start_deadline_s=submission.start_deadline_s,
+        paused=submission.paused,
+        task=task,
+        job=_job(task, registry) if job is None else job,
+    )
+
+
+def _job(task: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    try:
+        job = to_job(parse_as(Submission, json.dumps(task)), registry, None)
+    except InvalidInput as error:
+        raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
+    return {name: getattr(job, name) for name in OPTIONS}
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
