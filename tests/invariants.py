@@ -12,6 +12,10 @@ from tests.harness import Harness, Tick
 
 Rows = Callable[..., list[dict[str, Any]]]
 """Runs a statement with its values; the rows as dicts."""
+LOST = "was accepted and is lost"
+NOT_ENDED = "and not at its end"
+TERMINAL_EVENTS = "terminal events and is"
+OVERLAP = "s before run"
 MOVES = {(str(start), str(end)) for (start, _), end in TRANSITIONS.items()}
 
 
@@ -22,7 +26,7 @@ def check(harness: Harness, accepted: Collection[str], due: Collection[str] = ()
     """
     broken = broken_promises(harness.sql, accepted, due)
     for job_id in set(accepted) - set(frozen):
-        broken += [f"{job_id}: {problem}" for problem in _overlaps(harness.ticks(job_id))]
+        broken += [f"{job_id}: {problem}" for problem in overlaps(harness.ticks(job_id))]
     assert not broken, "\n".join(broken)
 
 
@@ -33,7 +37,7 @@ def broken_promises(sql: Rows, accepted: Collection[str], due: Collection[str] =
     stories: dict[str, list[dict[str, Any]]] = {job_id: [] for job_id in jobs}
     for event in sql("SELECT * FROM job_events WHERE job_id = ANY(%s::uuid[]) ORDER BY job_id, seq", ids):
         stories[str(event["job_id"])].append(event)
-    broken = [f"{job_id}: was accepted and is lost" for job_id in ids if job_id not in jobs]
+    broken = [f"{job_id}: {LOST}" for job_id in ids if job_id not in jobs]
     for job_id, job in jobs.items():
         broken += [f"{job_id}: {problem}" for problem in _problems(job, stories[job_id], still_due=job_id in due)]
     return broken
@@ -46,10 +50,10 @@ def _problems(job: dict[str, Any], story: Sequence[dict[str, Any]], still_due: b
     claims = Counter(statuses)["RUNNING"]
     found = []
     if job["status"] not in TERMINAL and not still_due:
-        found.append(f"is {job['status']} and not at its end")
+        found.append(f"is {job['status']} {NOT_ENDED}")
     lives = 1 + sum(event["data"].get("reason") == "manual" for event in states)
     if len(terminal) != lives - (job["status"] not in TERMINAL):
-        found.append(f"has {len(terminal)} terminal events in {lives} lives and is {job['status']}")
+        found.append(f"has {len(terminal)} {TERMINAL_EVENTS} {job['status']}, in {lives} lives")
     if [event["seq"] for event in story] != list(range(1, job["last_seq"] + 1)):
         found.append(f"has the seqs {[event['seq'] for event in story]}, and last_seq {job['last_seq']}")
     if statuses[:1] != ["PENDING"] or statuses[-1:] != [job["status"]]:
@@ -68,13 +72,13 @@ def _problems(job: dict[str, Any], story: Sequence[dict[str, Any]], still_due: b
     return found
 
 
-def _overlaps(ticks: Sequence[Tick]) -> list[str]:
+def overlaps(ticks: Sequence[Tick]) -> list[str]:
     """Runs of one job in two processes at once: the last sign of a run comes before the first of the next."""
     fences = sorted({tick.fence for tick in ticks})
     first = {fence: min(tick.at for tick in ticks if tick.fence == fence) for fence in fences}
     last = {fence: max(tick.at for tick in ticks if tick.fence == fence) for fence in fences}
     return [
-        f"run {later} began {last[earlier] - first[later]:.2f} s before run {earlier} ended"
+        f"run {later} began {last[earlier] - first[later]:.2f} {OVERLAP} {earlier} ended"
         for earlier, later in pairwise(fences)
         if first[later] <= last[earlier]
     ]

@@ -6,6 +6,7 @@ Each run writes signs of life into a diary, so that a test can prove when it ran
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -138,6 +139,36 @@ def later(ctx: JobContext, input: Later) -> Done:
     if ctx.attempt == 1:
         raise RetryableError("the other side is busy", retry_after_s=input.retry_after_s)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+class Megabytes(BaseModel):
+    """How much."""
+
+    megabytes: int
+
+
+class Text(BaseModel):
+    """Some text."""
+
+    text: str
+
+
+@task("test_large", input=Megabytes, output=Text)
+def large(_ctx: JobContext, input: Megabytes) -> Text:
+    """Return so many megabytes."""
+    return Text(text="x" * (input.megabytes * 2**20))
+
+
+@task("test_leak", input=Megabytes, output=Done, max_attempts=1)
+def leak(ctx: JobContext, input: Megabytes) -> Done:
+    """Allow this process so much more memory than it has, and take memory until there is none."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + input.megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    leaked = []
+    while True:
+        leaked.append(bytearray(2**20))
+        ctx.progress(len(leaked))
 
 
 def _note(ctx: JobContext, input: TickInput) -> None:

@@ -1,0 +1,196 @@
+"""All of Longrun for a storm: two APIs, three workers, a keeper, each behind links of its own to PostgreSQL and Redis.
+
+Whatever ends is started again, as Kubernetes or `make run` would.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg2
+import redis
+
+from jobcore.migrations import upgrade
+from longrun_local import services
+from longrun_local.ports import free_port
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+from tests.fault.clock import Hooks, let_database_clock_be_stepped
+from tests.fault.link import Link
+from tests.harness import environment, sql, until
+from tests.processes import Process, Stack
+
+QUEUE = "chaos"
+APIS = ("api-0", "api-1")
+WORKERS = ("worker-0", "worker-1", "worker-2")
+KEEPER = "keeper"
+CHILDREN = 2
+LOOK_S = 0.2
+AGAIN_S = 1.0
+UP_S = 60.0
+SHORT_STOPS = {"LONGRUN_CANCEL_SIGNAL_S": "0.5", "LONGRUN_CANCEL_KILL_S": "2", "LONGRUN_DRAIN_S": "2"}
+
+
+@dataclass
+class Node:
+    """One process that is kept running, and the links that it depends on."""
+
+    name: str
+    command: list[str]
+    env: Mapping[str, str]
+    postgres: Link
+    redis: Link
+    hooks: Hooks
+    front: Link | None = None
+    process: Process | None = None
+    started_at: float = 0.0
+
+
+class Stage:
+    """Starts everything on entering the `with` and stops it at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.diaries = folder / "diaries"
+        self.diaries.mkdir()
+        self.postgres = EmbeddedPostgres(folder / "postgres", settings={"max_connections": "300"})
+        self.redis = EmbeddedValkey(folder / "valkey")
+        self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        """By target: one fault at a time strikes it."""
+        self.frozen_jobs: set[str] = set()
+        """Held by a host that was frozen as a whole: only these may run on past their lease, until it thaws."""
+        self.nodes: dict[str, Node] = {}
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="stage", daemon=True)
+        self._stack = Stack("", "", folder)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a statement, straight from PostgreSQL; waits for one that is away."""
+        give_up = time.monotonic() + UP_S
+        while True:
+            try:
+                return sql(f"{self.postgres.url}?connect_timeout=5", statement, *values)
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(LOOK_S)
+
+    def broker(self) -> redis.Redis:
+        """A connection straight to Redis."""
+        return redis.Redis.from_url(self.redis.url, socket_timeout=5)
+
+    def process(self, name: str) -> Process:
+        """The running process of a node; waits until it has been started again."""
+        node = self.nodes[name]
+        until(lambda: node.process is not None and node.process.popen.poll() is None, UP_S, f"{name} runs")
+        assert node.process is not None
+        return node.process
+
+    def worker(self, name: str) -> Process:
+        """A worker's process, once it has registered; AssertionError if it does not."""
+        until(lambda: self.worker_id(name), UP_S, f"{name} has registered")
+        return self.process(name)
+
+    def worker_id(self, name: str) -> str | None:
+        """Under which id a worker claims now; None while it does not."""
+        process = self.nodes[name].process
+        if process is None or process.popen.poll() is not None:
+            return None
+        rows = self.sql("SELECT id FROM workers WHERE pid = %s AND state = 'active'", process.pid)
+        return str(rows[0]["id"]) if rows else None
+
+    def all_up(self) -> bool:
+        """Whether every worker has registered and every API has been reached."""
+        return all(self.worker_id(name) for name in WORKERS) and all(
+            b"Uvicorn running" in self.process(name).log_path.read_bytes() for name in APIS
+        )
+
+    def running(self) -> dict[str, int]:
+        """The fence of every job that runs now."""
+        return {str(row["id"]): row["fence"] for row in self.sql("SELECT id, fence FROM jobs WHERE status = 'RUNNING'")}
+
+    def note_frozen(self, name: str) -> None:
+        """The host of this worker was just frozen as a whole."""
+        process = self.nodes[name].process
+        assert process is not None
+        rows = self.sql(
+            "SELECT jobs.id FROM jobs JOIN workers ON workers.id = worker_id WHERE status = 'RUNNING' AND pid = %s",
+            process.pid,
+        )
+        self.frozen_jobs |= {str(row["id"]) for row in rows}
+
+    def diary(self, job_id: str) -> Path:
+        """Where a ticking job writes its signs of life."""
+        return self.diaries / job_id
+
+    def _start(self) -> None:
+        self.postgres.start()
+        self.redis.start()
+        upgrade(self.postgres.url)
+        let_database_clock_be_stepped(self.postgres.url)
+        for name in APIS:
+            port = free_port()
+            self._add(name, services.api("127.0.0.1", port), front=Link(f"http://127.0.0.1:{port}"))
+        for name in WORKERS:
+            self._add(name, services.worker(services.WORKER_APP, name))
+        self._add(KEEPER, services.keeper())
+        self._watching.start()
+        until(self.all_up, UP_S, "every process is up")
+
+    def _stop(self) -> None:
+        self._over.set()
+        if self._watching.ident:
+            self._watching.join()
+        self._stack.stop()
+        for node in self.nodes.values():
+            for link in filter(None, (node.postgres, node.redis, node.front)):
+                link.close()
+        self.redis.stop(immediate=True)
+        self.postgres.stop(immediate=True)
+
+    def _add(self, name: str, command: list[str], front: Link | None = None) -> None:
+        folder = self.folder / name
+        folder.mkdir()
+        postgres, broker, hooks = Link(self.postgres.url), Link(self.redis.url), Hooks(folder)
+        env = {
+            **hooks.within(environment(self.folder)),
+            **SHORT_STOPS,
+            "LONGRUN_QUEUES": QUEUE,
+            "LONGRUN_WORKER_CONCURRENCY": str(CHILDREN),
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": broker.url,
+        }
+        self.nodes[name] = Node(name, command, env, postgres, broker, hooks, front)
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_S):
+            for node in self.nodes.values():
+                self._keep_up(node)
+
+    def _keep_up(self, node: Node) -> None:
+        runs = node.process is not None and node.process.popen.poll() is None
+        if runs or time.monotonic() < node.started_at + AGAIN_S:
+            return
+        node.started_at = time.monotonic()
+        # what a dead main process left behind goes on: its supervisor gives jobs back
+        node.process = self._stack.start(node.name, node.command, node.env)

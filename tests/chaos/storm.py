@@ -1,0 +1,179 @@
+"""A storm: faults by schedule over a load, then calm, then the books are read."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from jobcore.states import TERMINAL
+from tests.chaos import network_faults, postgres_faults, process_faults, redis_faults  # noqa: F401  (they register)
+from tests.chaos.client import Client
+from tests.chaos.kinds import KINDS, Strike, fault
+from tests.chaos.load import Load
+from tests.chaos.schedule import Planned
+from tests.chaos.score import Score
+from tests.chaos.stage import APIS, QUEUE, WORKERS, Stage
+from tests.harness import Tick, until
+from tests.invariants import broken_promises, overlaps
+
+POLL_S = 0.1
+RECOVERY_S = 120.0
+SLOW_S = 15.0
+CALM_S = 180.0
+CHUNK = 1000
+ROLLING = "all"
+
+
+@fault((ROLLING,))
+def everything_deployed(strike: Strike) -> None:
+    """SIGTERM each API and worker, one after the other, each once the one before is back."""
+    for name in (*APIS, *WORKERS):
+        with strike.stage.locks[name]:
+            process = strike.stage.process(name)
+            process.terminate()
+            process.wait(process_faults.GRACE_S)
+            strike.stage.process(name)
+            if name in WORKERS:
+                strike.stage.worker(name)
+
+
+@fault((ROLLING,))
+def nothing(_strike: Strike) -> None:
+    """The control: no fault, measured all the same."""
+
+
+class Storm:
+    """Runs one schedule on a stage. `say` gets a line of progress every second."""
+
+    def __init__(self, stage: Stage, planned: Sequence[Planned], score: Score, say: Callable[[str], None]) -> None:
+        self._stage = stage
+        self._planned = planned
+        self._score = score
+        self._say = say
+        self._client = Client(stage)
+        self._load = Load(stage, self._client, score.seed)
+        self._threads: list[threading.Thread] = []
+
+    def run(self) -> None:
+        """Rage until the schedule and the load's time are over, calm down, read the books."""
+        began = time.monotonic()
+        self._load.start()
+        for plan in self._planned:
+            self._wait_until(began + plan.at_s, plan)
+            thread = threading.Thread(target=self._strike, args=(plan,), name=plan.kind, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._wait_until(began + self._score.minutes * 60, None)
+        self._load.stop()
+        for thread in self._threads:
+            thread.join()
+        self._calm_down()
+        self._read_the_books()
+
+    def _wait_until(self, moment: float, plan: Planned | None) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            self._say(
+                f"{self._score.injected:4} faults, {len(self._client.accepted):6} accepted, {self._load.open:4} open, "
+                f"{len(self._score.problems)} problems; next {plan or 'is calm'}"
+            )
+            time.sleep(min(left, 1.0))
+
+    def _strike(self, plan: Planned) -> None:
+        strike = Strike(self._stage, plan.target, plan.seconds, plan.seed)
+        try:
+            with self._stage.locks[plan.target]:
+                hit = self._stage.running()
+                KINDS[plan.kind].strike(strike)
+                over = time.monotonic()
+            self._await_recovery(plan, hit, over)
+        except Exception as error:
+            self._score.skipped.append(f"{plan}: {error!r}")
+        else:
+            self._score.recovered(plan.kind, time.monotonic() - over)
+
+    def _await_recovery(self, plan: Planned, hit: dict[str, int], over: float) -> None:
+        probe = self._client.submit({"task_type": "echo", "input": {}, "queue": QUEUE, "priority": 9})
+        waiting, slow = {**hit, probe: -1}, list[Planned]()
+        while waiting:
+            if time.monotonic() > over + RECOVERY_S:
+                self._score.problem(f"{plan}: {sorted(waiting)} did not recover within {RECOVERY_S:g} s")
+                return
+            if time.monotonic() > over + SLOW_S and plan not in slow:
+                slow.append(plan)
+                self._score.slow.append(f"{plan}: after {SLOW_S:g} s waits for {self._told(waiting)}")
+            time.sleep(POLL_S)
+            rows = self._stage.sql("SELECT id, status, fence FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting))
+            for row in rows:
+                job_id = str(row["id"])
+                again = row["fence"] > waiting[job_id] >= 0
+                if row["status"] in TERMINAL or again or self._lives(job_id, over):
+                    del waiting[job_id]
+
+    def _told(self, waiting: Collection[str]) -> str:
+        rows = self._stage.sql(
+            "SELECT id, task_type, status, ready, fence, worker_id FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting)
+        )
+        return ", ".join(str(dict(row)) for row in rows[:3])
+
+    def _lives(self, job_id: str, since: float) -> bool:
+        """Whether a run of this job gave a sign of life after `since`."""
+        diary = self._stage.diary(job_id)
+        return diary.exists() and Tick.of(diary.read_text().splitlines()[-1]).at > since
+
+    def _calm_down(self) -> None:
+        until(self._stage.all_up, CALM_S, "every process is up again")
+
+        def none_open() -> bool:
+            rows = self._stage.sql(
+                "SELECT count(*) FROM jobs WHERE status IN ('PENDING', 'RUNNING') "
+                "OR (status = 'CANCELLED' AND cancel_stopped_at IS NULL)"
+            )
+            self._say(f"calm: {rows[0]['count']} jobs are open")
+            time.sleep(POLL_S)
+            return bool(rows[0]["count"] == 0)
+
+        try:
+            until(none_open, CALM_S, "every job has ended")
+        except AssertionError as error:
+            self._score.problem(f"after the storm: {error}")
+
+    def _read_the_books(self) -> None:
+        score, sql = self._score, self._stage.sql
+        stored = [str(row["id"]) for row in sql("SELECT id FROM jobs")]
+        accepted = list(self._client.accepted)
+        everyone = sorted({*accepted, *stored})
+        for start in range(0, len(everyone), CHUNK):
+            for problem in broken_promises(sql, everyone[start : start + CHUNK]):
+                score.problem(problem)
+        for diary in self._stage.diaries.iterdir():
+            if diary.name not in self._stage.frozen_jobs:
+                ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
+                for problem in overlaps(ticks):
+                    score.problem(f"{diary.name}: {problem}")
+        for problem in (*self._load.gaps, *self._load.failures, *self._client.errors):
+            score.problem(problem)
+        score.accepted, score.stored = len(accepted), len(stored)
+        score.kinds_of_jobs = dict(self._load.kinds)
+        score.followed = self._load.followed
+        score.statuses = {
+            row["status"]: row["count"] for row in sql("SELECT status, count(*) FROM jobs GROUP BY status")
+        }
+        score.runs = int(sql("SELECT sum(fence) AS runs FROM jobs")[0]["runs"])
+
+
+def rage(
+    folder: Path, planned: Sequence[Planned], minutes: float, seed: int, say: Callable[[str], None] = lambda _: None
+) -> Score:
+    """One storm from the first process to the last; its score."""
+    score = Score(minutes, seed)
+    with Stage(folder) as stage:
+        Storm(stage, planned, score, say).run()
+    return score
+
+
+def new_seed() -> int:
+    """A seed for a storm that nobody asked for in particular."""
+    return random.SystemRandom().randrange(1_000_000)

@@ -1,0 +1,8 @@
+"""The general worker with a visibility timeout of a second: what it has not acknowledged by then is delivered again."""
+
+from __future__ import annotations
+
+from jobcore.broker import TRANSPORT_OPTIONS
+from longrun_worker.app import app
+
+app.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "visibility_timeout": 1}

@@ -1,0 +1,25 @@
+"""Lies that a test tells a Python process about its host; see `tests.fault.clock.Hooks`. Python imports this first."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import time
+
+path = os.environ.get("LONGRUN_TEST_HOOKS")
+if path:
+    with open(path, "rb") as file:
+        words = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)).cast("d")
+    true_time, true_fork = time.time, os.fork
+
+    def shifted_time() -> float:
+        return true_time() + words[0]
+
+    def limited_fork() -> int:
+        if words[1]:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return true_fork()
+
+    time.time = shifted_time
+    os.fork = limited_fork

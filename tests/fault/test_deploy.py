@@ -1,0 +1,116 @@
+"""A rolling deploy of all API and worker processes under load: nothing is lost, nothing that finished runs again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.harness import Harness, environment, until
+from tests.invariants import check
+from tests.processes import Process
+
+pytestmark = pytest.mark.fault
+
+GRACE_S = 40.0
+WORKER_ENV = {"LONGRUN_DRAIN_S": "2"}
+
+
+class Rollout:
+    """The APIs in service, and clients that use whichever answers."""
+
+    def __init__(self, longrun: Harness) -> None:
+        self._longrun = longrun
+        self.urls: list[str] = []
+        self.accepted: list[str] = []
+        self.over = threading.Event()
+
+    def api(self) -> Process:
+        process = self._longrun.stack.api(env=environment(self._longrun.stack.folder))
+        self.urls.append(process.url)
+        return process
+
+    def submit(self, client: int) -> None:
+        """Submit until it is over; a refused connection or a 503 is tried again at another API."""
+        number = client
+        with httpx.Client(timeout=10) as http:
+            while not self.over.wait(0.03):
+                number += 1
+                seconds = 4.0 if number % 25 == 0 else 0.05
+                body = {
+                    "task_type": "test_tick",
+                    "input": {"seconds": seconds, "folder": str(self._longrun.folder)},
+                    "queue": self._longrun.queue,
+                }
+                try:
+                    answer = http.post(f"{self.urls[number % len(self.urls)]}/tasks", json=body)
+                except httpx.TransportError:
+                    continue
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+                    self.accepted.append(answer.json()["task_id"])
+
+    def follow(self, job_id: str) -> list[int]:
+        """The seqs of a job's stream, resumed by Last-Event-ID wherever an API ends it."""
+        seen: list[int] = []
+        with httpx.Client(timeout=30) as http:
+            while not self._follow(http, f"{self.urls[-1]}/tasks/{job_id}/stream", seen):
+                time.sleep(0.05)
+        return seen
+
+    def _follow(self, http: httpx.Client, url: str, seen: list[int]) -> bool:
+        try:
+            with http.stream("GET", url, headers={"last-event-id": str(seen[-1])} if seen else {}) as response:
+                event: dict[str, str] = {}
+                for line in response.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if line:
+                        event[name] = value
+                        continue
+                    if "id" in event:
+                        seen.append(int(event["id"]))
+                    if event.get("event") == "state" and json.loads(event["data"])["status"] == "SUCCESS":
+                        return True
+                    event = {}
+        except httpx.TransportError:
+            pass
+        return False
+
+
+def test_a_rolling_deploy_under_load_loses_nothing_and_runs_nothing_again_that_finished(apart: Harness) -> None:
+    rollout = Rollout(apart)
+    apis = [rollout.api(), rollout.api()]
+    workers = [apart.worker(f"old-{number}", 2, **WORKER_ENV) for number in range(2)]
+    followed = apart.submit("sleep", {"seconds": 20, "steps": 200})
+    until(lambda: apart.job(followed)["status"] == "RUNNING", what="the followed job runs")
+    with ThreadPoolExecutor(4) as pool:
+        clients: list[Future[None]] = [pool.submit(rollout.submit, client) for client in range(0, 300, 100)]
+        story = pool.submit(rollout.follow, followed)
+        try:
+            for number, (api, worker) in enumerate(zip(apis, workers, strict=True)):
+                rollout.api()
+                rollout.urls.remove(api.url)
+                api.terminate()
+                apart.worker(f"new-{number}", 2, **WORKER_ENV)
+                worker.terminate()
+                assert worker.wait(GRACE_S) == 0
+                # uvicorn ends by the signal that it was sent, once all is done
+                assert api.wait(GRACE_S) in {0, -signal.SIGTERM}
+        finally:
+            rollout.over.set()
+        for client in clients:
+            client.result()
+        jobs = [followed, *rollout.accepted]
+        apart.all_reach(jobs, "SUCCESS", 60)
+        seen = story.result(30)
+    assert len(rollout.accepted) > 50
+    rows = apart.sql("SELECT fence, attempt, crashes, losses FROM jobs WHERE id = ANY(%s::uuid[])", jobs)
+    assert {(row["attempt"], row["crashes"], row["losses"]) for row in rows} == {(1, 0, 0)}
+    assert any(row["fence"] > 1 for row in rows), "no job was handed back: the deploy was too gentle"
+    assert seen == list(range(1, apart.job(followed)["last_seq"] + 1))
+    check(apart, jobs)

@@ -1,0 +1,74 @@
+"""A wake-up is lost on its way, or comes again: the job that it was for runs once all the same."""
+
+from __future__ import annotations
+
+import signal
+
+import httpx
+import pytest
+import redis
+
+from longrun_local import services
+from longrun_local.valkey import EmbeddedValkey
+from tests.harness import NOTICED_S, Harness, environment, until
+from tests.invariants import check
+
+pytestmark = pytest.mark.fault
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def test_a_job_whose_api_dies_before_it_could_wake_anyone_runs_within_the_keepers_second(longrun: Harness) -> None:
+    doomed = longrun.stack.api(env={**environment(longrun.stack.folder), "REDIS_URL": NOWHERE})
+    with httpx.Client(base_url=doomed.url, timeout=10) as client:
+        answer = client.post("/tasks", json={"task_type": "echo", "input": {}, "queue": longrun.queue})
+        doomed.kill_group()
+    assert answer.status_code == httpx.codes.ACCEPTED
+    job = longrun.reaches(answer.json()["task_id"], "SUCCESS", 7)
+    check(longrun, [str(job["id"])])
+
+
+def test_a_wake_up_that_dies_with_the_worker_that_took_it_delays_its_job_by_seconds(
+    apart: Harness, redis_server: EmbeddedValkey
+) -> None:
+    """The window of BRPOP: the message is off the list and nowhere else yet."""
+    doomed = apart.worker("doomed")
+    apart.reaches(apart.submit(), "SUCCESS")
+    doomed.send_group(signal.SIGSTOP)
+    jobs = [apart.submit() for _ in range(5)]
+    with redis.Redis.from_url(redis_server.url) as client:
+        waiting = client.llen(apart.queue)
+    assert waiting < 2, "the frozen worker's connection took one"
+    doomed.kill_group()
+    apart.worker("heir")
+    apart.all_reach(jobs, "SUCCESS", NOTICED_S)
+    assert {apart.job(job_id)["fence"] for job_id in jobs} == {1}
+    check(apart, jobs)
+
+
+def test_a_job_longer_than_the_visibility_timeout_runs_once_though_its_wake_up_is_delivered_again(
+    apart: Harness, redis_server: EmbeddedValkey
+) -> None:
+    def start(name: str) -> None:
+        process = apart.stack.start(
+            name,
+            services.worker("tests.fault.hasty", name),
+            {**environment(apart.stack.folder), "LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "1"},
+        )
+        until(lambda: apart.worker_id(process), 30, f"{name} has registered")
+
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+
+        def unacked() -> set[str]:
+            return {str(tag) for tag, message in client.hgetall("unacked").items() if apart.queue in message}
+
+        start("first")
+        job_id = apart.tick(12)
+        first = apart.runs(job_id)
+        [tag] = until(unacked, what="the wake-up is not acknowledged while its job runs")
+        start("second")  # and looks for what was not acknowledged in time
+        until(lambda: tag not in unacked(), 10, "the second worker took the wake-up again, and acknowledged it")
+        assert apart.job(job_id)["status"] == "RUNNING"
+    assert apart.reaches(job_id, "SUCCESS")["fence"] == 1
+    assert {tick.pid for tick in apart.ticks(job_id)} == {first.pid}
+    check(apart, [job_id])
