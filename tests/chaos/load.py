@@ -15,7 +15,7 @@ from tests.chaos.stage import QUEUE, Stage
 
 SUBMITTERS = 4
 FOLLOWERS = 2
-ENOUGH_OPEN = 150
+ENOUGH_OPEN = 80
 """Submitters pause while so many jobs wait or run: what is tested is faults, not a backlog."""
 COUNT_S = 0.5
 POLL_S = 0.05

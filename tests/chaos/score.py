@@ -23,7 +23,7 @@ class Score:
     minutes: float
     seed: int
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Of each kind: seconds from the end of a fault until a new job and all that it hit were done or ran again."""
+    """Of each kind: seconds from the end of a fault until no job hung on what it hit and a new job had run."""
     skipped: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
     """What recoveries that took long waited for."""
@@ -71,7 +71,7 @@ class Score:
             f"| ended as | {_counts(self.statuses)} |",
             f"| runs (claims) | {self.runs:,} |",
             f"| streams followed to their end over all faults | {self.followed:,} |",
-            f"| faults injected | {self.injected} of {len(kinds)} kinds |",
+            f"| faults injected | {self.injected:,}, of {len(kinds)} kinds |",
             f"| **jobs lost** | **{lost}** |",
             f"| **runs doubled (two at once)** | **{doubled}** |",
             f"| **second terminal writes** | **{twice}** |",

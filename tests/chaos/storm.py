@@ -96,6 +96,8 @@ class Storm:
 
     def _await_recovery(self, plan: Planned, hit: dict[str, int], over: float) -> None:
         probe = self._client.submit({"task_type": "echo", "input": {}, "queue": QUEUE, "priority": 9})
+        if time.monotonic() > over + SLOW_S:
+            self._score.slow.append(f"{plan}: a job was accepted only after {time.monotonic() - over:.1f} s")
         waiting, slow = {**hit, probe: -1}, list[Planned]()
         while waiting:
             if time.monotonic() > over + RECOVERY_S:
@@ -108,8 +110,8 @@ class Storm:
             rows = self._stage.sql("SELECT id, status, fence FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting))
             for row in rows:
                 job_id = str(row["id"])
-                again = row["fence"] > waiting[job_id] >= 0
-                if row["status"] in TERMINAL or again or self._lives(job_id, over):
+                elsewhere = job_id != probe and (row["status"] != "RUNNING" or row["fence"] > waiting[job_id])
+                if row["status"] in TERMINAL or elsewhere or self._lives(job_id, over):
                     del waiting[job_id]
 
     def _told(self, waiting: Collection[str]) -> str:

@@ -73,8 +73,7 @@ class Link:
 
     def close(self) -> None:
         """Cut everything and listen no more."""
-        self._tell(self._server.close)
-        self.cut()
+        self._do(self._end())
         self._tell(self._loop.stop)
 
     def __enter__(self) -> Self:
@@ -84,6 +83,15 @@ class Link:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

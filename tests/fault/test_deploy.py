@@ -39,9 +39,9 @@ class Rollout:
         """Submit until it is over; a refused connection or a 503 is tried again at another API."""
         number = client
         with httpx.Client(timeout=10) as http:
-            while not self.over.wait(0.03):
+            while not self.over.wait(0.2):
                 number += 1
-                seconds = 4.0 if number % 25 == 0 else 0.05
+                seconds = 4.0 if number % 20 == 0 else 0.05
                 body = {
                     "task_type": "test_tick",
                     "input": {"seconds": seconds, "folder": str(self._longrun.folder)},
@@ -82,6 +82,7 @@ class Rollout:
         return False
 
 
+@pytest.mark.timeout(300)
 def test_a_rolling_deploy_under_load_loses_nothing_and_runs_nothing_again_that_finished(apart: Harness) -> None:
     rollout = Rollout(apart)
     apis = [rollout.api(), rollout.api()]

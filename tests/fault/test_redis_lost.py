@@ -152,9 +152,11 @@ def test_a_full_disk_under_redis_stops_no_job_from_being_accepted_and_none_is_lo
         api = apart.stack.api(env=env)
         with httpx.Client(base_url=api.url, timeout=10) as client:
             served = Harness(apart.stack, client, apart.queue, apart.folder)
-            served.worker(concurrency=1, REDIS_URL=server.url)
+            worker = served.worker(concurrency=1, REDIS_URL=server.url)
             jobs = [served.submit()]
             served.all_reach(jobs, "SUCCESS")
+            running = served.tick(8)
+            served.runs(running)
             ballast = small_disk / "ballast"
             with ballast.open("wb", buffering=0) as file, suppress(OSError):
                 while True:
@@ -169,6 +171,9 @@ def test_a_full_disk_under_redis_stops_no_job_from_being_accepted_and_none_is_lo
 
             until(refuses, what="Redis cannot write its append-only file")
             jobs += queue_up(served, 20)
+            served.reaches(running, "SUCCESS")
             ballast.unlink()
             served.all_reach(jobs, "SUCCESS", SOON_S)
-            check(served, jobs)
+            assert served.job(running)["fence"] == 1
+            assert worker.popen.poll() is None
+            check(served, [running, *jobs])

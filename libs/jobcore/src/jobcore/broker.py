@@ -9,6 +9,7 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
 from kombu.transport import redis
+from redis.exceptions import ResponseError
 
 from jobcore import logs
 from jobcore.settings import CoreSettings
@@ -38,7 +39,14 @@ class _Channel(redis.Channel):  # type: ignore[misc]
 
 
 class _Transport(redis.Transport):  # type: ignore[misc]
+    """Takes a Redis that refuses writes for one that is away.
+
+    Its disk or memory may be full, or it may be a replica now; else the refusal of one acknowledgement would end a
+    Celery main process and every job that it runs.
+    """
+
     Channel = _Channel
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
 
 
 class ImpatientConnection(Connection):  # type: ignore[misc]
