@@ -12,13 +12,14 @@ TEST = $(VENV)/.installed-test
 
 IMAGES = api worker scraper-worker
 TAG = dev
+MINUTES = 20
 # The first docker on the PATH that has BuildKit, with whatever plugins it needs.
 DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
     DOCKER_BUILDKIT=1 $$docker build --help >/dev/null 2>&1 && echo $$docker && break; done),docker)
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock bench clean images up down dev kind-up compose e2e e2e-next
+.PHONY: help run demo test lint format lock bench chaos clean images up down dev kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -47,6 +48,9 @@ lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 
 bench: $(TEST) ## Measure this machine
 	$(BIN)/python -m bench
+
+chaos: $(TEST) ## Raise a storm of faults over a mixed load for MINUTES=20 (SEED=… replays one) and print a scorecard
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 images: ## Build the container images longrun/api, longrun/worker, longrun/scraper-worker with the tag TAG=dev
 	@set -e; export DOCKER_BUILDKIT=1; for image in $(IMAGES); do \
