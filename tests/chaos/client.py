@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.stage import APIS, Stage
+from tests.chaos.stage import APIS, QUEUE, Stage
 
 TIMEOUT_S = 5.0
 AGAIN_S = 0.2
@@ -45,6 +45,10 @@ class Client:
     def cancel(self, job_id: str) -> None:
         """Cancel until it is answered: also 409, when the job ended first."""
         self._send("DELETE", f"/tasks/{job_id}")
+
+    def change_queue(self, **changes: Any) -> None:
+        """Pause, resume or limit the queue until it is answered."""
+        self._send("PATCH", f"/queues/{QUEUE}", json=changes)
 
     def follow(self, job_id: str, until: float) -> list[int]:
         """The seqs of the job's story as a stream gives them, resumed wherever it breaks; complete unless time ran out.

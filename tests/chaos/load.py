@@ -118,6 +118,10 @@ def _expiring(dice: Dice, stage: Stage) -> dict[str, Any]:
     return _tick("test_tick", 0.05, stage, delay_s=delay_s, expires_at=expires_at.isoformat())
 
 
+def _limited(dice: Dice, stage: Stage) -> dict[str, Any]:
+    return _tick("test_tick", dice.uniform(0, 0.3), stage, concurrency_key=f"key-{dice.randrange(3)}")
+
+
 MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "short": (lambda dice, stage: _tick("test_tick", dice.uniform(0, 0.1), stage), 30),
     "quick": (lambda dice, _: {"task_type": "echo", "input": {"text": "x" * dice.randrange(5000)}}, 30),
@@ -132,5 +136,6 @@ MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "overrunning": (lambda dice, stage: _tick("test_tick", 30, stage, timeout_s=dice.uniform(0.3, 1)), 2),
     "dying": (lambda dice, _: {"task_type": "test_poison", "input": {"deaths": dice.choice((1, 1, 99))}}, 1),
     "expiring": (_expiring, 2),
+    "limited": (_limited, 6),
 }
 """What a job of each kind looks like, and how often it comes."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from jobcore.states import TERMINAL
@@ -38,6 +40,28 @@ def everything_deployed(strike: Strike) -> None:
             strike.stage.process(name)
             if name in WORKERS:
                 strike.stage.worker(name)
+
+
+@fault((QUEUE,), (0.5, 3.0))
+def queue_paused(strike: Strike) -> None:
+    """An operator pauses the queue and lets it go on."""
+    client = Client(strike.stage)
+    client.change_queue(paused=True)
+    try:
+        time.sleep(strike.seconds)
+    finally:
+        client.change_queue(paused=False)
+
+
+@fault((QUEUE,), (1.0, 5.0))
+def queue_limited(strike: Strike) -> None:
+    """An operator lets two jobs of the queue run at a time, and takes the limit away."""
+    client = Client(strike.stage)
+    client.change_queue(max_running=2)
+    try:
+        time.sleep(strike.seconds)
+    finally:
+        client.change_queue(max_running=None)
 
 
 @fault((ROLLING,))
@@ -155,6 +179,8 @@ class Storm:
                 ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
                 for problem in overlaps(ticks):
                     score.problem(f"{diary.name}: {problem}")
+        for problem in self._together():
+            score.problem(problem)
         for problem in (*self._load.gaps, *self._load.failures, *self._client.errors):
             score.problem(problem)
         score.accepted, score.stored = len(accepted), len(stored)
@@ -164,6 +190,24 @@ class Storm:
             row["status"]: row["count"] for row in sql("SELECT status, count(*) FROM jobs GROUP BY status")
         }
         score.runs = int(sql("SELECT sum(fence) AS runs FROM jobs")[0]["runs"])
+
+    def _together(self) -> list[str]:
+        """Runs of two jobs with one concurrency key at the same time."""
+        runs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+        for row in self._stage.sql("SELECT id, concurrency_key FROM jobs WHERE concurrency_key IS NOT NULL"):
+            diary = self._stage.diary(str(row["id"]))
+            if not diary.exists() or diary.name in self._stage.frozen_jobs:
+                continue
+            ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
+            for fence in {tick.fence for tick in ticks}:
+                times = [tick.at for tick in ticks if tick.fence == fence]
+                runs[row["concurrency_key"]].append((min(times), max(times), f"{diary.name} run {fence}"))
+        return [
+            f"{key}: {later} began {end - begin:.3f} s before {earlier} ended"
+            for key, of_key in runs.items()
+            for (_, end, earlier), (begin, _, later) in pairwise(sorted(of_key))
+            if begin <= end
+        ]
 
 
 def rage(
