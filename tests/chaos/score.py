@@ -81,7 +81,7 @@ class Score:
             "| fault | what | times | recovery: median | worst |",
             "|---|---|---|---|---|",
             *(self._line(kind) for kind in ([CONTROL] if CONTROL in self.recoveries else []) + kinds),
-            *(["", *self.skipped] if self.skipped else []),
+            *(f"\nNot injected: {skipped}" for skipped in self.skipped),
         ]
 
     def _line(self, kind: str) -> str:

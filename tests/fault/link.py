@@ -95,17 +95,18 @@ class Link:
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        await self._requests.wait()
-        try:
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            self._writers.discard(writer)
-            return
-        self._writers.add(there_writer)
-        await asyncio.gather(
-            self._pump(reader, there_writer, self._requests), self._pump(there_reader, writer, self._replies)
-        )
+        with suppress(asyncio.CancelledError):  # asyncio calls the end of a cancelled connection an error
+            await self._requests.wait()
+            try:
+                there_reader, there_writer = await asyncio.open_connection(*self._target)
+            except OSError:
+                writer.transport.abort()
+                self._writers.discard(writer)
+                return
+            self._writers.add(there_writer)
+            await asyncio.gather(
+                self._pump(reader, there_writer, self._requests), self._pump(there_reader, writer, self._replies)
+            )
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: asyncio.Event) -> None:
         with suppress(OSError):
