@@ -46,6 +46,10 @@ class Client:
         """Cancel until it is answered: also 409, when the job ended first."""
         self._send("DELETE", f"/tasks/{job_id}")
 
+    def retry(self, job_id: str) -> None:
+        """Try an ended job again by hand until it is answered: also 409, when it has not failed (yet)."""
+        self._send("POST", f"/tasks/{job_id}/retry")
+
     def change_queue(self, **changes: Any) -> None:
         """Pause, resume or limit the queue until it is answered."""
         self._send("PATCH", f"/queues/{QUEUE}", json=changes)

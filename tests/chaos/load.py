@@ -76,7 +76,7 @@ class Load:
         self._room.wait()
         kind, (make, _) = dice.choices(list(MIX.items()), [weight for _, weight in MIX.values()])[0]
         body = {"queue": QUEUE, "priority": dice.choice((0, 0, 0, 5)), **make(dice, self._stage)}
-        cancel_s = body.pop("cancel_s", None)
+        cancel_s, retry_s = body.pop("cancel_s", None), body.pop("retry_s", None)
         try:
             job_id = self._client.submit(body)
         except Refused:
@@ -88,6 +88,9 @@ class Load:
         if cancel_s is not None:
             self._over.wait(cancel_s)
             self._client.cancel(job_id)
+        if retry_s is not None:
+            self._over.wait(retry_s)
+            self._client.retry(job_id)
         self._over.wait(dice.uniform(0, PAUSE_S))
 
     def _follow(self, _dice: Dice) -> None:
@@ -122,6 +125,10 @@ def _limited(dice: Dice, stage: Stage) -> dict[str, Any]:
     return _tick("test_tick", dice.uniform(0, 0.3), stage, concurrency_key=f"key-{dice.randrange(3)}")
 
 
+def _stepping(dice: Dice, stage: Stage) -> dict[str, Any]:
+    return {"task_type": "test_steps", "input": {"folder": str(stage.diaries), "dies_after": dice.randrange(5)}}
+
+
 MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "short": (lambda dice, stage: _tick("test_tick", dice.uniform(0, 0.1), stage), 30),
     "quick": (lambda dice, _: {"task_type": "echo", "input": {"text": "x" * dice.randrange(5000)}}, 30),
@@ -137,5 +144,7 @@ MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "dying": (lambda dice, _: {"task_type": "test_poison", "input": {"deaths": dice.choice((1, 1, 99))}}, 1),
     "expiring": (_expiring, 2),
     "limited": (_limited, 6),
+    "revived": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 3}, "retry_s": 1.5}, 3),
+    "stepping": (_stepping, 3),
 }
 """What a job of each kind looks like, and how often it comes."""

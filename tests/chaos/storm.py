@@ -175,7 +175,7 @@ class Storm:
             for problem in broken_promises(sql, everyone[start : start + CHUNK]):
                 score.problem(problem)
         for diary in self._stage.diaries.iterdir():
-            if diary.name not in self._stage.frozen_jobs:
+            if diary.name not in self._stage.frozen_jobs and not diary.suffix:
                 ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
                 for problem in overlaps(ticks):
                     score.problem(f"{diary.name}: {problem}")
