@@ -163,6 +163,7 @@ def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, mon
     monkeypatch.setattr(runs.world.db, "call", interrupted)
     with usr2(runs.interrupts), pytest.raises(JobInterrupted):
         runs.interrupts.call(key, runs.step, "a", 1)
+    monkeypatch.undo()
     assert runs.world.sql("SELECT name FROM job_steps") == [{"name": "a"}]
 
 
