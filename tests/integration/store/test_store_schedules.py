@@ -39,7 +39,7 @@ class Heard(Announcer):
 
 def plan(**fields: Any) -> Plan:
     defaults: dict[str, Any] = {
-        "name": f"s{uuid7()}", "cron": "* * * * *", "timezone": "UTC", "overlap": "allow_all",
+        "name": f"s{uuid7()}", "cron": "0 * * * *", "timezone": "UTC", "overlap": "allow_all",
         "missed_runs": "run_once", "max_missed_runs": 10, "start_deadline_s": None, "paused": False,
         "task": {"task_type": "echo", "input": {}}, "job": JOB,
     }  # fmt: skip
@@ -47,10 +47,10 @@ def plan(**fields: Any) -> Plan:
 
 
 def keep(world: World, next_at: datetime | None = None, **fields: Any) -> Schedule:
-    """A new schedule, due since the last full minute unless said otherwise."""
+    """A new schedule, due since the last full hour unless said otherwise."""
     given = plan(**fields)
-    last_minute = world.call(schedules.now).replace(second=0, microsecond=0)
-    kept = world.call(schedules.insert, uuid7(), given, None if given.paused else next_at or last_minute)
+    last_hour = world.call(schedules.now).replace(minute=0, second=0, microsecond=0)
+    kept = world.call(schedules.insert, uuid7(), given, None if given.paused else next_at or last_hour)
     assert kept is not None
     return kept
 
@@ -92,7 +92,7 @@ def test_keepers_that_fire_at_once_make_one_job_a_tick(world: World) -> None:
     kept = keep(world)
     winners: Counter[int] = Counter()
     for number in range(ROUNDS):
-        tick = world.call(schedules.now).replace(second=0, microsecond=0) - timedelta(minutes=ROUNDS - number)
+        tick = world.call(schedules.now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ROUNDS - number)
         world.sql("UPDATE schedules SET next_at = :tick WHERE id = :id RETURNING id", tick=tick, id=kept.id)
         due = fire(read(world, kept), tick + timedelta(seconds=1))
         fired = race(*[partial(world.call, schedules.fire, [due])] * KEEPERS)
@@ -162,7 +162,7 @@ def again(world: World, schedule: Schedule) -> None:
             UPDATE jobs SET scheduled_for = scheduled_for - runs * interval '1 hour'
             FROM schedules WHERE schedules.id = :id AND schedule_id = :id AND scheduled_for = last_at
         )
-        UPDATE schedules SET next_at = date_trunc('minute', now()) WHERE id = :id RETURNING id
+        UPDATE schedules SET next_at = date_trunc('hour', now()) WHERE id = :id RETURNING id
         """,
         id=schedule.id,
     )
@@ -221,7 +221,7 @@ def test_cancel_other_cancels_what_has_not_ended_and_says_so(world: World) -> No
 def test_keepers_that_fire_at_once_never_cancel_the_new_job(world: World) -> None:
     kept = keep(world, overlap="cancel_other")
     for number in range(ROUNDS // 2):
-        tick = world.call(schedules.now).replace(second=0, microsecond=0) - timedelta(minutes=ROUNDS - number)
+        tick = world.call(schedules.now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ROUNDS - number)
         world.sql("UPDATE schedules SET next_at = :tick WHERE id = :id RETURNING id", tick=tick, id=kept.id)
         due = fire(read(world, kept), tick + timedelta(seconds=1))
         race(*[partial(world.call, schedules.fire, [due])] * KEEPERS)
@@ -262,13 +262,14 @@ def test_a_thousand_due_schedules_are_fired_in_one_look(world: World) -> None:
         """
         INSERT INTO schedules (id, name, cron, timezone, overlap, missed_runs, max_missed_runs, paused, task, job,
                                next_at)
-        SELECT gen_random_uuid(), 'many-' || n, '0 0 1 1 *', 'UTC', 'skip', 'run_once', 1, false, '{}', CAST(:job AS
-               jsonb), now() - interval '1 s' FROM generate_series(1, 1000) AS n RETURNING id
+        SELECT gen_random_uuid(), 'many-' || n, '0 * * * *', 'UTC', 'skip', 'run_once', 1, false, '{}', CAST(:job AS
+               jsonb), date_trunc('hour', now()) FROM generate_series(1, 1000) AS n RETURNING id
         """,
         job='{"task_type": "echo", "queue": "default", "input": {}, "max_attempts": 1, "tags": []}',
     )
     scheduler(world).look()
     assert world.sql("SELECT count(*) AS due FROM schedules WHERE next_at <= now()")[0]["due"] == 0
+    assert world.sql("SELECT count(DISTINCT schedule_id) AS jobs FROM jobs")[0]["jobs"] == 1000
 
 
 def test_a_name_is_kept_once(world: World) -> None:
