@@ -58,7 +58,7 @@ def test_a_thousand_cancels_against_a_thousand_finishes_end_each_job_once(longru
 def test_a_bulk_cancel_against_jobs_that_finish_in_batches_is_answered_each_time(longrun: Harness) -> None:
     """Both lock many rows; neither side may see a deadlock."""
     with ThreadPoolExecutor(8) as clients:
-        jobs = list(clients.map(lambda n: longrun.submit(input={"n": n}, delay_s=3), range(RACES)))
+        jobs = list(clients.map(lambda n: longrun.submit(input={"n": n}, delay_s=600), range(RACES)))
         longrun.sql(
             "UPDATE jobs SET ready = true, rank = now(), run_at = now() WHERE status = 'PENDING' "
             "AND id = ANY(%s::uuid[])",
