@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, text
 
+from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
 LOCK: Final = (
@@ -34,13 +35,9 @@ SELECT pg_advisory_xact_lock(lock) FROM (
 )
 """Held until the statement that follows in the same string has committed; that one sees all that is committed then."""
 
-LOWER: Final = """
-lowered AS (
-    UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
-    FROM (SELECT queue, min(rank) AS rank FROM passed WHERE ready GROUP BY queue ORDER BY queue) AS back
-    WHERE queues.name = back.queue
-)
-SELECT queue, count(*) FILTER (WHERE ready) FROM passed GROUP BY queue
+PASSED: Final = f"""
+{LOW_RANK}
+SELECT queue, count(*) FILTER (WHERE ready) FROM changed GROUP BY queue
 """
 
 PASS_KEYS: Final = text(
@@ -62,11 +59,11 @@ WITH room AS MATERIALIZED (
     SELECT jobs.id, queues.max_running IS NOT NULL AS limited
     FROM jobs JOIN next USING (id) JOIN queues ON queues.name = jobs.queue
     WHERE status = 'PENDING' AND gate = 'key' ORDER BY jobs.id FOR UPDATE OF jobs
-), passed AS (
+), changed AS (
     UPDATE jobs SET gate = CASE WHEN limited THEN 'queue' END, ready = NOT limited
     FROM locked WHERE jobs.id = locked.id
     RETURNING queue, ready, rank
-), {LOWER}
+), {PASSED}
 """
 )
 
@@ -88,9 +85,9 @@ WITH room AS MATERIALIZED (
 ), locked AS MATERIALIZED (
     SELECT jobs.id FROM jobs JOIN next USING (id)
     WHERE status = 'PENDING' AND gate = 'queue' ORDER BY jobs.id FOR UPDATE OF jobs
-), passed AS (
+), changed AS (
     UPDATE jobs SET gate = NULL, ready = true FROM locked WHERE jobs.id = locked.id RETURNING queue, ready, rank
-), {LOWER}
+), {PASSED}
 """
 )
 

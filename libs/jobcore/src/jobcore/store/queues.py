@@ -18,6 +18,7 @@ from typing import Final
 
 from sqlalchemy import Connection, String, bindparam, text
 
+from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
 MARGIN: Final = "interval '30 s'"
@@ -40,7 +41,7 @@ def refresh_low_ranks(connection: Connection) -> None:
 
 PROMOTE: Final = text(
     DURABLE
-    + """
+    + f"""
 WITH due AS MATERIALIZED (
     SELECT id, CASE WHEN concurrency_key IS NOT NULL THEN 'key'
                     WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END AS next
@@ -50,11 +51,7 @@ WITH due AS MATERIALIZED (
     UPDATE jobs SET ready = next IS NULL, gate = next, rank = now() - priority * interval '60 s'
     FROM due WHERE jobs.id = due.id
     RETURNING queue, rank, ready
-), lowered AS (
-    UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
-    FROM (SELECT queue, min(rank) AS rank FROM changed WHERE ready GROUP BY queue ORDER BY queue) AS back
-    WHERE queues.name = back.queue
-)
+), {LOW_RANK}
 SELECT queue, count(*) FROM changed WHERE ready GROUP BY queue
 """
 )
