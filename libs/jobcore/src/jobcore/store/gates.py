@@ -35,6 +35,12 @@ SELECT pg_advisory_xact_lock(lock) FROM (
 )
 """Held until the statement that follows in the same string has committed; that one sees all that is committed then."""
 
+AHEAD: Final = """
+CASE WHEN concurrency_key IS NOT NULL THEN 'key'
+     WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END
+"""
+"""The gate ahead of a row of `jobs` that would otherwise be ready now."""
+
 PASSED: Final = f"""
 {LOW_RANK}
 SELECT queue, count(*) FILTER (WHERE ready) FROM changed GROUP BY queue

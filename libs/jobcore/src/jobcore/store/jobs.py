@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import documents, gates
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import Prepared
@@ -155,8 +155,7 @@ RETRY: Final = text(
     + f"""
 WITH found AS MATERIALIZED (
     SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           CASE WHEN concurrency_key IS NOT NULL THEN 'key'
-                WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END AS next
+           {gates.AHEAD} AS next
     FROM jobs
     WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
 ), changed AS (

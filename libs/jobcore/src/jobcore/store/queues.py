@@ -18,6 +18,7 @@ from typing import Final
 
 from sqlalchemy import Connection, String, bindparam, text
 
+from jobcore.store import gates
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
@@ -43,8 +44,7 @@ PROMOTE: Final = text(
     DURABLE
     + f"""
 WITH due AS MATERIALIZED (
-    SELECT id, CASE WHEN concurrency_key IS NOT NULL THEN 'key'
-                    WHEN (SELECT max_running FROM queues WHERE name = queue) IS NOT NULL THEN 'queue' END AS next
+    SELECT id, {gates.AHEAD} AS next
     FROM jobs WHERE status = 'PENDING' AND NOT ready AND gate IS NULL AND run_at <= now()
     ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
 ), changed AS (
