@@ -83,6 +83,10 @@ class Launched:
                 return line
         raise AssertionError(f"ended without {sorted(missing)}:\n" + "".join(self.seen))
 
+    def first(self, text: str) -> str:
+        """The first of the lines read so far that has the text."""
+        return next(line for line in self.seen if text in line)
+
     def until_all_up(self) -> None:
         """Until it says it is ready and the small workers are deaf to nothing."""
         self.until("ready on", "worker   | up as", "scraper  | up as")

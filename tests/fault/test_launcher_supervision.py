@@ -66,8 +66,8 @@ def listening_port(folder: Path, program: str) -> int:
 
 def test_a_killed_worker_is_started_again_and_said_so_in_one_line(folder: Path, own_servers: dict[str, str]) -> None:
     with Launched(folder, env=own_servers) as run:
-        pid = worker_pid(run.until("worker   | up as"))
-        run.until("ready on")
+        run.until_all_up()
+        pid = worker_pid(run.first("worker   | up as"))
         os.kill(pid, signal.SIGKILL)
         line = run.until("longrun  | worker")
         assert line == "longrun  | worker was killed by SIGKILL, starting it again in 1 s\n"

@@ -41,10 +41,20 @@ def test_a_worker_that_is_parted_from_postgres_stops_its_job_by_the_leases_end_a
     check(apart, [job_id])
 
 
+def at_rest(longrun: Harness) -> bool:
+    """True while no child of the queue's only worker looks for jobs: it does so every few ms until it finds none."""
+    [row] = longrun.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'longrun_worker-%%' "
+        "AND datname = current_database() AND state_change > now() - interval '0.2 s'"
+    )
+    return bool(row["count"] == 0)
+
+
 def test_a_claim_whose_reply_never_reaches_its_child_is_handed_back(apart: Harness, link: Link) -> None:
     worker = apart.worker("unlucky", concurrency=1, DATABASE_URL=link.url)
     apart.reaches(apart.submit(), "SUCCESS")
     [child] = children(worker)
+    until(lambda: at_rest(apart), what="the child waits for a wake-up")
     with link.held(replies_only=True):
         job_id = apart.tick(0.1)
         until(lambda: apart.job(job_id)["status"] == "RUNNING", 3, "the claim is committed")

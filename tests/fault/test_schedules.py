@@ -103,8 +103,8 @@ def test_after_downtime_missed_ticks_run_as_the_policy_says(
     longrun: Harness, fields: dict[str, Any], minutes: list[int], missed: int
 ) -> None:
     """Nobody looked since 29 full minutes ago."""
-    made = create(longrun, "* * * * *", **fields)
     until(lambda: 12 <= datetime.now(UTC).second < 45, 30, "the latest tick is late, and no other comes in between")
+    made = create(longrun, "* * * * *", **fields)
     due = make_due(longrun, made, timedelta(minutes=29))
     jobs = ended(longrun, made, len(minutes))
     assert [round((job["scheduled_for"] - due) / timedelta(minutes=1)) for job in jobs] == minutes

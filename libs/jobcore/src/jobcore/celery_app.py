@@ -43,6 +43,7 @@ def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, .
     app.conf.update(
         task_default_queue=queues[0],
         task_queues=None,
+        worker_pool="jobcore.pool:TaskPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
         # else a child that starts slowly, because the machine is busy, is killed after 4 s, and so is the next one
