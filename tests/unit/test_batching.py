@@ -38,10 +38,10 @@ def test_a_few_quick_runs_are_needed_before_a_type_is_trusted() -> None:
 def test_the_size_doubles_while_more_is_ready_up_to_its_limit() -> None:
     size = learned(QUICK_S)
     sizes = []
-    for _ in range(9):
+    for _ in range(10):
         sizes.append(size.next())
         size.claimed(size.next(), more=True)
-    assert sizes == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]
 
 
 def test_the_size_follows_what_there_is_when_no_more_is_ready() -> None:

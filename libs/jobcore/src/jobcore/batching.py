@@ -6,7 +6,7 @@ from typing import Final
 
 BATCH_S: Final = 0.03
 """A batch should be over within this many seconds."""
-MAX_BATCH: Final = 64
+MAX_BATCH: Final = 128
 MIN_RUNS: Final = 3
 _WEIGHT: Final = 0.2
 

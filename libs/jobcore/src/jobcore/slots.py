@@ -23,7 +23,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-MAX_HELD: Final = 128
+MAX_HELD: Final = 256
 
 # every struct is a multiple of 8 bytes, so that each version and time lies within one cache line
 _HEADER: Final = struct.Struct("=d16sdqd")  # deadline, worker id, drain time, main pid, last look
