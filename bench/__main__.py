@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.figures import Row, table
 from bench.machine import describe
-from bench.measures import ceiling, drain, end_to_end, memory, pickup, redis_away, stream, submit
+from bench.measures import ceiling, claims, drain, end_to_end, memory, pickup, recovery, redis_away, stream, submit
 from bench.process import ROOT
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -25,6 +25,8 @@ MEASURES = {
     "pickup": pickup.measure,
     "stream": stream.measure,
     "redis_away": redis_away.measure,
+    "recovery": recovery.measure,
+    "claims": claims.measure,
     "memory": memory.measure,
 }
 

@@ -19,6 +19,11 @@ class Scale:
     half_rate_s: int
     streams: int
     idle_s: int
+    claims: int
+    finished_rows: int
+    waiting_rows: int
+    flushed_jobs: int
+    many_jobs: int
 
 
 def _drain_jobs(default: int) -> int:
@@ -37,6 +42,11 @@ def full() -> Scale:
         half_rate_s=10,
         streams=50,
         idle_s=10,
+        claims=1_000,
+        finished_rows=5_000_000,
+        waiting_rows=1_000_000,
+        flushed_jobs=10_000,
+        many_jobs=50_000,
     )
 
 
@@ -52,4 +62,9 @@ def quick() -> Scale:
         half_rate_s=3,
         streams=20,
         idle_s=2,
+        claims=200,
+        finished_rows=100_000,
+        waiting_rows=20_000,
+        flushed_jobs=2_000,
+        many_jobs=5_000,
     )

@@ -8,7 +8,9 @@ finished, by the database's clock; "with start" from the start of the worker's p
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from uuid_utils.compat import uuid7
@@ -23,6 +25,7 @@ from jobcore.store import jobs as store
 from jobcore.store.database import Database
 
 BATCH = 1_000
+ECHO = {"hello": "world"}
 SPAN = "SELECT extract(epoch FROM max(finished_at) - min(started_at))::float8 FROM jobs"
 INSERT_LITERAL = """
 INSERT INTO jobs (id, task_type, status, input)
@@ -38,11 +41,12 @@ class Drain:
     with_start: float
 
 
-def queue_in_longrun(running: Running, jobs: int) -> None:
+def queue_in_longrun(running: Running, jobs: int, task_type: str = "echo", input: Mapping[str, Any] = ECHO) -> None:
+    """Accept jobs without an API, 1,000 in a commit."""
     database = Database(running.database.url, name="bench")
     for first in range(0, jobs, BATCH):
         count = min(BATCH, jobs - first)
-        batch = [NewJob(uuid7(), "echo", "default", {"hello": "world"}, max_attempts=3) for _ in range(count)]
+        batch = [NewJob(uuid7(), task_type, "default", input, max_attempts=3) for _ in range(count)]
         database.call(store.insert, batch)
     database.close()
 

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 import psutil
 
 from bench.figures import Row
+from bench.measures.drain import queue_in_longrun
 from bench.process import Process
 from bench.scale import Scale
 from bench.stacks import CHILDREN, LITERAL, LONGRUN, SCRAPER_WORKER, Stack
 from bench.stage import Stage, pid_of, say
 
 JOBS = 1_000
+SETTLED_S = 3
 
 
 def of_processes(processes: Sequence[psutil.Process]) -> str:
@@ -63,13 +65,33 @@ def memory(stage: Stage, stack: Stack, idle_s: int) -> Mapping[str, str]:
     return texts
 
 
+def growth(stage: Stage, jobs: int) -> str:
+    """What the worker's processes hold (USS) after `JOBS` jobs, and after `jobs` more."""
+    with stage.run(LONGRUN) as running:
+        [worker] = [process for process in running.processes if process.role == "worker"]
+        sizes = []
+        for count in (JOBS * 2, jobs):
+            queue_in_longrun(running, count)
+            running.finish()
+            time.sleep(SETTLED_S)
+            sizes.append(sum(process.memory_full_info().uss for process in _with_children(worker.pid)))
+    before, after = sizes
+    return f"{_mib(before)} → {_mib(after)} MiB ({after / before - 1:+.0%})"
+
+
 def measure(stage: Stage, scale: Scale) -> list[Row]:
     cells = {}
     for stack in (LONGRUN, LITERAL):
         say(f"memory: {stack.name}, idle for {scale.idle_s} s")
         cells[stack] = memory(stage, stack, scale.idle_s)
+    say(f"memory: the worker after {scale.many_jobs:,} jobs")
+    grown = Row(
+        what=f"worker's memory after {JOBS * 2:,} and {scale.many_jobs:,} jobs more",
+        longrun=growth(stage, scale.many_jobs),
+        note="USS of main process, supervisor and two children",
+    )
     names = dict.fromkeys([*cells[LONGRUN], *cells[LITERAL]])
-    return [
+    return [grown] + [
         Row(
             what=f"memory: {name}",
             longrun=cells[LONGRUN].get(name, ""),
