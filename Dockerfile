@@ -88,8 +88,7 @@ RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=from=wheels,source=/wheels
 USER 10001:10001
 ENV LONGRUN_HOST=0.0.0.0
 EXPOSE 8000
-# uvicorn shuts down in order and then ends by the signal that it was sent: 143 is success
-ENTRYPOINT ["tini", "-e", "143", "--"]
+ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "longrun_api"]
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
     CMD python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"

@@ -87,6 +87,23 @@ def test_a_claim_among_a_million_reads_a_few_blocks(crowded: World) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_claim_is_planned_once_however_many_wait(crowded: World) -> None:
+    worker = crowded.worker()
+
+    def plans(connection: Connection) -> tuple[int, int]:
+        for _ in range(8):
+            take(connection, worker)
+        columns = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name LIKE 'longrun_claim%'"
+        [row] = connection.execute(text(columns)).all()
+        return row[0], row[1]
+
+    crowded.call(lambda connection: connection.execute(text("ANALYZE jobs")) and None)
+    generic, custom = crowded.call(plans)
+    assert generic >= 8
+    assert custom == 0
+
+
+@pytest.mark.timeout(300)
 def test_thousands_of_claims_under_a_held_snapshot_make_the_next_no_dearer(crowded: World) -> None:
     worker = crowded.worker()
     with held_snapshot(crowded.db):

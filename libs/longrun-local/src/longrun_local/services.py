@@ -7,7 +7,6 @@ from typing import Final
 
 WORKER_APP: Final = "longrun_worker.app"
 SCRAPER_APP: Final = "longrun_scraper.app"
-GRACEFUL_SHUTDOWN_S: Final = 10
 
 
 def migrations() -> list[str]:
@@ -16,11 +15,8 @@ def migrations() -> list[str]:
 
 
 def api(host: str, port: int) -> list[str]:
-    """One API process; open streams get GRACEFUL_SHUTDOWN_S seconds to end."""
-    return _python(
-        *("uvicorn", "longrun_api.main:app", "--host", host, "--port", str(port)),
-        *("--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_S)),
-    )
+    """One API process."""
+    return _python("longrun_api", "--host", host, "--port", str(port), "--access-log")
 
 
 def worker(app: str, name: str) -> list[str]:

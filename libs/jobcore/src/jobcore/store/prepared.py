@@ -20,8 +20,14 @@ from jobcore.store.database import DURABLE
 TRIES: Final = 3
 UNKNOWN_NAME: Final = "26000"
 KNOWN_NAME: Final = "42P05"
-BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;\n"
-"""A plan may be made while a table is small and kept while it grows: it must not be one that reads the table."""
+BY_INDEX: Final = """SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+"""
+"""Plan once: with many rows PostgreSQL would plan anew each time, for twice the cost of running.
+
+The plan may be made while a table is small and kept while it grows, and it knows no limits and counts: it must not be
+one that reads a table or an index as a whole.
+"""
 _PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
 
 
