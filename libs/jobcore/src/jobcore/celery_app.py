@@ -8,6 +8,7 @@ worker_shutting_down   (main, signal handler)    set the drain flag; nothing els
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from importlib.metadata import version
@@ -109,6 +110,7 @@ class _Worker:
         self._slots = Slots(identity.concurrency, identity.pid)
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
+        gc.freeze()  # else a collection touches, and so copies, what children share with the main process
         self._supervisor_pid = os.fork()
         if self._supervisor_pid == 0:
             self._supervise(self._slots, identity)
