@@ -54,6 +54,14 @@ class Client:
         """Pause, resume or limit the queue until it is answered."""
         self._send("PATCH", f"/queues/{QUEUE}", json=changes)
 
+    def make_schedule(self, body: dict[str, Any]) -> None:
+        """Make a schedule until it is answered: also 409, when an answer was lost and its name is taken."""
+        self._send("POST", "/schedules", json=body)
+
+    def pause_schedule(self, name: str) -> None:
+        """Pause a schedule until it is answered: also 409, when a request that seemed lost did so meanwhile."""
+        self._send("POST", f"/schedules/{name}/pause")
+
     def follow(self, job_id: str, until: float) -> list[int]:
         """The seqs of the job's story as a stream gives them, resumed wherever it breaks; complete unless time ran out.
 

@@ -111,18 +111,19 @@ class Load:
         self._over.wait(COUNT_S)
 
 
-def _tick(task_type: str, seconds: float, stage: Stage, **options: Any) -> dict[str, Any]:
+def tick(task_type: str, seconds: float, stage: Stage, **options: Any) -> dict[str, Any]:
+    """A task that writes signs of life into its diary for so many seconds."""
     return {"task_type": task_type, "input": {"seconds": seconds, "folder": str(stage.diaries)}, **options}
 
 
 def _expiring(dice: Dice, stage: Stage) -> dict[str, Any]:
     delay_s = dice.uniform(1, 3)
     expires_at = datetime.now(UTC) + timedelta(seconds=delay_s + dice.uniform(0.3, 1))
-    return _tick("test_tick", 0.05, stage, delay_s=delay_s, expires_at=expires_at.isoformat())
+    return tick("test_tick", 0.05, stage, delay_s=delay_s, expires_at=expires_at.isoformat())
 
 
 def _limited(dice: Dice, stage: Stage) -> dict[str, Any]:
-    return _tick("test_tick", dice.uniform(0, 0.3), stage, concurrency_key=f"key-{dice.randrange(3)}")
+    return tick("test_tick", dice.uniform(0, 0.3), stage, concurrency_key=f"key-{dice.randrange(3)}")
 
 
 def _stepping(dice: Dice, stage: Stage) -> dict[str, Any]:
@@ -130,17 +131,17 @@ def _stepping(dice: Dice, stage: Stage) -> dict[str, Any]:
 
 
 MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
-    "short": (lambda dice, stage: _tick("test_tick", dice.uniform(0, 0.1), stage), 30),
+    "short": (lambda dice, stage: tick("test_tick", dice.uniform(0, 0.1), stage), 30),
     "quick": (lambda dice, _: {"task_type": "echo", "input": {"text": "x" * dice.randrange(5000)}}, 30),
-    "medium": (lambda dice, stage: _tick("test_tick", dice.uniform(0.5, 1.5), stage, max_attempts=3), 8),
-    "long": (lambda dice, stage: _tick("test_polite", dice.uniform(3, 8), stage, max_attempts=3), 3),
+    "medium": (lambda dice, stage: tick("test_tick", dice.uniform(0.5, 1.5), stage, max_attempts=3), 8),
+    "long": (lambda dice, stage: tick("test_polite", dice.uniform(3, 8), stage, max_attempts=3), 3),
     "retried": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 2}}, 6),
     "failing": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 9}}, 4),
-    "cancelled": (lambda dice, stage: _tick("test_polite", 30, stage, cancel_s=dice.uniform(0, 2)), 5),
-    "deaf": (lambda dice, stage: _tick("test_tick", 30, stage, cancel_s=dice.uniform(0, 1)), 2),
-    "stubborn": (lambda dice, stage: _tick("test_stubborn", 30, stage, cancel_s=dice.uniform(0, 1)), 1),
-    "delayed": (lambda dice, stage: _tick("test_tick", 0.05, stage, delay_s=dice.uniform(0.5, 8)), 6),
-    "overrunning": (lambda dice, stage: _tick("test_tick", 30, stage, timeout_s=dice.uniform(0.3, 1)), 2),
+    "cancelled": (lambda dice, stage: tick("test_polite", 30, stage, cancel_s=dice.uniform(0, 2)), 5),
+    "deaf": (lambda dice, stage: tick("test_tick", 30, stage, cancel_s=dice.uniform(0, 1)), 2),
+    "stubborn": (lambda dice, stage: tick("test_stubborn", 30, stage, cancel_s=dice.uniform(0, 1)), 1),
+    "delayed": (lambda dice, stage: tick("test_tick", 0.05, stage, delay_s=dice.uniform(0.5, 8)), 6),
+    "overrunning": (lambda dice, stage: tick("test_tick", 30, stage, timeout_s=dice.uniform(0.3, 1)), 2),
     "dying": (lambda dice, _: {"task_type": "test_poison", "input": {"deaths": dice.choice((1, 1, 99))}}, 1),
     "expiring": (_expiring, 2),
     "limited": (_limited, 6),

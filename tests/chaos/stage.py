@@ -35,6 +35,7 @@ CHILDREN = 2
 LOOK_S = 0.2
 AGAIN_S = 1.0
 UP_S = 60.0
+SETTINGS = {"max_connections": "300", "track_commit_timestamp": "on"}
 SHORT_STOPS = {"LONGRUN_CANCEL_SIGNAL_S": "0.5", "LONGRUN_CANCEL_KILL_S": "2", "LONGRUN_DRAIN_S": "2"}
 
 
@@ -60,7 +61,7 @@ class Stage:
         self.folder = folder
         self.diaries = folder / "diaries"
         self.diaries.mkdir()
-        self.postgres = EmbeddedPostgres(folder / "postgres", settings={"max_connections": "300"})
+        self.postgres = EmbeddedPostgres(folder / "postgres", settings=SETTINGS)
         self.redis = EmbeddedValkey(folder / "valkey")
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """By target: one fault at a time strikes it."""

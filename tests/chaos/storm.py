@@ -12,10 +12,12 @@ from pathlib import Path
 
 from jobcore.states import TERMINAL
 from tests.chaos import network_faults, postgres_faults, process_faults, redis_faults  # noqa: F401  (they register)
+from tests.chaos.capacity import every_child_works
 from tests.chaos.client import Client
 from tests.chaos.kinds import KINDS, Strike, fault
 from tests.chaos.load import Load
 from tests.chaos.schedule import Planned
+from tests.chaos.scheduled import KIND, Schedules
 from tests.chaos.score import Score
 from tests.chaos.stage import APIS, QUEUE, WORKERS, Stage
 from tests.harness import Tick, until
@@ -79,12 +81,14 @@ class Storm:
         self._say = say
         self._client = Client(stage)
         self._load = Load(stage, self._client, score.seed)
+        self._schedules = Schedules(stage, self._client)
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
         """Rage until the schedule and the load's time are over, calm down, read the books."""
         began = time.monotonic()
         self._load.start()
+        self._schedules.start()
         for plan in self._planned:
             self._wait_until(began + plan.at_s, plan)
             thread = threading.Thread(target=self._strike, args=(plan,), name=plan.kind, daemon=True)
@@ -92,9 +96,11 @@ class Storm:
             self._threads.append(thread)
         self._wait_until(began + self._score.minutes * 60, None)
         self._load.stop()
+        self._schedules.stop()
         for thread in self._threads:
             thread.join()
         self._calm_down()
+        self._try_every_child()
         self._read_the_books()
 
     def _wait_until(self, moment: float, plan: Planned | None) -> None:
@@ -151,7 +157,17 @@ class Storm:
 
     def _calm_down(self) -> None:
         until(self._stage.all_up, CALM_S, "every process is up again")
+        self._await_ends()
 
+    def _try_every_child(self) -> None:
+        self._say("calm: every child gets a long job")
+        try:
+            every_child_works(self._stage, self._client)
+        except AssertionError as error:
+            self._score.problem(f"after the storm: {error}")
+        self._await_ends()
+
+    def _await_ends(self) -> None:
         def none_open() -> bool:
             rows = self._stage.sql(
                 "SELECT count(*) FROM jobs WHERE status IN ('PENDING', 'RUNNING') "
@@ -181,10 +197,11 @@ class Storm:
                     score.problem(f"{diary.name}: {problem}")
         for problem in self._together():
             score.problem(problem)
-        for problem in (*self._load.gaps, *self._load.failures, *self._client.errors):
+        for problem in (*self._schedules.problems(), *self._load.gaps, *self._load.failures, *self._client.errors):
             score.problem(problem)
-        score.accepted, score.stored = len(accepted), len(stored)
-        score.kinds_of_jobs = dict(self._load.kinds)
+        scheduled = self._schedules.jobs()
+        score.accepted, score.stored = len(accepted) + scheduled, len(stored)
+        score.kinds_of_jobs = {**self._load.kinds, KIND: scheduled}
         score.followed = self._load.followed
         score.statuses = {
             row["status"]: row["count"] for row in sql("SELECT status, count(*) FROM jobs GROUP BY status")

@@ -1,0 +1,36 @@
+"""That no child of a worker is forgotten: as many long jobs run at once as there are children."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tests.chaos.client import Client
+from tests.chaos.load import tick
+from tests.chaos.stage import CHILDREN, QUEUE, WORKERS, Stage
+from tests.harness import Tick, until
+
+LONG_S = 600.0
+FRESH_S = 2.0
+STARTED_S = 60.0
+
+
+def every_child_works(stage: Stage, client: Client) -> None:
+    """AssertionError if not all children run a long job at once, though Redis is lost after each that has begun."""
+    jobs: list[str] = []
+    try:
+        for _ in range(len(WORKERS) * CHILDREN):
+            jobs.append(client.submit({**tick("test_polite", LONG_S, stage), "queue": QUEUE}))
+            until(lambda: len(_at_work(stage, jobs)) == len(jobs), STARTED_S, f"{len(jobs)} children work at once")
+            for name in WORKERS:
+                stage.nodes[name].redis.cut()
+    finally:
+        for job_id in jobs:
+            client.cancel(job_id)
+
+
+def _at_work(stage: Stage, jobs: Sequence[str]) -> set[int]:
+    """The processes that gave a sign of life of one of these jobs just now."""
+    diaries = [diary for job_id in jobs if (diary := stage.diary(job_id)).exists()]
+    signs = [Tick.of(line) for diary in diaries for line in diary.read_text().splitlines()[-1:]]
+    return {sign.pid for sign in signs if time.monotonic() - sign.at < FRESH_S}
