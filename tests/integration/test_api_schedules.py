@@ -164,6 +164,7 @@ def test_run_now_is_a_submission_whatever_the_schedule_says(
         "priority": 3,
         "metadata": {"k": 1},
         "concurrency_key": "c",
+        "fairness_key": "f",
         "max_attempts": 7,
     }
     made = create(paused=True, task=ECHO | options)

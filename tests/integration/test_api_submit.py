@@ -59,6 +59,7 @@ def test_every_option_is_stored_as_it_was_given(api: httpx.Client) -> None:
         "expires_at": (run_at + timedelta(days=300)).isoformat(),
         "timeout_s": 0.5,
         "max_attempts": 100,
+        "fairness_key": "tenant-7",
         "tags": ["a", "ü" * 64],
         "metadata": {"nested": [{"deep": None}]},
     }
@@ -116,6 +117,10 @@ def test_a_delay_counts_from_acceptance_on_the_databases_clock(api: httpx.Client
         ({"concurrency_key": ""}, "concurrency_key"),
         ({"concurrency_key": 7}, "concurrency_key"),
         ({"concurrency_key": "k" * 201}, "concurrency_key"),
+        ({"fairness_key": ""}, "fairness_key"),
+        ({"fairness_key": 7}, "fairness_key"),
+        ({"fairness_key": "k" * 201}, "fairness_key"),
+        ({"fairness_key": "a\0b"}, "fairness_key"),
     ],
 )
 def test_an_invalid_field_is_named(api: httpx.Client, fault: dict[str, Any], field: str) -> None:

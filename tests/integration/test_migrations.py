@@ -19,7 +19,9 @@ from alembic.script import ScriptDirectory
 from jobcore.migrations import config, upgrade
 from longrun_local.postgres import EmbeddedPostgres
 
-TABLES = {"jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules"}
+TABLES = {
+    "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
+}  # fmt: skip
 _numbers = count(1)
 
 

@@ -72,12 +72,16 @@ def _json_lines(text: str) -> list[dict[str, object]]:
 
 def test_submit_turns_arguments_into_the_input_and_prints_the_id(server: ScriptedServer, run: Run) -> None:
     server.on(POST, answer(job("PENDING"), 202))
-    ran = run("submit", "web_scrape", "--url", "https://example.org", "--depth", "-2", "--priority", "5", "--tag", "a")
+    ran = run(
+        "submit", "web_scrape", "--url", "https://example.org", "--depth", "-2", "--priority", "5",
+        "--fairness-key", "t", "--tag", "a",
+    )  # fmt: skip
     assert ran == (0, "j1\n", "accepted, follow it with: longrun follow j1\n")
     assert server.requests[-1].json() == {
         "task_type": "web_scrape",
         "input": {"url": "https://example.org", "depth": -2},
         "priority": 5,
+        "fairness_key": "t",
         "tags": ["a"],
     }
 
@@ -355,13 +359,14 @@ def test_a_schedule_is_made_from_arguments(server: ScriptedServer, run: Run) -> 
     ran = run(
         "schedules", "create", "nightly", "30 2 * * *", "web_scrape", "--url", "u", "--timezone", "Europe/Berlin",
         "--overlap", "allow_all", "--missed-runs", "run_all", "--start-deadline", "60", "--priority", "3", "--paused",
+        "--fairness-key", "t",
     )  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("nightly: next at ")
     assert server.requests[-1].json() == {
         "name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "overlap": "allow_all",
         "missed_runs": "run_all", "start_deadline_s": 60, "paused": True,
-        "task": {"task_type": "web_scrape", "priority": 3, "input": {"url": "u"}},
+        "task": {"task_type": "web_scrape", "priority": 3, "fairness_key": "t", "input": {"url": "u"}},
     }  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def test_what_was_submitted_is_what_is_stored(world: World) -> None:
         "metadata": {"k": [1, 2.5]},
         "traceparent": "00-aa-bb-01",
         "max_attempts": 9,
+        "fairness_key": "tenant-7",
     }
     new = world.new(**fields)
     [accepted] = world.call(jobs.insert, [new])

@@ -49,6 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         priority=st.integers(0, 9),
         delay_s=st.sampled_from([None, 0.0, 60.0]),
         max_attempts=st.integers(1, 2),
+        fairness_key=st.sampled_from([None, "a", "b"]),
     )
     def insert(self, **fields: Any) -> UUID:
         self.accepted += 1

@@ -174,6 +174,7 @@ UNFENCED = [
     Trial(upkeep.expire, lambda case: case.world.call(upkeep.expire), ("expire",)),
     Trial(upkeep.retire, lambda case: case.world.call(upkeep.retire, LAST, 3600.0)),
     Trial(upkeep.lead, lambda case: case.world.call(upkeep.lead, case.hunter, 9.0)),
+    Trial(upkeep.forget_turns, lambda case: case.world.call(upkeep.forget_turns)),
     Trial(upkeep.lost, lambda case: case.world.call(upkeep.lost)),
     Trial(jobs.insert, insert_again),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),

@@ -38,7 +38,9 @@ SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
 WHERE status = 'PENDING' AND ready AND rank < low_rank
 """
 
-TABLES = ("jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules")
+TABLES = (
+    "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
+)  # fmt: skip
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -147,6 +147,7 @@ class Keeper:
         self._tell(self._db.call(upkeep.expire))
         self._db.call(queues.refresh_low_ranks)
         self._db.call(workers.forget)
+        self._db.call(upkeep.forget_turns)
         if self._settings.retention_days:
             age_s = self._settings.retention_days * DAY_S
             self._db.call(upkeep.retire, _oldest_kept(age_s), age_s)

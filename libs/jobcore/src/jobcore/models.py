@@ -29,6 +29,7 @@ class NewJob:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     concurrency_key: str | None = None
+    fairness_key: str | None = None
     retry: Mapping[str, float] | None = None
     """What differs from its task type's retry policy: backoff_s, backoff_max_s, jitter."""
     schedule_id: UUID | None = None
@@ -87,6 +88,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     concurrency_key: str | None
+    fairness_key: str | None
     schedule_id: UUID | None
     scheduled_for: datetime | None
     input: Mapping[str, Any] | None = None

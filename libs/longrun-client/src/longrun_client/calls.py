@@ -60,6 +60,8 @@ class SubmitOptions(TypedDict, total=False):
     """Seconds that one attempt may take."""
     max_attempts: int | None
     """How often to try in all."""
+    fairness_key: str | None
+    """Jobs of one queue take turns between fairness keys: the id of an owner or tenant, for example."""
     retry: RetryOptions | None
     """How long to wait before another attempt."""
     tags: list[str] | None

@@ -97,6 +97,7 @@ class Job(_Wire):
     cancel: CancelReceipt | None = None
     queue: str | None = None
     priority: int | None = None
+    fairness_key: str | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
     trace_id: str | None = None

@@ -121,6 +121,7 @@ def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "progress", amount(job.progress)
     yield "attempt", _attempt(job)
     yield "queue", f"{printable(job.queue)}, priority {job.priority or 0}" if job.queue else ""
+    yield "fairness", printable(job.fairness_key or "")
     yield "tags", printable(", ".join(job.tags))
     yield "metadata", printable(json.dumps(job.metadata, ensure_ascii=False)) if job.metadata else ""
     yield "created", f"{local_time(job.created_at)}, {age(job.created_at)} ago"

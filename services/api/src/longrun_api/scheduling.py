@@ -112,7 +112,8 @@ def _job(task: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
         job = to_job(parse_as(Submission, json.dumps(task)), registry, None)
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
-    return {name: getattr(job, name) for name in OPTIONS}
+    # without what is not given: a keeper of the version before knows no newer options
+    return _given({name: getattr(job, name) for name in OPTIONS})
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class TaskSummary(BaseModel):
     expires_at: Utc | None
     timeout_s: float | None
     concurrency_key: str | None
+    fairness_key: str | None
     tags: list[str]
     metadata: dict[str, Any]
     trace_id: str | None
@@ -171,6 +172,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "expires_at": job.expires_at,
         "timeout_s": job.timeout_s,
         "concurrency_key": job.concurrency_key,
+        "fairness_key": job.fairness_key,
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),

@@ -72,6 +72,13 @@ class TaskTemplate(BaseModel):
         max_length=200,
         description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
     )
+    fairness_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Tasks of one queue take turns between fairness keys, so that one that floods does not hold up the "
+        "others: the id of an owner or tenant, for example.",
+    )
     retry: Retry | None = Field(None, description="How long to wait before another attempt.")
     tags: list[Tag] = Field([], max_length=20, description="Labels, shown with the job.")
     metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
@@ -126,6 +133,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         metadata=submission.metadata,
         traceparent=traceparent,
         concurrency_key=submission.concurrency_key,
+        fairness_key=submission.fairness_key,
         retry=_own_backoff(submission) or None,
     )
 
@@ -145,7 +153,7 @@ def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, A
 
 
 def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:
-    for name in ("input", "tags", "metadata", "concurrency_key"):
+    for name in ("input", "tags", "metadata", "concurrency_key", "fairness_key"):
         for path, message in documents.problems(getattr(submission, name), name):
             yield FieldError(path[:200], message)
     if submission.run_at is not None:

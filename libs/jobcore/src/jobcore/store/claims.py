@@ -24,11 +24,17 @@ class Taken:
     more: bool
 
 
+READY_SINCE: Final = """
+CASE WHEN fairness_key IS NOT NULL AND attempt = 0 THEN greatest(run_at, created_at)
+     ELSE rank + priority * interval '60 s' END
+"""
+"""When a ready row of `jobs` became ready: its rank says so, but until it has run that may be a turn."""
+
 CLAIM: Final = Prepared(
     "claim",
-    """
+    f"""
 WITH head AS MATERIALIZED (
-    SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
+    SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick, {READY_SINCE} AS ready_since
     FROM jobs
     WHERE queue = :queue AND status = 'PENDING' AND ready
       AND rank >= (SELECT low_rank FROM queues WHERE name = :queue AND NOT paused)
@@ -41,7 +47,8 @@ WITH head AS MATERIALIZED (
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 ), ordered AS (
-    SELECT id, row_number() OVER w AS place, bool_and(quick) OVER w AS quick FROM head WINDOW w AS (ORDER BY rank, id)
+    SELECT id, ready_since, row_number() OVER w AS place, bool_and(quick) OVER w AS quick
+    FROM head WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
@@ -51,7 +58,7 @@ WITH head AS MATERIALIZED (
     RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
               max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, place,
               CASE WHEN fence = attempt THEN
-                  CAST(extract(epoch FROM now() - rank - priority * interval '60 s') AS double precision) END AS ready_s
+                  CAST(extract(epoch FROM now() - ready_since) AS double precision) END AS ready_s
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, started_at, attempt, 'state', jsonb_build_object('status', 'RUNNING', 'worker_id', :worker_id)

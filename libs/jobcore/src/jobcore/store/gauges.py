@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.store.claims import READY_SINCE
+
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
@@ -34,13 +36,13 @@ class OpenJobs:
 
 OPEN: Final = text(
     BOUNDED
-    + """
+    + f"""
 SELECT queues.name, ready.task_type, CASE WHEN paused THEN 'paused' ELSE 'ready' END, ready.count,
        CASE WHEN paused THEN 0 ELSE ready.oldest_s END
 FROM queues CROSS JOIN LATERAL (
-    SELECT task_type, count(*), extract(epoch FROM now() - min(rank + priority * interval '60 s')) AS oldest_s
+    SELECT task_type, count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
     FROM (
-        SELECT task_type, rank, priority FROM jobs
+        SELECT task_type, {READY_SINCE} AS ready_since FROM jobs
         WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
         ORDER BY rank, id LIMIT :limit
     ) AS first GROUP BY task_type

@@ -19,20 +19,28 @@ SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, retry, progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
-    created_at, started_at, finished_at, concurrency_key, schedule_id, scheduled_for
+    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for
 """
 
+TURN: Final = "interval '1 s'"
+"""By so much each job of a fairness key ranks behind the one before it."""
+HORIZON: Final = "interval '600 s'"
+"""How far behind now() a turn may rank: ten levels of priority."""
+
+# The turns of a key are given out by the row that the upsert returns, which it keeps locked until the commit: what
+# the statement could read of the table would be older, and two intakes at once would give out the same turns.
+# Ranks are moved back only, never to before now(): what store/queues.py says of the low-water mark holds.
 INSERT: Final = Prepared(
     "accept",
-    """
+    f"""
 WITH given AS MATERIALIZED (
     SELECT given.*, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due,
            CASE WHEN concurrency_key IS NOT NULL THEN 'key' WHEN max_running IS NOT NULL THEN 'queue' END AS gate
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
-        metadata jsonb, traceparent text, concurrency_key text, retry jsonb, schedule_id uuid,
-        scheduled_for timestamptz)
+        metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
+        schedule_id uuid, scheduled_for timestamptz)
     LEFT JOIN queues ON queues.name = given.queue
 ), queue AS (
     INSERT INTO queues (name)
@@ -46,18 +54,34 @@ WITH given AS MATERIALIZED (
         FROM given WHERE priority > 0 GROUP BY queue ORDER BY queue
     ) AS urgent
     WHERE queues.name = urgent.queue
+), line AS MATERIALIZED (
+    SELECT id, queue, fairness_key AS key,
+           row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS place
+    FROM given WHERE fairness_key IS NOT NULL AND due <= now()
+), taken AS (
+    -- in one order, so that two intakes never wait for each other in a circle
+    INSERT INTO fair_turns AS turns (queue, key, first_rank, next_rank)
+    SELECT queue, key, now(), now() + least(count(*) * {TURN}, {HORIZON})
+    FROM line GROUP BY queue, key ORDER BY queue, key
+    ON CONFLICT (queue, key) DO UPDATE SET
+        first_rank = greatest(turns.next_rank, now()),
+        next_rank = least(greatest(turns.next_rank, now()) + (excluded.next_rank - now()), now() + {HORIZON})
+    RETURNING queue, key, first_rank
+), turn AS (
+    -- each row has its match: full only as a nested loop cannot do that, which guesses of a few rows would choose
+    SELECT id, least(first_rank + place * {TURN}, now() + {HORIZON}) AS at FROM line FULL JOIN taken USING (queue, key)
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
-                      max_attempts, tags, metadata, traceparent, concurrency_key, gate, retry, schedule_id,
-                      scheduled_for)
-    SELECT id, task_type, queue, priority, now() - priority * interval '60 s', 'PENDING',
+                      max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
+                      schedule_id, scheduled_for)
+    SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND gate IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent,
-           concurrency_key, CASE WHEN due <= now() THEN gate END, retry, schedule_id, scheduled_for
-    FROM given
+           concurrency_key, fairness_key, CASE WHEN due <= now() THEN gate END, retry, schedule_id, scheduled_for
+    FROM given FULL JOIN turn USING (id)
     RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    SELECT id, 1, created_at, 0, 'state', '{"status": "PENDING"}' FROM accepted
+    SELECT id, 1, created_at, 0, 'state', '{{"status": "PENDING"}}' FROM accepted
 )
 SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM accepted
 """,

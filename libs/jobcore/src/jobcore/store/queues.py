@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import Connection, String, bindparam, text
 
 from jobcore.store import gates
-from jobcore.store.claims import LOW_RANK
+from jobcore.store.claims import LOW_RANK, READY_SINCE
 from jobcore.store.database import DURABLE
 
 MARGIN: Final = "interval '30 s'"
@@ -75,14 +75,14 @@ class Demand:
     idle: int
 
 
-DEMAND: Final = text("""
+DEMAND: Final = text(f"""
 SELECT queues.name, head.ready, head.oldest_s, greatest(0, fleet.children - fleet.busy)
 FROM queues
 CROSS JOIN LATERAL (
     SELECT count(*) AS ready,
-           coalesce(extract(epoch FROM now() - min(rank + priority * interval '60 s')), 0) AS oldest_s
+           coalesce(extract(epoch FROM now() - min(ready_since)), 0) AS oldest_s
     FROM (
-        SELECT rank, priority FROM jobs
+        SELECT {READY_SINCE} AS ready_since FROM jobs
         WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
         ORDER BY rank, id LIMIT :limit
     ) AS first
@@ -126,7 +126,7 @@ class Queue:
     children: int
 
 
-LIST: Final = text("""
+LIST: Final = text(f"""
 SELECT name, paused, max_running, head.ready, head.oldest_s,
        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND gate IS NOT NULL
                               LIMIT :limit) AS counted),
@@ -136,9 +136,8 @@ SELECT name, paused, max_running, head.ready, head.oldest_s,
        fleet.workers, fleet.children
 FROM queues
 CROSS JOIN LATERAL (
-    SELECT count(*) AS ready, CAST(extract(epoch FROM now() - min(rank + priority * interval '60 s'))
-                                   AS double precision) AS oldest_s
-    FROM (SELECT rank, priority FROM jobs
+    SELECT count(*) AS ready, CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
+    FROM (SELECT {READY_SINCE} AS ready_since FROM jobs
           WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
           ORDER BY rank, id LIMIT :limit) AS first
 ) AS head

@@ -137,6 +137,8 @@ class Fired:
 LOCK: Final = text(
     DURABLE
     + """
+-- a keeper that is frozen in here must not keep intakes of the same fairness key, queue or schedule waiting
+SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT schedules.id FROM schedules JOIN jsonb_to_recordset(CAST(:firings AS jsonb)) AS firing (
     schedule_id uuid, version bigint, due timestamptz
 ) ON schedules.id = schedule_id AND schedules.version = firing.version AND next_at = due

@@ -82,3 +82,18 @@ DELETE FROM jobs USING old WHERE jobs.id = old.id
 def retire(connection: Connection, before: UUID, age_s: float, limit: int = 500) -> int:
     """Delete jobs that ended `age_s` seconds ago, with events and steps; `before` is a UUIDv7 of that time."""
     return connection.execute(RETIRE, {"before": before, "age_s": age_s, "limit": limit}).rowcount
+
+
+FORGET_TURNS: Final = text("""
+WITH old AS MATERIALIZED (
+    -- a minute: an intake that has not committed yet has an older now()
+    SELECT queue, key FROM fair_turns WHERE next_rank < now() - interval '1 minute'
+    LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+DELETE FROM fair_turns USING old WHERE fair_turns.queue = old.queue AND fair_turns.key = old.key
+""")
+
+
+def forget_turns(connection: Connection, limit: int = 5000) -> int:
+    """Delete the turns of fairness keys that are long over: such a key begins at now() with its row or without."""
+    return connection.execute(FORGET_TURNS, {"limit": limit}).rowcount
