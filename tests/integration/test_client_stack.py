@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -154,3 +155,50 @@ def test_schedules_are_kept_run_and_deleted(client: Longrun) -> None:
             return [schedule.name async for schedule in other.schedules()]
 
     assert "client-test" not in anyio.run(gone)
+
+
+def test_queues_are_paused_limited_and_resumed(api: Process, client: Longrun) -> None:
+    name = f"client-{uuid4().hex[:8]}"
+    assert client.pause_queue(name).paused
+    waiting = client.submit("echo", {}, queue=name)
+    assert _longrun(api, "queues", "limit", name, "0").stdout == f"{name}: paused, at most 0 at once\n"
+    row = next(line for line in _longrun(api, "queues").stdout.splitlines() if line.startswith(name))
+    assert row.split()[1] == "yes"
+    assert row.split()[-2:] == ["0", "0"]
+    assert client.limit_queue(name, None).max_running is None
+    assert not client.resume_queue(name).paused
+    found = client.queue(name)
+    assert found.ready + found.held == 1
+    assert name in [queue.name for queue in client.queues()]
+    with pytest.raises(ProblemError, match="There is no such queue"):
+        client.queue("never-used")
+    refused = _longrun(api, "queues", "pause", "Not A Queue")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "name" in refused.stderr
+    client.cancel(waiting.task_id)
+
+
+def test_limits_of_keys_are_set_obeyed_listed_and_cleared(api: Process, client: Longrun) -> None:
+    key = f"crm/{uuid4().hex}?#"
+    jobs = [client.submit("sleep", {"seconds": 60}, concurrency_key=key) for _ in range(2)]
+    assert client.get(jobs[0].task_id).concurrency_key == key
+    assert _longrun(api, "limits", "set", key, "3").stdout == f"{key}: at most 3 at once\n"
+    assert (key, 3) in [(limit.key, limit.max_running) for limit in client.concurrency_limits()]
+    assert [key, "3"] in [line.split() for line in _longrun(api, "limits").stdout.splitlines()]
+    too_many = _longrun(api, "limits", "set", key, "1000001")
+    assert (too_many.returncode, too_many.stdout) == (2, "")
+    assert "max_running" in too_many.stderr
+    cleared = _longrun(api, "limits", "clear", key)
+    assert (cleared.returncode, cleared.stdout, cleared.stderr) == (0, "", f"{key}: one at a time\n")
+
+    async def same() -> list[str]:
+        async with AsyncLongrun(client.base_url) as other:
+            assert (await other.set_concurrency_limit(key, 2)).max_running == 2
+            assert key in [limit.key async for limit in other.concurrency_limits()]
+            await other.clear_concurrency_limit(key)
+            assert "default" in [queue.name for queue in await other.queues()]
+            return [limit.key async for limit in other.concurrency_limits()]
+
+    assert key not in anyio.run(same)
+    for job in jobs:
+        client.cancel(job.task_id)

@@ -12,14 +12,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from longrun_client import cli
 from tests.unit.client_server import AT, ScriptedServer, answer, event, events, job, problem
+from tests.unit.conftest import Run
 
 STREAM, GET, POST = "GET /tasks/j1/stream", "GET /tasks/j1", "POST /tasks"
 SCRAPE = {
@@ -34,36 +33,12 @@ SCRAPE = {
 }
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     with ScriptedServer() as scripted:
         scripted.on("GET /task-types", answer({"items": [SCRAPE]}))
         monkeypatch.setenv("LONGRUN_URL", scripted.url)
         yield scripted
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> Ran:
-        monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
-        monkeypatch.setattr(sys, "argv", ["longrun", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        return Ran(code, *capfd.readouterr())
-
-    return run
 
 
 def _json_lines(text: str) -> list[dict[str, object]]:
@@ -359,6 +334,7 @@ def test_a_schedule_is_made_from_arguments(server: ScriptedServer, run: Run) -> 
     ran = run(
         "schedules", "create", "nightly", "30 2 * * *", "web_scrape", "--url", "u", "--timezone", "Europe/Berlin",
         "--overlap", "allow_all", "--missed-runs", "run_all", "--start-deadline", "60", "--priority", "3", "--paused",
+        "--concurrency-key", "k",
         "--fairness-key", "t",
     )  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
@@ -366,7 +342,10 @@ def test_a_schedule_is_made_from_arguments(server: ScriptedServer, run: Run) -> 
     assert server.requests[-1].json() == {
         "name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "overlap": "allow_all",
         "missed_runs": "run_all", "start_deadline_s": 60, "paused": True,
-        "task": {"task_type": "web_scrape", "priority": 3, "fairness_key": "t", "input": {"url": "u"}},
+        "task": {
+            "task_type": "web_scrape", "priority": 3, "concurrency_key": "k", "fairness_key": "t",
+            "input": {"url": "u"},
+        },
     }  # fmt: skip
 
 

@@ -27,13 +27,12 @@ from longrun_client.models import (
     Page,
     Progress,
     RunningJob,
-    Schedule,
-    ScheduleError,
-    SchedulePage,
     Status,
     TaskType,
     Worker,
 )
+from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 
 __all__ = [
     "AsyncLongrun",
@@ -43,6 +42,8 @@ __all__ = [
     "AttemptWorker",
     "Backoff",
     "CancelReceipt",
+    "ConcurrencyLimit",
+    "ConcurrencyLimitPage",
     "Event",
     "FieldError",
     "InvalidAddress",
@@ -58,6 +59,7 @@ __all__ = [
     "Page",
     "ProblemError",
     "Progress",
+    "Queue",
     "RunningJob",
     "Schedule",
     "ScheduleError",

@@ -66,7 +66,7 @@ def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
     if not outcome.is_success:
         raise refusal(outcome, base_url)
     try:
-        return call.read(outcome.json())
+        return call.read(outcome.json() if outcome.content else None)
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise UnexpectedAnswer(
             f"{outcome.url} answered something that is not Longrun's ({_first_line(error)}): "

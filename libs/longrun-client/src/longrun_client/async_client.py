@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, Self, Unpack
 
 import anyio
 import httpx
-from httpx_sse import EventSource
 
 from longrun_client import calls
-from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
-from longrun_client.calls import Call, ScheduleOptions, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Schedule, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.models_schedules import Schedule
+from longrun_client.options import ScheduleOptions, SubmitOptions
 from longrun_client.server import Server
-
-T = TypeVar("T")
+from longrun_client.transport import AsyncTransport
 
 POLL_S: Final = 1.0
 
@@ -29,7 +28,8 @@ class AsyncLongrun:
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
         self._server = Server.at(base_url, timeout_s, patience_s)
-        self._http = httpx.AsyncClient(**self._server.http_options())
+        self._transport = AsyncTransport(self._server)
+        self._call = self._transport.call
 
     @property
     def base_url(self) -> str:
@@ -93,7 +93,7 @@ class AsyncLongrun:
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
-                async with aclosing(self._connection(task_id, cursor)) as events:
+                async with aclosing(self._transport.events(task_id, cursor)) as events:
                     async for event in events:
                         yield event
                 if not cursor.ended:
@@ -159,6 +159,44 @@ class AsyncLongrun:
         """Forget a schedule; its jobs stay."""
         return await self._call(calls.delete_schedule(key))
 
+    async def queues(self) -> tuple[Queue, ...]:
+        """Every queue that was ever used, by name."""
+        return await self._call(calls.queues())
+
+    async def queue(self, name: str) -> Queue:
+        """The queue of this name."""
+        return await self._call(calls.queue(name))
+
+    async def pause_queue(self, name: str) -> Queue:
+        """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+        return await self._call(calls.change_queue(name, {"paused": True}))
+
+    async def resume_queue(self, name: str) -> Queue:
+        """Let a paused queue go on at once."""
+        return await self._call(calls.change_queue(name, {"paused": False}))
+
+    async def limit_queue(self, name: str, max_running: int | None) -> Queue:
+        """Let at most so many jobs of a queue run at once; None takes the limit away. What runs goes on."""
+        return await self._call(calls.change_queue(name, {"max_running": max_running}))
+
+    async def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
+        """The limits that were set, by key; pages are fetched as they are needed."""
+        after: str | None = None
+        while True:
+            page = await self._call(calls.concurrency_limit_page(after))
+            for limit in page.items:
+                yield limit
+            if (after := page.next) is None:
+                return
+
+    async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
+        """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""
+        return await self._call(calls.set_concurrency_limit(key, max_running))
+
+    async def clear_concurrency_limit(self, key: str) -> None:
+        """Let the jobs of a `concurrency_key` run one at a time again."""
+        await self._call(calls.clear_concurrency_limit(key))
+
     async def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""
         return await self._call(calls.task_types())
@@ -169,7 +207,7 @@ class AsyncLongrun:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -178,38 +216,6 @@ class AsyncLongrun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _call(self, call: Call[T]) -> T:
-        attempt = 1
-        while True:
-            outcome = await self._try(call)
-            delay = retry_delay_s(call, outcome, attempt)
-            if delay is None:
-                return value_of(call, outcome, self._server.url)
-            await anyio.sleep(delay)
-            attempt += 1
-
-    async def _try(self, call: Call[Any]) -> Outcome:
-        try:
-            return await self._http.request(call.method, call.path, params=call.params, json=call.body)
-        except httpx.TransportError as error:
-            return error
-
-    async def _connection(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
-        async with self._http.stream(
-            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
-        ) as response:
-            if not response.is_success:
-                await response.aread()
-                raise refusal(response, self._server.url)
-            cursor.opened(response)
-            if cursor.ended:
-                return
-            async for sse in EventSource(response).aiter_sse():
-                if event := cursor.take(sse):
-                    yield event
-                if cursor.ended:
-                    return
 
     async def _until_ended(self, task_id: str) -> Job:
         job = await self.get(task_id)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, Job, LogPage, Page, Schedule, SchedulePage, Status, TaskType, Worker
+from longrun_client.models import AttemptPage, Job, LogPage, Page, Status, TaskType, Worker
+from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_schedules import Schedule, SchedulePage
+from longrun_client.options import ScheduleOptions, SubmitOptions
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -30,44 +33,6 @@ class Call(Generic[T]):
     repeatable: bool = True
     doubt: str = "the job may have been accepted, look at `longrun list` before you send it again"
     """What to tell people if the connection breaks before the answer to a call that must not be repeated."""
-
-
-class RetryOptions(TypedDict, total=False):
-    """How long to wait before another attempt; what is left out is the task type's own choice."""
-
-    backoff_s: float
-    """Seconds before the second attempt; doubled for each further one."""
-    backoff_max_s: float
-    """The most seconds between two attempts."""
-    jitter: float
-    """By which share, 0 to 1, a delay varies at random."""
-
-
-class SubmitOptions(TypedDict, total=False):
-    """How a job is to be run; what is left out (or None) is the task type's own choice."""
-
-    queue: str | None
-    """The queue to wait in."""
-    priority: int | None
-    """Higher goes first; each step is worth a minute of waiting."""
-    run_at: datetime | None
-    """Not before this time, which must have a time zone."""
-    delay_s: float | None
-    """Not before this many seconds from now."""
-    expires_at: datetime | None
-    """Fail instead of starting after this time, which must have a time zone."""
-    timeout_s: float | None
-    """Seconds that one attempt may take."""
-    max_attempts: int | None
-    """How often to try in all."""
-    fairness_key: str | None
-    """Jobs of one queue take turns between fairness keys: the id of an owner or tenant, for example."""
-    retry: RetryOptions | None
-    """How long to wait before another attempt."""
-    tags: list[str] | None
-    """Words to find it by."""
-    metadata: dict[str, Any] | None
-    """Anything you want to read back with the job."""
 
 
 def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Job]:
@@ -142,23 +107,6 @@ def cancel(task_id: str) -> Call[Job]:
     return Call("DELETE", _job_path(task_id), Job.model_validate)
 
 
-class ScheduleOptions(TypedDict, total=False):
-    """When and how a schedule makes jobs; what is left out has its default."""
-
-    timezone: str
-    """The IANA time zone whose clock the cron expression goes by; UTC by default."""
-    overlap: str
-    """While a job of an earlier tick has not ended: `skip` (the default), `allow_all` or `cancel_other`."""
-    missed_runs: str
-    """Ticks that passed while Longrun was down: `skip`, `run_once` (the default) or `run_all`."""
-    max_missed_runs: int
-    """How many missed ticks `run_all` makes up for at most."""
-    start_deadline_s: float
-    """A tick that is later than so many seconds is missed."""
-    paused: bool
-    """Whether it rests."""
-
-
 def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: ScheduleOptions) -> Call[Schedule]:
     """POST /schedules."""
     return Call(
@@ -206,6 +154,37 @@ def delete_schedule(key: str) -> Call[Schedule]:
     return Call("DELETE", _schedule_path(key), Schedule.model_validate)
 
 
+def queues() -> Call[tuple[Queue, ...]]:
+    """GET /queues."""
+    return Call("GET", "/queues", _items(Queue))
+
+
+def queue(name: str) -> Call[Queue]:
+    """GET /queues/{name}."""
+    return Call("GET", _queue_path(name), Queue.model_validate)
+
+
+def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
+    """PATCH /queues/{name}: doing it twice is as doing it once."""
+    return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
+
+
+def concurrency_limit_page(after: str | None) -> Call[ConcurrencyLimitPage]:
+    """GET /concurrency-limits: one page, by key."""
+    params = _given({"limit": PAGE_SIZE, "after": after})
+    return Call("GET", "/concurrency-limits", ConcurrencyLimitPage.model_validate, params=params)
+
+
+def set_concurrency_limit(key: str, max_running: int) -> Call[ConcurrencyLimit]:
+    """PUT /concurrency-limits/{key}."""
+    return Call("PUT", _limit_path(key), ConcurrencyLimit.model_validate, body={"max_running": max_running})
+
+
+def clear_concurrency_limit(key: str) -> Call[None]:
+    """DELETE /concurrency-limits/{key}."""
+    return Call("DELETE", _limit_path(key), lambda _: None)
+
+
 def task_types() -> Call[tuple[TaskType, ...]]:
     """GET /task-types."""
     return Call("GET", "/task-types", _items(TaskType))
@@ -227,6 +206,14 @@ def _job_path(task_id: str) -> str:
 
 def _schedule_path(key: str) -> str:
     return f"/schedules/{quote(key, safe='')}"
+
+
+def _queue_path(name: str) -> str:
+    return f"/queues/{quote(name, safe='')}"
+
+
+def _limit_path(key: str) -> str:
+    return f"/concurrency-limits/{quote(key, safe='')}"
 
 
 def _items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:

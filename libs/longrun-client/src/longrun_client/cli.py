@@ -7,43 +7,32 @@ from the server, 130 interrupted.
 
 from __future__ import annotations
 
-import shlex
 import sys
-import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
-from rich.text import Text
 
-from longrun_client import cli_schedules, tables
-from longrun_client.client import Longrun
-from longrun_client.console import print_lines, stderr, stdout
+from longrun_client import cli_limits, cli_queues, cli_schedules, cli_tasks, cli_workers
+from longrun_client.console import stderr
 from longrun_client.errors import InvalidAddress, LongrunError, ProblemError
-from longrun_client.follow import watch
-from longrun_client.given import task_input
 from longrun_client.inputs import InputError
-from longrun_client.models import LogLine, Status
-from longrun_client.server import DEFAULT_URL, given_url
-from longrun_client.text import error_text, log_line, outcome, print_json, printable, status_text
+from longrun_client.server import DEFAULT_URL
+from longrun_client.text import printable
 
 USAGE: Final = 2
 UNREACHABLE: Final = 4
-INTERRUPTED: Final = 130
-ENDED: Final = {Status.SUCCESS: 0, Status.FAILED: 1, Status.CANCELLED: 3}
-STOP_POLL_S: Final = 0.2
 
 app = typer.Typer(
     help="Submit jobs to a Longrun server, follow them, cancel them, try them again.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_tasks.app)
 app.add_typer(cli_schedules.app, name="schedules")
-
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a line, for scripts.")]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay and show what happens until the job has ended.")]
+app.add_typer(cli_queues.app, name="queues")
+app.add_typer(cli_limits.app, name="limits")
+app.add_typer(cli_workers.app)
 
 
 def main() -> None:
@@ -72,209 +61,6 @@ def _server(
     ] = False,
 ) -> None:
     context.obj = server
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Example: longrun submit web_scrape --url https://example.org --follow",
-)
-def submit(
-    context: typer.Context,
-    task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
-    *,
-    input_json: Annotated[
-        str | None, typer.Option("--input", metavar="JSON", help="The input, as JSON, @FILE or - for stdin.")
-    ] = None,
-    queue: Annotated[str | None, typer.Option(help="The queue to wait in.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
-    fairness_key: Annotated[str | None, typer.Option(help="Whose turn it takes: an owner or tenant.")] = None,
-    delay: Annotated[float | None, typer.Option(help="Seconds to wait before it may start.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; may be repeated.")] = None,
-    follow: Follow = False,
-    as_json: Json = False,
-) -> None:
-    """Submit a job, its input given as --NAME VALUE for each field, or by --input. Prints the job's id."""
-    if task_type.startswith("-"):
-        raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
-    with _client(context) as client:
-        job = client.submit(
-            task_type,
-            task_input(client, task_type, context.args, input_json),
-            queue=queue,
-            priority=priority,
-            fairness_key=fairness_key,
-            delay_s=delay,
-            max_attempts=max_attempts,
-            tags=tag,
-        )
-        if as_json:
-            print_lines([job])
-        if follow:
-            _follow(client, job.task_id, as_json, said=f"accepted as {job.task_id}")
-        elif not as_json:
-            print(job.task_id)
-            stderr().print(f"accepted, follow it with: {_command(client, 'follow', job.task_id)}", soft_wrap=True)
-
-
-@app.command("list")
-def list_jobs(
-    context: typer.Context,
-    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
-    task_type: Annotated[str | None, typer.Option(help="Only jobs of this task type.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only jobs of this schedule (name or id).")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
-    as_json: Json = False,
-) -> None:
-    """List jobs, newest first."""
-    with _client(context) as client:
-        schedule_id = None if schedule is None else client.schedule(schedule).schedule_id
-        jobs = client.list(status, task_type, limit, schedule_id)
-        print_lines(jobs) if as_json else stdout().print(tables.job_table(jobs))
-
-
-@app.command()
-def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Show everything about a job."""
-    with _client(context) as client:
-        job = client.get(task_id)
-    if as_json:
-        print_lines([job])
-        return
-    console = stdout()
-    console.print(tables.job_sheet(job))
-    for label, value in (("input", job.input), ("result", job.result)):
-        if value is not None:
-            console.print(Text(f"\n{label}", "dim"))
-            print_json(console, value)
-
-
-@app.command()
-def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Print a job's log."""
-    with _client(context) as client:
-        lines = _live_log(client, task_id) if follow else client.logs(task_id)
-        if as_json:
-            print_lines(lines)
-            return
-        console = stdout()
-        for line in lines:
-            console.print(log_line(line), soft_wrap=True)
-
-
-@app.command()
-def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """List a job's attempts: when and where each ran, what came of it, and why it failed."""
-    with _client(context) as client:
-        made = list(client.attempts(task_id))
-    if as_json:
-        print_lines(made)
-        return
-    console = stdout()
-    console.print(tables.attempt_table(made))
-    for attempt in made:
-        if attempt.error:
-            console.print(Text(f"\nattempt {attempt.attempt}", "dim"))
-            console.print(
-                Text(printable(attempt.error.traceback or error_text(attempt.error)).rstrip()), soft_wrap=True
-            )
-
-
-@app.command()
-def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Follow a job from its start until it has ended, then print its result."""
-    with _client(context) as client:
-        _follow(client, task_id, as_json)
-
-
-@app.command()
-def cancel(
-    context: typer.Context,
-    task_id: TaskId,
-    wait: Annotated[bool, typer.Option("--wait", help="Until its process has stopped.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Cancel a job."""
-    with _client(context) as client:
-        job = client.cancel(task_id)
-        while wait and job.cancel is not None and job.cancel.stopped_at is None:
-            time.sleep(STOP_POLL_S)
-            job = client.get(task_id)
-    if as_json:
-        print_lines([job])
-        return
-    stopped = job.cancel is None or job.cancel.stopped_at is not None
-    stdout().print(Text.assemble((job.status, "magenta"), "" if stopped else ", its process is being stopped"))
-
-
-@app.command()
-def retry(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Try a job again that FAILED or was CANCELLED."""
-    with _client(context) as client:
-        job = client.retry(task_id)
-        if as_json:
-            print_lines([job])
-        if follow:
-            _follow(client, task_id, as_json, after=job.seq - 1)
-        elif not as_json:
-            stdout().print(status_text(job.status))
-
-
-@app.command()
-def workers(context: typer.Context, as_json: Json = False) -> None:
-    """List the workers that are alive, and what they run."""
-    with _client(context) as client:
-        alive = client.workers()
-    print_lines(alive) if as_json else stdout().print(tables.worker_table(alive))
-
-
-@app.command()
-def task_types(context: typer.Context, as_json: Json = False) -> None:
-    """List what can be submitted."""
-    with _client(context) as client:
-        known = client.task_types()
-    print_lines(known) if as_json else stdout().print(tables.task_type_table(known))
-
-
-def _client(context: typer.Context) -> Longrun:
-    return Longrun(context.obj)
-
-
-def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> None:
-    if said and not as_json:
-        stderr().print(said)
-    try:
-        events = client.stream(task_id, after)
-        print_lines(events) if as_json else watch(events, stderr())
-        job = client.get(task_id)
-        job = job if job.ended else client.wait(task_id)  # retried at this very moment
-    except KeyboardInterrupt:
-        stderr().print(
-            f"stopped following: job {task_id} goes on\n"
-            f"  follow it again  {_command(client, 'follow', task_id)}\n"
-            f"  cancel it        {_command(client, 'cancel', task_id)}",
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        print_lines([job])
-    else:
-        stderr().print(outcome(job), soft_wrap=True)
-        if job.status is Status.SUCCESS:
-            print_json(stdout(), job.result)
-    raise typer.Exit(ENDED[job.status])
-
-
-def _live_log(client: Longrun, task_id: str) -> Iterator[LogLine]:
-    for event in client.stream(task_id):
-        if event.kind == "log":
-            yield LogLine(seq=event.seq or 0, at=event.at, attempt=event.attempt, **event.data)
-
-
-def _command(client: Longrun, *words: str) -> str:
-    """A command line for the reader to type, with the server's address if theirs would be another."""
-    server = [] if client.base_url == given_url() else ["--server", client.base_url]
-    return shlex.join(["longrun", *server, *words])
 
 
 def _exit_code(error: LongrunError) -> int:

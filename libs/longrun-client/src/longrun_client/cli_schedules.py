@@ -9,11 +9,11 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
-from longrun_client.client import Longrun
+from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.given import task_input
 from longrun_client.inputs import InputError
-from longrun_client.models import Schedule
+from longrun_client.models_schedules import Schedule
 from longrun_client.text import local_time, print_json
 
 LATEST_JOBS = 10
@@ -38,13 +38,11 @@ class MissedRuns(StrEnum):
 app = typer.Typer(help="Tasks that run again and again: make, list, change, pause, run, delete.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a line, for scripts.")]
 Timezone = Annotated[str | None, typer.Option(help="Whose clock the expression goes by, such as Europe/Berlin.")]
 OverlapOption = Annotated[Overlap | None, typer.Option(help="While a job of an earlier tick has not ended.")]
 MissedOption = Annotated[MissedRuns | None, typer.Option(help="Ticks that passed while Longrun was down.")]
 Most = Annotated[int | None, typer.Option(help="How many missed ticks run_all makes up for.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds after which a tick counts as missed.")]
-Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input, as JSON, @FILE or - for stdin.")]
 
 
 @app.command(
@@ -66,21 +64,23 @@ def create(
     paused: Annotated[bool, typer.Option("--paused", help="Let it rest until it is resumed.")] = False,
     queue: Annotated[str | None, typer.Option(help="The queue to wait in.")] = None,
     priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
-    fairness_key: Annotated[str | None, typer.Option(help="Whose turn it takes: an owner or tenant.")] = None,
+    fairness_key: FairnessKey = None,
     max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
+    concurrency_key: ConcurrencyKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word to find its jobs by; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a schedule, its task's input given as --NAME VALUE for each field, or by --input."""
     if misplaced := next((word for word in (name, cron, task_type) if word.startswith("-")), None):
         raise InputError(f"{misplaced}: NAME, CRON and TASK_TYPE come first: longrun schedules create NAME CRON …")
-    with _client(context) as client:
+    with connect(context) as client:
         task = _given(
             task_type=task_type,
             queue=queue,
             priority=priority,
             fairness_key=fairness_key,
             max_attempts=max_attempts,
+            concurrency_key=concurrency_key,
             tags=tag or None,
             input=task_input(client, task_type, context.args, input_json),
         )
@@ -93,7 +93,7 @@ def create(
 @app.command("list")
 def list_schedules(context: typer.Context, as_json: Json = False) -> None:
     """List schedules, newest first."""
-    with _client(context) as client:
+    with connect(context) as client:
         found = client.schedules()
         print_lines(found) if as_json else stdout().print(tables.schedule_table(found))
 
@@ -101,7 +101,7 @@ def list_schedules(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
     """Show everything about a schedule, and its latest jobs."""
-    with _client(context) as client:
+    with connect(context) as client:
         schedule = client.schedule(key)
         if as_json:
             print_lines([schedule])
@@ -132,7 +132,7 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change what is given of a schedule, and leave the rest as it is."""
-    with _client(context) as client:
+    with connect(context) as client:
         changes = _given(name=name, cron=cron) | _options(
             timezone, overlap, missed_runs, max_missed_runs, start_deadline
         )
@@ -146,21 +146,21 @@ def change(
 @app.command()
 def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
     """Let a schedule make no more jobs until it is resumed."""
-    with _client(context) as client:
+    with connect(context) as client:
         _say(client.pause_schedule(key), as_json)
 
 
 @app.command()
 def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
     """Let a paused schedule go on with its next tick."""
-    with _client(context) as client:
+    with connect(context) as client:
         _say(client.resume_schedule(key), as_json)
 
 
 @app.command()
 def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
     """Submit a schedule's task now, whatever its ticks say. Prints the job's id."""
-    with _client(context) as client:
+    with connect(context) as client:
         job = client.run_schedule(key)
     print_lines([job]) if as_json else print(job.task_id)
 
@@ -168,13 +168,9 @@ def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
 @app.command()
 def delete(context: typer.Context, key: Key, as_json: Json = False) -> None:
     """Forget a schedule; its jobs stay."""
-    with _client(context) as client:
+    with connect(context) as client:
         gone = client.delete_schedule(key)
     print_lines([gone]) if as_json else stderr().print(f"{gone.name} is deleted")
-
-
-def _client(context: typer.Context) -> Longrun:
-    return Longrun(context.obj)
 
 
 def _options(

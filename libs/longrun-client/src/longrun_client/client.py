@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import httpx
 from anyio.from_thread import start_blocking_portal
-from httpx_sse import EventSource
 
 from longrun_client import calls
-from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.async_client import AsyncLongrun
-from longrun_client.calls import Call, ScheduleOptions, SubmitOptions
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Schedule, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.models_schedules import Schedule
+from longrun_client.options import ScheduleOptions, SubmitOptions
 from longrun_client.server import Server
-
-T = TypeVar("T")
+from longrun_client.transport import Transport
 
 
 class Longrun:
@@ -35,7 +34,8 @@ class Longrun:
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
         self._server = Server.at(base_url, timeout_s, patience_s)
-        self._http = httpx.Client(**self._server.http_options())
+        self._transport = Transport(self._server)
+        self._call = self._transport.call
 
     @property
     def base_url(self) -> str:
@@ -102,7 +102,7 @@ class Longrun:
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
-                yield from self._connection(task_id, cursor)
+                yield from self._transport.events(task_id, cursor)
                 if not cursor.ended:
                     cursor.closed(self.get(task_id))
                 delay = 0.0 if cursor.ended else cursor.broke()
@@ -171,6 +171,43 @@ class Longrun:
         """Forget a schedule; its jobs stay."""
         return self._call(calls.delete_schedule(key))
 
+    def queues(self) -> tuple[Queue, ...]:
+        """Every queue that was ever used, by name."""
+        return self._call(calls.queues())
+
+    def queue(self, name: str) -> Queue:
+        """The queue of this name."""
+        return self._call(calls.queue(name))
+
+    def pause_queue(self, name: str) -> Queue:
+        """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+        return self._call(calls.change_queue(name, {"paused": True}))
+
+    def resume_queue(self, name: str) -> Queue:
+        """Let a paused queue go on at once."""
+        return self._call(calls.change_queue(name, {"paused": False}))
+
+    def limit_queue(self, name: str, max_running: int | None) -> Queue:
+        """Let at most so many jobs of a queue run at once; None takes the limit away. What runs goes on."""
+        return self._call(calls.change_queue(name, {"max_running": max_running}))
+
+    def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
+        """The limits that were set, by key; pages are fetched as they are needed."""
+        after: str | None = None
+        while True:
+            page = self._call(calls.concurrency_limit_page(after))
+            yield from page.items
+            if (after := page.next) is None:
+                return
+
+    def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
+        """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""
+        return self._call(calls.set_concurrency_limit(key, max_running))
+
+    def clear_concurrency_limit(self, key: str) -> None:
+        """Let the jobs of a `concurrency_key` run one at a time again."""
+        self._call(calls.clear_concurrency_limit(key))
+
     def task_types(self) -> tuple[TaskType, ...]:
         """What can be submitted."""
         return self._call(calls.task_types())
@@ -181,7 +218,7 @@ class Longrun:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -190,35 +227,3 @@ class Longrun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _call(self, call: Call[T]) -> T:
-        attempt = 1
-        while True:
-            outcome = self._try(call)
-            delay = retry_delay_s(call, outcome, attempt)
-            if delay is None:
-                return value_of(call, outcome, self._server.url)
-            time.sleep(delay)
-            attempt += 1
-
-    def _try(self, call: Call[Any]) -> Outcome:
-        try:
-            return self._http.request(call.method, call.path, params=call.params, json=call.body)
-        except httpx.TransportError as error:
-            return error
-
-    def _connection(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
-        with self._http.stream(
-            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
-        ) as response:
-            if not response.is_success:
-                response.read()
-                raise refusal(response, self._server.url)
-            cursor.opened(response)
-            if cursor.ended:
-                return
-            for sse in EventSource(response).iter_sse():
-                if event := cursor.take(sse):
-                    yield event
-                if cursor.ended:
-                    return

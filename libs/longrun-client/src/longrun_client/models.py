@@ -26,11 +26,13 @@ class Status(StrEnum):
 TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What every value of the wire has in common."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Progress(_Wire):
+class Progress(Wire):
     """How far a job is; `total` is None while nobody knows it."""
 
     done: float
@@ -38,7 +40,7 @@ class Progress(_Wire):
     message: str | None = None
 
 
-class JobError(_Wire):
+class JobError(Wire):
     """Why a job failed: `kind` is raised, timeout, worker_lost, expired or invalid."""
 
     kind: str
@@ -47,7 +49,7 @@ class JobError(_Wire):
     attempt: int | None = None
 
 
-class CancelReceipt(_Wire):
+class CancelReceipt(Wire):
     """When a cancel was asked for, seen by the worker, and done (`stopped_at`), and by which `method`."""
 
     requested_at: AwareDatetime
@@ -56,7 +58,7 @@ class CancelReceipt(_Wire):
     method: str | None = None
 
 
-class Backoff(_Wire):
+class Backoff(Wire):
     """How long to wait before another attempt, in seconds, and by which share that varies."""
 
     backoff_s: float | None = None
@@ -64,7 +66,7 @@ class Backoff(_Wire):
     jitter: float | None = None
 
 
-class Links(_Wire):
+class Links(Wire):
     """Where the server has more about a job."""
 
     self: str
@@ -75,7 +77,7 @@ class Links(_Wire):
     retry: str | None = None
 
 
-class Job(_Wire):
+class Job(Wire):
     """A job. The answer to a submission and the items of a list carry only a part: the rest has its default."""
 
     task_id: str
@@ -106,6 +108,7 @@ class Job(_Wire):
     run_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     timeout_s: float | None = None
+    concurrency_key: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
 
@@ -115,7 +118,7 @@ class Job(_Wire):
         return self.status.ended
 
 
-class LogLine(_Wire):
+class LogLine(Wire):
     """One line of a job's log."""
 
     seq: int
@@ -125,7 +128,7 @@ class LogLine(_Wire):
     message: str
 
 
-class AttemptWorker(_Wire):
+class AttemptWorker(Wire):
     """Where an attempt ran; `host` is None once the worker is forgotten."""
 
     id: str
@@ -138,7 +141,7 @@ class AttemptError(JobError):
     traceback: str | None = None
 
 
-class Attempt(_Wire):
+class Attempt(Wire):
     """One attempt of a job.
 
     `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed, lost, handed_back,
@@ -154,7 +157,7 @@ class Attempt(_Wire):
     error: AttemptError | None = None
 
 
-class Event(_Wire):
+class Event(Wire):
     """One thing that happened to a job: `kind` is state, log, progress or checkpoint.
 
     `seq` numbers a job's events from 1 without gaps; it is None for progress that was only sent live.
@@ -177,28 +180,28 @@ class Event(_Wire):
         return self.status is not None and self.status.ended and not self.data.get("retried")
 
 
-class Page(_Wire):
+class Page(Wire):
     """Some jobs, newest first; `next` is the cursor of the page after it, None on the last one."""
 
     items: tuple[Job, ...]
     next: str | None = None
 
 
-class LogPage(_Wire):
+class LogPage(Wire):
     """Some log lines, oldest first; `next_after` is the cursor to go on from."""
 
     items: tuple[LogLine, ...]
     next_after: int
 
 
-class AttemptPage(_Wire):
+class AttemptPage(Wire):
     """Some attempts, oldest first; `next_after` is the cursor to go on from."""
 
     items: tuple[Attempt, ...]
     next_after: int
 
 
-class TaskType(_Wire):
+class TaskType(Wire):
     """What can be submitted: its name, the JSON Schema of what it takes and gives, and how it is tried."""
 
     name: str
@@ -212,7 +215,7 @@ class TaskType(_Wire):
     example: dict[str, Any] | None = None
 
 
-class RunningJob(_Wire):
+class RunningJob(Wire):
     """A job that a worker is running now, and in which of its slots."""
 
     task_id: str
@@ -222,7 +225,7 @@ class RunningJob(_Wire):
     started_at: AwareDatetime | None = None
 
 
-class Worker(_Wire):
+class Worker(Wire):
     """A worker that is alive, and what it runs."""
 
     id: str
@@ -235,40 +238,3 @@ class Worker(_Wire):
     started_at: AwareDatetime
     heartbeat_at: AwareDatetime
     jobs: tuple[RunningJob, ...] = ()
-
-
-class ScheduleError(_Wire):
-    """Why a schedule cannot make jobs."""
-
-    message: str
-    at: AwareDatetime | None = None
-
-
-class Schedule(_Wire):
-    """A task that runs again and again: `runs` ticks made a job, `skipped` and `missed` ones did not."""
-
-    schedule_id: str
-    name: str
-    cron: str
-    timezone: str
-    task: dict[str, Any]
-    overlap: str
-    missed_runs: str
-    max_missed_runs: int | None = None
-    start_deadline_s: float | None = None
-    paused: bool
-    next_at: AwareDatetime | None = None
-    last_at: AwareDatetime | None = None
-    runs: int = 0
-    skipped: int = 0
-    missed: int = 0
-    error: ScheduleError | None = None
-    created_at: AwareDatetime
-    updated_at: AwareDatetime | None = None
-
-
-class SchedulePage(_Wire):
-    """Some schedules, newest first; `next` is the cursor of the page after it, None on the last one."""
-
-    items: tuple[Schedule, ...]
-    next: str | None = None

@@ -1,4 +1,4 @@
-"""Tables and pages that people read: jobs, one job, its attempts, workers, task types, schedules."""
+"""Tables and pages that people read: jobs, one job, its attempts, workers, task types, schedules, queues, limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from longrun_client.models import Attempt, CancelReceipt, Job, Schedule, TaskType, Worker
+from longrun_client.models import Attempt, CancelReceipt, Job, TaskType, Worker
+from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
 
 OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
+
+COUNTED_TO: Final = 10_000
+"""Where the server stops to count."""
 
 
 def job_table(jobs: Iterable[Job]) -> Table:
@@ -98,6 +103,32 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
     return table
 
 
+def queue_table(queues: Iterable[Queue]) -> Table:
+    """Queues, a line each."""
+    table = _table("NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS")
+    for queue in queues:
+        table.add_row(
+            printable(queue.name),
+            Text("yes", "yellow") if queue.paused else "no",
+            _count(queue.ready),
+            "-" if queue.oldest_s is None else duration(queue.oldest_s),
+            _count(queue.held),
+            _count(queue.waiting),
+            str(queue.running),
+            "none" if queue.max_running is None else str(queue.max_running),
+            str(queue.workers),
+        )
+    return table
+
+
+def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
+    """Limits of concurrency keys, a line each."""
+    table = _table("KEY", "LIMIT")
+    for limit in limits:
+        table.add_row(printable(limit.key), str(limit.max_running))
+    return table
+
+
 def schedule_sheet(schedule: Schedule) -> Table:
     """Everything about a schedule but its task, a field a line."""
     return _sheet(_schedule_fields(schedule))
@@ -121,6 +152,7 @@ def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "progress", amount(job.progress)
     yield "attempt", _attempt(job)
     yield "queue", f"{printable(job.queue)}, priority {job.priority or 0}" if job.queue else ""
+    yield "concurrency", printable(job.concurrency_key or "")
     yield "fairness", printable(job.fairness_key or "")
     yield "tags", printable(", ".join(job.tags))
     yield "metadata", printable(json.dumps(job.metadata, ensure_ascii=False)) if job.metadata else ""
@@ -154,6 +186,10 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     yield "last", local_time(schedule.last_at) if schedule.last_at else ""
     yield "ticks", f"{schedule.runs} ran, {schedule.skipped} skipped, {schedule.missed} missed"
     yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
+
+
+def _count(jobs: int) -> str:
+    return f"{jobs}+" if jobs >= COUNTED_TO else str(jobs)
 
 
 def _next(schedule: Schedule) -> Text:

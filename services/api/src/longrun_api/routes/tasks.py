@@ -23,8 +23,6 @@ from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import (
     Accepted,
-    Attempt,
-    AttemptPage,
     LogLine,
     LogPage,
     Task,
@@ -33,6 +31,7 @@ from longrun_api.schemas import (
     links,
     rfc3339,
 )
+from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])

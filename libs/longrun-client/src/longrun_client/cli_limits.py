@@ -1,0 +1,52 @@
+"""`longrun limits …`: how many jobs of one concurrency key run at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from longrun_client import tables
+from longrun_client.cli_options import Json, connect, stands_alone
+from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.text import printable
+
+app = typer.Typer()
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The jobs' concurrency key.")]
+
+
+@app.callback(invoke_without_command=True)
+def list_limits(context: typer.Context, as_json: Json = False) -> None:
+    """List how many jobs of one concurrency key run at once; set or clear a limit.
+
+    Jobs of a key without a limit run one at a time.
+    """
+    if stands_alone(context, as_json):
+        with connect(context) as client:
+            found = client.concurrency_limits()
+            print_lines(found) if as_json else stdout().print(tables.limit_table(found))
+
+
+@app.command("set")
+def set_limit(
+    context: typer.Context,
+    key: Key,
+    most: Annotated[int, typer.Argument(metavar="N", help="How many of its jobs may run at once.")],
+    as_json: Json = False,
+) -> None:
+    """Limit how many jobs of a key run at once. What runs goes on."""
+    with connect(context) as client:
+        limit = client.set_concurrency_limit(key, most)
+    if as_json:
+        print_lines([limit])
+    else:
+        stdout().print(f"{printable(limit.key)}: at most {limit.max_running} at once", soft_wrap=True)
+
+
+@app.command()
+def clear(context: typer.Context, key: Key) -> None:
+    """Let the jobs of a key run one at a time again."""
+    with connect(context) as client:
+        client.clear_concurrency_limit(key)
+    stderr().print(f"{printable(key)}: one at a time", soft_wrap=True)

@@ -1,0 +1,71 @@
+"""`longrun queues …`: what waits where, and pausing or limiting a queue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from longrun_client import tables
+from longrun_client.cli_options import Json, connect, stands_alone
+from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.inputs import InputError
+from longrun_client.models_queues import Queue
+from longrun_client.text import printable
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+
+
+@app.callback(invoke_without_command=True)
+def list_queues(context: typer.Context, as_json: Json = False) -> None:
+    """List queues and what waits in each; pause, resume or limit one."""
+    if stands_alone(context, as_json):
+        with connect(context) as client:
+            found = client.queues()
+        print_lines(found) if as_json else stdout().print(tables.queue_table(found))
+
+
+@app.command()
+def pause(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+    with connect(context) as client:
+        _say(client.pause_queue(name), as_json)
+
+
+@app.command()
+def resume(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Let a paused queue go on at once."""
+    with connect(context) as client:
+        _say(client.resume_queue(name), as_json)
+
+
+@app.command()
+def limit(
+    context: typer.Context,
+    name: Name,
+    most: Annotated[str, typer.Argument(metavar="N|none", help="How many of its jobs may run at once.")],
+    as_json: Json = False,
+) -> None:
+    """Limit how many jobs of a queue run at once; none takes the limit away. What runs goes on."""
+    with connect(context) as client:
+        _say(client.limit_queue(name, _number(most)), as_json)
+
+
+def _number(most: str) -> int | None:
+    if most == "none":
+        return None
+    if not (most.isascii() and most.isdigit()):
+        raise InputError(f"N: {most!r} is neither a whole number nor none")
+    return int(most)
+
+
+def _say(queue: Queue, as_json: bool) -> None:
+    if as_json:
+        print_lines([queue])
+        return
+    limit = "no limit" if queue.max_running is None else f"at most {queue.max_running} at once"
+    stdout().print(f"{printable(queue.name)}: {'paused' if queue.paused else 'not paused'}, {limit}", soft_wrap=True)
+    if not queue.workers:
+        stderr().print("no worker serves it now: is the name right? `longrun queues` lists them", soft_wrap=True)

@@ -1,0 +1,27 @@
+"""`longrun workers` and `longrun task-types`: who does the work, and what can be asked of them."""
+
+from __future__ import annotations
+
+import typer
+
+from longrun_client import tables
+from longrun_client.cli_options import Json, connect
+from longrun_client.console import print_lines, stdout
+
+app = typer.Typer()
+
+
+@app.command()
+def workers(context: typer.Context, as_json: Json = False) -> None:
+    """List the workers that are alive, and what they run."""
+    with connect(context) as client:
+        alive = client.workers()
+    print_lines(alive) if as_json else stdout().print(tables.worker_table(alive))
+
+
+@app.command()
+def task_types(context: typer.Context, as_json: Json = False) -> None:
+    """List what can be submitted."""
+    with connect(context) as client:
+        known = client.task_types()
+    print_lines(known) if as_json else stdout().print(tables.task_type_table(known))

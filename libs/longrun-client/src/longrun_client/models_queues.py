@@ -1,0 +1,42 @@
+"""Queues and limits as they travel on the wire."""
+
+from __future__ import annotations
+
+from longrun_client.models import Wire
+
+
+class Queue(Wire):
+    """A queue and what it holds. `ready`, `held` and `waiting` are counted up to 10,000."""
+
+    name: str
+    paused: bool
+    """Nothing is taken from it; what runs goes on."""
+    max_running: int | None = None
+    """At most so many of its jobs run at once; None: no limit."""
+    ready: int
+    """Jobs that may be taken now."""
+    oldest_s: float | None = None
+    """Seconds that the first of them has been ready."""
+    held: int
+    """Jobs that wait for a place of their concurrency key or of this queue."""
+    waiting: int
+    """Jobs that wait for their time."""
+    running: int
+    workers: int
+    """Active workers that serve it."""
+    children: int | None = None
+    """Child processes of those workers."""
+
+
+class ConcurrencyLimit(Wire):
+    """At most `max_running` jobs of this `concurrency_key` run at once."""
+
+    key: str
+    max_running: int
+
+
+class ConcurrencyLimitPage(Wire):
+    """Some limits, by key; `next` is the cursor of the page after it, None on the last one."""
+
+    items: tuple[ConcurrencyLimit, ...]
+    next: str | None = None

@@ -1,0 +1,46 @@
+"""Schedules as they travel on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from longrun_client.models import Wire
+
+
+class ScheduleError(Wire):
+    """Why a schedule cannot make jobs."""
+
+    message: str
+    at: AwareDatetime | None = None
+
+
+class Schedule(Wire):
+    """A task that runs again and again: `runs` ticks made a job, `skipped` and `missed` ones did not."""
+
+    schedule_id: str
+    name: str
+    cron: str
+    timezone: str
+    task: dict[str, Any]
+    overlap: str
+    missed_runs: str
+    max_missed_runs: int | None = None
+    start_deadline_s: float | None = None
+    paused: bool
+    next_at: AwareDatetime | None = None
+    last_at: AwareDatetime | None = None
+    runs: int = 0
+    skipped: int = 0
+    missed: int = 0
+    error: ScheduleError | None = None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime | None = None
+
+
+class SchedulePage(Wire):
+    """Some schedules, newest first; `next` is the cursor of the page after it, None on the last one."""
+
+    items: tuple[Schedule, ...]
+    next: str | None = None

@@ -1,0 +1,112 @@
+"""How calls travel to a server: sent, sent again where that is safe, and read. Blocking, and awaited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, TypeVar
+
+import anyio
+import httpx
+from httpx_sse import EventSource
+
+from longrun_client import calls
+from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
+from longrun_client.calls import Call
+from longrun_client.cursor import Cursor
+from longrun_client.models import Event
+from longrun_client.server import Server
+
+T = TypeVar("T")
+
+
+class Transport:
+    """The connections to a server. Every error of a call is a LongrunError."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._http = httpx.Client(**server.http_options())
+
+    def call(self, call: Call[T]) -> T:
+        """The value of the call's answer, after a few tries where it may be sent again."""
+        attempt = 1
+        while True:
+            outcome = self._try(call)
+            delay = retry_delay_s(call, outcome, attempt)
+            if delay is None:
+                return value_of(call, outcome, self._server.url)
+            time.sleep(delay)
+            attempt += 1
+
+    def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
+        """What comes over one connection to a job's stream, from the cursor on; httpx.TransportError if it breaks."""
+        with self._http.stream(
+            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+        ) as response:
+            if not response.is_success:
+                response.read()
+                raise refusal(response, self._server.url)
+            cursor.opened(response)
+            if cursor.ended:
+                return
+            for sse in EventSource(response).iter_sse():
+                if event := cursor.take(sse):
+                    yield event
+                if cursor.ended:
+                    return
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _try(self, call: Call[Any]) -> Outcome:
+        try:
+            return self._http.request(call.method, call.path, params=call.params, json=call.body)
+        except httpx.TransportError as error:
+            return error
+
+
+class AsyncTransport:
+    """`Transport`, awaited."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._http = httpx.AsyncClient(**server.http_options())
+
+    async def call(self, call: Call[T]) -> T:
+        """The value of the call's answer: see `Transport.call`."""
+        attempt = 1
+        while True:
+            outcome = await self._try(call)
+            delay = retry_delay_s(call, outcome, attempt)
+            if delay is None:
+                return value_of(call, outcome, self._server.url)
+            await anyio.sleep(delay)
+            attempt += 1
+
+    async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
+        """What comes over one connection to a job's stream: see `Transport.events`."""
+        async with self._http.stream(
+            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+        ) as response:
+            if not response.is_success:
+                await response.aread()
+                raise refusal(response, self._server.url)
+            cursor.opened(response)
+            if cursor.ended:
+                return
+            async for sse in EventSource(response).aiter_sse():
+                if event := cursor.take(sse):
+                    yield event
+                if cursor.ended:
+                    return
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _try(self, call: Call[Any]) -> Outcome:
+        try:
+            return await self._http.request(call.method, call.path, params=call.params, json=call.body)
+        except httpx.TransportError as error:
+            return error
