@@ -52,7 +52,8 @@ def at_rest(longrun: Harness) -> bool:
 
 def test_a_claim_whose_reply_never_reaches_its_child_is_handed_back(apart: Harness, link: Link) -> None:
     worker = apart.worker("unlucky", concurrency=1, DATABASE_URL=link.url)
-    apart.reaches(apart.submit(), "SUCCESS")
+    for _ in range(10):  # until each of its connections has claimed, and so has the statement prepared
+        apart.reaches(apart.submit(), "SUCCESS")
     [child] = children(worker)
     until(lambda: at_rest(apart), what="the child waits for a wake-up")
     with link.held(replies_only=True):
