@@ -29,9 +29,9 @@ class Database:
     def value(self, sql: str, *parameters: Any) -> Any:
         return self.rows(sql, *parameters)[0][0]
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, *parameters: Any) -> None:
         with self._connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, parameters)
 
     def unfinished(self) -> int:
         count: int = self.value(f"SELECT count(*) FROM jobs WHERE status NOT IN {TERMINAL}")

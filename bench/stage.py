@@ -57,6 +57,11 @@ class Running:
     def start_worker(self, env: Mapping[str, str] | None = None) -> Process:
         return self.start("worker", self.stack.worker, env)
 
+    @property
+    def workers(self) -> list[Process]:
+        """The workers that were started, in that order."""
+        return [process for process in self.processes if process.role == "worker"]
+
     def start(self, role: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         """Start one more process of the stack."""
         process = Process(role, command, self._env | dict(env or {}), self._directory / self.stack.name)
@@ -79,7 +84,7 @@ class Running:
     def warm_up(self) -> None:
         """Run some jobs, so that every process has its connections and PostgreSQL its plans; then a checkpoint."""
         self.post(WARM_UP_JOBS)
-        if any(process.role == "worker" for process in self.processes):
+        if self.workers:
             self.finish(60)
         self.database.execute("CHECKPOINT")
 

@@ -68,7 +68,7 @@ def memory(stage: Stage, stack: Stack, idle_s: int) -> Mapping[str, str]:
 def growth(stage: Stage, jobs: int) -> str:
     """What the worker's processes hold (USS) after `JOBS` jobs, and after `jobs` more."""
     with stage.run(LONGRUN) as running:
-        [worker] = [process for process in running.processes if process.role == "worker"]
+        [worker] = running.workers
         sizes = []
         for count in (JOBS * 2, jobs):
             queue_in_longrun(running, count)

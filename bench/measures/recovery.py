@@ -56,7 +56,7 @@ def flushed(stage: Stage, jobs: int) -> float:
 def child_killed(stage: Stage) -> float:
     """SIGKILL for the child that runs a job: seconds until the job runs again."""
     with stage.run(LONGRUN) as running:
-        [worker] = [process for process in running.processes if process.role == "worker"]
+        [worker] = running.workers
         post_one(running.port, 10, LONG)
         seconds_until(running, RUNS, 0)
         _supervisor, *children = sorted(psutil.Process(worker.pid).children(), key=lambda process: process.pid)
@@ -67,7 +67,7 @@ def child_killed(stage: Stage) -> float:
 def worker_killed(stage: Stage) -> float:
     """SIGKILL for every process of the worker that runs a job; another is there: seconds until it runs again."""
     with stage.run(LONGRUN) as running:
-        [worker] = [process for process in running.processes if process.role == "worker"]
+        [worker] = running.workers
         post_one(running.port, 10, LONG)
         seconds_until(running, RUNS, 0)
         running.start_worker()

@@ -37,12 +37,12 @@ from jobcore.writer import RunEnd, Writer
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
-PACE_S: Final = 0.001
-SHORTEST_PACE: Final = 10
-LONGEST_PACE: Final = 30
-"""Claims of a child come as many milliseconds apart as the last one took jobs, within these bounds, so that one takes
-several quick jobs: it costs as much as running ten. The first claim after a wake-up never waits, nor does a child that
-finds a backlog."""
+PACE_A_JOB_S: Final = 0.001
+"""Claims of a child come so many seconds apart for each job that the last one took, so that one takes several quick
+jobs: it costs as much as running ten. The first claim after a wake-up never waits, nor does a child that finds a
+backlog."""
+SHORTEST_PACE_S: Final = 0.010
+LONGEST_PACE_S: Final = 0.030
 POST_POLL_S: Final = 0.01
 
 log = logs.get(__name__)
@@ -95,7 +95,7 @@ class Runner:
                 claimed = len(batch)
                 self._run_all(batch)
                 if claimed < MAX_BATCH:
-                    pace_s = PACE_S * min(max(claimed, SHORTEST_PACE), LONGEST_PACE)
+                    pace_s = min(max(claimed * PACE_A_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
                     time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):

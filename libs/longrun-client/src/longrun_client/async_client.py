@@ -129,15 +129,9 @@ class AsyncLongrun:
         """The schedule of this id or name."""
         return await self._call(calls.schedule(key))
 
-    async def schedules(self) -> AsyncGenerator[Schedule, None]:
+    def schedules(self) -> AsyncGenerator[Schedule, None]:
         """All schedules, newest first; pages are fetched as they are needed."""
-        cursor: str | None = None
-        while True:
-            page = await self._call(calls.schedule_page(cursor))
-            for schedule in page.items:
-                yield schedule
-            if (cursor := page.next) is None:
-                return
+        return self._transport.walk(calls.schedule_page)
 
     async def change_schedule(self, key: str, **changes: Any) -> Schedule:
         """Change these fields of a schedule, or of its `task`; None brings back a default."""
@@ -179,15 +173,9 @@ class AsyncLongrun:
         """Let at most so many jobs of a queue run at once; None takes the limit away. What runs goes on."""
         return await self._call(calls.change_queue(name, {"max_running": max_running}))
 
-    async def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
+    def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
         """The limits that were set, by key; pages are fetched as they are needed."""
-        after: str | None = None
-        while True:
-            page = await self._call(calls.concurrency_limit_page(after))
-            for limit in page.items:
-                yield limit
-            if (after := page.next) is None:
-                return
+        return self._transport.walk(calls.concurrency_limit_page)
 
     async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
         """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""

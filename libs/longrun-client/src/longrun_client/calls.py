@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, Job, LogPage, Page, Status, TaskType, Worker
+from longrun_client.models import AttemptPage, Job, KeysetPage, LogPage, Page, Status, TaskType, Worker
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -124,7 +124,7 @@ def schedule(key: str) -> Call[Schedule]:
     return Call("GET", _schedule_path(key), Schedule.model_validate)
 
 
-def schedule_page(cursor: str | None) -> Call[SchedulePage]:
+def schedule_page(cursor: str | None) -> Call[KeysetPage[Schedule]]:
     """GET /schedules: one page, newest first."""
     return Call("GET", "/schedules", SchedulePage.model_validate, params=_given({"limit": PAGE_SIZE, "cursor": cursor}))
 
@@ -169,7 +169,7 @@ def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
     return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
 
 
-def concurrency_limit_page(after: str | None) -> Call[ConcurrencyLimitPage]:
+def concurrency_limit_page(after: str | None) -> Call[KeysetPage[ConcurrencyLimit]]:
     """GET /concurrency-limits: one page, by key."""
     params = _given({"limit": PAGE_SIZE, "after": after})
     return Call("GET", "/concurrency-limits", ConcurrencyLimitPage.model_validate, params=params)

@@ -144,12 +144,7 @@ class Longrun:
 
     def schedules(self) -> Iterator[Schedule]:
         """All schedules, newest first; pages are fetched as they are needed."""
-        cursor: str | None = None
-        while True:
-            page = self._call(calls.schedule_page(cursor))
-            yield from page.items
-            if (cursor := page.next) is None:
-                return
+        return self._transport.walk(calls.schedule_page)
 
     def change_schedule(self, key: str, **changes: Any) -> Schedule:
         """Change these fields of a schedule, or of its `task`; None brings back a default."""
@@ -193,12 +188,7 @@ class Longrun:
 
     def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
         """The limits that were set, by key; pages are fetched as they are needed."""
-        after: str | None = None
-        while True:
-            page = self._call(calls.concurrency_limit_page(after))
-            yield from page.items
-            if (after := page.next) is None:
-                return
+        return self._transport.walk(calls.concurrency_limit_page)
 
     def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
         """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item")
 
 
 class Status(StrEnum):
@@ -30,6 +32,13 @@ class Wire(BaseModel):
     """What every value of the wire has in common."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class KeysetPage(Wire, Generic[Item]):
+    """Some items; `next` is the cursor of the page after it, None on the last one."""
+
+    items: tuple[Item, ...]
+    next: str | None = None
 
 
 class Progress(Wire):
@@ -180,11 +189,8 @@ class Event(Wire):
         return self.status is not None and self.status.ended and not self.data.get("retried")
 
 
-class Page(Wire):
-    """Some jobs, newest first; `next` is the cursor of the page after it, None on the last one."""
-
-    items: tuple[Job, ...]
-    next: str | None = None
+class Page(KeysetPage[Job]):
+    """Some jobs, newest first."""
 
 
 class LogPage(Wire):

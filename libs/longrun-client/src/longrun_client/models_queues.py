@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longrun_client.models import Wire
+from longrun_client.models import KeysetPage, Wire
 
 
 class Queue(Wire):
@@ -35,8 +35,5 @@ class ConcurrencyLimit(Wire):
     max_running: int
 
 
-class ConcurrencyLimitPage(Wire):
-    """Some limits, by key; `next` is the cursor of the page after it, None on the last one."""
-
-    items: tuple[ConcurrencyLimit, ...]
-    next: str | None = None
+class ConcurrencyLimitPage(KeysetPage[ConcurrencyLimit]):
+    """Some limits, by key."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime
 
-from longrun_client.models import Wire
+from longrun_client.models import KeysetPage, Wire
 
 
 class ScheduleError(Wire):
@@ -39,8 +39,5 @@ class Schedule(Wire):
     updated_at: AwareDatetime | None = None
 
 
-class SchedulePage(Wire):
-    """Some schedules, newest first; `next` is the cursor of the page after it, None on the last one."""
-
-    items: tuple[Schedule, ...]
-    next: str | None = None
+class SchedulePage(KeysetPage[Schedule]):
+    """Some schedules, newest first."""

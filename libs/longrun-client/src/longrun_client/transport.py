@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, TypeVar
 
 import anyio
@@ -14,7 +14,7 @@ from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call
 from longrun_client.cursor import Cursor
-from longrun_client.models import Event
+from longrun_client.models import Event, KeysetPage
 from longrun_client.server import Server
 
 T = TypeVar("T")
@@ -37,6 +37,15 @@ class Transport:
                 return value_of(call, outcome, self._server.url)
             time.sleep(delay)
             attempt += 1
+
+    def walk(self, page: Callable[[str | None], Call[KeysetPage[T]]]) -> Iterator[T]:
+        """What is on all pages, by the call that gets the page at a cursor; fetched as they are needed."""
+        cursor: str | None = None
+        while True:
+            found = self.call(page(cursor))
+            yield from found.items
+            if (cursor := found.next) is None:
+                return
 
     def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
         """What comes over one connection to a job's stream, from the cursor on; httpx.TransportError if it breaks."""
@@ -83,6 +92,16 @@ class AsyncTransport:
                 return value_of(call, outcome, self._server.url)
             await anyio.sleep(delay)
             attempt += 1
+
+    async def walk(self, page: Callable[[str | None], Call[KeysetPage[T]]]) -> AsyncGenerator[T, None]:
+        """What is on all pages: see `Transport.walk`."""
+        cursor: str | None = None
+        while True:
+            found = await self.call(page(cursor))
+            for item in found.items:
+                yield item
+            if (cursor := found.next) is None:
+                return
 
     async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
         """What comes over one connection to a job's stream: see `Transport.events`."""

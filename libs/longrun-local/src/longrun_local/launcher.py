@@ -34,7 +34,7 @@ from longrun_local.valkey import EmbeddedValkey
 
 POLL_S: Final = 0.05
 DRAIN_MARGIN_S: Final = 30.0
-API_STOP_S: Final = 15.0
+SHUTDOWN_MARGIN_S: Final = 5.0
 FAILURES_AT_START: Final = 2
 ROOT_WARNING: Final = "ignore:You're running the worker with superuser privileges"
 
@@ -134,7 +134,7 @@ class Launcher:
             lambda: services.api(settings.host, settings.port),
             {**environment, "OTEL_SERVICE_NAME": "longrun-api"},
             ready=lambda: _answers(f"{settings.url}/readyz"),
-            stop_s=API_STOP_S,
+            stop_s=settings.shutdown_s + SHUTDOWN_MARGIN_S,
         )
 
     def _worker(self, name: str, app: str, environment: Mapping[str, str]) -> Service:

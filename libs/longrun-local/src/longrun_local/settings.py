@@ -33,6 +33,8 @@ class LocalSettings(BaseSettings):
     """A PostgreSQL of yours, instead of the embedded one."""
     redis_url: Annotated[str | None, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = None
     """A Redis or Valkey of yours, instead of the embedded one."""
+    shutdown_s: Annotated[int, Field(ge=1)] = 10
+    """How long open requests may go on after Ctrl-C, in seconds."""
     drain_s: Seconds = 25.0
     """How long running jobs may go on after Ctrl-C, in seconds."""
 

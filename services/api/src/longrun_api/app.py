@@ -55,7 +55,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     # found before FastAPI's route of the same function, which the document shows: thousands of requests a second
     # take this way, and FastAPI's own costs each a third of its time
-    app.add_route("/tasks", tasks.submit, methods=["POST"], include_in_schema=False)
+    app.add_route(tasks.router.prefix, tasks.submit, methods=["POST"], include_in_schema=False)
     for module in (tasks, stream, schedules, task_types, workers, queues, concurrency_limits, health):
         app.include_router(module.router)
     app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)

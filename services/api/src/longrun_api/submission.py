@@ -49,6 +49,7 @@ class Retry(BaseModel):
 
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
+Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class TaskTemplate(BaseModel):
@@ -66,16 +67,12 @@ class TaskTemplate(BaseModel):
         None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
     )
     max_attempts: int | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
-    concurrency_key: str | None = Field(
+    concurrency_key: Key | None = Field(
         None,
-        min_length=1,
-        max_length=200,
         description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
     )
-    fairness_key: str | None = Field(
+    fairness_key: Key | None = Field(
         None,
-        min_length=1,
-        max_length=200,
         description="Tasks of one queue take turns between fairness keys, so that one that floods does not hold up the "
         "others: the id of an owner or tenant, for example.",
     )
