@@ -46,7 +46,7 @@ def _run(url: str, statement: str) -> list[tuple[object, ...]]:
 
 
 def tables(url: str) -> set[object]:
-    return {name for (name,) in _run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return {name for (name,) in _run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'longrun'")}
 
 
 def head(url: str) -> str | None:

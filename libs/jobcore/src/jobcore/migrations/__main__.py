@@ -1,7 +1,8 @@
-"""`python -m jobcore.migrations [upgrade|wait] [--timeout SECONDS]`, for the database at DATABASE_URL.
+"""`python -m jobcore.migrations [upgrade|wait|contract] [--timeout SECONDS]`, for the database at DATABASE_URL.
 
 upgrade   apply what is missing (the default); waits up to the timeout for the database to answer
 wait      return once somebody else has brought the schema up to date: for what starts beside a migration
+contract  drop what only processes of the version before need, once none of them runs any more
 """
 
 from __future__ import annotations
@@ -9,20 +10,31 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from functools import partial
+from typing import Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from jobcore.migrations import Schema, look, upgrade
+from jobcore.migrations import Schema, adoption, look, upgrade
+from jobcore.migrations.connections import patiently
+from jobcore.migrations.refusals import Refused, code, explained
 from jobcore.settings import CoreSettings, read
 
-RETRY_S = 1.0
+RETRY_S: Final = 1.0
+CANNOT: Final = "cannot migrate the database at DATABASE_URL"
+
+Action = Callable[[str, str], str]
+
+
+class NotYet(Exception):
+    """Somebody else has something to do first."""
 
 
 def main() -> None:
-    """Upgrade or wait, or end with one clear line."""
+    """Upgrade, wait or contract, or end with one clear line."""
+    actions: dict[str, Action] = {"upgrade": _upgraded, "wait": _current, "contract": _contracted}
     parser = argparse.ArgumentParser(prog="python -m jobcore.migrations", description=__doc__.splitlines()[0])
-    parser.add_argument("action", nargs="?", choices=("upgrade", "wait"), default="upgrade")
+    parser.add_argument("action", nargs="?", choices=actions, default="upgrade")
     parser.add_argument(
         "--timeout",
         type=float,
@@ -31,22 +43,23 @@ def main() -> None:
         help="how long to wait for the database (0: not at all)",
     )
     arguments = parser.parse_args()
-    url = read(CoreSettings).database_url
-    action = partial(_upgraded, url) if arguments.action == "upgrade" else partial(_current, url)
-    print(_patiently(action, arguments.timeout))
+    settings = read(CoreSettings)
+    print(_until(arguments.timeout, actions[arguments.action], settings.database_url, settings.database_schema))
 
 
-def _patiently(action: Callable[[], str], timeout_s: float) -> str:
+def _until(timeout_s: float, action: Action, url: str, schema: str) -> str:
     """What the action says once it succeeds; each new reason to wait is printed once."""
     deadline = time.monotonic() + timeout_s
     said = ""
     while True:
         try:
-            return action()
-        except _NotYet as wait:
+            return action(url, schema)
+        except Refused as refused:
+            raise SystemExit(f"longrun: {CANNOT}: {refused}") from None
+        except NotYet as wait:
             reason = str(wait)
         except OperationalError as error:
-            reason = f"cannot migrate the database at DATABASE_URL: {str(error.orig).strip()}"
+            reason = f"{CANNOT}: {' '.join(str(error.orig).split())}"
         if time.monotonic() + RETRY_S > deadline:
             raise SystemExit(f"longrun: {reason}") from None
         if reason != said:
@@ -55,20 +68,28 @@ def _patiently(action: Callable[[], str], timeout_s: float) -> str:
         time.sleep(RETRY_S)
 
 
-class _NotYet(Exception):
-    """Somebody else has something to do first."""
+def _upgraded(url: str, schema: str) -> str:
+    upgrade(url, schema)
+    return _satisfied(look(url, schema))
 
 
-def _upgraded(url: str) -> str:
-    upgrade(url)
-    return _satisfied(look(url))
+def _current(url: str, schema: str) -> str:
+    try:
+        found = look(url, schema)
+    except Refused as refused:
+        raise NotYet(str(refused)) from refused
+    except DBAPIError as error:
+        if code(error) is None:
+            raise
+        raise NotYet(explained(error, make_url(url).username, schema)) from error
+    if found is Schema.OLDER:
+        raise NotYet("the database schema is older than this version: run `python -m jobcore.migrations`")
+    return _satisfied(found)
 
 
-def _current(url: str) -> str:
-    schema = look(url)
-    if schema is Schema.OLDER:
-        raise _NotYet("the database schema is older than this version: run `python -m jobcore.migrations`")
-    return _satisfied(schema)
+def _contracted(url: str, schema: str) -> str:
+    patiently(adoption.contract, url, schema)
+    return "longrun: processes of version 0.1 cannot use this database any more"
 
 
 def _satisfied(schema: Schema) -> str:

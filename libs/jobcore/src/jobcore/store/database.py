@@ -109,7 +109,7 @@ def begin_strings(engine: Engine, schema: str) -> None:
 
     `options` at the connect would cost nothing, but PgBouncer refuses it and its server connections are shared.
     """
-    prefix = f'SET LOCAL search_path = "{schema}", public, pg_temp; SET LOCAL jit = off;\n'
+    prefix = f'SET LOCAL search_path = "{schema}", pg_temp; SET LOCAL jit = off;\n'
 
     def begin(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool

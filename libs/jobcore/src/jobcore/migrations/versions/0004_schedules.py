@@ -42,18 +42,9 @@ CREATE INDEX schedules_due ON schedules (next_at) WHERE next_at IS NOT NULL;
 ALTER TABLE jobs ADD COLUMN schedule_id uuid, ADD COLUMN scheduled_for timestamptz;
 """
 
-INDEXES = """
--- one job a tick, whatever else goes wrong
-CREATE UNIQUE INDEX jobs_one_a_tick ON jobs (schedule_id, scheduled_for) WHERE scheduled_for IS NOT NULL;
-CREATE INDEX jobs_by_schedule ON jobs (schedule_id, id) WHERE schedule_id IS NOT NULL;
-CREATE INDEX jobs_open_by_schedule ON jobs (schedule_id) WHERE schedule_id IS NOT NULL
-    AND (status IN ('PENDING', 'RUNNING') OR status = 'CANCELLED' AND cancel_stopped_at IS NULL);
-"""
-
 
 def upgrade() -> None:
     op.execute(TABLES)
-    op.execute(INDEXES)
 
 
 def downgrade() -> None:

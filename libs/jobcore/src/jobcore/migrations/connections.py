@@ -1,0 +1,93 @@
+"""How a migration connects: no time limit but for locks, one migrator at a time, tried again behind a lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from jobcore.migrations.refusals import Refused, code, explained
+
+CONNECT_S: Final = 5
+LOCK_TRIES: Final = 30
+LOCKED: Final = frozenset({"55P03", "40P01"})
+"""SQLSTATEs lock_not_available and deadlock_detected."""
+TURN: Final = 0x6C6F6E6772756E  # "longrun"
+UNLIMITED: Final = "-c statement_timeout=0 -c lock_timeout=0"
+BEGIN: Final = """
+SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
+SET LOCAL lock_timeout = '2s'; SET LOCAL jit = off; SET LOCAL search_path = "{schema}", pg_temp
+"""
+
+
+def engine(database_url: str, schema: str) -> Engine:
+    """Connections whose transactions are READ COMMITTED, look in `schema`, and wait 2 s for a lock but else for ever.
+
+    Building an index concurrently is no transaction: for it the limits are lifted when connecting. PgBouncer
+    refuses that by default; then those of the role stay in force.
+    """
+    result = create_engine(
+        database_url,
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "client_encoding": "utf8",
+            "application_name": "longrun-migrations",
+        },
+    )
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(BEGIN.format(schema=schema))
+
+    event.listen(result, "do_connect", _connect_without_limits)
+    event.listen(result, "begin", begin)
+    return result
+
+
+@contextmanager
+def turn(database_url: str, schema: str) -> Iterator[None]:
+    """Only one migrator of a database is at work while the block lasts; others wait for it.
+
+    The lock is a transaction's, on a connection of its own: a session's lock would be lost or kept by mistake
+    behind PgBouncer. This transaction has no snapshot, so nothing waits for its end.
+    """
+    with engine(database_url, schema).connect() as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": TURN}).scalar():
+            print("longrun: another migration of this database is under way: waiting for its end", flush=True)
+            connection.execute(text("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(:key)"), {"key": TURN})
+        yield
+
+
+def patiently(step: Callable[[Connection, str], None], database_url: str, schema: str) -> None:
+    """Run a step and commit; try again when a table was locked for longer than the lock timeout."""
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            with engine(database_url, schema).connect() as connection:
+                step(connection, schema)
+                return connection.commit()
+        except DBAPIError as error:
+            if code(error) in LOCKED and left:
+                print("longrun: a table is locked by another session, trying the migration again", flush=True)
+                time.sleep(1)
+                continue
+            if code(error) is None:
+                raise  # not the server's answer: it is away
+            raise Refused(explained(error, make_url(database_url).username, schema)) from error
+    raise AssertionError("unreachable")
+
+
+def _connect_without_limits(dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
+    options = " ".join(filter(None, (parameters.get("options"), UNLIMITED)))
+    try:
+        return dialect.connect(*arguments, **{**parameters, "options": options})
+    except psycopg2.OperationalError as error:
+        if "startup parameter" not in str(error):
+            raise
+        return None  # connect as usual

@@ -1,0 +1,43 @@
+"""Why a database is not migrated, in one line that says what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from jobcore.errors import LongrunError
+
+NO_RIGHT: Final = "42501"
+"""SQLSTATE insufficient_privilege."""
+TIMED_OUT: Final = "57014"
+"""SQLSTATE query_canceled."""
+
+
+class Refused(LongrunError):
+    """The database cannot be migrated as it is; the message says what to change."""
+
+
+def code(error: DBAPIError) -> str | None:
+    """The SQLSTATE of an error, if the server gave one."""
+    return getattr(error.orig, "pgcode", None)
+
+
+def line(error: DBAPIError) -> str:
+    """The error in the server's words, without the statement."""
+    return str(error.orig).strip().split("\n")[0]
+
+
+def explained(error: DBAPIError, role: str | None, schema: str) -> str:
+    """One line for whatever stopped a migration."""
+    if code(error) == NO_RIGHT:
+        return (
+            f'{line(error)}: the role "{role}" must own the schema "{schema}" and its tables '
+            f'(as an administrator: ALTER SCHEMA "{schema}" OWNER TO "{role}", and ALTER TABLE … OWNER TO "{role}")'
+        )
+    if code(error) == TIMED_OUT:
+        return (
+            f"{line(error)}: an index takes longer to build than statement_timeout allows, and a connection pooler "
+            f'keeps it in force; connect to PostgreSQL itself, or lift it: ALTER ROLE "{role}" SET statement_timeout = 0'
+        )
+    return line(error)
