@@ -19,6 +19,7 @@ import psutil
 import psycopg2
 import psycopg2.extras
 
+from jobcore.settings import DEFAULT_SCHEMA
 from tests.processes import Process, Stack
 
 POLL_S = 0.02
@@ -174,9 +175,14 @@ class Tick:
         return cls(int(pid), int(fence), float(at))
 
 
+def connect(database_url: str) -> psycopg2.extensions.connection:
+    """A connection that finds Longrun's tables, whatever the role is configured to look in."""
+    return psycopg2.connect(database_url, options=f"-c search_path={DEFAULT_SCHEMA},public")
+
+
 def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]:
-    """Run one statement and commit; the rows, if it gives any."""
-    connection = psycopg2.connect(database_url)
+    """Run one statement in Longrun's schema and commit; the rows, if it gives any."""
+    connection = connect(database_url)
     try:
         with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
             cursor.execute(statement, values)

@@ -14,6 +14,7 @@ from typing import Self
 import httpx
 import psycopg2
 
+from jobcore.settings import DEFAULT_SCHEMA
 from longrun_local import services, sessions
 from longrun_local.ports import free_port
 
@@ -137,7 +138,7 @@ class Stack:
         return process
 
     def _announced(self, process: Process) -> bool:
-        connection = psycopg2.connect(self.database_url)
+        connection = psycopg2.connect(self.database_url, options=f"-c search_path={DEFAULT_SCHEMA},public")
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1 FROM workers WHERE state = 'active' AND pid = ANY(%s)", [process.pids])

@@ -37,7 +37,7 @@ def explained(error: DBAPIError, role: str | None, schema: str) -> str:
         )
     if code(error) == TIMED_OUT:
         return (
-            f"{line(error)}: an index takes longer to build than statement_timeout allows, and a connection pooler "
-            f'keeps it in force; connect to PostgreSQL itself, or lift it: ALTER ROLE "{role}" SET statement_timeout = 0'
+            f"{line(error)}: an index takes longer to build than statement_timeout allows, which a connection pooler "
+            f'keeps in force: connect to PostgreSQL itself, or lift it (ALTER ROLE "{role}" SET statement_timeout = 0)'
         )
     return line(error)
