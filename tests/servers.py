@@ -10,7 +10,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+import psycopg2
 
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
@@ -75,3 +77,15 @@ def _chosen(variable: str, **kinds: type[T]) -> type[T]:
     if value not in kinds:
         raise SystemExit(f"{variable} must be one of {', '.join(kinds)}, not {value!r}")
     return kinds[value]
+
+
+def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one string on a connection of its own, in autocommit; the rows of its last statement."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()

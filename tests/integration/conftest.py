@@ -14,6 +14,7 @@ from longrun_local.valkey import EmbeddedValkey
 from tests.conftest import database
 from tests.integration.hand_worker import HandWorker
 from tests.processes import Stack
+from tests.servers import execute
 
 _numbers = count(1)
 
@@ -64,3 +65,12 @@ def submit(api: httpx.Client, worker: HandWorker) -> Callable[..., str]:
         return response.headers["location"]
 
     return post
+
+
+@pytest.fixture
+def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database with nothing in it."""
+    name = f"empty_{next(_numbers)}"
+    execute(postgres.url_of("postgres"), f"CREATE DATABASE {name}")
+    yield postgres.url_of(name)
+    execute(postgres.url_of("postgres"), f"DROP DATABASE {name} WITH (FORCE)")

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 
 import psycopg2
 import pytest
@@ -17,36 +16,15 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from jobcore.migrations import config, upgrade
-from longrun_local.postgres import EmbeddedPostgres
+from tests.servers import execute
 
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
 }  # fmt: skip
-_numbers = count(1)
-
-
-@pytest.fixture
-def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database with nothing in it."""
-    name = f"empty_{next(_numbers)}"
-    _run(postgres.url_of("postgres"), f"CREATE DATABASE {name}")
-    yield postgres.url_of(name)
-    _run(postgres.url_of("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _run(url: str, statement: str) -> list[tuple[object, ...]]:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-    finally:
-        connection.close()
 
 
 def tables(url: str) -> set[object]:
-    return {name for (name,) in _run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'longrun'")}
+    return {name for (name,) in execute(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'longrun'")}
 
 
 def head(url: str) -> str | None:
@@ -67,7 +45,7 @@ def test_an_upgrade_makes_the_schema_and_another_changes_nothing(empty_url: str)
     for _ in range(2):
         upgrade(empty_url)
         assert tables(empty_url) == TABLES | {"alembic_version"}
-        assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
+        assert execute(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
 
 
 def test_processes_that_upgrade_at_once_take_turns_and_all_succeed(empty_url: str) -> None:
@@ -76,13 +54,13 @@ def test_processes_that_upgrade_at_once_take_turns_and_all_succeed(empty_url: st
     with turn.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(b"longrun", "big")])
     migrators = [start_migrating(empty_url) for _ in range(2)]
-    while _run(empty_url, queue) != [(2,)]:
+    while execute(empty_url, queue) != [(2,)]:
         assert [migrator.poll() for migrator in migrators] == [None, None], "one did not wait for its turn"
     turn.close()
     outputs = [migrator.communicate()[0] for migrator in migrators]
     assert [migrator.returncode for migrator in migrators] == [0, 0], outputs
     assert all("the database schema is current" in output for output in outputs)
-    assert _run(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
+    assert execute(empty_url, "SELECT version_num FROM alembic_version") == [(head(empty_url),)]
 
 
 def test_a_downgrade_leaves_nothing_and_can_be_upgraded_again(empty_url: str) -> None:
@@ -102,9 +80,9 @@ def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str, cap
     downgrade = threading.Thread(target=command.downgrade, args=(config(empty_url), "base"))
     downgrade.start()
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
-    while _run(empty_url, waiting) == [(0,)]:
+    while execute(empty_url, waiting) == [(0,)]:
         assert downgrade.is_alive()
-    while _run(empty_url, waiting) != [(0,)]:
+    while execute(empty_url, waiting) != [(0,)]:
         assert downgrade.is_alive()
     backup.close()
     downgrade.join()
@@ -122,14 +100,14 @@ def test_an_unreachable_database_ends_with_one_line_that_names_the_setting() -> 
 
 def test_a_newer_schema_is_left_alone_so_that_a_rollback_starts(empty_url: str) -> None:
     upgrade(empty_url)
-    _run(empty_url, "UPDATE alembic_version SET version_num = '9999_from_the_future'")
+    execute(empty_url, "UPDATE alembic_version SET version_num = '9999_from_the_future'")
     for action in ("upgrade", "wait"):
         migrator = start_migrating(empty_url, action)
         assert (
             migrator.communicate()[0] == "longrun: the database schema is newer than this version, which works on it\n"
         )
         assert migrator.returncode == 0
-    assert _run(empty_url, "SELECT version_num FROM alembic_version") == [("9999_from_the_future",)]
+    assert execute(empty_url, "SELECT version_num FROM alembic_version") == [("9999_from_the_future",)]
 
 
 def test_wait_returns_once_somebody_else_has_migrated(empty_url: str) -> None:

@@ -102,7 +102,7 @@ def test_a_lock_held_longer_than_the_statement_timeout_is_unavailable(world: Wor
 
 def test_a_mistake_in_a_statement_is_neither_the_rows_nor_the_servers_fault(world: World) -> None:
     with pytest.raises(ProgrammingError):
-        world.sql("SELECT no_such_column FROM jobs")
+        world.sql("SELECT no such syntax FROM jobs")
 
 
 @pytest.mark.parametrize("value", ["\0", "\ud800"])

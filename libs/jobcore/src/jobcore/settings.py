@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Self, TypeVar
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobcore import database_url
+
 Seconds = Annotated[float, Field(gt=0)]
 DEFAULT_SCHEMA: Final = "longrun"
 
@@ -21,7 +23,8 @@ class CoreSettings(BaseSettings):
     database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))] = (
         "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
     )
-    """PostgreSQL, as `postgresql://user:password@host:port/name`."""
+    """PostgreSQL, as `postgresql://user:password@host:port/name`, or with several hosts, of which the primary is used:
+    `postgresql://user:password@host1:5432,host2:5432/name?target_session_attrs=read-write`."""
     database_schema: Annotated[
         str,
         Field(validation_alias="LONGRUN_SCHEMA", pattern="^[a-z_][a-z0-9_]{0,62}$"),
@@ -51,10 +54,14 @@ class CoreSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if scheme not in ("postgresql", "postgresql+psycopg2", "postgres") or not separator:
-            raise ValueError("must look like postgresql://user:password@host:5432/name")
-        return f"postgresql://{rest}"
+        return database_url.normalized(value)
+
+    @field_validator("database_schema")
+    @classmethod
+    def _is_our_own(cls, value: str) -> str:
+        if value in ("public", "information_schema") or value.startswith("pg_"):
+            raise ValueError("must name a schema of Longrun's own, in which nothing else is kept")
+        return value
 
     @field_validator("redis_url")
     @classmethod

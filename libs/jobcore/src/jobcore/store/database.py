@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.settings import DEFAULT_SCHEMA
+from jobcore.store.misfits import misfit
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'; SET LOCAL timezone = 'UTC';
 """
@@ -64,6 +65,7 @@ class Database:
             pool_pre_ping=pre_ping,
             connect_args={
                 "application_name": name,
+                "client_encoding": "utf8",
                 "connect_timeout": max(2, int(network_timeout_s / 3)),
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
@@ -94,6 +96,8 @@ class Database:
                 if _code(error) in _CONFLICTS and left:
                     time.sleep(0.005 * (_CONFLICT_TRIES - left))
                     continue
+                if reason := misfit(error):
+                    raise StoreUnavailable(reason) from error
                 if _is_away(error):
                     raise StoreUnavailable(_line(error)) from error
                 raise

@@ -1,0 +1,39 @@
+"""What a statement meets where the schema is missing or older, or the role lacks a right: one line with what to do."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+MIGRATE: Final = "run `python -m jobcore.migrations`"
+OLDER: Final = f"the database schema is older than this version: {MIGRATE}"
+NO_RIGHT: Final = "42501"
+UNKNOWN: Final = frozenset({"3F000", "42P01", "42703", "42704", "42883", "42P10"})
+"""SQLSTATEs of an unknown schema, table, column, object, function, and of an index that ON CONFLICT needs."""
+_VERSIONS: Final = Path(__file__).parents[1] / "migrations" / "versions"
+_REVISION: Final = re.compile(r"^(?:down_)?revision = (?:\"(\w+)\"|None)", re.MULTILINE)
+
+
+def misfit(error: DBAPIError) -> str | None:
+    """What to do about a schema or a role that does not fit this version; None for any other error."""
+    code = getattr(error.orig, "pgcode", None)
+    line = str(error.orig).strip().split("\n")[0]
+    if code in UNKNOWN:
+        return f"the database schema is missing or older than this version, {MIGRATE}: {line}"
+    if code == NO_RIGHT:
+        return (
+            f"{line}: the role in DATABASE_URL lacks a right; "
+            "GRANT USAGE ON SCHEMA … TO …, GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
+        )
+    return None
+
+
+@cache
+def older_revisions() -> frozenset[str]:
+    """Every revision of the schema that this version knows, but the newest."""
+    found = [_REVISION.findall(path.read_text()) for path in _VERSIONS.glob("*.py")]
+    return frozenset(down for _, down in found if down)
