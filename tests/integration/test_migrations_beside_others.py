@@ -174,6 +174,7 @@ def test_a_role_that_may_not_make_the_schema_is_told_what_to_grant(url: str, pos
 
 def test_tables_of_another_owner_are_refused_with_what_to_do(url: str, postgres: EmbeddedPostgres) -> None:
     role = make_url(url).username
+    execute(admin(postgres, url), "CREATE SCHEMA longrun")
     command.upgrade(config(admin(postgres, url)), "0004")
     execute(admin(postgres, url), f"GRANT ALL ON SCHEMA longrun TO {role}")
     assert f'OWNER TO "{role}"' in refusal(url)
