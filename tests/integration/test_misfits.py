@@ -1,4 +1,4 @@
-"""A schema that is older, or a role that lacks a right: every door says so, with what to do, and nothing else breaks."""
+"""A schema that is older, or a role that lacks a right: every door says so, with what to do, until it is mended."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def start_api(stack: Stack) -> httpx.Client:
     """A client of an API that answers, ready or not."""
     port = free_port()
     stack.start("api", services.api("127.0.0.1", port))
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
-    until(lambda: answers(client), 30, "the API answers")
-    return client
+    url = f"http://127.0.0.1:{port}"
+    until(lambda: answers(url), 30, "the API answers")
+    return httpx.Client(base_url=url, timeout=10)
 
 
-def answers(client: httpx.Client) -> bool:
+def answers(url: str) -> bool:
     try:
-        return client.get("/healthz").is_success
+        return httpx.get(f"{url}/healthz").is_success
     except httpx.TransportError:
         return False
 

@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from jobcore.migrations import adoption, place
-from jobcore.migrations.connections import engine, patiently, turn
+from jobcore.migrations.connections import engine, patiently, refusals, turn
 from jobcore.migrations.refusals import Refused
 from jobcore.settings import DEFAULT_SCHEMA
 
@@ -51,7 +51,7 @@ def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA) -> None:
     Raises Refused, with one line that says what to do, when the database or the role does not allow it.
     """
     settings = config(database_url, schema)
-    with turn(database_url, schema):
+    with refusals(database_url, schema), turn(database_url, schema):
         patiently(place.prepare, database_url, schema)
         patiently(adoption.adopt, database_url, schema)
         while look(database_url, schema) is Schema.OLDER:
@@ -59,8 +59,8 @@ def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA) -> None:
 
 
 def look(database_url: str, schema: str = DEFAULT_SCHEMA) -> Schema:
-    """What the schema at this URL is; Refused if it is another application's."""
-    with engine(database_url, schema).connect() as connection:
+    """What the schema at this URL is; Refused if it is another application's or the role may not look."""
+    with refusals(database_url, schema), engine(database_url, schema).connect() as connection:
         return compare(connection, ScriptDirectory.from_config(config(database_url, schema)), schema)
 
 

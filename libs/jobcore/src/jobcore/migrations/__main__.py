@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from jobcore.migrations import Schema, adoption, look, upgrade
-from jobcore.migrations.connections import patiently
-from jobcore.migrations.refusals import Refused, code, explained
+from jobcore.migrations.connections import patiently, refusals
+from jobcore.migrations.refusals import Refused
 from jobcore.settings import CoreSettings, read
 
 RETRY_S: Final = 1.0
@@ -78,17 +77,14 @@ def _current(url: str, schema: str) -> str:
         found = look(url, schema)
     except Refused as refused:
         raise NotYet(str(refused)) from refused
-    except DBAPIError as error:
-        if code(error) is None:
-            raise
-        raise NotYet(explained(error, make_url(url).username, schema)) from error
     if found is Schema.OLDER:
         raise NotYet("the database schema is older than this version: run `python -m jobcore.migrations`")
     return _satisfied(found)
 
 
 def _contracted(url: str, schema: str) -> str:
-    patiently(adoption.contract, url, schema)
+    with refusals(url, schema):
+        patiently(adoption.contract, url, schema)
     return "longrun: processes of version 0.1 cannot use this database any more"
 
 

@@ -77,10 +77,19 @@ def patiently(step: Callable[[Connection, str], None], database_url: str, schema
                 print("longrun: a table is locked by another session, trying the migration again", flush=True)
                 time.sleep(1)
                 continue
-            if code(error) is None:
-                raise  # not the server's answer: it is away
-            raise Refused(explained(error, make_url(database_url).username, schema)) from error
+            raise
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def refusals(database_url: str, schema: str) -> Iterator[None]:
+    """Whatever the server answers but the expected is a Refused; that it is away stays sqlalchemy's OperationalError."""
+    try:
+        yield
+    except DBAPIError as error:
+        if code(error) is None:
+            raise
+        raise Refused(explained(error, make_url(database_url).username, schema)) from error
 
 
 def _connect_without_limits(dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
