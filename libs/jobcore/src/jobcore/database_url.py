@@ -18,6 +18,7 @@ SCHEMES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg2"})
 ENCODE: Final = "write a / ? # @ : or % of the user and the password percent-encoded"
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:]*)(?::(?P<port>[0-9]*))?")
+_PLAIN: Final = re.compile(r"[\w.-]*", re.ASCII)
 _ENCODED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 
 Host = tuple[str, str]
@@ -103,8 +104,10 @@ def _place(hosts: list[Host], name: str, options: dict[str, str]) -> str:
             options = {"host": ",".join(host for host, _ in hosts), **options}
         if any(port for _, port in hosts):
             options = {**options, "port": ",".join(port or "5432" for _, port in hosts)}
+    if not _PLAIN.fullmatch(name):
+        options, name = {"dbname": unquote(name), **options}, ""  # SQLAlchemy decodes no name in the path
     query = urlencode(options, quote_via=quote, safe="")
-    return f"{authority}/{_again(name)}{'?' if query else ''}{query}"
+    return f"{authority}/{name}{'?' if query else ''}{query}"
 
 
 def _again(part: str) -> str:

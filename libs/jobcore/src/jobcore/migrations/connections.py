@@ -83,7 +83,7 @@ def patiently(step: Callable[[Connection, str], None], database_url: str, schema
 
 @contextmanager
 def refusals(database_url: str, schema: str) -> Iterator[None]:
-    """Whatever the server answers but the expected is a Refused; that it is away stays sqlalchemy's OperationalError."""
+    """Raise Refused for every error that the server reports; that it is away stays sqlalchemy's OperationalError."""
     try:
         yield
     except DBAPIError as error:

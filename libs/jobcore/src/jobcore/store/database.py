@@ -55,6 +55,7 @@ class Database:
         network_timeout_s: float = 10.0,
         pre_ping: bool = False,
     ) -> None:
+        self._schema = schema
         # looked up at the call: tracing wraps it after this module was imported
         self.engine: Engine = sqlalchemy.create_engine(
             url,
@@ -96,7 +97,7 @@ class Database:
                 if _code(error) in _CONFLICTS and left:
                     time.sleep(0.005 * (_CONFLICT_TRIES - left))
                     continue
-                if reason := misfit(error):
+                if reason := misfit(error, self.engine, self._schema):
                     raise StoreUnavailable(reason) from error
                 if _is_away(error):
                     raise StoreUnavailable(_line(error)) from error

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 MIGRATE: Final = "run `python -m jobcore.migrations`"
 OLDER: Final = f"the database schema is older than this version: {MIGRATE}"
@@ -18,18 +19,30 @@ _VERSIONS: Final = Path(__file__).parents[1] / "migrations" / "versions"
 _REVISION: Final = re.compile(r"^(?:down_)?revision = (?:\"(\w+)\"|None)", re.MULTILINE)
 
 
-def misfit(error: DBAPIError) -> str | None:
+def misfit(error: DBAPIError, engine: Engine, schema: str) -> str | None:
     """What to do about a schema or a role that does not fit this version; None for any other error."""
     code = getattr(error.orig, "pgcode", None)
     line = str(error.orig).strip().split("\n")[0]
+    if code in UNKNOWN and _is_closed(engine, schema):
+        code, line = NO_RIGHT, f"permission denied for schema {schema}"
     if code in UNKNOWN:
         return f"the database schema is missing or older than this version, {MIGRATE}: {line}"
     if code == NO_RIGHT:
         return (
-            f"{line}: the role in DATABASE_URL lacks a right; "
-            "GRANT USAGE ON SCHEMA … TO …, GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
+            f'{line}: give the role in DATABASE_URL what it lacks, GRANT USAGE ON SCHEMA "{schema}" and '
+            f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}"'
         )
     return None
+
+
+def _is_closed(engine: Engine, schema: str) -> bool:
+    """Whether the role may not use the schema: then PostgreSQL acts as if nothing were in it."""
+    usable = text("SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
+    try:
+        with engine.connect() as connection:
+            return connection.execute(usable, {"schema": schema}).scalar() is False
+    except SQLAlchemyError:
+        return False
 
 
 @cache
