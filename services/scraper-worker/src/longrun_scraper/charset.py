@@ -36,9 +36,9 @@ def decode(body: bytes, header: str | None, host: str = "") -> tuple[str, str]:
 
 
 def _charset(body: bytes, header: str | None, host: str) -> str:
-    for mark, name in _BYTE_ORDER_MARKS.items():
+    for mark, marked in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            return name
+            return marked
     if wide := _utf_16(body):
         return wide
     said = [name for label in (header, declared_charset(body)) if label and (name := _name(label))]

@@ -9,18 +9,18 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_ESSENCE: Final = re.compile(rf"[\t\n\r ]*({_TOKEN})/({_TOKEN})[\t\n\r ]*(?:;|$)")
-_PARAMETER: Final = re.compile(rf'[\t\n\r ]*({_TOKEN})=(?:"((?:[^"\\]|\\.)*)(?:"[^;]*|$)|([^;]*))(?:;|$)|[^;]*(?:;|$)')
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_ESSENCE: Final = re.compile(rf"[\t\n\r ]*({_NAME})/({_NAME})[\t\n\r ]*(?:;|$)")
+_PARAMETER: Final = re.compile(rf'[\t\n\r ]*({_NAME})=(?:"((?:[^"\\]|\\.)*)(?:"[^;]*|$)|([^;]*))(?:;|$)|[^;]*(?:;|$)')
 _VALUE: Final = re.compile(r'(?:[^,"]++|"(?:[^"\\]|\\.)*+(?:"|\\?$))+')  # no comma inside of quotes separates
 _SAYS_NOTHING: Final = {"*/*", "unknown/unknown", "application/unknown"}
 _SNIFFED: Final = 1445
 """Bytes looked at, the length of the standard's resource header."""
 
 _HTML: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\x0c\r ]*<(?:!doctype\s+html|!--|/?(?:html|head|body|title|meta|base|link|script|style|noscript"
-    rb"|iframe|frameset|h[1-6]|div|span|font|table|ul|ol|dl|pre|form|center|img|main|article|section|header|nav|a|b|br|p)"
-    rb"(?=[\t\n\x0c\r />]|$))",
+    rb"(?:\xef\xbb\xbf)?[\t\n\x0c\r ]*<(?:!doctype\s+html|!--|/?(?:html|head|body|title|meta|base|link|script|style"
+    rb"|noscript|iframe|frameset|h[1-6]|div|span|font|table|ul|ol|dl|pre|form|center|img|main|article|section|header|nav|a|b|br"
+    rb"|p)(?=[\t\n\x0c\r />]|$))",
     re.IGNORECASE,
 )
 _SIGNATURES: Final = {

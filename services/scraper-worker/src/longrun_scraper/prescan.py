@@ -14,7 +14,6 @@ import turbohtml
 import webencodings
 
 _WINDOW: Final = 1024
-_SPACE: Final = rb"[\t\n\x0c\r ]"
 _MARKUP: Final = re.compile(
     rb"""(?P<comment><!--)
     |(?P<meta><meta(?=[\t\n\x0c\r /]))
@@ -26,11 +25,18 @@ _MARKUP: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(
     rb"""[\t\n\x0c\r /]*+
     (?P<name>=?[^\t\n\x0c\r /=>]*+)
-    (?:[\t\n\x0c\r ]*+=[\t\n\x0c\r ]*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^"'\t\n\x0c\r >][^\t\n\x0c\r >]*+)|))?
+    (?:
+        [\t\n\x0c\r ]*+=[\t\n\x0c\r ]*+
+        (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^"'\t\n\x0c\r >][^\t\n\x0c\r >]*+)|)
+    )?
     """,
     re.VERBOSE,
 )
-_CONTENT: Final = re.compile(r"charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:\"([^\"]*)\"|'([^']*)'|([^\t\n\f\r ;\"'][^\t\n\f\r ;]*))", re.I)
+_CONTENT: Final = re.compile(
+    r"""charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|([^\t\n\f\r ;"'][^\t\n\f\r ;]*))""", re.IGNORECASE
+)
+# Said in ASCII, it cannot be UTF-16; and x-user-defined is a relic (HTML Standard §13.2.3.2).
+_MEANT: Final = {"utf-16le": "utf-8", "utf-16be": "utf-8", "x-user-defined": "windows-1252"}
 
 
 def declared_charset(body: bytes) -> str | None:
@@ -89,7 +95,4 @@ def _label(attributes: dict[str, str]) -> str | None:
         found = _CONTENT.search(attributes.get("content", ""))
         label = next(filter(None, found.groups()), None) if found else None
     encoding = webencodings.lookup(label) if label else None
-    if encoding is None:
-        return None
-    # Said in ASCII, it cannot be UTF-16; and x-user-defined is a relic (HTML Standard §13.2.3.2).
-    return {"utf-16le": "utf-8", "utf-16be": "utf-8", "x-user-defined": "windows-1252"}.get(encoding.name, encoding.name)
+    return _MEANT.get(encoding.name, encoding.name) if encoding else None

@@ -20,7 +20,8 @@ from jobcore.errors import PermanentError
 MAX_URL_LENGTH: Final = 8192
 """Characters of a URL as it is sent (RFC 9110 §4.1 recommends to support 8,000)."""
 
-_PORTS: Final = {"http:": 80, "https:": 443}
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST_PORT: Final = re.compile(r"(\[[0-9a-f:]+\]|[^:]+)(?::([0-9]+))?")
 _SCHEME: Final = re.compile(r"[\x00-\x20]*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _NOT_ASCII_BYTES: Final = re.compile(rb"[\x80-\xff]")
@@ -39,17 +40,34 @@ class UrlTooLong(InvalidUrl):
 
 @dataclass(frozen=True, slots=True)
 class WebUrl:
-    """An http(s) URL in its one spelling, without fragment.
-
-    `host` is a name in ASCII, an IPv4 address in four decimal numbers, or an IPv6 address without brackets; `target`
-    is the path and query that the request line carries.
-    """
+    """An http(s) URL as ada writes it: in its one spelling, in ASCII, without user name and fragment."""
 
     href: str
-    scheme: str
-    host: str
-    port: int
-    target: str
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return self.href.partition(":")[0]
+
+    @property
+    def host(self) -> str:
+        """A name, an IPv4 address in four decimal numbers, or an IPv6 address without brackets."""
+        return _HOST_PORT.fullmatch(self._authority)[1].strip("[]")  # type: ignore[index]
+
+    @property
+    def port(self) -> int:
+        """The port that the URL names, or that of its scheme."""
+        port = _HOST_PORT.fullmatch(self._authority)[2]  # type: ignore[index]
+        return int(port) if port else _PORTS[self.scheme]
+
+    @property
+    def target(self) -> str:
+        """Path and query, as the request line carries them."""
+        return "/" + self.href.split("/", 3)[3]
+
+    @property
+    def _authority(self) -> str:
+        return self.href.split("/", 3)[2]
 
 
 def web_url(text: str, base: str | None = None) -> WebUrl:
@@ -57,27 +75,19 @@ def web_url(text: str, base: str | None = None) -> WebUrl:
 
     Whether its host may be reached is only known when connecting.
     """
-    if len(text) > 4 * MAX_URL_LENGTH:  # even the longest spelling of a URL that fits is shorter
+    if len(text) > 4 * MAX_URL_LENGTH:  # whatever ada leaves out of it
         raise UrlTooLong(f"the URL has {len(text)} characters: {MAX_URL_LENGTH} at most")
     try:
-        url = ada_url.URL(text, base)
+        url = WebUrl(ada_url.URL(text, base).href.partition("#")[0])
     except ValueError:
         raise InvalidUrl(_why_invalid(text, base)) from None
-    scheme = url.protocol
-    if scheme not in _PORTS:
+    if url.scheme not in _PORTS:
         raise InvalidUrl(f"{_short(text)} must start with http:// or https://")
-    if url.username or url.password:
+    if "@" in url._authority:
         raise InvalidUrl("the URL has a user name or a password before the host: leave it out")
-    href = url.href.partition("#")[0]
-    if len(href) > MAX_URL_LENGTH:
-        raise UrlTooLong(f"the URL has {len(href)} characters: {MAX_URL_LENGTH} at most")
-    return WebUrl(
-        href=href,
-        scheme=scheme[:-1],
-        host=url.hostname.removeprefix("[").removesuffix("]"),
-        port=int(url.port or _PORTS[scheme]),
-        target="/" + href.split("/", 3)[3],
-    )
+    if len(url.href) > MAX_URL_LENGTH:
+        raise UrlTooLong(f"the URL has {len(url.href)} characters: {MAX_URL_LENGTH} at most")
+    return url
 
 
 def base_url(text: str, fallback: str, encode_query: QueryEncoder) -> str:
@@ -121,7 +131,7 @@ def header_href(value: str) -> str:
 
 def _why_invalid(text: str, base: str | None) -> str:
     scheme = _SCHEME.match(text)
-    if base is None and (scheme is None or f"{scheme[1].lower()}:" not in _PORTS):
+    if base is None and (scheme is None or scheme[1].lower() not in _PORTS):
         return f"{_short(text)} must start with http:// or https://"
     if scheme is not None and not text[scheme.end() :].strip("/\\ \t\r\n"):
         return f"{_short(text)} names no host: write it like https://example.com/page"
