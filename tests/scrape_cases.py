@@ -1,7 +1,7 @@
 """Pages that browsers read and scrapers misread: what `web_scrape` must say of each, and who says so.
 
-A case with neither `body` nor `whole` is a file of `tests/cases/scrape/`: `NAME.html` is a body that is sent with `content_type`,
-`NAME.http` a whole answer. Page URL: `SITE/x/NAME`. In what is expected, `SITE` stands for scheme, host and port.
+A case with neither `body` nor `whole` is a file of `tests/cases/scrape/`: `NAME.html` is a body that is sent with
+`content_type`, `NAME.http` a whole answer. Page URL: `SITE/x/NAME`. In what is expected, `SITE` stands for scheme, host and port.
 `links` are URLs, `texts` what the links say; `error` is the name of the error's class and a part of its message.
 """
 

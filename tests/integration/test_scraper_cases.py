@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jobcore.errors import LongrunError
+from longrun_scraper.scrape import scrape
 from longrun_scraper.settings import ScraperSettings
-from longrun_scraper.tasks import scrape
 from tests.answers import Answers
 from tests.scrape_cases import CASES, Case
 
@@ -31,7 +31,7 @@ def said(case: Case, site: Answers) -> dict[str, Any]:
     try:
         page, document = scrape(f"{site.url}/x/{case.name}", settings, lambda: None)
     except LongrunError as error:
-        name, part = case.expected.get("error", ("", ""))
+        _, part = case.expected.get("error", ("", ""))
         return {"error": (type(error).__name__, part if part in str(error) else str(error))}
     everything = {
         "status_code": page.status_code,

@@ -31,16 +31,17 @@ _ATTRIBUTES: Final = {
     "meta": ("content", "http-equiv"),
 }
 """What the soup gets of an element; without the first one it leads nowhere and is left out."""
-_INERT: Final = frozenset({"script", "style", "template", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"})
+_INERT: Final = frozenset(
+    {"script", "style", "template", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"}
+)
 _FOREIGN_INERT: Final = frozenset({"title", "desc", "metadata"})
-_BLOCKS: Final = frozenset(
-    {"address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
-     "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
-     "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol", "p",
-     "plaintext", "pre", "search", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
-     "xmp"}
-)
-)
+_BLOCK_NAMES: Final = """
+    address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption figure
+    footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main menu nav ol p plaintext pre search
+    section summary table tbody td tfoot th thead tr ul xmp
+"""
+_BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
+"""Elements that separate words (`display` of the standard's style sheet, HTML Standard §15.3), and `<br>`."""
 
 
 @dataclass(slots=True)
