@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobcore import logs, telemetry
 from jobcore.context import RunContext, printable
-from jobcore.errors import JobCancelled, PermanentError, RetryableError, UnknownTaskType
+from jobcore.errors import JobCancelled, LongrunError, PermanentError, RetryableError, UnknownTaskType
 from jobcore.interrupts import Interrupts, JobInterrupted
 from jobcore.models import Claim, Outcome
 from jobcore.slots import Post
@@ -125,6 +125,7 @@ class Attempt:
             self._claim.fence,
             Status.PENDING if again else Status.FAILED,
             error={
+                **(error.details if isinstance(error, LongrunError) else {}),
                 "kind": kind,
                 "type": type(error).__name__,
                 "message": _message(error),

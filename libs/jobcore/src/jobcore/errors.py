@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class LongrunError(Exception):
     """Something went wrong in a way we know.
 
     `status` is the HTTP status it answers with, `slug` the last part of its RFC 9457 problem type,
-    `title` the sentence that stays the same for every occurrence; `str(error)` is this occurrence.
+    `title` the sentence that stays the same for every occurrence; `str(error)` is this occurrence. `details` of an
+    error that a task raises become further fields of the job's `error`: JSON values, of a few kilobytes.
     """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Something went wrong on our side"
     retry_after_s: int | None = None
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

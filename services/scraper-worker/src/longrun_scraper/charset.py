@@ -1,95 +1,100 @@
 """Which characters the bytes of a page mean, believing what is declared only as far as the bytes agree.
 
-    byte order mark ▸ Content-Type header ▸ <meta> ▸ UTF-8 ▸ a guess by language ▸ windows-1252
+    byte order mark ▸ UTF-16 by its zeros ▸ Content-Type header ▸ <meta> ▸ UTF-8 ▸ a guess as Firefox makes it
 
-Labels and names are those of the WHATWG Encoding Standard ("latin1" means windows-1252).
+Labels and names are those of the WHATWG Encoding Standard ("latin1" means windows-1252). The guess is chardetng's, in
+turbohtml's port of it. `docs/adr/0014-pages-as-browsers-read-them.md` says where we differ from browsers, and why.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import webencodings
-from bs4.dammit import EncodingDetector
-from charset_normalizer import from_bytes
-from webencodings import Encoding
+from turbohtml.detect import Detection, detect
+
+from longrun_scraper.prescan import declared_charset
 
 _BYTE_ORDER_MARKS: Final = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16le", b"\xfe\xff": "utf-16be"}
-_SINGLE_BYTE: Final = re.compile(r"windows-|iso-8859-|koi8-|ibm|mac|x-mac")
+_SINGLE_BYTE: Final = re.compile(r"windows-|iso-8859-|koi8-|ibm|mac|x-")
 _ASCII: Final = re.compile(r"[\x00-\x7f]+")
-# One a script: among those of one script a guess is a coin toss, and most pages use these.
-_GUESSES: Final = {
-    "cp1252": "windows-1252",
-    "cp1251": "windows-1251",
-    "koi8_r": "koi8-r",
-    "cp932": "shift_jis",
-    "euc_jp": "euc-jp",
-    "gb18030": "gb18030",
-    "big5": "big5",
-    "cp949": "euc-kr",
-    "cp1253": "windows-1253",
-    "cp1255": "windows-1255",
-    "cp1256": "windows-1256",
-    "cp874": "windows-874",
-}
-_META_WITHIN: Final = 4096
-_SAMPLE: Final = 64 * 1024
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff\x1b]")  # ISO-2022-JP is escapes (0x1B) and ASCII
+_META: Final = re.compile(rb"<meta", re.IGNORECASE)
+_TLD: Final = re.compile(r"[a-z][a-z0-9-]*")
+_SAMPLE: Final = 256 * 1024
+_LOOKED_AT_FOR_ZEROS: Final = 1024
 
 
-def decode(body: bytes, declared: str | None) -> tuple[str, str]:
-    """The text of an HTML page and the name of its charset; `declared` is the header's. Never raises."""
-    for encoding in _candidates(body, declared):
-        text = _decoded(body, encoding)
-        if text is not None:
-            return text.removeprefix("\ufeff"), encoding.name
-    return body.decode("windows-1252", "replace"), "windows-1252"
+def decode(body: bytes, header: str | None, host: str = "") -> tuple[str, str]:
+    """The text of an HTML page and the name of its charset; `header` is the label of the Content-Type. Never raises.
+
+    Bytes that mean nothing become U+FFFD. The host's top-level domain helps a guess.
+    """
+    name = _charset(body, header, host)
+    return _decoded(body, name).removeprefix("\ufeff"), name
 
 
-def _candidates(body: bytes, declared: str | None) -> Iterator[Encoding]:
-    for mark, name in _BYTE_ORDER_MARKS.items():
+def _charset(body: bytes, header: str | None, host: str) -> str:
+    for mark, marked in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            yield _known(name)
-    meta = EncodingDetector.find_declared_encoding(body[:_META_WITHIN], is_html=True)
-    said = [encoding for label in (declared, meta) if label and (encoding := webencodings.lookup(label))]
+            return marked
+    if wide := _utf_16(body):
+        return wide
+    said = [name for label in (header, declared_charset(body)) if label and (name := _name(label))]
+    if not _NOT_ASCII.search(body):
+        return next((name for name in said if not name.startswith("utf-16")), "utf-8")
     # UTF-8 served as latin1 is everywhere, and text in a single-byte charset never looks like UTF-8 by chance.
-    if any(_SINGLE_BYTE.match(encoding.name) for encoding in said) and _is_utf8(body):
-        yield webencodings.UTF8
-    yield from said
-    yield webencodings.UTF8
-    guess = from_bytes(_sample(body), cp_isolation=list(_GUESSES)).best()
-    if guess is not None and guess.encoding in _GUESSES:
-        yield _known(_GUESSES[guess.encoding])
+    if not body.isascii() and _is_utf_8(body) and all(name == "utf-8" or _SINGLE_BYTE.match(name) for name in said):
+        return "utf-8"
+    if len(said) == 2 and said[0] == said[1] and not said[0].startswith("utf-16"):
+        return said[0]  # two witnesses outweigh the bytes
+    candidates = said if body.isascii() else [*said, "utf-8"]
+    agreeing = (name for name in candidates if _agrees(body, name))
+    return next(agreeing, None) or _guess(body, host)
 
 
-def _decoded(body: bytes, encoding: Encoding) -> str | None:
-    """The text, if the bytes do not contradict the encoding: a stray byte in a long page does not."""
-    if encoding.name.startswith("utf-16") and b"\0" not in body:
-        return None  # any bytes "are" UTF-16, but its markup has a zero in every other byte
-    try:
-        return encoding.codec_info.decode(body, "strict")[0]
-    except UnicodeError:
-        text = encoding.codec_info.decode(body, "replace")[0]
-    wrong = text.count("\ufffd")
+def _name(label: str) -> str | None:
+    encoding = webencodings.lookup(label)
+    return encoding.name if encoding else None
+
+
+def _decoded(body: bytes, name: str) -> str:
+    # turbohtml's codecs are those of the Encoding Standard; CPython's of the same names lack characters.
+    return body.decode("utf-8" if name == "utf-8" else f"whatwg-{name}", "replace")
+
+
+def _agrees(body: bytes, name: str) -> bool:
+    """Whether at least as many characters beyond ASCII can be read as cannot."""
+    if name.startswith("utf-16"):
+        return False  # any bytes "are" UTF-16, but its markup has zeros
+    text = _decoded(body, name)
+    wrong = text.count("\ufffd") - body.count(b"\xef\xbf\xbd")
     right = len(_ASCII.sub("", text)) - wrong
-    return text if wrong * 20 <= right else None
+    return wrong <= right
 
 
-def _known(name: str) -> Encoding:
-    encoding = webencodings.lookup(name)
-    assert encoding is not None, name
-    return encoding
-
-
-def _is_utf8(body: bytes) -> bool:
+def _is_utf_8(body: bytes) -> bool:
     try:
-        return not body.isascii() and bool(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"  # the page was cut within a character
+    return True
 
 
-def _sample(body: bytes) -> bytes:
-    """The beginning, ending with a tag: a cut through a character would speak against the right charset."""
-    start = body[:_SAMPLE]
-    return start[: start.rfind(b">") + 1] or start
+def _utf_16(body: bytes) -> str | None:
+    """UTF-16 without a mark, told by the zeros beside the ASCII characters of its markup."""
+    start = body[:_LOOKED_AT_FOR_ZEROS]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if max(even, odd) * 8 < len(start[::2]) or min(even, odd) * 8 > max(even, odd):
+        return None
+    return "utf-16le" if odd > even else "utf-16be"
+
+
+def _guess(body: bytes, host: str) -> str:
+    tld = host.rpartition(".")[2].lower()
+    found = _NOT_ASCII.search(body)
+    start = max(0, found.start() - 1024) if found else 0
+    sample = _META.sub(b"<x-meta", body[start : start + _SAMPLE])  # what they declare was already looked at
+    match = detect(sample, Detection(tld=tld if _TLD.fullmatch(tld) else None))
+    return (match.encoding or "windows-1252").lower()

@@ -9,11 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from jobcore.errors import RetryableError
-
-
-class FetchTimeout(RetryableError):
-    """The page did not arrive within the time that a fetch may take."""
+from longrun_scraper.errors import FetchTimeout
 
 
 class Deadline:

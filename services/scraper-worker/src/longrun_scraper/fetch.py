@@ -5,56 +5,53 @@ Every error is either permanent (asking again would bring the same) or retryable
 
 from __future__ import annotations
 
-import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Final
-from urllib.parse import urljoin
+from types import TracebackType
+from typing import Any, Final, Self
 
 import requests
-from requests.utils import requote_uri
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
-from jobcore.errors import PermanentError, RetryableError
-from longrun_scraper.deadline import Deadline, FetchTimeout
-from longrun_scraper.guard import ConnectionFailed, GuardedAdapter, InvalidUrl, check_url
+from longrun_scraper import mime, unpack
+from longrun_scraper.causes import explain
+from longrun_scraper.deadline import Deadline
+from longrun_scraper.errors import (
+    HttpStatusError,
+    InvalidResponse,
+    PageTooLarge,
+    ServerUnavailable,
+    TooManyRedirects,
+    UnknownEncoding,
+)
+from longrun_scraper.guard import GuardedAdapter
+from longrun_scraper.refresh import refresh_url
 from longrun_scraper.retry_after import delay_s
 from longrun_scraper.settings import ScraperSettings
+from longrun_scraper.urls import InvalidUrl, WebUrl, header_href, web_url
 
 CHUNK: Final = 64 * 1024
 WORTH_A_RETRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+MAX_HEADER: Final = 1000
+"""Characters of one header field that an error tells; MAX_HEADERS are those of all."""
+MAX_HEADERS: Final = 16_384
 
-
-class HttpStatusError(PermanentError):
-    """The server says that there is no such page for us (a 4xx status)."""
-
-
-class ServerUnavailable(RetryableError):
-    """The server cannot answer now (a 5xx status, 408, 425 or 429)."""
-
-
-class TooManyRedirects(PermanentError):
-    """The page redirects in a circle, or further than allowed."""
-
-
-class PageTooLarge(PermanentError):
-    """The page is larger than allowed."""
-
-
-class UnknownEncoding(PermanentError):
-    """The page is compressed in a way that we did not say we understand."""
-
-
-class CertificateRefused(PermanentError):
-    """The server does not prove that it is who the URL names."""
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
+_HEADERS: Final = {
+    "Accept": "text/html,application/xhtml+xml,*/*;q=0.5",
+    "Accept-Encoding": unpack.ACCEPTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a fetch brought: `body` is decompressed bytes, `elapsed_s` seconds with all redirects."""
+    """What a fetch brought: `body` is decompressed bytes, `elapsed_s` seconds with all redirects.
+
+    `content_type` is the header as it came, several of them joined by commas.
+    """
 
     url: str
     final_url: str
@@ -66,31 +63,101 @@ class Page:
 
 
 def fetch(url: str, settings: ScraperSettings, stop: Callable[[], None]) -> Page:
-    """Fetch the page at `url`, following redirects; no connection outlives the call.
+    """Fetch the page at `url`, following redirects; no connection outlives the call. See `Visit.get` for the rest."""
+    with Visit(settings, stop) as visit:
+        return visit.get(url)
+
+
+class Visit:
+    """One walk from a URL to the page it leads to, within one time limit, one bound of redirects, and with cookies.
 
     `stop` is called before every request and between chunks, and raises (JobCancelled) to give up.
-    Raises a PermanentError or a RetryableError; the latter carries the server's Retry-After.
     """
-    started = time.monotonic()
-    with Deadline(settings.fetch_timeout_s) as deadline, _session(settings, deadline) as session:
+
+    def __init__(self, settings: ScraperSettings, stop: Callable[[], None]) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._started = time.monotonic()
+        self._hops: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._deadline = Deadline(self._settings.fetch_timeout_s)
+        self._deadline.__enter__()
+        self._session = _session(self._settings, self._deadline)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+        self._deadline.__exit__(kind, error, trace)
+
+    def get(self, url: str) -> Page:
+        """Fetch the page at `url`. Raises a PermanentError or a RetryableError; the latter carries Retry-After."""
         try:
-            response, redirects = _follow(session, url, settings, stop, deadline)
+            response, at = self._follow(web_url(url))
             with response:
-                _check_status(response)
-                body = _read(response, settings.fetch_max_bytes, stop)
-            deadline.left_s()  # a connection cut by the deadline may look like the end of the page
+                _check_status(response, at)
+                body = self._read(response, at)
+            self._deadline.left_s()  # a connection cut by the deadline may look like the end of the page
         except (requests.RequestException, HTTPError, OSError) as error:
-            deadline.left_s()
-            raise _explain(error) from error
-    return Page(
-        url=url,
-        final_url=response.url,
-        status_code=response.status_code,
-        content_type=response.headers.get("content-type"),
-        body=body,
-        redirects=redirects,
-        elapsed_s=time.monotonic() - started,
-    )
+            self._deadline.left_s()
+            raise explain(error) from error
+        return Page(
+            url=url,
+            final_url=at.href,
+            status_code=response.status_code,
+            content_type=_header(response, "content-type"),
+            body=body,
+            redirects=tuple(self._hops),
+            elapsed_s=time.monotonic() - self._started,
+        )
+
+    def go_on(self, page: Page, url: str) -> Page:
+        """Fetch where a page sends its visitor on to (a refresh); the page itself if that leads in a circle."""
+        seen = {web_url(page.url).href, *self._hops}
+        if url in seen or len(self._hops) == self._settings.fetch_max_redirects:
+            return page
+        self._hops.append(url)
+        return replace(self.get(url), url=page.url)
+
+    def _follow(self, url: WebUrl) -> tuple[requests.Response, WebUrl]:
+        """The first response that is not a redirect, still unread, and its URL."""
+        while True:
+            response = self._ask(url)
+            target = _redirect(response, url)
+            if target is None or (target.href == url.href and response.status_code not in _REDIRECTS):
+                return response, url
+            response.close()
+            if len(self._hops) == self._settings.fetch_max_redirects:
+                raise TooManyRedirects(f"more than {len(self._hops)} redirects, the last one from {url.href}")
+            url = target
+            self._hops.append(url.href)
+
+    def _ask(self, url: WebUrl) -> requests.Response:
+        self._stop()
+        request = self._session.prepare_request(requests.Request("GET", url.href))
+        request.url = url.href  # requests writes it anew; `guard` reads this one again
+        timeout = (self._settings.fetch_connect_timeout_s, self._deadline.left_s())
+        return self._session.send(request, stream=True, allow_redirects=False, timeout=timeout)
+
+    def _read(self, response: requests.Response, at: WebUrl) -> bytes:
+        applied, unknown = unpack.codings(_header(response, "content-encoding") or "")
+        limit = self._settings.fetch_max_bytes
+        body = bytearray()
+        for piece in unpack.unpacked(self._chunks(response.raw), applied):
+            body += piece
+            if len(body) > limit:
+                raise PageTooLarge(f"{at.href} is larger than {limit} bytes (LONGRUN_FETCH_MAX_BYTES)")
+        if unknown and mime.is_binary(bytes(body[:CHUNK])):  # text under such a name (utf-8, none) is taken as it is
+            raise UnknownEncoding(f"{at.href} came compressed as {', '.join(unknown)}, which we did not ask for")
+        return bytes(body)
+
+    def _chunks(self, raw: HTTPResponse) -> Iterator[bytes]:
+        # read1 gives what has arrived: `stop` is asked even while a server dribbles.
+        while chunk := raw.read1(CHUNK, decode_content=False):
+            self._stop()
+            yield chunk
 
 
 class _Session(requests.Session):
@@ -106,75 +173,58 @@ def _session(settings: ScraperSettings, deadline: Deadline) -> requests.Session:
     adapter = GuardedAdapter(settings.fetch_allow, settings.fetch_connect_timeout_s, deadline)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
-    session.headers["User-Agent"] = settings.fetch_user_agent
-    session.headers["Accept"] = "text/html,application/xhtml+xml,*/*;q=0.5"
+    session.headers.update({"User-Agent": settings.fetch_user_agent, **_HEADERS})
     return session
 
 
-def _follow(
-    session: requests.Session, url: str, settings: ScraperSettings, stop: Callable[[], None], deadline: Deadline
-) -> tuple[requests.Response, tuple[str, ...]]:
-    """The first response that is not a redirect, still unread, and the URLs that led to it."""
-    redirects: list[str] = []
-    while True:
-        stop()
-        check_url(url)
-        timeout = (settings.fetch_connect_timeout_s, deadline.left_s())
-        response = session.get(url, stream=True, allow_redirects=False, timeout=timeout)
-        location = requests.Session.get_redirect_target(session, response)
-        if location is None:
-            return response, tuple(redirects)
-        response.close()
-        if len(redirects) == settings.fetch_max_redirects:
-            raise TooManyRedirects(f"more than {len(redirects)} redirects, the last one from {response.url}")
-        url = _join(response.url, location)
-        redirects.append(url)
-
-
-def _join(url: str, location: str) -> str:
+def _redirect(response: requests.Response, url: WebUrl) -> WebUrl | None:
+    """Where an answer redirects to, by its status and Location, or by a Refresh header."""
+    if response.status_code in _REDIRECTS:
+        locations = {header_href(value) for value in response.raw.headers.getlist("location") if value.strip()}
+        if len(locations) > 1:
+            raise InvalidResponse(f"{url.href} redirects to {len(locations)} places at once")
+        return next((_joined(url, location) for location in locations), None)
+    refresh = refresh_url(header_href(_header(response, "refresh") or "")) if response.ok else None
     try:
-        return urljoin(url, requote_uri(location))
-    except ValueError:
-        raise InvalidUrl(f"{url} redirects to {location!r}, which is not a URL") from None
+        return web_url(refresh, url.href) if refresh else None
+    except InvalidUrl:
+        return None  # a page that sends its visitor to mailto: or the like is read as it is
 
 
-def _check_status(response: requests.Response) -> None:
+def _joined(url: WebUrl, location: str) -> WebUrl:
+    try:
+        return web_url(location, url.href)
+    except InvalidUrl as error:
+        raise InvalidUrl(f"{url.href} redirects to where web_scrape cannot follow: {error}") from None
+
+
+def _check_status(response: requests.Response, at: WebUrl) -> None:
     status = response.status_code
-    said = f"{response.url} answered {status} {response.reason or ''}".rstrip()
+    if status < HTTPStatus.OK:
+        raise InvalidResponse(f"{at.href} answered {status}, which nobody asked for")
+    if status < HTTPStatus.BAD_REQUEST:
+        return
+    said = f"{at.href} answered {status} {response.reason or ''}".rstrip()
+    details = {"status_code": status, "url": at.href, "headers": _headers(response)}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in WORTH_A_RETRY:
-        raise ServerUnavailable(said, retry_after_s=delay_s(response.headers.get("retry-after")))
-    if status >= HTTPStatus.BAD_REQUEST:
-        raise HttpStatusError(said)
+        raise ServerUnavailable(said, details, delay_s(_header(response, "retry-after")))
+    raise HttpStatusError(said, details)
 
 
-def _read(response: requests.Response, limit: int, stop: Callable[[], None]) -> bytes:
-    raw: HTTPResponse = response.raw
-    encodings = [name.strip().lower() for name in raw.headers.get("content-encoding", "").split(",")]
-    unknown = [name for name in encodings if name not in ("", "identity", *raw.CONTENT_DECODERS)]
-    if unknown:
-        raise UnknownEncoding(f"{response.url} came compressed as {', '.join(unknown)}, which we did not ask for")
-    body = bytearray()
-    # read1 gives what has arrived, inflated by at most a chunk: `stop` is asked even while a server dribbles.
-    while chunk := raw.read1(CHUNK, decode_content=True):
-        stop()
-        body += chunk
-        if len(body) > limit:
-            raise PageTooLarge(f"{response.url} is larger than {limit} bytes (LONGRUN_FETCH_MAX_BYTES)")
-    return bytes(body)
+def _header(response: requests.Response, name: str) -> str | None:
+    return response.headers.get(name)
 
 
-def _explain(error: Exception) -> PermanentError | RetryableError:
-    root = _root(error)
-    if isinstance(root, ssl.SSLCertVerificationError):
-        return CertificateRefused(f"the certificate cannot be trusted: {root.verify_message}")
-    if isinstance(error, ValueError):  # requests' and urllib3's errors about URLs are ValueErrors too
-        return InvalidUrl(str(error))
-    if isinstance(root, TimeoutError):
-        return FetchTimeout("the server fell silent")
-    return ConnectionFailed(f"the connection failed: {root}")
-
-
-def _root(error: BaseException) -> BaseException:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return error
+def _headers(response: requests.Response) -> dict[str, Any]:
+    """The header fields of an answer, within bounds, without cookies: the secrets of a session."""
+    headers: dict[str, Any] = {}
+    size = 0
+    for name, value in response.headers.items():
+        if name.lower() in ("set-cookie", "set-cookie2"):
+            continue
+        kept = value.replace("\0", "")[:MAX_HEADER]
+        size += len(name) + len(kept)
+        if size > MAX_HEADERS:
+            break
+        headers[name.lower()] = kept
+    return headers

@@ -1,17 +1,16 @@
 """The SSRF guard: the scraper reaches the public internet, and nothing of the network it runs in.
 
-    URL ──check_url──▶ name ──resolve──▶ addresses ──why_refused──▶ connect to one of these very addresses
+    URL ──web_url──▶ host ──resolve──▶ addresses ──why_refused──▶ connect to one of these very addresses
 
 The check sits where a connection is made, so it holds for every redirect, every spelling of an address and
-every answer of a DNS server that says something else when asked twice. `docs/adr/0004-ssrf-guard.md` says why
-it is ours.
+every answer of a DNS server that says something else when asked twice. Host, port and path are those that `urls`
+read, whatever requests and urllib3 read in the same URL. `docs/adr/0004-ssrf-guard.md` says why it is ours.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from queue import Empty, SimpleQueue
@@ -21,26 +20,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
-from jobcore.errors import PermanentError, RetryableError
 from longrun_scraper.deadline import Deadline
-
-MAX_URL_LENGTH: Final = 2048
-
-
-class InvalidUrl(PermanentError):
-    """The URL, or one that it redirects to, cannot be fetched as it is written."""
-
-
-class RefusedAddress(PermanentError):
-    """The host is not on the public internet, and the operator did not allow it."""
-
-
-class ConnectionFailed(RetryableError):
-    """The host could not be found or reached, or broke the connection off."""
-
+from longrun_scraper.errors import ConnectionFailed, RefusedAddress
+from longrun_scraper.head import Answer
+from longrun_scraper.urls import InvalidUrl, WebUrl, web_url
 
 # The IANA special-purpose address registries (RFC 6890), and what clouds put on addresses of the public range.
 _REFUSED_V4: Final = [
@@ -69,28 +53,6 @@ _REFUSED_V4: Final = [
 _PUBLIC_V6: Final = ip_network("2000::/3")
 _REFUSED_V6: Final = [ip_network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
 _NAT64: Final = ip_network("64:ff9b::/96")
-
-
-def check_url(url: str) -> None:
-    """Raise InvalidUrl, saying what to change, unless this is an http(s) URL with a host and no user name.
-
-    Whether its host may be reached is only known when connecting.
-    """
-    if len(url) > MAX_URL_LENGTH:
-        raise InvalidUrl(f"the URL has {len(url)} characters: {MAX_URL_LENGTH} at most")
-    if " " in url or not url.isprintable():
-        raise InvalidUrl("the URL has spaces or control characters: write them as %20 and the like")
-    try:
-        # The parser that requests uses: a second one might find another host in the same URL.
-        parts = parse_url(url)
-    except LocationParseError:
-        raise InvalidUrl(f"{url!r} is not a URL: write it like https://example.com/page") from None
-    if parts.scheme not in ("http", "https"):
-        raise InvalidUrl(f"{url!r} must start with http:// or https://")
-    if not parts.host:
-        raise InvalidUrl(f"{url!r} names no host: write it like https://example.com/page")
-    if parts.auth is not None:
-        raise InvalidUrl("the URL has a user name or a password before the host: leave it out")
 
 
 def endpoint(host: str, port: int) -> str:
@@ -178,17 +140,23 @@ def dial(host: str, port: int, allow: frozenset[str], timeout_s: float, deadline
 
 
 class _Connection(HTTPConnection):
-    """A connection that is made by the given function."""
+    """A connection to where the guard says, that asks for what the guard says."""
 
-    def __init__(self, *args: Any, dial: Callable[[HTTPConnection], socket.socket], **kwargs: Any) -> None:
+    response_class = Answer
+
+    def __init__(self, *args: Any, guard: GuardedAdapter, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._dial = dial
+        self._guard = guard
 
     def _new_conn(self) -> socket.socket:
-        connection = self._dial(self)
+        connection = self._guard.dial(self)
         for option in self.socket_options or ():
             connection.setsockopt(*option)
         return connection
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        # requests drops slashes in front of a path, urllib3 writes some characters anew.
+        super().putrequest(method, self._guard.url.target, *args, **kwargs)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -196,15 +164,29 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Makes every connection of a requests session by `dial`."""
+    """Makes every connection of a requests session by `dial`; `url` is the one of the request under way."""
+
+    url: WebUrl
 
     def __init__(self, allow: frozenset[str], timeout_s: float, deadline: Deadline) -> None:
         super().__init__()
-        self._dial = lambda to: dial(to._dns_host, to.port, allow, timeout_s, deadline)
+        self._allow, self._timeout_s, self._deadline = allow, timeout_s, deadline
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The pool for this request, which from now on connects through the guard."""
+        self.url = web_url(request.url or "")
         pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
+        self._compare(pool.scheme, pool.host, pool.port)
         connection = _TLSConnection if isinstance(pool, HTTPSConnectionPool) else _Connection
-        pool.ConnectionCls = partial(connection, dial=self._dial)
+        pool.ConnectionCls = partial(connection, guard=self)
         return pool
+
+    def dial(self, connection: HTTPConnection) -> socket.socket:
+        """A socket to the host of the URL, as `urls` read it; InvalidUrl if urllib3 read another one."""
+        self._compare(self.url.scheme, connection.host, connection.port)
+        return dial(self.url.host, self.url.port, self._allow, self._timeout_s, self._deadline)
+
+    def _compare(self, scheme: str, host: str, port: int | None) -> None:
+        read = (scheme, host.strip("[]").lower(), port)
+        if read != (self.url.scheme, self.url.host, self.url.port):
+            raise InvalidUrl(f"{self.url.href} can be read as another URL, with the host {host}:{port}")

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
-from urllib.parse import quote, urldefrag, urljoin
+from collections.abc import Iterator
+from typing import Any, Final
 
-from bs4 import BeautifulSoup, SoupStrainer, Tag
+from bs4 import Tag
 from pydantic import BaseModel, ConfigDict
 
+from longrun_scraper import mime
 from longrun_scraper.charset import decode
-from longrun_scraper.guard import InvalidUrl, check_url
+from longrun_scraper.refresh import refresh_url
+from longrun_scraper.soup import soup
+from longrun_scraper.transcript import Passage, transcribe
+from longrun_scraper.urls import InvalidUrl, QueryEncoder, UrlTooLong, base_url, page_href, query_encoder, web_url
 
 MAX_TEXT: Final = 1000
 """Characters of a title, a heading or a link's text that are kept."""
 MAX_HEADINGS: Final = 100
-MAX_PARSED: Final = 2 * 1024 * 1024
-"""Characters of a page that are parsed: 10 MiB of nothing but tags take a minute and a gigabyte as a tree."""
+MAX_REL: Final = 20
+"""Words of a `rel` attribute that are kept, each of at most 100 characters."""
+MAX_H1_BYTES: Final = 256 * 1024
+MAX_LINKS_BYTES: Final = 512 * 1024
+"""Bytes that all headings, and all links, may take as JSON in ASCII: a result stays below 1 MiB."""
 
 _HTML: Final = {"text/html", "application/xhtml+xml"}
-_WANTED: Final = SoupStrainer(["title", "base", "h1", "a"])
-_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s"';,]+)""", re.IGNORECASE)
 # What PostgreSQL cannot store in a JSON value, and UTF-8 cannot carry.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -36,9 +42,9 @@ class Link(BaseModel):
 
 
 class Document(BaseModel):
-    """What was found in a page, or in its first MAX_PARSED characters if it is `truncated`.
+    """What was found in a page. `truncated` names what is incomplete: `title`, `h1`, `links`, or all of the `body`.
 
-    Anything but HTML has no title, no headings and no links.
+    `refresh` is the URL that the page sends its visitor on to. Anything but HTML has no title, headings and links.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,62 +54,123 @@ class Document(BaseModel):
     title: str | None = None
     h1: list[str] = []
     links: list[Link] = []
-    truncated: bool = False
+    truncated: list[str] = []
+    refresh: str | None = None
 
 
 def parse(body: bytes, content_type: str | None, url: str, max_links: int) -> Document:
     """Read a page that came from `url` with this Content-Type header. Never raises, whatever the bytes."""
-    mime, _, parameters = (content_type or "").partition(";")
-    mime = _clean(mime).lower()
-    declared = match[1] if (match := _CHARSET.search(parameters)) else None
-    if mime not in _HTML and (mime or not body.lstrip().startswith(b"<")):
-        return Document(content_type=mime or None, charset=declared and _clean(declared).lower())
-    text, charset = decode(body, declared)
-    soup = BeautifulSoup(_UNSTORABLE.sub("", text[:MAX_PARSED]), "lxml", parse_only=_WANTED)
-    for line_break in soup("br"):
-        line_break.replace_with("\n")
+    declared = mime.extract(content_type) or mime.MimeType(mime.sniff(body) or "")
+    if declared.essence not in _HTML:
+        label = declared.charset and _clean(declared.charset).lower()[:MAX_TEXT]
+        return Document(content_type=declared.essence or None, charset=label)
+    text, charset = decode(body, declared.charset, web_url(url).host)
+    page, cut = soup(text)
+    passages = transcribe(page)
+    encode_query = query_encoder(charset)
+    base = _base(passages, url, encode_query)
+    title, title_cut = _title(passages)
+    h1, h1_cut = _headings(passages)
+    links, links_cut = _links(passages, base, encode_query, max_links)
+    incomplete = {"title": title_cut, "h1": h1_cut, "links": links_cut, "body": cut}
     return Document(
-        content_type=mime or None,
+        content_type=declared.essence,
         charset=charset,
-        title=_text(soup.title) or None if soup.title else None,
-        h1=[heading for tag in soup("h1", limit=MAX_HEADINGS) if (heading := _text(tag))],
-        links=_links(soup, _base(soup, url), max_links),
-        truncated=len(text) > MAX_PARSED,
+        title=title,
+        h1=h1,
+        links=links,
+        truncated=[name for name, is_cut in incomplete.items() if is_cut],
+        refresh=_refresh(passages, base, encode_query),
     )
 
 
-def _base(soup: BeautifulSoup, url: str) -> str:
-    """What relative links are relative to: the first <base href>, if it can be (HTML Standard §4.2.3)."""
-    tag = soup.find("base", href=True)
-    return (isinstance(tag, Tag) and _absolute(str(tag["href"]), url)) or url
+def _base(passages: list[Passage], url: str, encode_query: QueryEncoder) -> str:
+    """What relative links are relative to: the first `<base href>`, wherever it stands (HTML Standard §4.2.3)."""
+    href = next((_attribute(passage.tag, "href") for passage in passages if passage.tag.name == "base"), None)
+    return url if href is None else base_url(href, url, encode_query)
 
 
-def _links(soup: BeautifulSoup, base: str, limit: int) -> list[Link]:
+def _refresh(passages: list[Passage], base: str, encode_query: QueryEncoder) -> str | None:
+    for passage in passages:
+        if passage.tag.name == "meta" and _attribute(passage.tag, "http-equiv").lower() == "refresh":
+            target = refresh_url(_attribute(passage.tag, "content"))
+            try:
+                return target and web_url(page_href(target, encode_query), base).href
+            except InvalidUrl:
+                return None
+    return None
+
+
+def _title(passages: list[Passage]) -> tuple[str | None, bool]:
+    text = next((passage.text for passage in passages if passage.tag.name == "title"), "")
+    return _cut(_clean(text)) or None, len(text) > MAX_TEXT
+
+
+def _headings(passages: list[Passage]) -> tuple[list[str], bool]:
+    """The headings that say something, and whether any of them, or of their text, was left out."""
+    kept: list[str] = []
+    size, cut = 0, False
+    for passage in passages:
+        text = _clean(passage.text) if passage.tag.name == "h1" else ""
+        if not text:
+            continue
+        size += _json_bytes(_cut(text))
+        if len(kept) == MAX_HEADINGS or size > MAX_H1_BYTES:
+            return kept, True
+        kept.append(_cut(text))
+        cut = cut or len(text) > MAX_TEXT
+    return kept, cut
+
+
+def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit: int) -> tuple[list[Link], bool]:
+    """The links of a page, each URL once, with its first text; also whether anything of them was left out."""
     links: dict[str, Link] = {}
-    for tag in soup("a", href=True):
-        if len(links) >= limit:
-            break
-        url = _absolute(str(tag["href"]), base)
-        if url is not None and url not in links:
-            rel = [_clean(word) for word in tag.get_attribute_list("rel") if word]
-            links[url] = Link(url=url, text=_text(tag), rel=rel)
-    return list(links.values())
+    size, cut = 0, False
+    for passage, href in _hrefs(passages):
+        try:
+            url = web_url(page_href(href, encode_query), base).href
+        except UrlTooLong:
+            cut = True
+            continue
+        except InvalidUrl:  # what web_scrape would refuse: mailto:, javascript: and the like
+            continue
+        if url in links:
+            continue
+        text = _clean(passage.text or _attribute(passage.tag, "alt"))
+        rel = [_clean(word) for word in _attribute(passage.tag, "rel").split()]
+        link = Link(url=url, text=_cut(text), rel=[word[:100] for word in rel[:MAX_REL]])
+        size += _json_bytes(link.model_dump())
+        if len(links) == limit or size > MAX_LINKS_BYTES:
+            return list(links.values()), True
+        links[url] = link
+        cut = cut or len(text) > MAX_TEXT or rel != link.rel
+    return list(links.values()), cut
 
 
-def _absolute(href: str, base: str) -> str | None:
-    """The URL that a browser would go to, without its fragment; None if `web_scrape` would refuse it."""
-    try:
-        url = urldefrag(urljoin(base, href.strip())).url
-        url = re.sub(r"\s", lambda space: quote(space[0]), url)
-        check_url(url)
-    except (ValueError, InvalidUrl):
-        return None
-    return url
+def _hrefs(passages: list[Passage]) -> Iterator[tuple[Passage, str]]:
+    """What links, image maps and frames lead to, as it is written but for the fragment; each spelling once."""
+    attributes = {"a": "href", "area": "href", "frame": "src"}
+    seen: set[str] = set()
+    for passage in passages:
+        if passage.tag.name in attributes:
+            href = _attribute(passage.tag, attributes[passage.tag.name]).partition("#")[0]
+            if href not in seen:
+                seen.add(href)
+                yield passage, href
 
 
-def _text(tag: Tag) -> str:
-    return _clean(tag.get_text())
+def _attribute(tag: Tag, name: str) -> str:
+    value = tag.get(name) or ""
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def _cut(text: str) -> str:
+    return text[:MAX_TEXT].rstrip()
+
+
+def _json_bytes(value: Any) -> int:
+    return len(json.dumps(value))
 
 
 def _clean(text: str) -> str:
-    return " ".join(_UNSTORABLE.sub("", text).split())[:MAX_TEXT]
+    return " ".join(_UNSTORABLE.sub("", text).split())

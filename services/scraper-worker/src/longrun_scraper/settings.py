@@ -22,8 +22,8 @@ class ScraperSettings(WorkerSettings):
     """How long resolving a name, connecting to an address and shaking hands (TLS) may take each, in seconds."""
     fetch_max_bytes: Annotated[int, Field(ge=1)] = 10 * 1024 * 1024
     """How large a page may be, in bytes after decompression."""
-    fetch_max_redirects: Annotated[int, Field(ge=0)] = 10
-    """How many redirects are followed."""
+    fetch_max_redirects: Annotated[int, Field(ge=0)] = 20
+    """How many redirects are followed, refreshes of a page among them. Browsers follow 20."""
     fetch_user_agent: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")] = "Longrun-Scraper/0.1"
     """The `User-Agent` that web sites see, in printable ASCII."""
     scrape_max_links: Annotated[int, Field(ge=0)] = 1000

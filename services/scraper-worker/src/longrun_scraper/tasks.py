@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from jobcore.settings import read
 from jobcore.tasks import JobContext, task
-from longrun_scraper.fetch import Page, fetch
-from longrun_scraper.guard import MAX_URL_LENGTH, InvalidUrl, check_url
-from longrun_scraper.parse import MAX_PARSED, Link, parse
+from longrun_scraper.fetch import Page
+from longrun_scraper.parse import Link
+from longrun_scraper.scrape import scrape
 from longrun_scraper.settings import ScraperSettings
+from longrun_scraper.urls import MAX_URL_LENGTH, InvalidUrl, web_url
 
 
 class ScrapeInput(BaseModel):
@@ -31,14 +32,17 @@ class ScrapeInput(BaseModel):
     @classmethod
     def _can_be_fetched(cls, url: str) -> str:
         try:
-            check_url(url)
+            web_url(url)
         except InvalidUrl as error:
             raise ValueError(str(error)) from None
         return url
 
 
 class ScrapeResult(BaseModel):
-    """What the page says. `bytes` counts after decompression; `elapsed_s` is the time of the fetch, in seconds."""
+    """What the page says. `bytes` counts after decompression; `elapsed_s` is the time of the fetch, in seconds.
+
+    `truncated` names what is incomplete: `title`, `h1`, `links`, or all of the `body`.
+    """
 
     url: str
     final_url: str
@@ -48,6 +52,7 @@ class ScrapeResult(BaseModel):
     title: str | None
     h1: list[str]
     links: list[Link]
+    truncated: list[str]
     bytes: int
     elapsed_s: float
     fetched_at: datetime
@@ -65,16 +70,17 @@ class ScrapeResult(BaseModel):
 )
 def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
     """Fetch a web page and give its title, headings and links."""
+
+    def fetched(page: Page) -> None:
+        ctx.progress(1, 2, f"fetched {len(page.body):,} bytes")
+
     settings = read(ScraperSettings)
     fetched_at = datetime.now(UTC)
     ctx.progress(0, 2, f"fetching {input.url}")
-    page = fetch(input.url, settings, ctx.raise_if_cancelled)
+    page, document = scrape(input.url, settings, ctx.raise_if_cancelled, fetched)
     _log(ctx, page)
-    ctx.progress(1, 2, f"fetched {len(page.body):,} bytes")
-    ctx.raise_if_cancelled()
-    document = parse(page.body, page.content_type, page.final_url, settings.scrape_max_links)
     if document.truncated:
-        ctx.log(f"only the first {MAX_PARSED:,} characters of the page were parsed", "warning")
+        ctx.log(f"the page is too large to be told whole: cut were {', '.join(document.truncated)}", "warning")
     ctx.log(f"title {document.title!r}, {len(document.h1)} h1, {len(document.links)} links")
     ctx.progress(2, 2, "parsed")
     return ScrapeResult(
@@ -86,6 +92,7 @@ def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
         title=document.title,
         h1=document.h1,
         links=document.links,
+        truncated=document.truncated,
         bytes=len(page.body),
         elapsed_s=round(page.elapsed_s, 3),
         fetched_at=fetched_at,

@@ -1,0 +1,57 @@
+"""What an exception of requests, urllib3 or http.client means for the job: an error that says what happened."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+
+import requests
+from urllib3 import exceptions
+
+from longrun_scraper.errors import (
+    CertificateRefused,
+    ConnectionFailed,
+    FetchTimeout,
+    IncompleteRead,
+    InvalidResponse,
+)
+from longrun_scraper.urls import InvalidUrl
+
+_INCOMPLETE = (http.client.IncompleteRead, exceptions.IncompleteRead, exceptions.InvalidChunkLength)
+_NOT_HTTP = (http.client.HTTPException, exceptions.InvalidHeader, requests.exceptions.InvalidHeader)
+_NO_URL = (requests.exceptions.InvalidURL, exceptions.LocationValueError)
+
+Explained = CertificateRefused | ConnectionFailed | FetchTimeout | InvalidResponse | InvalidUrl
+
+
+def explain(error: Exception) -> Explained:
+    """The error to raise for this exception; the first of its causes that we know decides."""
+    causes = [error, *_causes(error)]
+    root = causes[-1]
+    if isinstance(root, ssl.SSLCertVerificationError):
+        return CertificateRefused(f"the certificate cannot be trusted: {root.verify_message}")
+    if isinstance(root, TimeoutError):
+        return FetchTimeout("the server fell silent")
+    for cause in causes:
+        if isinstance(cause, _INCOMPLETE):
+            return IncompleteRead(f"the connection broke off within the page{_received(cause)}")
+        if isinstance(cause, ConnectionError):  # RemoteDisconnected is an HTTPException too
+            return ConnectionFailed(f"the connection failed: {cause}")
+        if isinstance(cause, _NOT_HTTP):
+            return InvalidResponse(f"the answer is not HTTP as it should be: {cause or type(cause).__name__}")
+        if isinstance(cause, _NO_URL):
+            return InvalidUrl(str(cause))
+    return ConnectionFailed(f"the connection failed: {root}")
+
+
+def _received(cause: BaseException) -> str:
+    partial = getattr(cause, "partial", None)
+    count = partial if isinstance(partial, int) else len(partial or b"")
+    return f", after {count:,} bytes of it" if count else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        yield cause
+        error = cause

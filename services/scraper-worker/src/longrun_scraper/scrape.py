@@ -1,0 +1,29 @@
+"""From a URL to what the page it leads to says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from longrun_scraper.fetch import Page, Visit
+from longrun_scraper.parse import Document, parse
+from longrun_scraper.settings import ScraperSettings
+
+
+def scrape(
+    url: str, settings: ScraperSettings, stop: Callable[[], None], fetched: Callable[[Page], None] = lambda page: None
+) -> tuple[Page, Document]:
+    """Fetch the page at `url` and read it, following redirects and pages that send their visitor on.
+
+    `stop` raises (JobCancelled) to give up; `fetched` hears of each page before it is read. Raises PermanentError or
+    RetryableError.
+    """
+    with Visit(settings, stop) as visit:
+        page = visit.get(url)
+        while True:
+            fetched(page)
+            stop()
+            document = parse(page.body, page.content_type, page.final_url, settings.scrape_max_links)
+            sent_on = page if document.refresh is None else visit.go_on(page, document.refresh)
+            if sent_on is page:
+                return page, document
+            page = sent_on

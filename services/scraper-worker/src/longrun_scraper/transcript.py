@@ -1,0 +1,72 @@
+"""The text of a page, written down once; what an element says is a passage of it.
+
+Elements that lie in each other (a link in a heading) share their text, and a passage is read only as far as it is
+wanted: so the walk is linear whatever the nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from bs4 import PageElement, Tag
+
+MAX_PASSAGE: Final = 1001
+"""Characters of a passage that are read: enough to see that there are more than 1,000."""
+
+
+@dataclass(eq=False)
+class _Transcript:
+    """Text with white space collapsed."""
+
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
+    gap: bool = False
+
+    def write(self, text: str) -> None:
+        words = text.split()
+        if words:
+            line = (" " if self.gap or text[0].isspace() else "") + " ".join(words)
+            self.parts.append(line)
+            self.length += len(line)
+        self.gap = (text[-1:].isspace() or (self.gap and not words)) if text else self.gap
+
+    @cached_property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+@dataclass(eq=False, slots=True)
+class Passage:
+    """One element of a page and what it says."""
+
+    tag: Tag
+    _transcript: _Transcript
+    _start: int
+    _end: int = 0
+
+    @property
+    def text(self) -> str:
+        """Its text, without white space around it, up to MAX_PASSAGE characters."""
+        return self._transcript.text[self._start : min(self._end, self._start + MAX_PASSAGE + 2)].strip()[:MAX_PASSAGE]
+
+
+def transcribe(page: Tag) -> list[Passage]:
+    """All elements of a page in document order, in one walk over it."""
+    transcript, passages = _Transcript(), list[Passage]()
+    opened: list[tuple[Iterator[PageElement], Passage | None]] = [(iter(page.contents), None)]
+    while opened:
+        children, passage = opened[-1]
+        node = next(children, None)
+        if isinstance(node, Tag):
+            passages.append(Passage(node, transcript, transcript.length))
+            opened.append((iter(node.contents), passages[-1]))
+        elif node is not None:
+            transcript.write(str(node))
+        else:
+            opened.pop()
+            if passage is not None:
+                passage._end = transcript.length
+    return passages

@@ -1,0 +1,142 @@
+"""URLs as a browser reads them (WHATWG URL Standard): one parser, ada, from the input field to the socket.
+
+What `web_url` gives is what the guard checks, what is connected to and what is asked for. requests and urllib3 have
+parsers of their own; `guard` refuses a request whose host they read differently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+import ada_url
+import webencodings
+
+from jobcore.errors import PermanentError
+
+MAX_URL_LENGTH: Final = 8192
+"""Characters of a URL as it is sent (RFC 9110 §4.1 recommends to support 8,000)."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST_PORT: Final = re.compile(r"(\[[0-9a-f:]+\]|[^:]+)(?::([0-9]+))?")
+_SCHEME: Final = re.compile(r"[\x00-\x20]*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
+_NOT_ASCII_BYTES: Final = re.compile(rb"[\x80-\xff]")
+
+QueryEncoder = Callable[[str], str]
+"""Percent-encodes the characters beyond ASCII in the query of a link, in the encoding of its page."""
+
+
+class InvalidUrl(PermanentError):
+    """The URL, or one that it redirects to, cannot be fetched as it is written."""
+
+
+class UrlTooLong(InvalidUrl):
+    """The URL has more than MAX_URL_LENGTH characters once it is normalised."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebUrl:
+    """An http(s) URL as ada writes it: in its one spelling, in ASCII, without user name and fragment."""
+
+    href: str
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return self.href.partition(":")[0]
+
+    @property
+    def host(self) -> str:
+        """A name, an IPv4 address in four decimal numbers, or an IPv6 address without brackets."""
+        return _HOST_PORT.fullmatch(self._authority)[1].strip("[]")  # type: ignore[index]
+
+    @property
+    def port(self) -> int:
+        """The port that the URL names, or that of its scheme."""
+        port = _HOST_PORT.fullmatch(self._authority)[2]  # type: ignore[index]
+        return int(port) if port else _PORTS[self.scheme]
+
+    @property
+    def target(self) -> str:
+        """Path and query, as the request line carries them."""
+        return "/" + self.href.split("/", 3)[3]
+
+    @property
+    def _authority(self) -> str:
+        return self.href.split("/", 3)[2]
+
+
+def web_url(text: str, base: str | None = None) -> WebUrl:
+    """Read a URL, relative to `base` if there is one; InvalidUrl says what to change if it cannot be fetched.
+
+    Whether its host may be reached is only known when connecting.
+    """
+    if len(text) > 4 * MAX_URL_LENGTH:  # whatever ada leaves out of it
+        raise UrlTooLong(f"the URL has {len(text)} characters: {MAX_URL_LENGTH} at most")
+    try:
+        url = WebUrl(ada_url.URL(text, base).href.partition("#")[0])
+    except ValueError:
+        raise InvalidUrl(_why_invalid(text, base)) from None
+    if url.scheme not in _PORTS:
+        raise InvalidUrl(f"{_short(text)} must start with http:// or https://")
+    if "@" in url._authority:
+        raise InvalidUrl("the URL has a user name or a password before the host: leave it out")
+    if len(url.href) > MAX_URL_LENGTH:
+        raise UrlTooLong(f"the URL has {len(url.href)} characters: {MAX_URL_LENGTH} at most")
+    return url
+
+
+def base_url(text: str, fallback: str, encode_query: QueryEncoder) -> str:
+    """What relative links of a page are relative to, given its `<base href>` (HTML Standard §4.2.3)."""
+    try:
+        base = ada_url.URL(page_href(text, encode_query), fallback)
+    except ValueError:
+        return fallback
+    return fallback if base.protocol in ("data:", "javascript:") else base.href
+
+
+def page_href(text: str, encode_query: QueryEncoder) -> str:
+    """An attribute of a page as ada can read it: ada percent-encodes queries as UTF-8, whatever the page's encoding."""
+    if text.isascii():
+        return text
+    before, mark, fragment = text.partition("#")
+    path, question, query = before.partition("?")
+    return path + question + encode_query(query) + mark + fragment
+
+
+def query_encoder(charset: str) -> QueryEncoder:
+    """How queries of a page of this charset are percent-encoded (URL Standard §1.3, HTML Standard §2.5.1)."""
+    encoding = webencodings.lookup(charset)
+    if encoding is None or encoding.name.startswith("utf-"):
+        return lambda query: query
+
+    def encode(characters: re.Match[str]) -> str:
+        # A character that the charset lacks becomes &#1234; and this is percent-encoded too.
+        return quote_from_bytes(encoding.codec_info.encode(characters[0], "xmlcharrefreplace")[0], safe="")
+
+    return lambda query: _NOT_ASCII.sub(encode, query)
+
+
+def header_href(value: str) -> str:
+    """A header's value as a URL reference: bytes beyond ASCII are percent-encoded one by one, UTF-8 or not.
+
+    http.client reads headers as ISO-8859-1, so each of these characters is one byte.
+    """
+    return _NOT_ASCII_BYTES.sub(lambda byte: b"%%%02X" % ord(byte[0]), value.encode("latin-1", "replace")).decode()
+
+
+def _why_invalid(text: str, base: str | None) -> str:
+    scheme = _SCHEME.match(text)
+    if base is None and (scheme is None or scheme[1].lower() not in _PORTS):
+        return f"{_short(text)} must start with http:// or https://"
+    if scheme is not None and not text[scheme.end() :].strip("/\\ \t\r\n"):
+        return f"{_short(text)} names no host: write it like https://example.com/page"
+    return f"{_short(text)} is not a URL: write it like https://example.com/page"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 200 else text[:200] + "…")
