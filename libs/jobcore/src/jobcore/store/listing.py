@@ -1,0 +1,72 @@
+"""Pages of the history: the newest jobs, narrowed to a status, a task type, a schedule, in any combination."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+from jobcore.models import Job
+from jobcore.states import Status
+from jobcore.store.jobs import SUMMARY
+
+TYPES: Final = """
+WITH RECURSIVE types AS (
+    (SELECT task_type FROM jobs WHERE {among} ORDER BY task_type LIMIT 1)
+    UNION ALL
+    SELECT next.task_type FROM types CROSS JOIN LATERAL (
+        SELECT task_type FROM jobs WHERE {among} AND task_type > types.task_type ORDER BY task_type LIMIT 1
+    ) AS next
+)
+"""
+"""The task types of jobs, each found by one look into an index: there are few, however many jobs there are."""
+
+NEWEST: Final = """
+SELECT {summary} FROM jobs WHERE id = ANY(ARRAY(
+    SELECT id FROM {types} AS type CROSS JOIN unnest(CAST(:statuses AS text[])) AS wanted CROSS JOIN LATERAL (
+        -- a range of the index: equal type and status alone would let the planner walk the whole history by id
+        SELECT id FROM jobs
+        WHERE {among} AND (task_type, status, id) < (type.task_type, wanted, CAST(:before AS uuid))
+          AND (task_type, status) >= (type.task_type, wanted)
+        ORDER BY task_type DESC, status DESC, id DESC LIMIT :limit
+    ) AS newest
+    ORDER BY id DESC LIMIT :limit
+)) ORDER BY id DESC
+"""
+
+EVERY: Final = text(f"SELECT {SUMMARY} FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit")
+END: Final = UUID(int=2**128 - 1)
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: Status | None = None,
+    task_type: str | None = None,
+    schedule_id: UUID | None = None,
+) -> list[Job]:
+    """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset).
+
+    One index holds the jobs of each type and status in order of id, and one more those of each schedule. The newest of
+    each type and status that is asked for are read there and merged, so a page costs the same whatever stands between.
+    """
+    parameters = {
+        "limit": limit,
+        "before": before or END,
+        "statuses": [status] if status else list(Status),
+        "task_type": task_type,
+        "schedule_id": schedule_id,
+    }
+    narrowed = status or task_type is not None or schedule_id
+    statement = _narrowed(task_type is not None, schedule_id is not None) if narrowed else EVERY
+    return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
+
+
+def _narrowed(one_type: bool, one_schedule: bool) -> TextClause:
+    among = "schedule_id = :schedule_id" if one_schedule else "true"
+    types = "(SELECT CAST(:task_type AS text) AS task_type)" if one_type else "types"
+    listed = NEWEST.format(summary=SUMMARY, types=types, among=among)
+    return text(listed if one_type else TYPES.format(among=among) + listed)
