@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import events, queues, stops, upkeep, workers
+from jobcore.store import events, stops, upkeep, workers
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -104,11 +104,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job=jobs)
     def promote(self, job: UUID) -> None:
         self.world.sql("UPDATE jobs SET run_at = now() WHERE id = :id RETURNING id", id=job)
-        self.world.call(queues.promote)
+        self.world.promote()
 
     @rule()
     def refresh_low_ranks(self) -> None:
-        self.world.call(queues.refresh_low_ranks)
+        self.world.refresh_low_ranks()
 
     @rule(worker=fleet)
     def declare_dead_and_rescue(self, worker: UUID) -> None:

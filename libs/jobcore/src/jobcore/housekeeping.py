@@ -42,7 +42,9 @@ class Housekeeping:
         self._announcer = announcer
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
-        self._db = Database(settings.database_url, name="longrun-housekeeping", pool_size=1)
+        self._db = Database(
+            settings.database_url, schema=settings.database_schema, name="longrun-housekeeping", pool_size=1
+        )
         self._outage = logs.Outage(log, "housekeeping waits: the database is away", "housekeeping goes on")
         self._retired = FIRST
         self._queue = ""

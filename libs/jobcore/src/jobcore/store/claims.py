@@ -43,19 +43,19 @@ OCCUPIED: Final = """(
 CLAIMS_OF: Final = "hashtextextended('claim:' || name, 0)"
 """The advisory lock of a row of `queues` that its claims share, and that whoever pauses or limits it takes alone."""
 
-# Claims of a queue and a change of that queue exclude each other: once a pause or a limit is committed, no claim goes by
-# what was there before. Claims of a queue without a limit share the lock. Those of a limited queue come one after the
-# other, as each counts what runs: the count is made by the statement that follows, so it sees what the lock waited for.
+# Claims of a queue and a change of that queue exclude each other: once a pause or a limit is committed, no claim goes
+# by what was there before. Claims of a queue without a limit share the lock. Those of a limited queue come one after
+# the other, as each counts what runs, in the statement that follows: it sees what the lock waited for.
 ONE_BY_ONE: Final = f"""
 SELECT CASE WHEN max_running IS NULL THEN CAST(pg_advisory_xact_lock_shared({CLAIMS_OF}) AS text)
             ELSE CAST(pg_advisory_xact_lock({CLAIMS_OF}) AS text) END FROM queues WHERE name = :queue;
 """
 
-MOST: Final = 256
+MOST: Final = 1000
 """No claim takes more jobs."""
 
 # Generic plans are kept while tables grow, so no table is joined: its rows are looked up by key, in an array or one by
-# one, where no other plan exists. In an empty table a partial index looks as cheap as the key, and it would be read whole.
+# one, where no other plan exists. In an empty table a partial index looks as cheap as the key: it would be read whole.
 CLAIM: Final = Prepared(
     "claim",
     f"""
@@ -97,7 +97,8 @@ WITH room AS MATERIALIZED (
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, ready_s, retry, coalesce((SELECT places FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
+       started_at, ready_s, retry,
+       coalesce((SELECT places FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
              AND id NOT IN (SELECT id FROM claimed)

@@ -31,7 +31,8 @@ LOCK: Final = (
     + """
 -- in one order, so that two of them never wait for each other in a circle
 SELECT pg_advisory_xact_lock(lock) FROM (
-    SELECT DISTINCT hashtextextended('key:' || name, 0) AS lock FROM unnest(CAST(:names AS text[])) AS name ORDER BY lock
+    SELECT DISTINCT hashtextextended('key:' || name, 0) AS lock FROM unnest(CAST(:names AS text[])) AS name
+    ORDER BY lock
 ) AS locks;
 """
 )
@@ -72,6 +73,7 @@ WITH room AS MATERIALIZED (
 SELECT queue, count(*) FROM changed GROUP BY queue
 """
 )
+
 
 def pass_keys(connection: Connection, keys: Collection[str]) -> dict[str, int]:
     """Let jobs of these concurrency keys pass while there are places; how many became ready, by queue."""

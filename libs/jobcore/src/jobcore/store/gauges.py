@@ -71,7 +71,7 @@ def open_jobs(connection: Connection, limit: int = 20_000) -> list[OpenJobs]:
     wait for their time, that wait for a place of their key, and that run.
     """
     rows = connection.execute(OPEN, {"limit": limit})
-    return [OpenJobs(name, task_type, state, int(count), float(oldest)) for name, task_type, state, count, oldest in rows]
+    return [OpenJobs(queue, task_type, state, int(count), float(age)) for queue, task_type, state, count, age in rows]
 
 
 @dataclass(frozen=True, slots=True)

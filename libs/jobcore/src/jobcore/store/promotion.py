@@ -16,7 +16,7 @@ from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
-"""Whether a row of `jobs` waits for its time. A gate that is not `key` is one of a version before, which let pass here."""
+"""Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
 
 DUE_RANK: Final = "run_at - priority * interval '60 s'"
 """The rank of a job that waited for its time: its place is where it became due, whenever it is promoted."""
