@@ -67,8 +67,8 @@ def empty(connection: Connection) -> None:
 class World:
     """A database, and short names for what the store does with it."""
 
-    def __init__(self, url: str) -> None:
-        self.db = Database(url, name="test", pool_size=12)
+    def __init__(self, url: str, pool_size: int = 12) -> None:
+        self.db = Database(url, name="test", pool_size=pool_size)
 
     def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function."""

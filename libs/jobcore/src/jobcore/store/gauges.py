@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.store.claims import READY_SINCE
 from jobcore.store.promotion import WAITS
-from jobcore.store.queues import PLACES
+from jobcore.store.queues import OCCUPIED, PLACES
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -38,9 +38,10 @@ class OpenJobs:
 
 OPEN: Final = text(
     f"""{BOUNDED}
+WITH {OCCUPIED}
 SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
     SELECT name, ready.task_type, state, ready.count, CASE WHEN state = 'ready' THEN ready.oldest_s ELSE 0 END
-    FROM (SELECT name, low_rank, paused, {PLACES} AS places FROM queues) AS queues CROSS JOIN LATERAL (
+    FROM (SELECT name, low_rank, paused, {PLACES} AS places FROM queues ORDER BY name) AS queues CROSS JOIN LATERAL (
         SELECT task_type, CASE WHEN paused THEN 'paused' WHEN place > places THEN 'waiting' ELSE 'ready' END AS state,
                count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
         FROM (

@@ -25,17 +25,31 @@ WITH RECURSIVE types AS (
 NEWEST: Final = """
 SELECT {summary} FROM jobs WHERE id = ANY(ARRAY(
     SELECT id FROM {types} AS type CROSS JOIN unnest(CAST(:statuses AS text[])) AS wanted CROSS JOIN LATERAL (
-        -- a range of the index: equal type and status alone would let the planner walk the whole history by id
-        SELECT id FROM jobs
+        -- what precedes this place in the index: equal type and status would let the planner walk the history by id
+        SELECT task_type, status, id FROM jobs
         WHERE {among} AND (task_type, status, id) < (type.task_type, wanted, CAST(:before AS uuid))
-          AND (task_type, status) >= (type.task_type, wanted)
         ORDER BY task_type DESC, status DESC, id DESC LIMIT :limit
     ) AS newest
+    WHERE newest.task_type = type.task_type AND newest.status = wanted
     ORDER BY id DESC LIMIT :limit
 )) ORDER BY id DESC
 """
 
 EVERY: Final = text(f"SELECT {SUMMARY} FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit")
+
+
+def _narrowed(*, one_type: bool, one_schedule: bool) -> TextClause:
+    among = "schedule_id = :schedule_id" if one_schedule else "true"
+    types = "(SELECT CAST(:task_type AS text) AS task_type)" if one_type else "types"
+    listed = NEWEST.format(summary=SUMMARY, types=types, among=among)
+    return text(listed if one_type else TYPES.format(among=among) + listed)
+
+
+BY_STATUS: Final = _narrowed(one_type=False, one_schedule=False)
+BY_TYPE: Final = _narrowed(one_type=True, one_schedule=False)
+BY_SCHEDULE: Final = _narrowed(one_type=False, one_schedule=True)
+BY_SCHEDULE_AND_TYPE: Final = _narrowed(one_type=True, one_schedule=True)
+
 END: Final = UUID(int=2**128 - 1)
 
 
@@ -60,13 +74,10 @@ def page(
         "task_type": task_type,
         "schedule_id": schedule_id,
     }
-    narrowed = status or task_type is not None or schedule_id
-    statement = _narrowed(task_type is not None, schedule_id is not None) if narrowed else EVERY
+    if schedule_id:
+        statement = BY_SCHEDULE if task_type is None else BY_SCHEDULE_AND_TYPE
+    elif task_type is not None:
+        statement = BY_TYPE
+    else:
+        statement = BY_STATUS if status else EVERY
     return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
-
-
-def _narrowed(one_type: bool, one_schedule: bool) -> TextClause:
-    among = "schedule_id = :schedule_id" if one_schedule else "true"
-    types = "(SELECT CAST(:task_type AS text) AS task_type)" if one_type else "types"
-    listed = NEWEST.format(summary=SUMMARY, types=types, among=among)
-    return text(listed if one_type else TYPES.format(among=among) + listed)

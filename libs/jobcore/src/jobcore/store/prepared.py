@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcore.store.database import DURABLE
@@ -58,6 +58,11 @@ class Prepared:
         self._execute = text(f"{DURABLE}{first}{planner}{execute}")
         self._prepare_and_execute = text(f"{DURABLE}{first}{planner}{_unless_known(self._name, prepare)}{execute}")
         self._plain = text(DURABLE + first + sql)
+
+    @property
+    def texts(self) -> tuple[TextClause, ...]:
+        """Each of the strings in which it may be sent."""
+        return self._execute, self._prepare_and_execute, self._plain
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
         """Run it as a transaction of its own."""

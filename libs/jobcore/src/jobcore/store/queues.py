@@ -21,7 +21,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, OCCUPIED, READY_SINCE
+from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, READY_SINCE, STOPPING
 from jobcore.store.database import DURABLE
 from jobcore.store.jobs import INTAKES
 from jobcore.store.promotion import WAITS
@@ -77,8 +77,21 @@ fleet AS MATERIALIZED (
 """
 """The active workers of each queue that has any, and how many of their children run something."""
 
-PLACES: Final = f"CASE WHEN max_running IS NOT NULL THEN greatest(0, max_running - {OCCUPIED}) END"
-"""How many more jobs of a row of `queues` may start now; null without a limit."""
+OCCUPIED: Final = f"""
+occupied AS MATERIALIZED (
+    SELECT queue, count(*) AS taken, count(*) FILTER (WHERE running) AS running FROM (
+        SELECT queue, true AS running FROM jobs WHERE status = 'RUNNING'
+        UNION ALL SELECT queue, false FROM {STOPPING} AS stopping
+    ) AS begun GROUP BY queue
+)
+"""
+"""How many jobs of each queue run, and how many places are taken, also by those that were cancelled and still stop."""
+
+PLACES: Final = """
+CASE WHEN max_running IS NOT NULL
+     THEN greatest(0, max_running - coalesce((SELECT taken FROM occupied WHERE queue = name), 0)) END
+"""
+"""How many more jobs of a row of `queues` may start now, where there is `OCCUPIED`; null without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class Demand:
 
 
 DEMAND: Final = text(f"""
-WITH {FLEET}, served AS MATERIALIZED (
+WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
     SELECT name, low_rank, children - busy AS idle, {PLACES} AS places FROM queues JOIN fleet USING (name)
     WHERE NOT paused
 )
@@ -139,7 +152,7 @@ class Queue:
 
 
 LOOK: Final = f"""
-WITH chosen AS MATERIALIZED (
+WITH {OCCUPIED}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
     SELECT *, {PLACES} AS places,
@@ -147,18 +160,16 @@ WITH chosen AS MATERIALIZED (
                                LIMIT :limit) AS seen) AS at_key,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
     FROM chosen
-), running AS MATERIALIZED (
-    SELECT queue AS name, count(*) AS jobs FROM jobs WHERE status = 'RUNNING' GROUP BY queue
 ), {FLEET}
 SELECT name, paused, max_running, least(head.ready, places), head.oldest_s,
-       least(:limit, at_key + head.ready - least(head.ready, places)), waiting, coalesce(running.jobs, 0),
+       least(:limit, at_key + head.ready - least(head.ready, places)), waiting, coalesce(running, 0),
        coalesce(fleet.workers, 0), coalesce(fleet.children, 0)
 FROM counted CROSS JOIN LATERAL (
     SELECT count(*) AS ready, CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
     FROM (SELECT {READY_SINCE} AS ready_since FROM jobs
           WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
           ORDER BY rank, id LIMIT :limit) AS first
-) AS head LEFT JOIN running USING (name) LEFT JOIN fleet USING (name)
+) AS head LEFT JOIN occupied ON occupied.queue = name LEFT JOIN fleet USING (name)
 ORDER BY name
 """
 PAGE: Final = text(LOOK.format(chosen="SELECT * FROM queues WHERE name > :after ORDER BY name LIMIT :size"))
@@ -202,15 +213,15 @@ UNUSED: Final = f"""(
     AND (SELECT 1 FROM jobs WHERE queue = name AND status = 'PENDING' AND ready LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND status = 'PENDING' AND gate = 'key' LIMIT 1) IS NULL
-    AND {OCCUPIED} = 0
+    AND name NOT IN (SELECT queue FROM occupied)
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""
-"""Whether a row of `queues` serves nobody: nothing is lost with it, as the next job makes it anew."""
+"""Whether a row of `queues` serves nobody, where there is `OCCUPIED`: the next job makes it anew."""
 
 SEE_IDLE: Final = text(
     DURABLE
     + f"""
-WITH seen AS MATERIALIZED (
+WITH {OCCUPIED}, seen AS MATERIALIZED (
     SELECT name, {UNUSED} AS unused FROM queues WHERE name = ANY(:names)
 ), changed AS (
     UPDATE queues SET idle_since = CASE WHEN unused THEN now() END
@@ -227,6 +238,7 @@ FORGET: Final = text(
     + f"""
 SET LOCAL lock_timeout = '100ms';
 SELECT pg_advisory_xact_lock({INTAKES});
+WITH {OCCUPIED}
 DELETE FROM queues WHERE name = ANY(:names) AND idle_since < now() - {IDLE} AND {UNUSED}
 """
 )
