@@ -1,4 +1,4 @@
-"""Backlogs that the keeper has to keep up with: many jobs that become due, expire or are old at once, and many queues."""
+"""Backlogs that the keeper has to keep up with: jobs that become due, expire or are old at once, and many queues."""
 
 from __future__ import annotations
 
