@@ -10,6 +10,10 @@ import psycopg2
 
 from longrun_local.postgres import EmbeddedPostgres
 
+UUID7 = """CAST(lpad(to_hex(CAST(extract(epoch FROM {at}) * 1000 AS bigint)), 12, '0') || '7'
+    || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15) AS uuid)"""
+"""A UUIDv7 of the time `at`, on any version of PostgreSQL."""
+UUID7_NOW = UUID7.format(at="clock_timestamp()")
 TERMINAL = "('SUCCESS', 'FAILED', 'CANCELLED')"
 
 

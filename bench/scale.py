@@ -24,6 +24,8 @@ class Scale:
     waiting_rows: int
     flushed_jobs: int
     many_jobs: int
+    backlog: int
+    queues: int
 
 
 def _drain_jobs(default: int) -> int:
@@ -47,6 +49,8 @@ def full() -> Scale:
         waiting_rows=1_000_000,
         flushed_jobs=10_000,
         many_jobs=50_000,
+        backlog=100_000,
+        queues=10_000,
     )
 
 
@@ -67,4 +71,6 @@ def quick() -> Scale:
         waiting_rows=20_000,
         flushed_jobs=2_000,
         many_jobs=5_000,
+        backlog=20_000,
+        queues=2_000,
     )

@@ -13,6 +13,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from bench import database
+from bench.database import UUID7_NOW as UUID7
 from bench.figures import Row
 from bench.scale import Scale
 from bench.stage import Stage, say
@@ -28,13 +29,13 @@ STEP = 250_000
 FINISHED = """
 INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, input, max_attempts, fence, attempt, last_seq,
                   result, started_at, finished_at)
-SELECT uuidv7(), 'echo', 'default', now() - interval '1 day', 'SUCCESS', false, now(), '{"hello": "world"}', 3, 1, 1, 3,
+SELECT {UUID7}, 'echo', 'default', now() - interval '1 day', 'SUCCESS', false, now(), '{"hello": "world"}', 3, 1, 1, 3,
        '{"hello": "world"}', now(), now()
 FROM generate_series(1, %s)
 """
 WAITING = """
 INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, input, max_attempts)
-SELECT uuidv7(), 'echo', 'default', now(), 'PENDING', true, now(), '{"hello": "world"}', 3
+SELECT {UUID7}, 'echo', 'default', now(), 'PENDING', true, now(), '{"hello": "world"}', 3
 FROM generate_series(1, %s)
 """
 
@@ -60,7 +61,7 @@ class Table:
     def fill(self, insert: str, count: int) -> None:
         """Add rows, then let PostgreSQL settle."""
         for first in range(0, count, STEP):
-            self.sql.execute(insert, min(STEP, count - first))
+            self.sql.execute(insert.replace("{UUID7}", UUID7), min(STEP, count - first))
         self.sql.execute("VACUUM ANALYZE jobs")
         self.sql.execute("CHECKPOINT")
 

@@ -70,3 +70,13 @@ def test_millions_of_ended_and_waiting_jobs_cost_the_count_nothing(helm: Helm, w
     assert "using jobs_claim" in shown, shown
     assert "using jobs_running" in shown, shown
     assert "Seq Scan on jobs" not in shown, shown
+
+
+def test_a_limited_queue_asks_for_no_more_than_it_lets_run(helm: Helm, world: World) -> None:
+    world.insert_many(9)
+    world.limit_queue(3)
+    assert ask(world, query(helm, "default")) == 3
+    world.take(world.worker())
+    assert ask(world, query(helm, "default")) == 3, "one runs, and two more may"
+    world.limit_queue(0)
+    assert ask(world, query(helm, "default")) == 1

@@ -196,7 +196,7 @@ def test_limits_of_keys_are_set_obeyed_listed_and_cleared(api: Process, client: 
             assert (await other.set_concurrency_limit(key, 2)).max_running == 2
             assert key in [limit.key async for limit in other.concurrency_limits()]
             await other.clear_concurrency_limit(key)
-            assert "default" in [queue.name for queue in await other.queues()]
+            assert "default" in [queue.name async for queue in other.queues()]
             return [limit.key async for limit in other.concurrency_limits()]
 
     assert key not in anyio.run(same)

@@ -39,7 +39,7 @@ def test_a_change_that_lost_its_answer_is_sent_again(server: ScriptedServer) -> 
 def test_an_empty_answer_where_there_should_be_one_is_not_longruns(server: ScriptedServer) -> None:
     server.on("GET /queues", answer("", 200))
     with Longrun() as client, pytest.raises(UnexpectedAnswer, match="the address of a Longrun server"):
-        client.queues()
+        list(client.queues())
 
 
 def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServer) -> None:
@@ -50,14 +50,16 @@ def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServe
 
 
 def test_queues_are_a_table_or_json(server: ScriptedServer, run: Run) -> None:
-    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "held": 10_000}
-    server.on("GET /queues", answer({"items": [QUEUE, QUEUE | full | {"workers": 0}]}))
+    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "held": 1_000}
+    pages = [{"items": [QUEUE], "next": "default"}, {"items": [QUEUE | full | {"workers": 0}], "next": None}]
+    server.on("GET /queues", *map(answer, [*pages, *pages]))
     ran = run("queues")
+    assert server.lines()[-1] == "GET /queues?limit=100&after=default"
     assert (ran.code, ran.err) == (0, "")
     assert [line.split() for line in ran.out.splitlines()] == [
         ["NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS"],
         ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1"],
-        ["full", "yes", "0", "-", "10000+", "3", "2", "0", "0"],
+        ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0"],
     ]
     assert json.loads(run("queues", "--json").out.splitlines()[0]) == QUEUE
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from jobcore.store import gates, gauges, jobs, queues, schedules, upkeep
+from jobcore.store import gauges, jobs, queues, schedules, upkeep
 from jobcore.store.database import transaction
-from tests.integration.store.world import QUEUE, World, race
+from tests.integration.store.world import World, race
 
 FLOOD = 1000
 HORIZON = timedelta(seconds=600)
@@ -84,7 +84,7 @@ def test_queues_and_keys_take_their_turns_apart(world: World) -> None:
 
 def test_a_flood_alone_is_claimed_at_once_and_in_the_order_it_came(world: World) -> None:
     ids = flood(world, "a", 100)
-    world.call(queues.refresh_low_ranks)
+    world.refresh_low_ranks()
     claims = world.take(world.worker(), limit=1000, quick=["echo"])
     assert [claim.id for claim in claims] == ids
 
@@ -117,17 +117,15 @@ def test_priority_wins_inside_a_key(world: World) -> None:
 def test_a_delayed_job_takes_no_turn_and_lines_up_when_it_is_due(world: World) -> None:
     delayed = world.insert_many(3, fairness_key="a", delay_s=60)
     assert world.sql("SELECT * FROM fair_turns") == []
-    for job_id in delayed:
-        world.edit(job_id, "run_at = now()")
-    world.call(queues.promote)
+    world.sql("UPDATE jobs SET run_at = now() WHERE id = ANY(:ids) RETURNING id", ids=delayed)
+    world.promote()
     assert len({world.row(job_id)["rank"] for job_id in delayed}) == 1
 
 
-def test_a_limited_queue_lets_pass_in_turns(world: World) -> None:
-    world.call(queues.change, QUEUE, paused=None, set_max=True, max_running=10)
+def test_a_limited_queue_is_served_in_turns(world: World) -> None:
+    world.limit_queue(10)
     flood(world, "a", 100)
     few = world.insert_many(3, fairness_key="b")
-    world.call(gates.pass_queues, [QUEUE])
     assert set(few) <= set(take(world, 10))
 
 

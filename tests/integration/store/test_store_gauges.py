@@ -77,9 +77,9 @@ def test_ended_jobs_are_never_read_however_statistics_stand(world: World) -> Non
     for _ in range(2):
         lines = world.call(plan)
         assert "Seq Scan on jobs" not in lines
-        assert {index for index in ("jobs_claim", "jobs_waiting", "jobs_running") if index in lines} == {
+        assert {index for index in ("jobs_claim", "jobs_delayed", "jobs_running") if index in lines} == {
             "jobs_claim",
-            "jobs_waiting",
+            "jobs_delayed",
             "jobs_running",
         }
         world.sql("SELECT 1 FROM (SELECT pg_stat_force_next_flush()) AS now")

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Job
 from jobcore.states import TERMINAL, Status
-from jobcore.store import jobs
+from jobcore.store import jobs, listing
 from jobcore.store.database import RowRefused
 from tests.integration.store.world import QUEUE, World, race
 
@@ -101,7 +101,7 @@ def test_pages_neither_skip_nor_repeat_while_jobs_are_inserted(world: World) -> 
 
     def leaf() -> list[Job]:
         found: list[Job] = []
-        while page := world.call(jobs.page, limit=7, before=found[-1].id if found else None):
+        while page := world.call(listing.page, limit=7, before=found[-1].id if found else None):
             found += page
             assert len(found) <= 200, "the pages do not end"
         return found
@@ -118,7 +118,7 @@ def test_a_page_can_be_narrowed_to_a_status_and_a_task_type(world: World) -> Non
     waiting, napping = world.insert(), world.insert(task_type="sleep")
 
     def page(**conditions: Any) -> list[Job]:
-        return world.call(jobs.page, limit=10, **conditions)
+        return world.call(listing.page, limit=10, **conditions)
 
     assert [job.id for job in page()] == [napping, waiting, done]
     assert [job.id for job in page(status=Status.SUCCESS)] == [done]

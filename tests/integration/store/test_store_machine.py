@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import events, queues, stops, upkeep, workers
+from jobcore.store import events, stops, upkeep, workers
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -23,6 +23,10 @@ SELECT jobs.*, seqs, endings FROM jobs JOIN LATERAL (
            count(*) FILTER (WHERE kind = 'state' AND data ->> 'status' IN ('SUCCESS', 'FAILED', 'CANCELLED')) AS endings
     FROM job_events WHERE job_id = jobs.id
 ) AS story ON true
+"""
+OCCUPIED = """
+SELECT count(*) AS jobs FROM jobs
+WHERE queue = :queue AND (status = 'RUNNING' OR status = 'CANCELLED' AND cancel_stopped_at IS NULL)
 """
 FROZEN = ("status", "fence", "attempt", "result", "error", "last_seq", "finished_at")
 
@@ -41,6 +45,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.fences: dict[UUID, int] = {}
         self.ended: dict[UUID, tuple[Any, ...]] = {}
         self.lives: Counter[UUID] = Counter()
+        self.limits: dict[str, int | None] = {}
         world.call(empty)
 
     @rule(
@@ -64,7 +69,16 @@ class StoreMachine(RuleBasedStateMachine):
         taken = self.world.take(worker, limit, queue=queue, quick=["echo"])
         for claim in taken:
             assert claim.fence > self.fences.get(claim.id, 0), "a fence was handed out twice"
+        most = self.limits.get(queue)
+        if taken and most is not None:
+            [row] = self.world.sql(OCCUPIED, queue=queue)
+            assert row["jobs"] <= most, "more run than the limit says"
         return multiple(*taken)
+
+    @rule(queue=st.sampled_from(QUEUES), most=st.sampled_from([None, 0, 1, 2]))
+    def limit(self, queue: str, most: int | None) -> None:
+        self.world.limit_queue(most, queue)
+        self.limits[queue] = most
 
     @rule(run=runs, status=st.sampled_from([Status.SUCCESS, Status.FAILED]))
     def finish(self, run: Claim, status: Status) -> None:
@@ -104,11 +118,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job=jobs)
     def promote(self, job: UUID) -> None:
         self.world.sql("UPDATE jobs SET run_at = now() WHERE id = :id RETURNING id", id=job)
-        self.world.call(queues.promote)
+        self.world.promote()
 
     @rule()
     def refresh_low_ranks(self) -> None:
-        self.world.call(queues.refresh_low_ranks)
+        self.world.refresh_low_ranks()
 
     @rule(worker=fleet)
     def declare_dead_and_rescue(self, worker: UUID) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from jobcore.store import claims, gates, queues
+from jobcore.store import claims, gates
 from jobcore.store.database import Database
 from jobcore.store.prepared import BY_INDEX
 from tests.integration.store.world import LEASE_S, QUEUE, World, empty
@@ -110,7 +110,7 @@ def test_thousands_of_claims_under_a_held_snapshot_make_the_next_no_dearer(crowd
         claimed = 0
         while claimed < CLAIMED:
             claimed += crowded.call(take, worker, 64)
-        crowded.call(queues.refresh_low_ranks)
+        crowded.refresh_low_ranks()
         assert blocks_of_a_claim(crowded, worker) <= BLOCKS
 
 

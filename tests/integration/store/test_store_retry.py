@@ -12,9 +12,9 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import events, gates, jobs, queues, stops, upkeep
+from jobcore.store import events, gates, jobs, stops, upkeep
 from jobcore.store.stops import Stopped
-from tests.integration.store.world import HIDDEN, MAX_CRASHES, QUEUE, World, race
+from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
 RECEIPT = ("cancel_requested_at", "cancel_acknowledged_at", "cancel_stopped_at", "cancel_method")
 LAST = UUID(int=2**128 - 1)
@@ -168,22 +168,25 @@ def test_a_retry_against_retention_keeps_the_whole_job_or_nothing(world: World) 
     for _ in range(ROUNDS):
         job_id = failed(world).id
         world.edit(job_id, "finished_at = now() - interval '1 day'")
-        retried, gone = race(partial(world.retry, job_id), lambda: world.call(upkeep.retire, LAST, 3600.0))
+        retried, gone = race(partial(world.retry, job_id), lambda: world.retire(LAST, 3600.0))
         assert bool(retried) is not bool(gone)
         assert len(world.story(job_id)) == (4 if retried else 0)
         world.cancel(job_id)
 
 
-@pytest.mark.parametrize("gate", ["key", "queue"])
-def test_a_retry_waits_at_the_gate_as_a_new_job_would(world: World, gate: str) -> None:
+def test_a_retry_waits_at_the_gate_of_its_key_as_a_new_job_would(world: World) -> None:
     claim = failed(world)
-    world.call(queues.change, QUEUE, paused=None, set_max=True, max_running=1)
-    if gate == "key":
-        world.edit(claim.id, "concurrency_key = 'tenant-7'")
+    world.edit(claim.id, "concurrency_key = 'tenant-7'")
     change = world.retry(claim.id)
     assert change is not None
-    assert (change.ready, world.row(claim.id)["gate"]) == (False, gate)
+    assert (change.ready, world.row(claim.id)["gate"]) == (False, "key")
     assert world.take(world.worker()) == []
     world.call(gates.pass_keys, ["tenant-7"])
-    world.call(gates.pass_queues, [QUEUE])
+    reclaimed(world, claim.id)
+
+
+def test_a_retry_of_a_queue_that_was_forgotten_makes_it_anew(world: World) -> None:
+    claim = failed(world)
+    world.sql("DELETE FROM queues RETURNING name")
+    world.retry(claim.id)
     reclaimed(world, claim.id)

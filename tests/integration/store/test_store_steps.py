@@ -9,7 +9,7 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import steps, upkeep
+from jobcore.store import steps
 from jobcore.store.steps import Step
 from tests.integration.store.world import World, race
 
@@ -68,6 +68,6 @@ def test_steps_survive_a_manual_retry_and_go_with_their_job(world: World) -> Non
     other = world.insert()
     world.cancel(claim.id)
     world.edit(claim.id, "finished_at = now() - interval '2 hours'")
-    assert world.call(upkeep.retire, LAST, 3600.0) == 1
+    assert world.retire(LAST, 3600.0) == 1
     assert world.sql("SELECT name FROM job_steps") == []
     assert world.status(other) is Status.PENDING

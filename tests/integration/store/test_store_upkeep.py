@@ -98,9 +98,9 @@ def test_old_ended_jobs_are_deleted_with_their_events_and_young_ones_kept(world:
     waiting = world.insert()
     for job_id in old:
         world.edit(job_id, "finished_at = now() - interval '2 hours'")
-    assert world.call(upkeep.retire, LAST, 3600.0) == 2, "a cancelled run that has not stopped is kept"
+    assert world.retire(LAST, 3600.0) == 2, "a cancelled run that has not stopped is kept"
     world.call(stops.stopped, [stops.Stopped(cancelled, world.row(cancelled)["fence"], "signal")])
-    assert world.call(upkeep.retire, LAST, 3600.0) == 1
+    assert world.retire(LAST, 3600.0) == 1
     left = {row["job_id"] for row in world.sql("SELECT DISTINCT job_id FROM job_events")}
     assert left == {row["id"] for row in world.sql("SELECT id FROM jobs")} == {young, waiting}
 
@@ -109,7 +109,7 @@ def test_retirement_stops_at_the_id_given_and_at_its_limit(world: World) -> None
     ended = [world.ended(Status.SUCCESS) for _ in range(4)]
     for job_id in ended:
         world.edit(job_id, "finished_at = now() - interval '2 hours'")
-    assert world.call(upkeep.retire, ended[3], 3600.0, 2) == 2
-    assert world.call(upkeep.retire, ended[3], 3600.0, 2) == 1
-    assert world.call(upkeep.retire, ended[3], 3600.0, 2) == 0
+    assert world.retire(ended[3], 3600.0, 2) == 2
+    assert world.retire(ended[3], 3600.0, 2) == 1
+    assert world.retire(ended[3], 3600.0, 2) == 0
     assert world.status(ended[3]) is Status.SUCCESS

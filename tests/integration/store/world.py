@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Claim, Event, NewJob, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims, events, jobs, upkeep, workers
+from jobcore.store import claims, events, jobs, promotion, queues, upkeep, workers
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
 
@@ -36,6 +36,7 @@ WHERE jobs.id = ANY(:ids) GROUP BY jobs.id ORDER BY array_position(:ids, jobs.id
 HIDDEN = """
 SELECT jobs.id FROM jobs JOIN queues ON queues.name = jobs.queue
 WHERE status = 'PENDING' AND ready AND rank < low_rank
+  AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
 """
 
 TABLES = (
@@ -66,8 +67,8 @@ def empty(connection: Connection) -> None:
 class World:
     """A database, and short names for what the store does with it."""
 
-    def __init__(self, url: str) -> None:
-        self.db = Database(url, name="test", pool_size=12)
+    def __init__(self, url: str, pool_size: int = 12) -> None:
+        self.db = Database(url, name="test", pool_size=pool_size)
 
     def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function."""
@@ -144,6 +145,22 @@ class World:
     def retry(self, job_id: UUID) -> Change | None:
         """Retry a job by hand."""
         return self.call(jobs.retry, job_id)
+
+    def promote(self, batch: int = 2000) -> dict[str, int]:
+        """Promote what is due; how many became ready, by queue."""
+        return {done.queue: done.ready for done in self.call(promotion.promote, batch) if done.ready}
+
+    def refresh_low_ranks(self) -> None:
+        """Move every queue's low-water mark."""
+        self.call(queues.refresh_low_ranks, self.call(queues.names))
+
+    def limit_queue(self, max_running: int | None, queue: str = QUEUE) -> None:
+        """Limit how many jobs of a queue run at once."""
+        self.call(queues.change, queue, paused=None, set_max=True, max_running=max_running)
+
+    def retire(self, before: UUID, age_s: float, limit: int = 500) -> int:
+        """Delete jobs that ended so long ago; how many."""
+        return self.call(upkeep.retire, UUID(int=0), before, age_s, limit).jobs
 
     def lost(self) -> list[UUID]:
         """The RUNNING jobs that have no living worker."""

@@ -5,8 +5,11 @@ harm: every step is a guarded statement that looks at what is, not at what chang
 
     every second          schedules that are due get their jobs, what became due is made ready, gates let jobs pass;
                           queues with idle children and no wake-up are woken
-    every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels and expired jobs end,
-                          low-water ranks move up, old jobs go
+    every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels end,
+                          low-water ranks move up
+
+While more is due than one look can make ready, looks follow each other without a pause. What may take long beside them,
+as expiry and retention, is a thread of its own: see `housekeeping`.
 
 A worker is dead when its heartbeat counter did not move for a full lease on this keeper's own monotonic clock: a
 stepped clock or a failover of the database kills nobody.
@@ -17,7 +20,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -26,19 +28,23 @@ from uuid_utils.compat import uuid7
 from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError
 from jobcore.gates import Gates
+from jobcore.housekeeping import Housekeeping
 from jobcore.live import Announcer
 from jobcore.measuring import Measuring
-from jobcore.models import Change, Worker
+from jobcore.models import Worker
 from jobcore.scheduler import Scheduler
 from jobcore.settings import CoreSettings, read
-from jobcore.store import claims, queues, stops, upkeep, workers
+from jobcore.store import claims, promotion, queues, stops, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.wakeup import AWAY, Waker
 
 SLOW_S: Final = 3.0
 NEGLECTED_S: Final = 2.0
-DAY_S: Final = 86_400
+PROMOTION_S: Final = 0.5
+"""A look makes ready what became due for so long at most, then it wakes workers for that."""
+AT_ONCE_S: Final = 0.01
+QUEUES: Final = 500
 
 log = logs.get(__name__)
 
@@ -54,6 +60,9 @@ class Keeper:
         self._measuring = Measuring(self._db)
         self._gates = Gates(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, announcer, self._gates)
+        self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
+        self._leads_until = 0.0
+        self._last_queue = ""
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
@@ -64,12 +73,14 @@ class Keeper:
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the threads."""
         self._thread.start()
+        self._housekeeping.start()
 
     def stop(self) -> None:
-        """Let the thread end."""
+        """Let the threads end."""
         self._stopping.set()
+        self._housekeeping.stop()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
@@ -89,7 +100,9 @@ class Keeper:
     def look(self) -> None:
         """One look at everything, if this keeper leads."""
         self._pause_s = self._settings.keeper_s
-        leads = self._db.call(upkeep.lead, self._me, 3 * self._settings.keeper_s + 2)
+        ttl_s = 3 * self._settings.keeper_s + 2
+        leads = self._db.call(upkeep.lead, self._me, ttl_s)
+        self._leads_until = time.monotonic() + ttl_s if leads else 0.0
         slow = time.monotonic() >= self._slow_at
         if slow:
             self._slow_at = time.monotonic() + SLOW_S
@@ -97,11 +110,12 @@ class Keeper:
             silent = self._silent(self._db.call(workers.live))
         if leads:
             self._pause_s = min(self._pause_s, self._scheduler.look())
-            self._db.call(queues.promote)
-            self._gates.look()
             if slow:
                 self._rescue(silent)
-                self._tidy()
+            if self._promote():
+                self._pause_s = AT_ONCE_S
+            self._gates.look()
+            self._raise_low_ranks(every=slow)
             self._wake()
         self._measuring.look(leads=leads)
 
@@ -123,7 +137,7 @@ class Keeper:
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
         while lost := self._db.call(upkeep.lost):
-            self._tell(
+            self._announcer.announce(
                 self._db.call(
                     claims.release,
                     lost,
@@ -143,29 +157,28 @@ class Keeper:
             worker_id: beat for worker_id, (beat, since) in self._beats.items() if now - since > self._settings.lease_s
         }
 
-    def _tidy(self) -> None:
-        self._tell(self._db.call(upkeep.expire))
-        self._db.call(queues.refresh_low_ranks)
-        self._db.call(workers.forget)
-        self._db.call(upkeep.forget_turns)
-        if self._settings.retention_days:
-            age_s = self._settings.retention_days * DAY_S
-            self._db.call(upkeep.retire, _oldest_kept(age_s), age_s)
+    def _promote(self) -> bool:
+        """Make ready what became due; whether there was too much of it for one look."""
+        until = time.monotonic() + PROMOTION_S
+        while self._db.call(promotion.promote):
+            if time.monotonic() > until:
+                return True
+        return False
 
-    def _tell(self, changes: list[Change]) -> None:
-        self._announcer.announce(changes)
+    def _raise_low_ranks(self, *, every: bool) -> None:
+        """Those of the queues in which jobs run, and of some hundred others every few seconds."""
+        names = self._db.call(queues.busy)
+        if every:
+            others = self._db.call(queues.names, self._last_queue, QUEUES)
+            self._last_queue = others[-1] if len(others) == QUEUES else ""
+            names = sorted({*names, *others})
+        self._db.call(queues.refresh_low_ranks, names)
 
 
 def _wanted(demand: Demand) -> int:
     """One wake-up keeps a served queue going; a neglected one gets as many as its idle children can use."""
     useful = min(demand.ready, demand.idle)
     return useful if demand.oldest_s > NEGLECTED_S else min(useful, 1)
-
-
-def _oldest_kept(age_s: float) -> UUID:
-    """The smallest UUIDv7 (RFC 9562, section 5.7) of a time `age_s` seconds ago."""
-    at = datetime.now(UTC) - timedelta(seconds=age_s)
-    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def main() -> None:

@@ -48,8 +48,8 @@ class CoreSettings(BaseSettings):
     """How often a job may kill its process before it is failed as `worker_lost`."""
     max_losses: Annotated[int, Field(ge=1)] = 20
     """How often a job may lose its worker through no fault of its own before it is failed."""
-    retention_days: Annotated[float, Field(ge=0)] = 0
-    """Days that ended jobs are kept; 0 keeps them for good."""
+    retention_days: Annotated[float, Field(ge=0)] = 30
+    """Days that ended jobs are kept; 0 keeps them for good (some 1.2 kB of disk a job)."""
 
     @field_validator("database_url")
     @classmethod

@@ -153,9 +153,9 @@ class AsyncLongrun:
         """Forget a schedule; its jobs stay."""
         return await self._call(calls.delete_schedule(key))
 
-    async def queues(self) -> tuple[Queue, ...]:
-        """Every queue that was ever used, by name."""
-        return await self._call(calls.queues())
+    def queues(self) -> AsyncGenerator[Queue, None]:
+        """Every queue that is used, by name; pages are fetched as they are needed."""
+        return self._transport.walk(calls.queue_page)
 
     async def queue(self, name: str) -> Queue:
         """The queue of this name."""

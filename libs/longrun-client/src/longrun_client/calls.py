@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from longrun_client.models import AttemptPage, Job, KeysetPage, LogPage, Page, Status, TaskType, Worker
-from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
 
@@ -154,9 +154,9 @@ def delete_schedule(key: str) -> Call[Schedule]:
     return Call("DELETE", _schedule_path(key), Schedule.model_validate)
 
 
-def queues() -> Call[tuple[Queue, ...]]:
-    """GET /queues."""
-    return Call("GET", "/queues", _items(Queue))
+def queue_page(after: str | None) -> Call[KeysetPage[Queue]]:
+    """GET /queues: one page, by name."""
+    return Call("GET", "/queues", QueuePage.model_validate, params=_given({"limit": PAGE_SIZE, "after": after}))
 
 
 def queue(name: str) -> Call[Queue]:

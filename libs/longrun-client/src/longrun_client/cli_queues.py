@@ -24,7 +24,7 @@ def list_queues(context: typer.Context, as_json: Json = False) -> None:
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.queues()
-        print_lines(found) if as_json else stdout().print(tables.queue_table(found))
+            print_lines(found) if as_json else stdout().print(tables.queue_table(found))
 
 
 @app.command()

@@ -166,9 +166,9 @@ class Longrun:
         """Forget a schedule; its jobs stay."""
         return self._call(calls.delete_schedule(key))
 
-    def queues(self) -> tuple[Queue, ...]:
-        """Every queue that was ever used, by name."""
-        return self._call(calls.queues())
+    def queues(self) -> Iterator[Queue]:
+        """Every queue that is used, by name; pages are fetched as they are needed."""
+        return self._transport.walk(calls.queue_page)
 
     def queue(self, name: str) -> Queue:
         """The queue of this name."""

@@ -6,7 +6,7 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class Queue(Wire):
-    """A queue and what it holds. `ready`, `held` and `waiting` are counted up to 10,000."""
+    """A queue and what it holds. `ready`, `held` and `waiting` are counted up to 10,000, in a list up to 1,000."""
 
     name: str
     paused: bool
@@ -33,6 +33,10 @@ class ConcurrencyLimit(Wire):
 
     key: str
     max_running: int
+
+
+class QueuePage(KeysetPage[Queue]):
+    """Some queues, by name."""
 
 
 class ConcurrencyLimitPage(KeysetPage[ConcurrencyLimit]):

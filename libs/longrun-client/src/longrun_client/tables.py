@@ -18,7 +18,7 @@ from longrun_client.text import age, amount, duration, error_text, local_time, p
 
 OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
 
-COUNTED_TO: Final = 10_000
+COUNTED_TO: Final = 1_000
 """Where the server stops to count."""
 
 

@@ -13,7 +13,7 @@ from jobcore.models import Change, Claim, Outcome
 from jobcore.states import Status
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
-from jobcore.store.prepared import Prepared
+from jobcore.store.prepared import BY_INDEX, Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,55 +24,95 @@ class Taken:
     more: bool
 
 
-READY_SINCE: Final = """
-CASE WHEN fairness_key IS NOT NULL AND attempt = 0 THEN greatest(run_at, created_at)
+_SINCE: Final = """
+CASE WHEN fairness_key IS NOT NULL AND attempt = {attempts} THEN greatest(run_at, created_at)
      ELSE rank + priority * interval '60 s' END
 """
+READY_SINCE: Final = _SINCE.format(attempts=0)
 """When a ready row of `jobs` became ready: its rank says so, but until it has run that may be a turn."""
 
+CLAIMABLE: Final = "(expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)"
+"""Whether a ready row of `jobs` may still start: a job expires only before its first run."""
+
+STOPPING: Final = """
+(SELECT queue FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL LIMIT 1000)
+"""
+"""The queues of runs that were cancelled and have not stopped. There are few, but the planner multiplies the cancelled
+by those without a stop, and expects a part of the history: the limit is for it."""
+
+OCCUPIED: Final = f"""(
+    (SELECT count(*) FROM jobs WHERE queue = name AND status = 'RUNNING')
+    + (SELECT count(*) FROM {STOPPING} AS stopping WHERE queue = name)
+)"""
+"""How many jobs of a row of `queues` run, or were cancelled and have not stopped: what its `max_running` counts."""
+
+CLAIMS_OF: Final = "hashtextextended('claim:' || name, 0)"
+"""The advisory lock of a row of `queues` that its claims share, and that whoever pauses or limits it takes alone."""
+
+# Claims of a queue and a change of that queue exclude each other: once a pause or a limit is committed, no claim goes
+# by what was there before. Claims of a queue without a limit share the lock. Those of a limited queue come one after
+# the other, as each counts what runs, in the statement that follows: it sees what the lock waited for.
+ONE_BY_ONE: Final = f"""
+SELECT CASE WHEN max_running IS NULL THEN CAST(pg_advisory_xact_lock_shared({CLAIMS_OF}) AS text)
+            ELSE CAST(pg_advisory_xact_lock({CLAIMS_OF}) AS text) END FROM queues WHERE name = :queue;
+"""
+
+MOST: Final = 1000
+"""No claim takes more jobs."""
+
+# Generic plans are kept while tables grow, so no table is joined: its rows are looked up by key, in an array or one by
+# one, where no other plan exists. In an empty table a partial index looks as cheap as the key: it would be read whole.
 CLAIM: Final = Prepared(
     "claim",
     f"""
-WITH head AS MATERIALIZED (
-    SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick, {READY_SINCE} AS ready_since
-    FROM jobs
-    WHERE queue = :queue AND status = 'PENDING' AND ready
-      AND rank >= (SELECT low_rank FROM queues WHERE name = :queue AND NOT paused)
-      AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-      AND EXISTS (
-          SELECT FROM workers WHERE id = :worker_id AND state = 'active'
-          AND heartbeat_at > now() - make_interval(secs => :lease_s)
-      )
-    ORDER BY rank, id
-    LIMIT :limit
-    FOR UPDATE SKIP LOCKED
-), ordered AS (
-    SELECT id, ready_since, row_number() OVER w AS place, bool_and(quick) OVER w AS quick
+WITH room AS MATERIALIZED (
+    -- `places` is null without a limit. The lock is held but for a limit that came between the two statements
+    SELECT low_rank, CASE WHEN max_running IS NOT NULL THEN CASE WHEN pg_try_advisory_xact_lock({CLAIMS_OF})
+        THEN greatest(0, max_running - {OCCUPIED}) ELSE 0 END END AS places
+    FROM queues WHERE name = :queue AND NOT paused
+), head AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick FROM jobs
+        WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
+          AND {CLAIMABLE}
+          AND EXISTS (
+              SELECT FROM workers WHERE id = :worker_id AND state = 'active'
+              AND heartbeat_at > now() - make_interval(secs => :lease_s)
+          )
+        ORDER BY rank, id
+        -- the planner takes an unknown limit for a tenth of all there are
+        LIMIT {MOST}
+        FOR UPDATE SKIP LOCKED
+    ) AS first
+    LIMIT least(:limit, (SELECT places FROM room))
+), ordered AS MATERIALIZED (
+    SELECT id, row_number() OVER w AS place, bool_and(quick) OVER w AS quick
     FROM head WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
-    FROM ordered
-    WHERE jobs.id = ordered.id AND (ordered.place = 1 OR ordered.quick)
-    RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
-              max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, place,
+    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE place = 1 OR quick))
+    RETURNING id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
+              max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, rank,
               CASE WHEN fence = attempt THEN
-                  CAST(extract(epoch FROM now() - ready_since) AS double precision) END AS ready_s
+                  CAST(extract(epoch FROM now() - {_SINCE.format(attempts=1)}) AS double precision) END AS ready_s
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, started_at, attempt, 'state', jsonb_build_object('status', 'RUNNING', 'worker_id', :worker_id)
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, ready_s, retry, EXISTS (
+       started_at, ready_s, retry,
+       coalesce((SELECT places FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
            SELECT FROM jobs
-           WHERE queue = :queue AND status = 'PENDING' AND ready
-             AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
+           WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
              AND id NOT IN (SELECT id FROM claimed)
        ) AS more
-FROM claimed ORDER BY place
+FROM claimed ORDER BY rank, id
 """,
+    first=ONE_BY_ONE,
+    planner=BY_INDEX,
     queue="text",
     worker_id="uuid",
     slot="smallint",
@@ -92,8 +132,9 @@ def claim(
     quick: Sequence[str],
     lease_s: float,
 ) -> Taken:
-    """Take the first due jobs of a queue, in rank order; none also when this worker's own lease is not fresh.
+    """Take the first due jobs of a queue, in rank order, and no more than its limit leaves places for.
 
+    None also when this worker's own lease is not fresh.
     The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
     and never crashed or lost their worker.
     """
@@ -115,9 +156,8 @@ def claim(
 LOW_RANK: Final = """
 lowered AS (
     -- rows that come back keep an old rank: the low-water mark must not lie above it (see store/queues.py)
-    UPDATE queues SET low_rank = least(queues.low_rank, back.rank)
-    FROM (SELECT queue, min(rank) AS rank FROM changed WHERE ready GROUP BY queue ORDER BY queue) AS back
-    WHERE queues.name = back.queue
+    UPDATE queues SET low_rank = least(low_rank, (SELECT min(rank) FROM changed WHERE ready AND queue = name))
+    WHERE name = ANY(ARRAY(SELECT DISTINCT queue FROM changed WHERE ready))
 )
 """
 
@@ -136,8 +176,9 @@ WITH given AS MATERIALIZED (
         events jsonb)
 ), locked AS MATERIALIZED (
     -- in id order: two statements over the same jobs never wait for each other in a circle
-    SELECT jobs.id FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
-    WHERE jobs.status = 'RUNNING' ORDER BY jobs.id FOR UPDATE OF jobs
+    SELECT one.id, found.status FROM (SELECT id, fence FROM given ORDER BY id) AS one CROSS JOIN LATERAL (
+        SELECT status FROM jobs WHERE jobs.id = one.id AND jobs.fence = one.fence FOR UPDATE
+    ) AS found
 ), changed AS (
     UPDATE jobs SET
         status = given.status,
@@ -151,8 +192,9 @@ WITH given AS MATERIALIZED (
         slot = CASE WHEN given.status = 'PENDING' THEN NULL ELSE slot END,
         finished_at = CASE WHEN given.status = 'PENDING' THEN NULL ELSE now() END,
         last_seq = last_seq + jsonb_array_length(given.events) + 1
-    FROM given JOIN locked ON locked.id = given.id
-    WHERE jobs.id = given.id
+    FROM given
+    WHERE jobs.id = given.id AND jobs.fence = given.fence
+      AND jobs.id = ANY(ARRAY(SELECT id FROM locked WHERE status = 'RUNNING'))
     RETURNING jobs.id, task_type, queue, concurrency_key, jobs.status, ready, last_seq, attempt, now() AS at,
         jobs.rank, given.events,
         jsonb_strip_nulls(jsonb_build_object(
@@ -169,6 +211,7 @@ WITH given AS MATERIALIZED (
 ), {LOW_RANK}
 {CHANGE}
 """,
+    planner=BY_INDEX,
     outcomes="text",
 )
 

@@ -12,6 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import READY_SINCE
+from jobcore.store.promotion import WAITS
+from jobcore.store.queues import OCCUPIED, PLACES
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -35,34 +37,42 @@ class OpenJobs:
 
 
 OPEN: Final = text(
-    BOUNDED
-    + f"""
-SELECT queues.name, ready.task_type, CASE WHEN paused THEN 'paused' ELSE 'ready' END, ready.count,
-       CASE WHEN paused THEN 0 ELSE ready.oldest_s END
-FROM queues CROSS JOIN LATERAL (
-    SELECT task_type, count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
-    FROM (
-        SELECT task_type, {READY_SINCE} AS ready_since FROM jobs
-        WHERE queue = queues.name AND status = 'PENDING' AND ready AND rank >= queues.low_rank
-        ORDER BY rank, id LIMIT :limit
-    ) AS first GROUP BY task_type
-) AS ready
-UNION ALL
-SELECT queue, task_type, 'waiting', count(*), 0
-FROM (
-    SELECT queue, task_type FROM jobs WHERE status = 'PENDING' AND NOT ready ORDER BY run_at LIMIT :limit
-) AS first GROUP BY queue, task_type
-UNION ALL
-SELECT queue, task_type, 'running', count(*), 0
-FROM (SELECT queue, task_type FROM jobs WHERE status = 'RUNNING' LIMIT :limit) AS first GROUP BY queue, task_type
+    f"""{BOUNDED}
+WITH {OCCUPIED}
+SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
+    SELECT name, ready.task_type, state, ready.count, CASE WHEN state = 'ready' THEN ready.oldest_s ELSE 0 END
+    FROM (SELECT name, low_rank, paused, {PLACES} AS places FROM queues ORDER BY name) AS queues CROSS JOIN LATERAL (
+        SELECT task_type, CASE WHEN paused THEN 'paused' WHEN place > places THEN 'waiting' ELSE 'ready' END AS state,
+               count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
+        FROM (
+            SELECT task_type, {READY_SINCE} AS ready_since, row_number() OVER (ORDER BY rank, id) AS place FROM jobs
+            WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
+            ORDER BY rank, id LIMIT :limit
+        ) AS first GROUP BY task_type, 2
+    ) AS ready
+    UNION ALL
+    SELECT queue, task_type, 'waiting', count(*), 0 FROM (
+        SELECT queue, task_type FROM jobs WHERE {WAITS} ORDER BY queue, priority, run_at LIMIT :limit
+    ) AS first GROUP BY queue, task_type
+    UNION ALL
+    SELECT queue, task_type, 'waiting', count(*), 0 FROM (
+        SELECT queue, task_type FROM jobs WHERE status = 'PENDING' AND gate = 'key' LIMIT :limit
+    ) AS first GROUP BY queue, task_type
+    UNION ALL
+    SELECT queue, task_type, 'running', count(*), 0 FROM (
+        SELECT queue, task_type FROM jobs WHERE status = 'RUNNING' LIMIT :limit
+    ) AS first GROUP BY queue, task_type
+) AS seen (name, task_type, state, count, oldest_s) GROUP BY name, task_type, state
 """
 )
 
 
 def open_jobs(connection: Connection, limit: int = 20_000) -> list[OpenJobs]:
-    """Count jobs that have not ended: up to `limit` ready ones of each queue, and as many waiting and running ones."""
+    """Count jobs that have not ended: up to `limit` ready ones of each queue, and so many of all queues together that
+    wait for their time, that wait for a place of their key, and that run.
+    """
     rows = connection.execute(OPEN, {"limit": limit})
-    return [OpenJobs(name, task_type, state, count, float(oldest)) for name, task_type, state, count, oldest in rows]
+    return [OpenJobs(queue, task_type, state, int(count), float(age)) for queue, task_type, state, count, age in rows]
 
 
 @dataclass(frozen=True, slots=True)

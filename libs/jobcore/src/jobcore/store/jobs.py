@@ -1,4 +1,4 @@
-"""Jobs as clients see them: accept, look up, list, cancel, retry."""
+"""Jobs as clients see them: accept, look up, cancel, retry."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.states import Status
 from jobcore.store import documents, gates
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
-from jobcore.store.prepared import Prepared
+from jobcore.store.prepared import BY_INDEX, Prepared
 
 SUMMARY: Final = """
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
@@ -27,33 +26,34 @@ TURN: Final = "interval '1 s'"
 HORIZON: Final = "interval '600 s'"
 """How far behind now() a turn may rank: ten levels of priority."""
 
+INTAKES: Final = 0x6C6F6E67_01
+"""The advisory lock that is shared by all who give jobs to queues: a queue is forgotten only while nobody does."""
+
 # The turns of a key are given out by the row that the upsert returns, which it keeps locked until the commit: what
 # the statement could read of the table would be older, and two intakes at once would give out the same turns.
 # Ranks are moved back only, never to before now(): what store/queues.py says of the low-water mark holds.
+# Tables are looked into row by row, by their keys, and never joined; what was given is joined with itself.
 INSERT: Final = Prepared(
     "accept",
     f"""
 WITH given AS MATERIALIZED (
-    SELECT given.*, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due,
-           CASE WHEN concurrency_key IS NOT NULL THEN 'key' WHEN max_running IS NOT NULL THEN 'queue' END AS gate
-    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS given (
+    SELECT *, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due
+    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS sent (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
         schedule_id uuid, scheduled_for timestamptz)
-    LEFT JOIN queues ON queues.name = given.queue
 ), queue AS (
     INSERT INTO queues (name)
     SELECT DISTINCT queue FROM given ORDER BY queue
     ON CONFLICT (name) DO NOTHING
+), urgent AS MATERIALIZED (
+    SELECT queue, now() - max(priority) * interval '60 s' AS rank
+    FROM given WHERE priority > 0 AND due <= now() GROUP BY queue
 ), lowered AS (
     -- a rank below now() might lie below the low-water mark; without priority it cannot (see store/queues.py)
-    UPDATE queues SET low_rank = least(queues.low_rank, urgent.rank)
-    FROM (
-        SELECT queue, now() - max(priority) * interval '60 s' AS rank
-        FROM given WHERE priority > 0 GROUP BY queue ORDER BY queue
-    ) AS urgent
-    WHERE queues.name = urgent.queue
+    UPDATE queues SET low_rank = least(low_rank, (SELECT rank FROM urgent WHERE urgent.queue = name))
+    WHERE name = ANY(ARRAY(SELECT queue FROM urgent))
 ), line AS MATERIALIZED (
     SELECT id, queue, fairness_key AS key,
            row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS place
@@ -68,16 +68,16 @@ WITH given AS MATERIALIZED (
         next_rank = least(greatest(turns.next_rank, now()) + (excluded.next_rank - now()), now() + {HORIZON})
     RETURNING queue, key, first_rank
 ), turn AS (
-    -- each row has its match: full only as a nested loop cannot do that, which guesses of a few rows would choose
-    SELECT id, least(first_rank + place * {TURN}, now() + {HORIZON}) AS at FROM line FULL JOIN taken USING (queue, key)
+    SELECT id, least(first_rank + place * {TURN}, now() + {HORIZON}) AS at FROM line JOIN taken USING (queue, key)
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
-           due <= now() AND gate IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata, traceparent,
-           concurrency_key, fairness_key, CASE WHEN due <= now() THEN gate END, retry, schedule_id, scheduled_for
-    FROM given FULL JOIN turn USING (id)
+           due <= now() AND concurrency_key IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata,
+           traceparent, concurrency_key, fairness_key,
+           CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for
+    FROM given LEFT JOIN turn USING (id)
     RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -85,6 +85,8 @@ WITH given AS MATERIALIZED (
 )
 SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM accepted
 """,
+    first=f"SELECT pg_advisory_xact_lock_shared({INTAKES});\n",
+    planner=BY_INDEX,
     jobs="text",
 )
 
@@ -118,28 +120,6 @@ def get(connection: Connection, job_id: UUID) -> Job | None:
     """The job with its input and result."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
     return Job.from_row(dict(row)) if row else None
-
-
-def page(
-    connection: Connection,
-    *,
-    limit: int,
-    before: UUID | None = None,
-    status: Status | None = None,
-    task_type: str | None = None,
-    schedule_id: UUID | None = None,
-) -> list[Job]:
-    """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset)."""
-    conditions = {
-        "id < :before": before,
-        "status = :status": status,
-        "task_type = :task_type": task_type,
-        "schedule_id = :schedule_id": schedule_id,
-    }
-    where = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "true"
-    statement = text(f"SELECT {SUMMARY} FROM jobs WHERE {where} ORDER BY id DESC LIMIT :limit")
-    parameters = {name.split(":")[1]: value for name, value in conditions.items()} | {"limit": limit}
-    return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
 
 
 CANCEL: Final = text(
@@ -177,6 +157,7 @@ def cancel(connection: Connection, job_id: UUID) -> Change | None:
 RETRY: Final = text(
     DURABLE
     + f"""
+SELECT pg_advisory_xact_lock_shared({INTAKES});
 WITH found AS MATERIALIZED (
     SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
            {gates.AHEAD} AS next
@@ -200,6 +181,8 @@ WITH found AS MATERIALIZED (
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
+), known AS (
+    INSERT INTO queues (name) SELECT queue FROM changed ON CONFLICT (name) DO NOTHING
 ), {LOW_RANK}
 {CHANGE}
 """

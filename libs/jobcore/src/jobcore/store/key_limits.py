@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.database import DURABLE
+from jobcore.store import gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,22 @@ def page(connection: Connection, after: str = "", limit: int = 100) -> list[KeyL
 
 
 PUT: Final = text(
-    DURABLE
-    + """
+    f"""{gates.LOCK}
 INSERT INTO key_limits (key, max_running) VALUES (:key, :max_running)
-ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running
-"""
+ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running;
+{gates.CROWDED}"""
 )
 
 
 def put(connection: Connection, limit: KeyLimit) -> None:
-    """Set the limit of a key; jobs that are past its gate go on."""
-    connection.execute(PUT, {"key": limit.key, "max_running": limit.max_running})
+    """Set the limit of a key. It holds at once: jobs beyond it that have not begun wait again, running ones go on."""
+    parameters = {"key": limit.key, "names": [limit.key], "max_running": limit.max_running}
+    connection.execute(PUT, parameters)
 
 
-DELETE: Final = text(DURABLE + "DELETE FROM key_limits WHERE key = :key")
+DELETE: Final = text(f"{gates.LOCK} DELETE FROM key_limits WHERE key = :key; {gates.CROWDED}")
 
 
-def delete(connection: Connection, key: str) -> bool:
-    """Back to one job at a time; False if no limit was set."""
-    return connection.execute(DELETE, {"key": key}).rowcount > 0
+def delete(connection: Connection, key: str) -> None:
+    """Back to one job at a time, at once, as with `put`."""
+    connection.execute(DELETE, {"key": key, "names": [key]})

@@ -1,8 +1,14 @@
 """Statements that PostgreSQL plans once a connection: planning the hot ones costs as much as running them.
 
-`EXECUTE` of a name that this connection does not know fails before anything is done; then the statement is prepared
-and executed again. The name is derived from the text, so it means the same wherever it is known. Behind PgBouncer in
-transaction mode the second try may land on another server connection: after a few tries the plain statement is sent.
+psycopg2 prepares nothing by itself, so this sends `PREPARE` and `EXECUTE`. Nothing is tried that may fail: a failed
+`EXECUTE` is written to PostgreSQL's log as a whole, with the inputs of the jobs in it.
+
+- On a connection of its own, the pool's record of the connection (`Connection.info`) notes what was prepared.
+- Behind a pooler that shares connections (PgBouncer in transaction mode), each string may reach another connection.
+  There, the string itself prepares what is missing before it executes it. A pooler is known by the process id that it
+  reports at the start of a connection: PostgreSQL's own process has another one.
+
+The name of a prepared statement is derived from its text, so it means the same wherever it is known.
 """
 
 from __future__ import annotations
@@ -12,55 +18,88 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcore.store.database import DURABLE
 
-TRIES: Final = 3
-UNKNOWN_NAME: Final = "26000"
-KNOWN_NAME: Final = "42P05"
+FORGOTTEN: Final = "26000"
 BY_INDEX: Final = """SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_bitmapscan = off;
 """
 """Plan once: with many rows PostgreSQL would plan anew each time, for twice the cost of running.
 
 The plan may be made while a table is small and kept while it grows, and it knows no limits and counts: it must not be
 one that reads a table or an index as a whole.
 """
+NESTED: Final = f"{BY_INDEX}SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;\n"
+"""`BY_INDEX` for statements that join tables: each row by its index. One that only joins what it was given itself needs
+hash joins, because a nested loop over n given rows takes n² steps."""
 _PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
+_PREPARED: Final = "longrun_prepared"
+_SHARED: Final = "longrun_shared"
 
 
 class Prepared:
-    """A durable statement with `:name` parameters of the given SQL types."""
+    """A durable statement with `:name` parameters of the given SQL types.
 
-    def __init__(self, label: str, sql: str, **types: str) -> None:
+    `first` is a string of statements that is sent before it in the same transaction, with the same parameters: what
+    has to be locked before the statement looks. `planner` are settings under which it is planned.
+    """
+
+    def __init__(self, label: str, sql: str, *, first: str = "", planner: str = NESTED, **types: str) -> None:
         order = list(types)
         signature = ", ".join(types.values())
-        name = f"longrun_{label}_{hashlib.sha256(f'{signature}{sql}'.encode()).hexdigest()[:12]}"
+        self._name = f"longrun_{label}_{hashlib.sha256(f'{signature}{sql}'.encode()).hexdigest()[:12]}"
         numbered = _PARAMETER.sub(lambda match: f"${order.index(match[1]) + 1}", sql).replace(":", "\\:")
-        self._prepare = text(f"PREPARE {name} ({signature}) AS {numbered}")
-        self._execute = text(f"{DURABLE}{BY_INDEX}EXECUTE {name} ({', '.join(f':{parameter}' for parameter in order)})")
-        self._plain = text(DURABLE + sql)
+        prepare = f"PREPARE {self._name} ({signature}) AS {numbered}"
+        execute = f"EXECUTE {self._name} ({', '.join(f':{parameter}' for parameter in order)})"
+        self._prepare = text(prepare)
+        self._execute = text(f"{DURABLE}{first}{planner}{execute}")
+        self._prepare_and_execute = text(f"{DURABLE}{first}{planner}{_unless_known(self._name, prepare)}{execute}")
+        self._plain = text(DURABLE + first + sql)
+
+    @property
+    def texts(self) -> tuple[TextClause, ...]:
+        """Each of the strings in which it may be sent."""
+        return self._execute, self._prepare_and_execute, self._plain
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
         """Run it as a transaction of its own."""
-        for _ in range(TRIES):
-            try:
-                return connection.execute(self._execute, parameters)
-            except DBAPIError as error:
-                _only(error, UNKNOWN_NAME)
-            try:
-                connection.execute(self._prepare)
-            except DBAPIError as error:
-                _only(error, KNOWN_NAME)
-        return self.inside(connection, parameters)
+        if _is_shared(connection):
+            return connection.execute(self._prepare_and_execute, parameters)
+        prepared: set[str] = connection.info.setdefault(_PREPARED, set())
+        if self._name not in prepared:
+            connection.execute(self._prepare)
+            prepared.add(self._name)
+        try:
+            return connection.execute(self._execute, parameters)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) != FORGOTTEN:
+                raise
+            # somebody in between discards what sessions keep: from now on this connection relies on nothing
+            connection.info[_SHARED] = True
+            return connection.execute(self._prepare_and_execute, parameters)
 
     def inside(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run it as a part of a transaction, which the failure of an unknown name would abort: so not prepared."""
+        """Run it as a part of the caller's transaction: not prepared, under the planner settings that are there."""
         return connection.execute(self._plain, parameters)
 
 
-def _only(error: DBAPIError, code: str) -> None:
-    if getattr(error.orig, "pgcode", None) != code:
-        raise error
+def _is_shared(connection: Connection) -> bool:
+    """Whether a pooler stands between: it reports a process id that is not the one of PostgreSQL's process."""
+    if _SHARED not in connection.info:
+        reported = connection.connection.driver_connection.get_backend_pid()  # type: ignore[union-attr]
+        connection.info[_SHARED] = connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != reported
+    shared: bool = connection.info[_SHARED]
+    return shared
+
+
+def _unless_known(name: str, prepare: str) -> str:
+    return f"""
+DO $longrun$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_prepared_statements WHERE name = '{name}') THEN
+        EXECUTE $statement${prepare}$statement$;
+    END IF;
+END $longrun$;
+"""

@@ -146,7 +146,9 @@ ORDER BY schedules.id FOR UPDATE OF schedules
 """
 )
 
+# without bitmaps the index of open jobs is read, of which the planner expects too many
 OPEN: Final = text("""
+SET LOCAL enable_bitmapscan = off;
 SELECT schedule_id, id, finished_at IS NULL AS stoppable FROM jobs
 WHERE schedule_id = ANY(:ids) AND schedule_id IS NOT NULL
   AND (status IN ('PENDING', 'RUNNING') OR status = 'CANCELLED' AND cancel_stopped_at IS NULL)

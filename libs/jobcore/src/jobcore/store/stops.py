@@ -23,7 +23,7 @@ class Stopping:
 
 STOPPING: Final = text("""
 SELECT id, fence, slot FROM jobs
-WHERE worker_id = :worker_id AND status = 'CANCELLED' AND cancel_stopped_at IS NULL
+WHERE worker_id = :worker_id AND status = 'CANCELLED' AND cancel_stopped_at IS NULL LIMIT 1000
 """)
 
 

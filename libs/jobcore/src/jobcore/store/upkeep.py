@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -41,13 +42,13 @@ EXPIRE: Final = text(
     + f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now() AND started_at IS NULL
-    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
 ), changed AS (
     UPDATE jobs SET status = 'FAILED', ready = false, gate = NULL, finished_at = now(), last_seq = last_seq + 1,
         error = jsonb_build_object('kind', 'expired', 'type', 'Expired', 'attempt', attempt,
                                    'message', 'it was not started before its expires_at')
-    FROM due WHERE jobs.id = due.id
-    RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at,
+    WHERE id = ANY(ARRAY(SELECT id FROM due))
+    RETURNING id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at,
               jsonb_build_object('status', status, 'error', error) AS data
 ), story AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -58,30 +59,46 @@ WITH due AS MATERIALIZED (
 )
 
 
-def expire(connection: Connection, limit: int = 500) -> list[Change]:
-    """Fail what was not started before its `expires_at`."""
+def expire(connection: Connection, limit: int = 1000) -> list[Change]:
+    """Fail what was not started before its `expires_at`, the longest expired first."""
     return changes(connection.execute(EXPIRE, {"limit": limit}))
 
 
 RETIRE: Final = text("""
-WITH old AS MATERIALIZED (
+WITH seen AS MATERIALIZED (
+    SELECT id FROM jobs WHERE id > :after AND id < :before ORDER BY id LIMIT :limit
+), old AS MATERIALIZED (
     SELECT id FROM jobs
-    WHERE status IN ('SUCCESS', 'FAILED', 'CANCELLED') AND id < :before
+    WHERE id = ANY(ARRAY(SELECT id FROM seen)) AND status IN ('SUCCESS', 'FAILED', 'CANCELLED')
       AND finished_at < now() - make_interval(secs => :age_s)
       AND (cancel_requested_at IS NULL OR cancel_stopped_at IS NOT NULL)
-    ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ORDER BY id FOR UPDATE SKIP LOCKED
 ), story AS (
-    DELETE FROM job_events USING old WHERE job_events.job_id = old.id
+    DELETE FROM job_events WHERE job_id = ANY(ARRAY(SELECT id FROM old))
 ), steps AS (
-    DELETE FROM job_steps USING old WHERE job_steps.job_id = old.id
+    DELETE FROM job_steps WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+), gone AS (
+    DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM old)) RETURNING id
 )
-DELETE FROM jobs USING old WHERE jobs.id = old.id
+SELECT (SELECT count(*) FROM gone), (SELECT id FROM seen ORDER BY id DESC LIMIT 1)
 """)
 
 
-def retire(connection: Connection, before: UUID, age_s: float, limit: int = 500) -> int:
-    """Delete jobs that ended `age_s` seconds ago, with events and steps; `before` is a UUIDv7 of that time."""
-    return connection.execute(RETIRE, {"before": before, "age_s": age_s, "limit": limit}).rowcount
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """How many jobs were deleted, and the last one that was looked at: None when there are no more."""
+
+    jobs: int
+    last: UUID | None
+
+
+def retire(connection: Connection, after: UUID, before: UUID, age_s: float, limit: int = 500) -> Retired:
+    """Look at the `limit` jobs that follow `after`, up to `before`, a UUIDv7 of the time `age_s` seconds ago.
+
+    Those that ended so long ago are deleted, with events and steps.
+    """
+    parameters = {"after": after, "before": before, "age_s": age_s, "limit": limit}
+    return Retired(*connection.execute(RETIRE, parameters).one())
 
 
 FORGET_TURNS: Final = text("""

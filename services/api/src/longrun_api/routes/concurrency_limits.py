@@ -54,7 +54,7 @@ async def list_limits(
 
 @router.put("/{key:path}", responses=problem_responses(422, 503))
 async def put_limit(request: Request, key: Key, limit: Limit) -> LimitOfKey:
-    """Set how many tasks of this key run at once. What runs goes on."""
+    """Set how many tasks of this key run at once. It holds from the moment it is answered; what runs goes on."""
     await runtime_of(request).database.call(key_limits.put, KeyLimit(key, limit.max_running))
     return LimitOfKey(key=key, max_running=limit.max_running)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import FieldError, InvalidInput, LongrunError
@@ -17,11 +17,13 @@ from longrun_api.submission import QUEUE_NAME
 router = APIRouter(prefix="/queues", tags=["queues"])
 
 COUNT_MAX: Final = 10_000
+LISTED_MAX: Final = 1_000
+COUNTED: Final = f"counted up to {COUNT_MAX:,}, in the list up to {LISTED_MAX:,}."
 QueueName = Annotated[str, Path(pattern=QUEUE_NAME)]
 
 
 class QueueNotFound(LongrunError):
-    """No queue of that name was ever used."""
+    """Nobody uses a queue of that name."""
 
     status = 404
     slug = "queue-not-found"
@@ -34,10 +36,10 @@ class QueueInfo(BaseModel):
     name: str
     paused: bool = Field(description="Nothing is taken from it; what runs goes on.")
     max_running: int | None = Field(description="At most so many of its tasks run at once; null: no limit.")
-    ready: int = Field(description=f"Tasks that may be taken now, counted up to {COUNT_MAX:,}.")
+    ready: int = Field(description=f"Tasks that may be taken now, {COUNTED}")
     oldest_s: float | None = Field(description="Seconds that the first of them has been ready.")
-    held: int = Field(description="Tasks that wait for a place of their key or of this queue, counted as above.")
-    waiting: int = Field(description="Tasks that wait for their time, counted as above.")
+    held: int = Field(description=f"Tasks that wait for a place of their key or of this queue, {COUNTED}")
+    waiting: int = Field(description=f"Tasks that wait for their time, {COUNTED}")
     running: int
     workers: int = Field(description="Active workers that serve it.")
     children: int = Field(description="Child processes of those workers.")
@@ -48,10 +50,11 @@ class QueueInfo(BaseModel):
         return cls.model_validate(queue, from_attributes=True)
 
 
-class QueueList(BaseModel):
-    """Every queue that was ever used, by name."""
+class QueuePage(BaseModel):
+    """Queues by name: those that have tasks, workers, a limit or a pause, or had any of them in the last hour."""
 
     items: list[QueueInfo]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
 
 
 class QueueChange(BaseModel):
@@ -65,25 +68,33 @@ class QueueChange(BaseModel):
     )
 
 
-@router.get("", responses=problem_responses(503))
-async def list_queues(request: Request) -> QueueList:
+@router.get("", responses=problem_responses(422, 503))
+async def list_queues(
+    request: Request,
+    after: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+) -> QueuePage:
     """What waits, is held and runs in each queue, and how many workers serve it."""
-    found = await runtime_of(request).database.call(queues.page, limit=COUNT_MAX)
-    return QueueList(items=[QueueInfo.of(queue) for queue in found])
+    found = await runtime_of(request).database.call(queues.page, after, limit + 1, LISTED_MAX)
+    items = [QueueInfo.of(queue) for queue in found[:limit]]
+    return QueuePage(items=items, next=items[-1].name if len(found) > limit else None)
 
 
 @router.get("/{name}", responses=problem_responses(404, 422, 503))
 async def get_queue(request: Request, name: QueueName) -> QueueInfo:
     """One queue."""
-    found = await runtime_of(request).database.call(queues.page, name, COUNT_MAX)
+    found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
     if not found:
-        raise QueueNotFound(f"no task was ever submitted to {name}")
-    return QueueInfo.of(found[0])
+        raise QueueNotFound(f"{name} has no task, no worker, no limit and is not paused: is the name right?")
+    return QueueInfo.of(found)
 
 
 @router.patch("/{name}", responses=problem_responses(422, 503))
 async def change_queue(request: Request, name: QueueName, change: QueueChange) -> QueueInfo:
-    """Pause or resume a queue, or limit how many of its tasks run at once; also before its first task."""
+    """Pause or resume a queue, or limit how many of its tasks run at once; also before its first task.
+
+    It holds from the moment it is answered. What runs goes on.
+    """
     if "paused" in change.model_fields_set and change.paused is None:
         raise InvalidInput(FieldError("paused", "must be true or false"))
     runtime = runtime_of(request)

@@ -15,7 +15,7 @@ from jobcore import telemetry
 from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
-from jobcore.store import attempts, documents, events, jobs
+from jobcore.store import attempts, documents, events, jobs, listing
 from longrun_api.body import read_json
 from longrun_api.database import silence_is_absence
 from longrun_api.openapi import problem_responses
@@ -110,7 +110,7 @@ class ListQuery(BaseModel):
 async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> TaskPage:
     """The history, newest first."""
     found = await runtime_of(request).database.call(
-        jobs.page,
+        listing.page,
         limit=query.limit + 1,
         before=None if query.cursor is None else decode_cursor(query.cursor),
         status=query.status,

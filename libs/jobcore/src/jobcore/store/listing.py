@@ -1,0 +1,83 @@
+"""Pages of the history: the newest jobs, narrowed to a status, a task type, a schedule, in any combination."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+from jobcore.models import Job
+from jobcore.states import Status
+from jobcore.store.jobs import SUMMARY
+
+TYPES: Final = """
+WITH RECURSIVE types AS (
+    (SELECT task_type FROM jobs WHERE {among} ORDER BY task_type LIMIT 1)
+    UNION ALL
+    SELECT next.task_type FROM types CROSS JOIN LATERAL (
+        SELECT task_type FROM jobs WHERE {among} AND task_type > types.task_type ORDER BY task_type LIMIT 1
+    ) AS next
+)
+"""
+"""The task types of jobs, each found by one look into an index: there are few, however many jobs there are."""
+
+NEWEST: Final = """
+SELECT {summary} FROM jobs WHERE id = ANY(ARRAY(
+    SELECT id FROM {types} AS type CROSS JOIN unnest(CAST(:statuses AS text[])) AS wanted CROSS JOIN LATERAL (
+        -- what precedes this place in the index: equal type and status would let the planner walk the history by id
+        SELECT task_type, status, id FROM jobs
+        WHERE {among} AND (task_type, status, id) < (type.task_type, wanted, CAST(:before AS uuid))
+        ORDER BY task_type DESC, status DESC, id DESC LIMIT :limit
+    ) AS newest
+    WHERE newest.task_type = type.task_type AND newest.status = wanted
+    ORDER BY id DESC LIMIT :limit
+)) ORDER BY id DESC
+"""
+
+EVERY: Final = text(f"SELECT {SUMMARY} FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit")
+
+
+def _narrowed(*, one_type: bool, one_schedule: bool) -> TextClause:
+    among = "schedule_id = :schedule_id" if one_schedule else "true"
+    types = "(SELECT CAST(:task_type AS text) AS task_type)" if one_type else "types"
+    listed = NEWEST.format(summary=SUMMARY, types=types, among=among)
+    return text(listed if one_type else TYPES.format(among=among) + listed)
+
+
+BY_STATUS: Final = _narrowed(one_type=False, one_schedule=False)
+BY_TYPE: Final = _narrowed(one_type=True, one_schedule=False)
+BY_SCHEDULE: Final = _narrowed(one_type=False, one_schedule=True)
+BY_SCHEDULE_AND_TYPE: Final = _narrowed(one_type=True, one_schedule=True)
+
+END: Final = UUID(int=2**128 - 1)
+
+
+def page(
+    connection: Connection,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    status: Status | None = None,
+    task_type: str | None = None,
+    schedule_id: UUID | None = None,
+) -> list[Job]:
+    """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset).
+
+    One index holds the jobs of each type and status in order of id, and one more those of each schedule. The newest of
+    each type and status that is asked for are read there and merged, so a page costs the same whatever stands between.
+    """
+    parameters = {
+        "limit": limit,
+        "before": before or END,
+        "statuses": [status] if status else list(Status),
+        "task_type": task_type,
+        "schedule_id": schedule_id,
+    }
+    if schedule_id:
+        statement = BY_SCHEDULE if task_type is None else BY_SCHEDULE_AND_TYPE
+    elif task_type is not None:
+        statement = BY_TYPE
+    else:
+        statement = BY_STATUS if status else EVERY
+    return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]

@@ -1,0 +1,83 @@
+"""The keeper and its housekeeping on a real database: backlogs go, and hold up nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Semaphore
+
+import pytest
+
+from jobcore.housekeeping import Housekeeping
+from jobcore.keeper import Keeper
+from jobcore.live import Announcer
+from jobcore.settings import CoreSettings
+from jobcore.states import Status
+from jobcore.store import queues
+from jobcore.wakeup import Waker
+from tests.integration.store.world import World
+
+CROWD = 6000
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    with World(database_url) as world:
+        yield world
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> CoreSettings:
+    return CoreSettings(DATABASE_URL=database_url, REDIS_URL=redis_url)
+
+
+def due(world: World, count: int, **fields: object) -> None:
+    for first in range(0, count, 500):
+        world.insert_many(min(500, count - first), delay_s=60, **fields)
+    world.sql("UPDATE jobs SET run_at = now() WHERE NOT ready RETURNING id")
+
+
+def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_paused_queue(
+    world: World, settings: CoreSettings
+) -> None:
+    world.call(queues.change, "crowd", paused=True, set_max=False, max_running=None)
+    due(world, CROWD, queue="crowd")
+    urgent = world.insert(queue="zoo", delay_s=60, priority=9)
+    world.edit(urgent, "run_at = now()")
+    assert world.promote()
+    assert world.row(urgent)["ready"], "the first batch has a share of every queue"
+    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis_url))
+    keeper.look()
+    [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE NOT ready")
+    assert row["jobs"] == 0, "a look goes on until nothing is due"
+
+
+def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: World, settings: CoreSettings) -> None:
+    housekeeping = Housekeeping(settings, Announcer(settings.redis_url), lambda: True)
+    expired = [job_id for _ in range(5) for job_id in world.insert_many(500)]
+    world.sql("UPDATE jobs SET expires_at = now() RETURNING id")
+    waiting = world.insert()
+    world.insert_many(1500, queue="old")
+    world.sql(
+        "UPDATE jobs SET status = 'SUCCESS', ready = false, finished_at = now() - interval '40 days',"
+        " id = CAST('01900000-0000-7000-8000-' || right(CAST(id AS text), 12) AS uuid)"
+        " WHERE queue = 'old' RETURNING id"
+    )
+    steps = 0
+    while housekeeping.look():
+        steps += 1
+    assert steps >= 2, "one step takes a batch of each"
+    counts = {row["status"]: row["jobs"] for row in world.sql("SELECT status, count(*) AS jobs FROM jobs GROUP BY 1")}
+    assert counts == {"FAILED": len(expired), "PENDING": 1}
+    assert world.status(waiting) is Status.PENDING
+
+
+def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: CoreSettings) -> None:
+    job_id = world.insert()
+    world.edit(job_id, "expires_at = now()")
+    asked = Semaphore(0)
+    housekeeping = Housekeeping(settings, Announcer(settings.redis_url), lambda: bool(asked.release()))
+    housekeeping.start()
+    for _ in range(2):
+        assert asked.acquire(timeout=10)
+    housekeeping.stop()
+    assert world.status(job_id) is Status.PENDING

@@ -1,0 +1,251 @@
+"""Every statement of the store, on the distribution's PostgreSQL with its defaults.
+
+Each is cheap in the planner's eyes, so that nothing is compiled (JIT), and a long history costs it no more than a short
+one: `LONGRUN_TEST_HISTORY` says how many jobs the long one has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from uuid import UUID
+
+import psycopg2
+import pytest
+
+from jobcore.migrations import upgrade
+from jobcore.models import NewEvent
+from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
+from jobcore.states import Status
+from jobcore.store import (
+    attempts,
+    events,
+    gates,
+    gauges,
+    health,
+    jobs,
+    key_limits,
+    listing,
+    queues,
+    schedules,
+    steps,
+    stops,
+    upkeep,
+    workers,
+)
+from jobcore.store.key_limits import KeyLimit
+from tests.integration.store.world import World
+from tests.servers import DebianPostgres
+from tests.stock import history, plans
+from tests.stock.plans import COMPILES_FROM, EXPLAINING, Recorder
+
+SHORT = 10_000
+LONG = int(os.environ.get("LONGRUN_TEST_HISTORY", "300000"))
+SLACK = 60
+"""Blocks: a level more of some indexes, pages that a vacuum left differently."""
+COUNTS_MANY = {"gauges.OPEN"}
+"""It counts up to 20,000 jobs of each queue, so it costs what it does, and asks for no JIT itself."""
+LARGE = {"jobs", "job_events"}
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def explaining(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) -> Iterator[DebianPostgres]:
+    """A stock PostgreSQL that tells its clients the plan of everything they send."""
+    server = DebianPostgres(server_folder / "explaining", settings=EXPLAINING)
+    try:
+        server.programs()
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server
+
+
+def new_database(server: DebianPostgres, name: str) -> str:
+    """A migrated database; its URL."""
+    with closing(psycopg2.connect(server.url_of("postgres"))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+    upgrade(server.url_of(name))
+    return server.url_of(name)
+
+
+def exercise(world: World) -> None:
+    """Call every store function, those of the hot path often enough that their plans are the cached ones."""
+    worker = world.worker(concurrency=4)
+    key = "tenant-7"
+    for _ in range(7):
+        world.insert_many(3, fairness_key="a", priority=2)
+        for claim in world.take(worker, 3, quick=["echo"]):
+            world.finish(claim)
+    walk_through(world, worker)
+    for status, task_type, schedule in product([None, *Status], [None, "sleep", "unheard-of"], [None, UUID(int=3)]):
+        for before in (None, old_id(world)):
+            world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
+    world.insert_many(2, concurrency_key=key)
+    world.call(key_limits.put, KeyLimit(key, 1))
+    world.call(gates.waiting_keys)
+    world.call(gates.pass_keys, [key, "full"])
+    world.call(key_limits.page)
+    world.call(key_limits.delete, key)
+    world.limit_queue(2, "limited")
+    world.take(worker, 3, queue="limited", quick=["backlog"])
+    world.call(queues.busy)
+    world.refresh_low_ranks()
+    world.sql("UPDATE queues SET idle_since = now() - interval '2 hours' WHERE name = 'queue-7' RETURNING name")
+    world.call(queues.forget, world.call(queues.names))
+    world.call(queues.page)
+    world.call(queues.find, "backlog")
+    world.call(queues.demand)
+    world.call(gauges.open_jobs)
+    world.call(gauges.fleets)
+    world.call(health.commit)
+    delayed = world.insert_many(5, delay_s=60)
+    world.sql("UPDATE jobs SET run_at = now() WHERE id = ANY(:ids) RETURNING id", ids=delayed)
+    world.promote()
+    expired = world.insert()
+    world.edit(expired, "expires_at = now()")
+    world.call(upkeep.expire)
+    world.retire(listing.END, 8 * 86_400.0)
+    world.call(upkeep.forget_turns)
+    keep_a_schedule(world)
+    world.call(workers.leave, worker)
+    world.call(stops.close_orphaned)
+    world.release_many(world.call(upkeep.lost))
+
+
+def old_id(world: World) -> UUID:
+    """An id in the middle of the history."""
+    [row] = world.sql("SELECT id FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1")
+    return UUID(str(row["id"]))
+
+
+def walk_through(world: World, worker: UUID) -> None:
+    """One job's whole life, with everything that can be asked of it."""
+    job_id = world.insert()
+    [claim] = world.take(worker)
+    assert claim.id == job_id
+    world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
+    world.call(steps.keep, job_id, claim.fence, "step", "1")
+    world.call(steps.find, job_id, "step")
+    world.call(workers.running, [worker])
+    world.call(workers.beat, worker, draining=False)
+    world.call(workers.live)
+    world.call(workers.declare_dead, {worker: 99})
+    world.call(workers.forget)
+    world.call(upkeep.lead, worker, 60.0)
+    world.cancel(job_id)
+    world.call(stops.stopping, worker)
+    world.call(stops.acknowledge, job_id, claim.fence)
+    world.call(stops.stopped, [stops.Stopped(job_id, claim.fence, "signal")])
+    assert world.retry(job_id)
+    [again] = world.take(worker)
+    world.finish(again, Status.FAILED)
+    for read in (jobs.get, lambda connection, one: jobs.find(connection, [one])):
+        world.call(read, job_id)
+    world.call(events.after, job_id, 0)
+    world.call(events.logs, job_id, 0, 10)
+    world.call(attempts.of, job_id, 0, 10)
+
+
+def keep_a_schedule(world: World) -> None:
+    """Make, change, fire and forget a schedule."""
+    at = datetime.now(UTC) - timedelta(seconds=1)
+    plan = Plan("nightly", "0 3 * * *", "UTC", Overlap.CANCEL_OTHER, MissedRuns.SKIP, 10, None, False, {}, {})
+    schedule = world.call(schedules.insert, UUID(int=2), plan, at)
+    assert schedule is not None
+    for key in (schedule.id, "nightly"):
+        assert world.call(schedules.get, key)
+    world.call(schedules.page, limit=9)
+    world.call(schedules.due, 9)
+    world.call(schedules.due_in_s)
+    job = world.new(schedule_id=schedule.id, scheduled_for=at)
+    firing = Firing(schedule.id, schedule.version, at, Overlap.CANCEL_OTHER, (job,), 0, 0, None)
+    assert world.call(schedules.fire, [firing]).accepted
+    world.call(schedules.fail, schedule, "no")
+    world.call(schedules.update, schedule, plan, moves=False, next_at=None)
+    world.call(schedules.delete, schedule.id)
+
+
+def record(server: DebianPostgres, name: str, count: int) -> Recorder:
+    """The plans of the same work beside a history of `count` ended jobs."""
+    url = new_database(server, name)
+    history.make(url, count, "public")
+    recorder = Recorder()
+    with World(url) as world, recorder.recording(world.db):
+        exercise(world)
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def short(explaining: DebianPostgres) -> Recorder:
+    return record(explaining, "short", SHORT)
+
+
+@pytest.fixture(scope="module")
+def long(explaining: DebianPostgres) -> Recorder:
+    return record(explaining, "long", LONG)
+
+
+def test_every_statement_of_the_store_is_tried(short: Recorder) -> None:
+    assert set(plans.statements().values()) - set(short.plans) == set()
+    assert sum(map(len, short.plans.values())) > 100, "auto_explain reports"
+
+
+def test_no_statement_is_dear_enough_to_be_compiled(short: Recorder, long: Recorder) -> None:
+    dear = {
+        name: plan.text
+        for recorder in (short, long)
+        for name, found in recorder.plans.items()
+        for plan in found
+        if plan.cost >= COMPILES_FROM * (100 if name in COUNTS_MANY else 1) or plan.text.startswith("JIT")
+    }
+    assert not dear, "\n".join(f"{name}\n{text}" for name, text in dear.items())
+
+
+def test_no_statement_reads_a_large_table_as_a_whole(long: Recorder) -> None:
+    scans = {name: plan.text for name, found in long.plans.items() for plan in found if plan.scanned & LARGE}
+    assert not scans, "\n".join(f"{name}\n{text}" for name, text in scans.items())
+
+
+def test_no_statement_reads_more_blocks_with_a_long_history(short: Recorder, long: Recorder) -> None:
+    most = {
+        name: (max(plan.blocks for plan in short.plans[name]), max(long.plans[name], key=lambda plan: plan.blocks))
+        for name in long.plans
+        if long.plans[name] and short.plans[name]
+    }
+    grown = {name: plan for name, (before, plan) in most.items() if plan.blocks > 2 * before + SLACK}
+    assert not grown, "\n".join(f"{name}: {most[name][0]} → {plan.blocks}\n{plan.text}" for name, plan in grown.items())
+
+
+def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
+    explaining: DebianPostgres,
+) -> None:
+    url = new_database(explaining, "grown")
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        for statement in ("VACUUM (ANALYZE)", "ALTER TABLE jobs SET (autovacuum_enabled = off)"):
+            connection.cursor().execute(statement)
+    early, late = Recorder(), Recorder()
+    with World(url, pool_size=1) as world:
+
+        def hot() -> None:
+            worker = world.worker(concurrency=4)
+            world.insert_many(3, fairness_key="a", priority=2)
+            for claim in world.take(worker, 3, quick=["echo"]):
+                world.finish(claim)
+
+        with early.recording(world.db):
+            hot()
+        history.make(url, SHORT, "public", analyze=False)
+        with late.recording(world.db):
+            hot()
+    for name in ("jobs.INSERT", "claims.CLAIM", "claims.FINISH"):
+        assert late.plans[name], name
+        for plan in late.plans[name]:
+            assert plan.blocks < 300, f"{name}: {plan.blocks} blocks\n{plan.text}"
