@@ -85,6 +85,7 @@ def test_a_good_page_gives_exactly_the_result_on_the_wire(scrape: Scrape, site: 
             {"url": "http://cdn.example.org/x.js", "text": "Elsewhere", "rel": []},
             {"url": "https://example.com/?q=a&b=c", "text": "A query", "rel": []},
         ],
+        "truncated": [],
     }
     assert (task["status"], task["error"], task["attempt"]) == ("SUCCESS", None, 1)
     assert task["progress"] == {"done": 2, "total": 2, "message": "parsed"}

@@ -11,7 +11,7 @@ import pytest
 
 from jobcore.errors import JobCancelled
 from jobcore.settings import read
-from longrun_scraper.guard import RefusedAddress
+from longrun_scraper.errors import RefusedAddress
 from longrun_scraper.tasks import ScrapeInput, web_scrape
 from tests.badsite import TEXTS, BadSite
 
@@ -73,6 +73,7 @@ def test_the_result_has_exactly_the_shape_on_the_wire(site: BadSite) -> None:
         "charset": "utf-8",
         "title": "The Daily Example",
         "h1": ["Today", "Weather and tides"],
+        "truncated": [],
     }
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longrun_scraper.fetch import fetch
-from longrun_scraper.guard import InvalidUrl, RefusedAddress, check_url, endpoint, why_refused
+from longrun_scraper.errors import RefusedAddress
+from longrun_scraper.guard import endpoint, why_refused
 from longrun_scraper.settings import ScraperSettings
 
 BLOCKED_V4 = [
@@ -117,38 +118,6 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatc
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: answer)
     with pytest.raises(RefusedAddress, match=r"^mixed\.example has a private address.*ALLOW=mixed\.example:80$"):
         fetch("http://mixed.example/", ScraperSettings(), lambda: None)
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("ftp://example.com/", "must start with http:// or https://"),
-        ("file:///etc/passwd", "must start with http:// or https://"),
-        ("example.com", "must start with http:// or https://"),
-        ("http://user:secret@example.com/", "user name or a password"),
-        ("http://user@example.com/", "user name or a password"),
-        ("http:///path", "names no host"),
-        ("http://example.com:99999/", "is not a URL"),
-        ("http://[::1/", "is not a URL"),
-        ("http://example.com/a b", "spaces or control characters"),
-        ("http://example.com/\0", "spaces or control characters"),
-        ("http://example.com/" + "a" * 2048, "2048 at most"),
-    ],
-)
-def test_a_url_that_cannot_be_fetched_is_refused_with_a_reason(url: str, says: str) -> None:
-    with pytest.raises(InvalidUrl, match=says):
-        check_url(url)
-
-
-@settings(deadline=None)  # a busy machine is no error
-@given(st.text())
-def test_checking_a_url_raises_nothing_but_invalid_url(text: str) -> None:
-    for url in (text, f"http://{text}", f"http://example.com/{text}"):
-        try:
-            check_url(url)
-        except InvalidUrl:
-            continue
-        assert url.lower().startswith(("http://", "https://"))
 
 
 def test_an_endpoint_has_one_spelling() -> None:

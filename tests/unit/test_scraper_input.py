@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobcore.tasks import load_tasks
-from longrun_scraper.fetch import PageTooLarge, ServerUnavailable
+from longrun_scraper.errors import PageTooLarge, ServerUnavailable
 from longrun_scraper.tasks import ScrapeInput
 
 
@@ -14,7 +14,7 @@ def test_the_task_type_is_announced_to_every_service() -> None:
     scrape = load_tasks().get("web_scrape")
     assert (scrape.queue, scrape.timeout_s, scrape.retry.max_attempts) == ("scrape", 120, 3)
     assert scrape.input_model.model_validate(scrape.example)
-    assert scrape.retry.retries(ServerUnavailable("busy"))
+    assert scrape.retry.retries(ServerUnavailable("busy", {}))
     assert not scrape.retry.retries(PageTooLarge("big"))
 
 

@@ -183,7 +183,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def dial(self, connection: HTTPConnection) -> socket.socket:
         """A socket to the host of the URL, as `urls` read it; InvalidUrl if urllib3 read another one."""
-        self._compare(self.url.scheme, connection.host, connection.port)
+        self._compare(self.url.scheme, connection._dns_host, connection.port)
         return dial(self.url.host, self.url.port, self._allow, self._timeout_s, self._deadline)
 
     def _compare(self, scheme: str, host: str, port: int | None) -> None:

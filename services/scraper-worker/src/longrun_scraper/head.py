@@ -43,6 +43,9 @@ class _Head:
     def readline(self, limit: int = -1) -> bytes:
         return next(self._pieces, b"")
 
+    def flush(self) -> None:
+        """Nothing is written."""
+
 
 def clean_head(readline: Callable[[int], bytes]) -> list[bytes]:
     """The head of the final answer: its status line, its fields, and the empty line that ends it.
