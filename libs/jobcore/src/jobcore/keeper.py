@@ -172,7 +172,8 @@ class Keeper:
             others = self._db.call(queues.names, self._last_queue, QUEUES)
             self._last_queue = others[-1] if len(others) == QUEUES else ""
             names = sorted({*names, *others})
-        self._db.call(queues.refresh_low_ranks, names)
+        if names:
+            self._db.call(queues.refresh_low_ranks, names)
 
 
 def _wanted(demand: Demand) -> int:
