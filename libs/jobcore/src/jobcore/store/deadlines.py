@@ -1,0 +1,154 @@
+"""Deadlines of calls to PostgreSQL, kept on the client's side: a silent server honours none of its own.
+
+psycopg2 waits in C, without a timeout, for what the socket brings. `statement_timeout` is the server's, keepalives and
+`tcp_user_timeout` see a peer that is lost: neither ends the wait for one that is connected and says nothing. So each
+call under way is listed here, and the process' ticker ends those that are late:
+
+    deadline - margin      the server's own `statement_timeout` ends a statement; the connection stays good
+    deadline - margin / 2  the server is asked to cancel (it may be waiting for a standby in COMMIT)
+    deadline               the socket is shut down: whoever waits for it gets an OperationalError at once
+
+The margin is an eighth of the call's time, at most a second.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg2
+
+from jobcore import ticker
+
+MARGIN_S: Final = 1.0
+MARGIN_SHARE: Final = 8
+STEP_MS: Final = 250
+SHORT_STEP_MS: Final = 25
+CANCELS_MAX: Final = 8
+"""So many requests to cancel may be under way at once: each is a connection to a server that may be silent."""
+
+_cancels = threading.BoundedSemaphore(CANCELS_MAX)
+
+
+class Line:
+    """One connection's socket, under a descriptor of its own, so that it is never another's that took its number."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether there is something to read although nothing was asked: the end, mostly."""
+        return bool(self._poll.poll(0))
+
+    def cancel(self) -> None:
+        """Ask the server to cancel what runs, without waiting for it."""
+        if _cancels.acquire(blocking=False):
+            threading.Thread(target=self._cancel, name="cancel", daemon=True).start()
+
+    def shut(self) -> None:
+        """End the conversation, for the thread that waits for it too."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
+    def _cancel(self) -> None:
+        try:
+            with suppress(psycopg2.Error):
+                self._connection.cancel()
+        finally:
+            _cancels.release()
+
+
+class Call:
+    """One call under way; `deadline` on the monotonic clock, in seconds."""
+
+    __slots__ = ("cancelled", "deadline", "line", "margin_s", "overdue", "timeout_s")
+
+    def __init__(self, deadline: float, timeout_s: float) -> None:
+        self.deadline = deadline
+        self.timeout_s = timeout_s
+        self.margin_s = min(MARGIN_S, timeout_s / MARGIN_SHARE)
+        self.line: Line | None = None
+        self.cancelled = False
+        self.overdue = False
+
+    def left_s(self) -> float:
+        """Seconds until the deadline; negative past it."""
+        return self.deadline - time.monotonic()
+
+    def statement_ms(self) -> int:
+        """How long the server may take for the next statement, in milliseconds; 0 if no time is left.
+
+        In steps: PostgreSQL 14 and 15 count each different `SET` as a statement of its own in pg_stat_statements.
+        """
+        left = int((self.left_s() - self.margin_s) * 1000)
+        if left <= 0:
+            return 0
+        return left - left % STEP_MS if left > STEP_MS else max(left - left % SHORT_STEP_MS, 1)
+
+
+class Deadlines:
+    """The calls of this process that are under way."""
+
+    def __init__(self) -> None:
+        self._calls: set[Call] = set()
+        self._lock = threading.Lock()
+        self._here = threading.local()
+        self._watched = False
+
+    def begin(self, call: Call) -> Call | None:
+        """This thread makes the call now; returns the one it was in the middle of, for `end`."""
+        outer: Call | None = getattr(self._here, "call", None)
+        self._here.call = call
+        with self._lock:
+            self._calls.add(call)
+            if not self._watched:
+                self._watched = True
+                ticker.add(self.look)
+        return outer
+
+    def end(self, call: Call, outer: Call | None) -> None:
+        """The call is over: from here on nobody touches its connection."""
+        with self._lock:
+            self._calls.discard(call)
+        self._here.call = outer
+
+    def here(self) -> Call | None:
+        """The call that this thread makes."""
+        return getattr(self._here, "call", None)
+
+    def look(self) -> None:
+        """End what is late."""
+        now = time.monotonic()
+        with self._lock:
+            for call in self._calls:
+                if call.line is None:
+                    continue
+                if now >= call.deadline and not call.overdue:
+                    call.overdue = True
+                    call.line.shut()
+                elif now >= call.deadline - call.margin_s / 2 and not call.cancelled:
+                    call.cancelled = True
+                    call.line.cancel()
+
+
+DEADLINES: Final = Deadlines()
+
+
+def _forget() -> None:
+    DEADLINES.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_forget)
