@@ -58,7 +58,7 @@ class Supervisor:
             schema=settings.database_schema,
             name="longrun-supervisor",
             pool_size=1,
-            network_timeout_s=settings.lease_s / 3,
+            timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
         self._announcer = Announcer(settings.redis_url)

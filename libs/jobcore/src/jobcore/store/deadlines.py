@@ -29,6 +29,8 @@ MARGIN_S: Final = 1.0
 MARGIN_SHARE: Final = 8
 STEP_MS: Final = 250
 SHORT_STEP_MS: Final = 25
+HARMLESS: Final = ("DEBUG", "LOG", "INFO", "NOTICE")
+"""Other severities are translated on a server with another language: whatever is not one of these is a warning."""
 CANCELS_MAX: Final = 8
 """So many requests to cancel may be under way at once: each is a connection to a server that may be silent."""
 
@@ -43,11 +45,20 @@ class Line:
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        del connection.notices[:]  # of the connecting itself
 
     @property
     def spoilt(self) -> bool:
         """Whether there is something to read although nothing was asked: the end, mostly."""
         return bool(self._poll.poll(0))
+
+    def warned(self) -> str:
+        """What the server warned of since the last time this was asked; empty if of nothing."""
+        if not self._connection.notices:
+            return ""
+        warnings = [notice.strip() for notice in self._connection.notices if not notice.startswith(HARMLESS)]
+        del self._connection.notices[:]
+        return "; ".join(warnings)
 
     def cancel(self) -> None:
         """Ask the server to cancel what runs, without waiting for it."""
@@ -120,10 +131,16 @@ class Deadlines:
         return outer
 
     def end(self, call: Call, outer: Call | None) -> None:
-        """The call is over: from here on nobody touches its connection."""
+        """The call is over."""
         with self._lock:
             self._calls.discard(call)
         self._here.call = outer
+
+    def was_late(self, call: Call) -> bool:
+        """Whether its connection was interfered with; it is not from here on."""
+        with self._lock:
+            call.line = None
+            return call.cancelled or call.overdue
 
     def here(self) -> Call | None:
         """The call that this thread makes."""
