@@ -7,6 +7,7 @@ for `stall_s` seconds in the middle of its work is logged with its stack; `on_st
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,13 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
 log = logs.get(__name__)
+
+_running: list[LongThread] = []
+
+
+def stalled() -> list[str]:
+    """The names of this process' threads that stand still."""
+    return [thread.name for thread in tuple(_running) if thread.stalled]
 
 
 class LongThread:
@@ -47,6 +55,7 @@ class LongThread:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+        _running.append(self)
         ticker.add(self._look)
 
     def join(self, timeout_s: float) -> bool:
@@ -84,6 +93,7 @@ class LongThread:
             lived = time.monotonic() - began_at > STALL_S
             pause_s = FIRST_PAUSE_S if lived else min(2 * pause_s, LONGEST_PAUSE_S)
         ticker.remove(self._look)
+        _running.remove(self)
 
     def _look(self) -> None:
         self._silent_ticks = 0 if self._resting else self._silent_ticks + 1
@@ -101,3 +111,6 @@ class LongThread:
     def _stack(self) -> str:
         frame = sys._current_frames().get(self._thread.ident or 0)
         return "".join(traceback.format_stack(frame)) if frame else "it is gone"
+
+
+os.register_at_fork(after_in_child=_running.clear)

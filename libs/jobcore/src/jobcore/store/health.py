@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
+from uuid_utils.compat import uuid7
 
 from jobcore.errors import StoreUnavailable
-from jobcore.store.database import DURABLE
+from jobcore.models import NewJob
+from jobcore.store import failures, jobs
+from jobcore.store.database import DURABLE, RowRefused, transaction
+
+REHEARSED_BYTES: Final = 16_384
+NO_RIGHTS: Final = "42501"
 
 # A transactional message writes to the WAL and gives the transaction an id, so its commit is flushed like any other,
 # and it leaves no row behind for vacuum. A standby and a read-only database are not asked to write.
@@ -26,7 +33,38 @@ def commit(connection: Connection) -> None:
     try:
         row = connection.execute(COMMIT).first()
     except ProgrammingError as error:
-        reason = str(error.orig).split("\n", maxsplit=1)[0]
-        raise StoreUnavailable(f"the schema is missing, run `python -m jobcore.migrations`: {reason}") from error
+        raise _unusable(error) from error
     if row is None:
-        raise StoreUnavailable("PostgreSQL is read-only: DATABASE_URL must name the primary")
+        raise StoreUnavailable(failures.READ_ONLY)
+
+
+def rehearse(connection: Connection) -> None:
+    """Do all that accepting a job takes, roll it back, and commit durably; StoreUnavailable says what failed.
+
+    It finds what a tiny commit does not need: space for rows, rights, every table and column.
+    """
+    filling = os.urandom(REHEARSED_BYTES // 2).hex()
+    job = NewJob(uuid7(), "longrun.rehearsal", "default", {"filling": filling}, max_attempts=1)
+    try:
+        with transaction(connection):
+            jobs.insert_inside(connection, [job])
+            raise _Rehearsed
+    except _Rehearsed:
+        commit(connection)
+    except RowRefused as refused:
+        raise StoreUnavailable("the schema does not fit this version", reason=str(refused)) from refused
+    except ProgrammingError as error:
+        raise _unusable(error) from error
+
+
+class _Rehearsed(Exception):
+    """The rehearsal is over: roll it back."""
+
+
+def _unusable(error: ProgrammingError) -> StoreUnavailable:
+    reason = failures.line(error)
+    if failures.code(error) == NO_RIGHTS:
+        return StoreUnavailable("the role of DATABASE_URL lacks rights on the schema", reason=reason)
+    return StoreUnavailable(
+        f"the schema is missing or older than this version, run `python -m jobcore.migrations`: {reason}"
+    )
