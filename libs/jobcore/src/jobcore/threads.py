@@ -76,7 +76,9 @@ class LongThread:
     @property
     def stalled(self) -> bool:
         """Whether it stands still in the middle of its work, or is gone."""
-        return self._silent_ticks > self._stall_ticks or (self._thread.ident is not None and not self._thread.is_alive())
+        return self._silent_ticks > self._stall_ticks or (
+            self._thread.ident is not None and not self._thread.is_alive()
+        )
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S

@@ -31,6 +31,11 @@ from jobcore.store.deadlines import DEADLINES, Call, Line
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';
 """
 
+# behind PgBouncer the pids are its own: none of them is found then, or one that bears our name and is of no use
+END_LEFT_BEHIND: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = ANY(%(pids)s) AND usename = current_user AND application_name = %(name)s AND pid <> pg_backend_pid()
+"""
 SHRINK_S: Final = 60.0
 """Connections that a pool did not need at once for so many seconds are closed."""
 STATEMENT_MS: Final = 10_000
@@ -58,6 +63,8 @@ class Database:
     ) -> None:
         self._timeout_s = timeout_s
         self._connecting = Connecting()
+        self._name = name
+        self._left_behind: set[int] = set()
         self._needed, self._shrink_at = 0, time.monotonic() + SHRINK_S
         # looked up at the call: tracing wraps it after this module was imported
         self.engine: Engine = sqlalchemy.create_engine(
@@ -142,8 +149,10 @@ class Database:
                 _confirm(connection, line)
             return result
         finally:
-            if DEADLINES.was_late(call) and not connection.invalidated:
-                connection.invalidate()  # a cancel may still be on its way, and would hit what comes next
+            if DEADLINES.was_late(call):
+                self._left_behind.add(line.pid)
+                if not connection.invalidated:
+                    connection.invalidate()
 
     def _connect(self, dialect: Any, record: Any, args: Any, parameters: Any) -> Any:
         """Connect within the call's deadline (SQLAlchemy's event `do_connect`)."""
@@ -152,8 +161,18 @@ class Database:
         connection = self._connecting.connect(partial(dialect.loaded_dbapi.connect, *args, **parameters), timeout_s)
         record.info[_LINE] = line = Line(connection)
         if call:
-            call.line = line  # for what SQLAlchemy itself asks of a new connection
+            call.line = line  # for what is asked of a new connection before the call has it
+        self._end_left_behind(connection)
         return connection
+
+    def _end_left_behind(self, connection: Any) -> None:
+        """End the backends whose calls were late: there would be one more with each call while a standby is away."""
+        if not self._left_behind:
+            return
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(END_LEFT_BEHIND, {"pids": list(self._left_behind), "name": self._name})
+        self._left_behind.clear()
 
     def _shrink(self) -> None:
         """Let a pool become as small as its use was lately: PostgreSQL has few connections, and others need them."""

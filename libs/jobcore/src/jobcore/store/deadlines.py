@@ -4,11 +4,13 @@ psycopg2 waits in C, without a timeout, for what the socket brings. `statement_t
 `tcp_user_timeout` see a peer that is lost: neither ends the wait for one that is connected and says nothing. So each
 call under way is listed here, and the process' ticker ends those that are late:
 
-    deadline - margin      the server's own `statement_timeout` ends a statement; the connection stays good
-    deadline - margin / 2  the server is asked to cancel (it may be waiting for a standby in COMMIT)
-    deadline               the socket is shut down: whoever waits for it gets an OperationalError at once
+    deadline - margin   the server's own `statement_timeout` ends a statement; the connection stays good
+    deadline            the socket is shut down: whoever waits for it gets an OperationalError at once
+    the next connect    ends the backend that was left behind (it may wait for a standby in COMMIT, where no timeout
+                        and no lost client is noticed)
 
-The margin is an eighth of the call's time, at most a second.
+The margin is an eighth of the call's time, at most a second. psycopg2's `cancel()` is of no use here: it holds the GIL
+while it waits, without a timeout, for a server that may be silent.
 """
 
 from __future__ import annotations
@@ -21,8 +23,6 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-import psycopg2
-
 from jobcore import ticker
 
 MARGIN_S: Final = 1.0
@@ -31,10 +31,6 @@ STEP_MS: Final = 250
 SHORT_STEP_MS: Final = 25
 HARMLESS: Final = ("DEBUG", "LOG", "INFO", "NOTICE")
 """Other severities are translated on a server with another language: whatever is not one of these is a warning."""
-CANCELS_MAX: Final = 8
-"""So many requests to cancel may be under way at once: each is a connection to a server that may be silent."""
-
-_cancels = threading.BoundedSemaphore(CANCELS_MAX)
 
 
 class Line:
@@ -42,6 +38,7 @@ class Line:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.pid: int = connection.info.backend_pid
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -60,11 +57,6 @@ class Line:
         del self._connection.notices[:]
         return "; ".join(warnings)
 
-    def cancel(self) -> None:
-        """Ask the server to cancel what runs, without waiting for it."""
-        if _cancels.acquire(blocking=False):
-            threading.Thread(target=self._cancel, name="cancel", daemon=True).start()
-
     def shut(self) -> None:
         """End the conversation, for the thread that waits for it too."""
         with suppress(OSError):
@@ -74,25 +66,17 @@ class Line:
         """Let go of the socket."""
         self._socket.close()
 
-    def _cancel(self) -> None:
-        try:
-            with suppress(psycopg2.Error):
-                self._connection.cancel()
-        finally:
-            _cancels.release()
-
 
 class Call:
     """One call under way; `deadline` on the monotonic clock, in seconds."""
 
-    __slots__ = ("cancelled", "deadline", "line", "margin_s", "overdue", "timeout_s")
+    __slots__ = ("deadline", "line", "margin_s", "overdue", "timeout_s")
 
     def __init__(self, deadline: float, timeout_s: float) -> None:
         self.deadline = deadline
         self.timeout_s = timeout_s
         self.margin_s = min(MARGIN_S, timeout_s / MARGIN_SHARE)
         self.line: Line | None = None
-        self.cancelled = False
         self.overdue = False
 
     def left_s(self) -> float:
@@ -140,7 +124,7 @@ class Deadlines:
         """Whether its connection was interfered with; it is not from here on."""
         with self._lock:
             call.line = None
-            return call.cancelled or call.overdue
+            return call.overdue
 
     def here(self) -> Call | None:
         """The call that this thread makes."""
@@ -156,9 +140,6 @@ class Deadlines:
                 if now >= call.deadline and not call.overdue:
                     call.overdue = True
                     call.line.shut()
-                elif now >= call.deadline - call.margin_s / 2 and not call.cancelled:
-                    call.cancelled = True
-                    call.line.cancel()
 
 
 DEADLINES: Final = Deadlines()
