@@ -122,6 +122,7 @@ def test_readiness_needs_a_schema_and_a_writable_database(stack: Stack) -> None:
         connection.autocommit = True
         cursor = connection.cursor()
         database = stack.database_url.rsplit("/", 1)[1]
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-intake'"
         cursor.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-intake'"

@@ -124,8 +124,12 @@ class Live:
                     self._outage.end()
                     while True:
                         self._take(await self._pubsub.get_message(timeout=POLL_S))
+                        if self._pubsub.health_check_response_counter > 1:
+                            raise redis.ConnectionError("the connection is open and brings no answer")
             except (redis.RedisError, OSError) as error:
                 self._outage.begin(error)
+            except Exception:
+                log.exception("following live events failed; it starts anew")
             finally:
                 self.connected = False
                 for here in self._channels.values():

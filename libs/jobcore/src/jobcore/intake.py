@@ -13,9 +13,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
-
-from sqlalchemy import Connection
 
 from jobcore import logs, metrics, telemetry
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
@@ -184,24 +181,12 @@ class Intake:
             return self._db.call(jobs.insert, given)
         except StoreUnavailable as error:
             try:
-                found = self._db.call(_committed, [job.id for job in given])
+                found = self._db.call(health.committed, [job.id for job in given])
             except StoreUnavailable:
                 raise error from None
             if not found:
                 raise
             return found
-
-
-def _committed(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
-    """Those of these jobs that are committed as durably as an accepted job must be.
-
-    A backend that was ended in its wait for a synchronous standby has committed locally only, and what it committed
-    can be seen. Whatever is in the WAL before a commit that the standby has confirmed is confirmed with it.
-    """
-    found = jobs.find(connection, ids)
-    if found:
-        health.commit(connection)
-    return found
 
 
 def _wanted(batch: Sequence[_Submission]) -> list[_Submission]:

@@ -1,4 +1,4 @@
-"""One thread a process that looks, ten times a second, at what must not take too long: calls, threads, idle connections.
+"""One thread a process that looks, ten times a second, at what must not take too long: calls to a store, threads.
 
 Whoever waits cannot look at the clock, so somebody else does. A look must not block.
 """

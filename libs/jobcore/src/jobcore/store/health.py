@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import StoreUnavailable
-from jobcore.models import NewJob
+from jobcore.models import Accepted, NewJob
 from jobcore.store import failures, jobs
 from jobcore.store.database import DURABLE, RowRefused, transaction
 
@@ -36,6 +38,18 @@ def commit(connection: Connection) -> None:
         raise _unusable(error) from error
     if row is None:
         raise StoreUnavailable(failures.READ_ONLY)
+
+
+def committed(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
+    """Those of these jobs that are committed as durably as an accepted job must be.
+
+    A backend that was ended in its wait for a synchronous standby has committed locally only, and what it committed
+    can be seen. Whatever is in the WAL before a commit that the standby has confirmed is confirmed with it.
+    """
+    found = jobs.find(connection, ids)
+    if found:
+        commit(connection)
+    return found
 
 
 def rehearse(connection: Connection) -> None:
