@@ -8,13 +8,13 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from jobcore import following
 from jobcore.following import Live
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Event
 from tests.fault.link import Link
-from uuid_utils.compat import uuid7
 
 
 def test_a_silent_connection_is_replaced_and_streams_are_live_again(
