@@ -34,6 +34,7 @@ class Link:
         self._replies.set()
         self._delay_s = 0.0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._muted: set[asyncio.StreamWriter] = set()
         threading.Thread(target=self._loop.run_forever, name="link", daemon=True).start()
         self._server: asyncio.Server = self._do(asyncio.start_server(self._join, "127.0.0.1", 0))
         self.port = int(self._server.sockets[0].getsockname()[1])
@@ -49,6 +50,18 @@ class Link:
             yield
         finally:
             self._tell(*(gate.set for gate in gates))
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Let nothing pass any more on the connections that are open now, and keep them open; new ones are whole.
+
+        What they send is read and lost, as by a proxy that forgot where it leads.
+        """
+        self._do(self._mute())
+        try:
+            yield
+        finally:
+            self.cut()
 
     @contextmanager
     def slow(self, delay_s: float) -> Iterator[None]:
@@ -84,6 +97,9 @@ class Link:
     ) -> None:
         self.close()
 
+    async def _mute(self) -> None:
+        self._muted |= self._writers
+
     async def _end(self) -> None:
         self._server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -114,6 +130,8 @@ class Link:
                 await gate.wait()
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
+                if sink in self._muted:
+                    continue
                 sink.write(data)
                 await sink.drain()
         await gate.wait()

@@ -21,7 +21,7 @@ class HandWorker:
     """One registered worker on one queue; what it stores it also announces, unless told to be quiet."""
 
     def __init__(self, database_url: str, redis_url: str, queue: str = "default") -> None:
-        self.db = Database(database_url, name="hand-worker", pool_size=1, pre_ping=True)
+        self.db = Database(database_url, name="hand-worker", pool_size=1)
         self.announcer = Announcer(redis_url)
         self.announcer.start()
         self.queue = queue

@@ -122,12 +122,13 @@ def test_readiness_needs_a_schema_and_a_writable_database(stack: Stack) -> None:
         connection.autocommit = True
         cursor = connection.cursor()
         database = stack.database_url.rsplit("/", 1)[1]
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-intake'"
         cursor.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-api'")
+        cursor.execute(cut)
         until(lambda: api.get("/readyz").status_code == 503, 5)
         assert "read-only" in problem(api.get("/readyz"), 503, "store-unavailable")["detail"]
         cursor.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-api'")
+        cursor.execute(cut)
         until(lambda: api.get("/readyz").status_code == 200, 5)
 
         cursor.execute("ALTER TABLE jobs RENAME TO elsewhere")

@@ -41,20 +41,25 @@ def test_a_deadlock_is_tried_again_until_both_sides_are_done(world: World) -> No
     assert [world.row(job_id)["priority"] for job_id in (first, second)] == [2, 2]
 
 
-def test_a_connection_that_was_cut_is_unavailable_once_and_then_replaced(world: World, database_url: str) -> None:
+def test_a_connection_that_was_cut_while_nobody_used_it_is_replaced_unseen(world: World, database_url: str) -> None:
     db = Database(database_url, name="victim", pool_size=1)
     db.call(health.commit)
     assert kill_others(world, "victim") == 1
-    with pytest.raises(StoreUnavailable):
-        db.call(health.commit)
     db.call(health.commit)
     db.close()
 
 
-def test_a_pinged_connection_that_was_cut_is_replaced_unseen(world: World, database_url: str) -> None:
-    db = Database(database_url, name="victim", pool_size=1, pre_ping=True)
-    db.call(health.commit)
-    assert kill_others(world, "victim") == 1
+def test_a_connection_that_is_cut_in_a_call_is_unavailable_once_and_then_replaced(
+    world: World, database_url: str
+) -> None:
+    db = Database(database_url, name="victim", pool_size=1)
+
+    def cut(connection: Connection) -> None:
+        assert kill_others(world, "victim") == 1
+        connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable):
+        db.call(cut)
     db.call(health.commit)
     db.close()
 

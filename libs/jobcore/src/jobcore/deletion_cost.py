@@ -7,7 +7,6 @@ drains all the same.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from jobcore import logs
 from jobcore.settings import WorkerSettings
 from jobcore.slots import ChildState, Slots
+from jobcore.threads import LongThread
 
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 BUSY: Final = 10
@@ -39,7 +39,7 @@ class DeletionCost:
         self._slots = slots
         self._settings = settings
         self._outage = logs.Outage(log, "cannot set the pod's deletion cost", "the pod's deletion cost is set again")
-        self._thread = threading.Thread(target=self._run, name="deletion-cost", daemon=True)
+        self._thread = LongThread("deletion-cost", self._run)
 
     def start(self) -> None:
         """Start the thread."""
@@ -58,6 +58,7 @@ class DeletionCost:
         pods = client.CoreV1Api()
         said: int | None = None
         while True:
+            self._thread.beat()
             now_costs = cost((slot.read() for slot in self._slots), time.monotonic())
             if now_costs == said:
                 time.sleep(LOOK_S)

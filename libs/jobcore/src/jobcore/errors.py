@@ -99,12 +99,19 @@ class ScheduleChanged(LongrunError):
 
 
 class StoreUnavailable(LongrunError):
-    """PostgreSQL cannot be reached or cannot commit now: nothing was accepted, try again."""
+    """PostgreSQL cannot be reached or cannot commit now: nothing was accepted, try again.
+
+    Clients are told `detail`. `reason` is for logs alone: it may name hosts, users and databases.
+    """
 
     status = 503
     slug = "store-unavailable"
     title = "The database is not available"
     retry_after_s = 2
+
+    def __init__(self, detail: str, *, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason or detail
 
 
 class Overloaded(LongrunError):

@@ -8,6 +8,7 @@ meanwhile is found in PostgreSQL.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -64,9 +65,7 @@ class Live:
     """Gives out subscriptions; `connected` is False while Redis is away."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.asyncio.Redis.from_url(
-            redis_url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=10
-        )
+        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
         self._pubsub: Any = None
         self._channels: dict[str, _Channel] = {}
         self._sending = asyncio.Lock()
@@ -122,18 +121,35 @@ class Live:
                     await self._pubsub.subscribe(KEEP_UP, *self._channels)
                     self.connected = True
                     self._outage.end()
-                    while True:
-                        self._take(await self._pubsub.get_message(timeout=POLL_S))
-            except (redis.RedisError, OSError) as error:
+                    await self._listen()
+            except (redis.RedisError, OSError, TimeoutError) as error:
                 self._outage.begin(error)
+            except Exception:
+                log.exception("following live events failed; it starts anew")
             finally:
                 self.connected = False
                 for here in self._channels.values():
                     here.confirmed.clear()
             await asyncio.sleep(RECONNECT_S)
 
+    async def _listen(self) -> None:
+        """Take what comes; redis.ConnectionError if not even a PING is answered, for Redis may be silent."""
+        pinged_at = heard_at = time.monotonic()
+        while True:
+            message = await self._pubsub.get_message(timeout=POLL_S)
+            now = time.monotonic()
+            if message is not None:
+                heard_at = now
+                self._take(message)
+            if pinged_at > heard_at and now > pinged_at + POLL_S:
+                raise redis.ConnectionError("the connection is open and brings no answer")
+            if now > max(heard_at, pinged_at) + POLL_S:
+                pinged_at = now
+                async with self._sending, asyncio.timeout(CONFIRM_S):
+                    await self._pubsub.ping()
+
     def _take(self, message: dict[str, Any] | None) -> None:
-        if message is None:
+        if message is None or message["channel"] is None:
             return
         here = self._channels.get(message["channel"].decode())
         if here is None:

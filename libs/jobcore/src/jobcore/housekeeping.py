@@ -24,6 +24,7 @@ from jobcore.live import Announcer
 from jobcore.settings import CoreSettings
 from jobcore.store import queues, upkeep, workers
 from jobcore.store.database import Database
+from jobcore.threads import LongThread
 
 PACE_S: Final = 0.5
 PASS_S: Final = 5.0
@@ -50,7 +51,7 @@ class Housekeeping:
         self._queue = ""
         self._next_pass = {self._retire: 0.0, self._forget: 0.0}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name="housekeeping", daemon=True)
+        self._thread = LongThread("housekeeping", self.run)
 
     def start(self) -> None:
         """Start the thread."""
@@ -59,14 +60,14 @@ class Housekeeping:
     def stop(self) -> None:
         """Let the thread end."""
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._thread.join(5)
 
     def run(self) -> None:
         """Tidy until stopped."""
         with telemetry.quiet():
             pause_s = PACE_S
             while not self._stopping.wait(pause_s):
+                self._thread.beat()
                 pause_s = PACE_S
                 if not self._leads():
                     continue

@@ -37,6 +37,7 @@ from jobcore.settings import CoreSettings, read
 from jobcore.store import claims, promotion, queues, stops, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
+from jobcore.threads import LongThread
 from jobcore.wakeup import AWAY, Waker
 
 SLOW_S: Final = 3.0
@@ -70,7 +71,7 @@ class Keeper:
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
+        self._thread = LongThread("keeper", self.run)
 
     def start(self) -> None:
         """Start the threads."""
@@ -81,13 +82,13 @@ class Keeper:
         """Let the threads end."""
         self._stopping.set()
         self._housekeeping.stop()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        self._thread.join(5)
 
     def run(self) -> None:
         """Look every `keeper_s` seconds, and when a schedule is due, until stopped."""
         with telemetry.quiet():
             while not self._stopping.wait(self._pause_s):
+                self._thread.beat()
                 try:
                     self.look()
                     self._store.end()

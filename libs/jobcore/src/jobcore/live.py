@@ -22,6 +22,7 @@ from jobcore import logs, metrics
 from jobcore.models import Change, Event
 from jobcore.states import Status
 from jobcore.store import documents
+from jobcore.threads import LongThread
 
 CANCELS: Final = "longrun:cancels"
 QUEUED_MAX: Final = 10_000
@@ -69,7 +70,7 @@ class Announcer:
         self._something = threading.Event()
         self._stopping = False
         self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
-        self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+        self._thread = LongThread("announcer", self._run)
 
     def start(self) -> None:
         """Start the thread."""
@@ -79,7 +80,7 @@ class Announcer:
         """Publish what waits, then end."""
         self._stopping = True
         self._something.set()
-        self._thread.join(timeout=3)
+        self._thread.join(3)
 
     def events(self, job_id: UUID, events: Iterable[Event]) -> None:
         """Tell the streams of a job what happened."""
@@ -97,9 +98,11 @@ class Announcer:
 
     def _run(self) -> None:
         while not (self._stopping and not self._messages):
+            self._thread.rest()
             self._something.wait()
             self._something.clear()
             while self._messages:
+                self._thread.beat()
                 try:
                     self._publish(_popped(self._cancelled), _popped(self._messages))
                     self._outage.end()
@@ -137,10 +140,11 @@ class CancelListener:
         )
         self._on_cancel = on_cancel
         self._stopping = threading.Event()
+        self._thread = LongThread("cancel-listener", self._run)
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="cancel-listener", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Let the thread end."""
@@ -152,7 +156,10 @@ class CancelListener:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
                     pubsub.subscribe(CANCELS)
                     while not self._stopping.is_set():
+                        self._thread.beat()
                         if pubsub.get_message(timeout=2):
                             self._on_cancel()
+                        if pubsub.health_check_response_counter > 1:
+                            raise redis.ConnectionError("the connection is open and brings no answer")
             except (redis.RedisError, OSError):
                 self._stopping.wait(1)

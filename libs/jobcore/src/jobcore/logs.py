@@ -71,7 +71,7 @@ class Outage:
         """It is away, because of this error."""
         if not self._on:
             self._on = True
-            self._logger.warning(self._away, error=str(error))
+            self._logger.warning(self._away, error=getattr(error, "reason", str(error)))
 
     def end(self) -> None:
         """It answers."""

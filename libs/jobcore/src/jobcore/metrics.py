@@ -30,6 +30,7 @@ STATUS: Final = "longrun.job.status"
 STATE: Final = "longrun.state"
 REASON: Final = "longrun.reason"
 ERROR: Final = "error.type"
+THREAD: Final = "thread.name"
 
 OTHER: Final = "_OTHER"
 QUEUES_MAX: Final = 200
@@ -134,6 +135,13 @@ _run_time = _histogram(
 )
 _wakeups = _counter("longrun.wakeups.sent", "{wakeup}", "Wake-ups that Redis took.", QUEUE)
 _workers_lost = _counter("longrun.workers.lost", "{worker}", "Workers declared dead after a silent lease.")
+_threads_failed = _counter(
+    "longrun.threads.failed",
+    "{failure}",
+    "Threads of a process that raised an error and were started anew, or stood still.",
+    *(THREAD, REASON),
+)
+_workers_deaf = _counter("longrun.workers.deaf", "{worker}", "Workers that took no wake-up although some waited.")
 
 # Seen by the keeper
 
@@ -219,6 +227,16 @@ def woken(name: str) -> None:
 def workers_lost(count: int) -> None:
     """Count workers that were declared dead."""
     _workers_lost.add(count)
+
+
+def thread_failed(name: str, why: str) -> None:
+    """Count a thread that failed: `error` if it raised one, `stall` if it stood still."""
+    _threads_failed.add(1, {THREAD: name, REASON: why})
+
+
+def worker_deaf() -> None:
+    """Count a worker that hears nothing although wake-ups wait for it."""
+    _workers_deaf.add(1)
 
 
 _queues: Final[set[str]] = set()

@@ -58,7 +58,7 @@ class Supervisor:
             schema=settings.database_schema,
             name="longrun-supervisor",
             pool_size=1,
-            network_timeout_s=settings.lease_s / 3,
+            timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
         self._announcer = Announcer(settings.redis_url)
@@ -155,8 +155,9 @@ class Supervisor:
                 self._escalation.order(slot.index, state.run, Post.TIMEOUT)
             elif drain_over:
                 self._escalation.order(slot.index, state.run, Post.DRAIN)
-        if busy and now >= self._cancels_at:
-            self._cancels_at = now + LOOK_FOR_CANCELS_S
+        if now >= self._cancels_at:
+            # also with idle children: a claim whose reply was lost may have been cancelled before it was handed back
+            self._cancels_at = now + (LOOK_FOR_CANCELS_S if busy else self._settings.heartbeat_s)
             self._order_cancels()
 
     def _order_cancels(self) -> None:

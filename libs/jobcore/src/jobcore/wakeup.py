@@ -20,6 +20,7 @@ from jobcore import logs, metrics, telemetry
 from jobcore.broker import create_sender
 from jobcore.models import Accepted
 from jobcore.settings import CoreSettings
+from jobcore.threads import LongThread
 
 WORK_TASK: Final = "jobcore.work"
 ENOUGH: Final = 2
@@ -53,7 +54,7 @@ class Waker:
         self._sending = threading.Lock()
         self._stopping = False
         self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
-        self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+        self._thread = LongThread("waker", self._run)
 
     def start(self) -> None:
         """Start the thread."""
@@ -64,7 +65,7 @@ class Waker:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join(timeout=3)
+        self._thread.join(3)
 
     def notify(self, accepted: Iterable[Accepted]) -> None:
         """Jobs were accepted: wake somebody for those that are ready."""
@@ -124,8 +125,10 @@ class Waker:
 
     def _run(self) -> None:
         while True:
+            self._thread.rest()
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted or self._stopping)
+                self._thread.beat()
                 if not self._wanted:
                     return
                 wanted = {queue: min(count, ENOUGH) for queue, count in self._wanted.items()}

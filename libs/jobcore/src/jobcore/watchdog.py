@@ -10,7 +10,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Final
 from jobcore import logs
 from jobcore.heartbeat import HeartbeatFile
 from jobcore.slots import Slot, Slots
+from jobcore.threads import LongThread
 
 TICK_S: Final = 0.25
 MARGIN_S: Final = 2 * TICK_S
@@ -32,6 +32,8 @@ log = logs.get(__name__)
 def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | None = None) -> None:
     """Start the main process' watchdog, which also beats for probes."""
 
+    killed: set[int] = set()
+
     def look() -> None:
         if heartbeat:
             heartbeat.beat()
@@ -44,8 +46,12 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
             for slot in slots:
                 state = slot.read()
                 if state.busy:
-                    log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
+                    if state.pid not in killed:
+                        killed.add(state.pid)
+                        log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
                     kill(state.pid)
+        else:
+            killed.clear()
 
     _start(look)
 
@@ -73,10 +79,12 @@ def kill(pid: int) -> None:
 def _start(look: Callable[[], None]) -> None:
     def run() -> None:
         while True:
+            thread.beat()
             time.sleep(TICK_S)
             look()
 
-    threading.Thread(target=run, name="watchdog", daemon=True).start()
+    thread = LongThread("watchdog", run)
+    thread.start()
 
 
 def _exited(pid: int) -> bool:

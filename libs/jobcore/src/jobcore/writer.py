@@ -33,6 +33,7 @@ from jobcore.states import ErrorKind, Status
 from jobcore.store import claims, events, stops
 from jobcore.store.claims import Release
 from jobcore.store.database import Database, RowRefused
+from jobcore.threads import LongThread
 
 HAND_BACK_S: Final = 0.05
 NOTE_S: Final = 0.05
@@ -76,11 +77,12 @@ class Writer:
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
+        self._thread = LongThread("writer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="writer", daemon=True).start()
+        self._thread.start()
 
     def watch(self, batch: deque[Claim]) -> None:
         """Hand back what of this batch is still unstarted after HAND_BACK_S seconds."""
@@ -123,21 +125,21 @@ class Writer:
             with self._changed:
                 self._storing = False
                 self._changed.notify_all()
+                self._thread.rest()
                 while not self._due():
                     self._changed.wait(self._patience())
                 self._storing = True
             try:
-                self._hand_back_late()
-                self._store_outcomes()
-                self._store_releases()
-                self._store_notes()
+                for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_notes):
+                    self._thread.beat()
+                    step()
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
                 time.sleep(RETRY_S)
             except Exception:
                 log.exception("this child cannot store results: it ends, its jobs run elsewhere")
-                watchdog.kill(os.getpid())
+                _end_child()
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -252,6 +254,10 @@ class Writer:
             context.publish(buffered.events, appended)
         if appended is None:
             context.lose()
+
+
+def _end_child() -> None:
+    watchdog.kill(os.getpid())
 
 
 def _key(outcome: Outcome) -> Key:

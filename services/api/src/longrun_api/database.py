@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -11,9 +12,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
+from jobcore import logs
 from jobcore.errors import StoreUnavailable
 from jobcore.store.database import Database
 
+log = logs.get(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -26,18 +29,26 @@ class AsyncDatabase:
         self._threads = threads
         self._timeout_s = timeout_s
         self._limiter: anyio.CapacityLimiter | None = None
+        self._outage = logs.Outage(log, "requests are answered 503: the database does not serve them", "all is served")
 
     async def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function; StoreUnavailable if PostgreSQL is away or silent.
 
-        A frozen server keeps its sockets open and no timeout of libpq ends the wait: the thread is left behind then,
-        and the pool bounds how many there can be.
+        The thread has the same deadline as the request, and so has the statement in PostgreSQL: whoever was answered
+        503 leaves neither behind, nor a connection that is still in use.
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._threads)
-        work = partial(self._database.call, function, *args, **kwargs)
-        async with silence_is_absence(self._timeout_s):
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        deadline = time.monotonic() + self._timeout_s
+        work = partial(self._database.call_until, deadline, function, *args, **kwargs)
+        try:
+            async with silence_is_absence(self._timeout_s):
+                result = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        except StoreUnavailable as error:
+            self._outage.begin(error)
+            raise
+        self._outage.end()
+        return result
 
 
 class silence_is_absence:

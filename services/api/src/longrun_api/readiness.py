@@ -1,4 +1,4 @@
-"""Whether this process can accept tasks now: asked of PostgreSQL itself, not guessed."""
+"""Whether this process can accept tasks now: asked of the intake, which goes the way that a submission goes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 import redis.asyncio
 from redis import RedisError
 
-from jobcore.errors import StoreUnavailable
-from jobcore.store import health
-from longrun_api.database import AsyncDatabase, silence_is_absence
+from jobcore.errors import LongrunError
+from jobcore.intake import Intake
+from longrun_api.database import silence_is_absence
 from longrun_api.problems import ShuttingDown
 from longrun_api.shutdown import Shutdown
 
@@ -24,17 +24,17 @@ REDIS_S: Final = 0.5
 class Readiness:
     """Asks at most once in FRESH_S seconds, however many probes come."""
 
-    def __init__(self, database: AsyncDatabase, redis_url: str, shutdown: Shutdown) -> None:
-        self._database = database
+    def __init__(self, intake: Intake, redis_url: str, shutdown: Shutdown) -> None:
+        self._intake = intake
         self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=REDIS_S, socket_connect_timeout=REDIS_S)
         self._shutdown = shutdown
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")
-        self._failure: StoreUnavailable | None = None
+        self._failure: LongrunError | None = None
         self._redis_answers = False
 
     async def check(self) -> bool:
-        """Whether Redis answers; StoreUnavailable or ShuttingDown if no task can be accepted."""
+        """Whether Redis answers; StoreUnavailable, Overloaded or ShuttingDown if no task can be accepted."""
         if self._shutdown.begun:
             raise ShuttingDown("try another server")
         async with self._lock:
@@ -53,8 +53,8 @@ class Readiness:
         self._failure = None
         try:
             async with silence_is_absence(COMMIT_S):
-                await self._database.call(health.commit)
-        except StoreUnavailable as error:
+                await self._intake.check()
+        except LongrunError as error:
             self._failure = error
         self._redis_answers = False
         with suppress(RedisError, OSError):

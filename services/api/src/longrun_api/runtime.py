@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from fastapi import Request
@@ -41,17 +43,18 @@ class Runtime:
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     """Start every part, end them in reverse; neither PostgreSQL nor Redis need be there."""
-    url, schema = settings.database_url, settings.database_schema
-    database = Database(url, schema=schema, name="longrun-api", pool_size=settings.database_pool_size, pre_ping=True)
-    requests = AsyncDatabase(database, settings.database_pool_size, settings.database_timeout_s)
+    timeout_s, pool_size = settings.database_timeout_s, settings.database_pool_size
+    connect = partial(Database, settings.database_url, schema=settings.database_schema, timeout_s=timeout_s)
+    database = connect(name="longrun-api", pool_size=pool_size)
+    requests = AsyncDatabase(database, pool_size, timeout_s)
     shutdown = Shutdown()
     waker = Waker(settings)
-    intake_database = Database(url, schema=schema, name="longrun-intake", pool_size=1, pre_ping=True)
+    intake_database = connect(name="longrun-intake", pool_size=1)
     intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
     announcer = Announcer(settings.redis_url)
     keeper = Keeper(settings, waker, announcer)
     live = Live(settings.redis_url)
-    readiness = Readiness(requests, settings.redis_url, shutdown)
+    readiness = Readiness(intake, settings.redis_url, shutdown)
     for part in (waker, announcer, intake, keeper):
         part.start()
     await live.start()
@@ -60,11 +63,17 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
             yield Runtime(settings, load_tasks(), requests, intake, waker, announcer, live, readiness, shutdown)
     finally:
         shutdown.begin()
-        for part in (keeper, intake, announcer, waker):
-            part.stop()
+        await _stop(keeper, intake)
+        await _stop(announcer, waker)  # they tell of what those did last
         await live.close()
         await readiness.close()
         database.close()
+        intake_database.close()
+
+
+async def _stop(*parts: Keeper | Intake | Announcer | Waker) -> None:
+    """Stop parts at the same time: with a silent PostgreSQL or Redis each takes some seconds."""
+    await asyncio.gather(*(asyncio.to_thread(part.stop) for part in parts))
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
 
 from jobcore.errors import StoreUnavailable
-from jobcore.store.database import DURABLE
+from jobcore.models import Accepted, NewJob
+from jobcore.store import failures, jobs
+from jobcore.store.database import DURABLE, RowRefused, transaction
 from jobcore.store.misfits import OLDER, older_revisions
+
+REHEARSED_BYTES: Final = 16_384
 
 # A transactional message writes to the WAL and gives the transaction an id, so its commit is flushed like any other,
 # and it leaves no row behind for vacuum. A standby and a read-only database are not asked to write.
@@ -26,8 +34,41 @@ def commit(connection: Connection) -> None:
     """Commit a tiny transaction durably; StoreUnavailable says why that cannot be done."""
     row = connection.execute(COMMIT).first()
     if row is None:
-        raise StoreUnavailable("PostgreSQL is read-only: DATABASE_URL must name the primary")
+        raise StoreUnavailable(failures.READ_ONLY)
     if row.revision in older_revisions():
         raise StoreUnavailable(OLDER)
     if row.encoding != "UTF8":
         raise StoreUnavailable(f"the database stores text as {row.encoding}: it must be made with ENCODING 'UTF8'")
+
+
+def committed(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
+    """Those of these jobs that are committed as durably as an accepted job must be.
+
+    A backend that was ended in its wait for a synchronous standby has committed locally only, and what it committed
+    can be seen. Whatever is in the WAL before a commit that the standby has confirmed is confirmed with it.
+    """
+    found = jobs.find(connection, ids)
+    if found:
+        commit(connection)
+    return found
+
+
+def rehearse(connection: Connection) -> None:
+    """Do all that accepting a job takes, roll it back, and commit durably; StoreUnavailable says what failed.
+
+    It finds what a tiny commit does not need: space for rows, rights, every table and column.
+    """
+    filling = os.urandom(REHEARSED_BYTES // 2).hex()
+    job = NewJob(uuid7(), "longrun.rehearsal", "default", {"filling": filling}, max_attempts=1)
+    try:
+        with transaction(connection):
+            jobs.insert_inside(connection, [job])
+            raise _Rehearsed
+    except _Rehearsed:
+        commit(connection)
+    except RowRefused as refused:
+        raise StoreUnavailable("the schema does not fit this version", reason=str(refused)) from refused
+
+
+class _Rehearsed(Exception):
+    """The rehearsal is over: roll it back."""

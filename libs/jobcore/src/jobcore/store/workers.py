@@ -46,7 +46,10 @@ def register(
     )
 
 
+# not durable: a heartbeat that waited for an absent standby would cost running jobs their lease, and one that a crash
+# of PostgreSQL takes back only makes the worker look silent for a second more
 BEAT: Final = text("""
+SET LOCAL synchronous_commit = off;
 UPDATE workers SET beat = beat + 1, heartbeat_at = now(), state = CASE WHEN :draining THEN 'draining' ELSE state END
 WHERE id = :id AND state IN ('active', 'draining')
 RETURNING state

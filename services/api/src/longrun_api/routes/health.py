@@ -7,6 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from jobcore import threads
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 
@@ -24,6 +25,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     redis: Literal["up", "down"] = Field(description="Tasks are accepted all the same while it is down.")
+    stalled: list[str] = Field(description="Threads of this process that stand still; its log has where. Mostly none.")
 
 
 @router.get("/healthz", responses=problem_responses())
@@ -34,6 +36,6 @@ async def alive() -> Alive:
 
 @router.get("/readyz", responses=problem_responses(503))
 async def ready(request: Request) -> Ready:
-    """Whether this process can accept tasks: it commits a tiny transaction, at most once a second."""
+    """Whether this process can accept tasks: its intake commits a tiny transaction, at most once a second."""
     redis_answers = await runtime_of(request).readiness.check()
-    return Ready(redis="up" if redis_answers else "down")
+    return Ready(redis="up" if redis_answers else "down", stalled=threads.stalled())
