@@ -4,7 +4,7 @@
       └─ until nothing is due, the time slice is over, or the worker drains:
            pace      let a few jobs arrive, so that one claim takes several
            claim     take up to k jobs, durably; wake others if more is ready than this child takes
-           run       one after the other; the writer stores each outcome while the next one runs
+           run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
       └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
 
 A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on.
@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final
 from uuid import UUID
 
-from jobcore import logs, metrics
+from jobcore import clock, logs, metrics
 from jobcore.attempt import Attempt
 from jobcore.batching import MAX_BATCH, BatchSize
 from jobcore.context import RunContext
@@ -76,6 +76,7 @@ class Runner:
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._worker_id: UUID | None = None
+        self._claim_sent = 0.0
         self._writer = Writer(
             db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
         )
@@ -88,7 +89,7 @@ class Runner:
         slice_end = time.monotonic() + SLICE_S
         try:
             while self._may_claim():
-                claimed_at = time.monotonic()
+                claimed_at, self._claim_sent = time.monotonic(), clock.now()
                 batch = self._claim(queue)
                 if not batch:
                     return
@@ -105,7 +106,7 @@ class Runner:
             self._writer.settle()
 
     def _may_claim(self) -> bool:
-        return self._slots.draining_since is None and time.monotonic() < self._slots.deadline
+        return self._slots.draining_since is None and clock.now() < self._slots.deadline
 
     def _claim(self, queue: str) -> deque[Claim]:
         self._worker_id = worker_id = self._slots.worker_id
@@ -147,10 +148,22 @@ class Runner:
                 claim = batch.popleft()
             except IndexError:
                 return  # the writer was quicker
-            if self._slots.draining_since is None:
+            if self._slots.draining_since is None and self._is_ours(claim):
                 self._run(claim)
             else:
                 self._writer.hand_back(claim)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
+        now = clock.now()
+        if self._worker_id is None or not self._slots.lease.holds(self._worker_id, now):
+            return False
+        if now < self._claim_sent + self._settings.heartbeat_s:
+            return True
+        try:
+            return self._db.call(claims.holds, claim.id, claim.fence, self._worker_id)
+        except StoreUnavailable:
+            return False
 
     def _run(self, claim: Claim) -> None:
         key = Key(claim.id, claim.fence)
@@ -181,7 +194,7 @@ class Runner:
 
     def _await_post_taken_back(self, key: Key) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""
-        while self._slot.posted(key) is not Post.NONE and time.monotonic() < self._slots.deadline:
+        while self._slot.posted(key) is not Post.NONE and clock.now() < self._slots.deadline:
             time.sleep(POST_POLL_S)
 
 

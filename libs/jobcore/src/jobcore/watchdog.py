@@ -16,8 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from jobcore import logs
+from jobcore import clock, logs
 from jobcore.heartbeat import HeartbeatFile
+from jobcore.processes import kill_child
 from jobcore.slots import Slot, Slots
 
 TICK_S: Final = 0.25
@@ -38,14 +39,14 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         if _exited(supervisor_pid):
             log.error("the supervisor died: this worker ends, its jobs run elsewhere")
             for slot in slots:
-                kill(slot.read().pid)
+                kill_child(slot.pid)
             os._exit(EX_SOFTWARE)
-        if time.monotonic() > slots.deadline - MARGIN_S:
+        if clock.now() > slots.deadline - MARGIN_S:
             for slot in slots:
                 state = slot.read()
                 if state.busy:
                     log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
-                    kill(state.pid)
+                    kill_child(state.pid)
 
     _start(look)
 
@@ -57,7 +58,7 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
 
     def look() -> None:
         orphan = os.getppid() != slots.main_pid
-        if orphan or (time.monotonic() > slots.deadline - MARGIN_S and slot.read().busy):
+        if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
             kill(os.getpid())
 
     _start(look)
