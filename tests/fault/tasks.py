@@ -15,8 +15,11 @@ from pydantic import BaseModel
 
 from jobcore.errors import RetryableError
 from jobcore.tasks import JobContext, task
+from tests.fault import torn
 
 TICK_S = 0.02
+
+torn.arm()
 
 
 class TickInput(BaseModel):
