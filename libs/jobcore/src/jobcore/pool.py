@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery.concurrency import asynpool, prefork
@@ -13,6 +14,8 @@ from jobcore.processes import kill_child
 class _Child(asynpool.Worker):  # type: ignore[misc]
     """What runs in a child process."""
 
+    wait_for_job: Callable[[], Any]
+
     def after_fork(self) -> None:
         """Take over the signals: billiard's handlers, set just now, would raise SystemExit inside a task."""
         super().after_fork()
@@ -20,7 +23,7 @@ class _Child(asynpool.Worker):  # type: ignore[misc]
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
-        receive = self.wait_for_job
+        receive: Callable[[], Any] = self.wait_for_job
 
         def wait_for_job() -> Any:
             retirement.HERE.wait(lambda: self.inq._reader.poll(None))

@@ -42,7 +42,7 @@ class Retirement:
             self._leave()
 
     def wait(self, wait: Callable[[], object]) -> None:
-        """Wait for the next message, unless and until this process is to leave; `wait` takes nothing out of the pipe."""
+        """Wait for a message, unless and until this process is to leave; `wait` takes nothing out of the pipe."""
         self._waiting = True
         try:
             if self.why is not None:
@@ -58,7 +58,7 @@ class Retirement:
         """
         for number in ENDING:
             signal.signal(number, self._signalled)
-        faulthandler.register(STACKS, file=2, all_threads=True)
+        signal.signal(STACKS, lambda *_: faulthandler.dump_traceback(file=2, all_threads=True))
         os.register_at_fork(after_in_child=default_signals)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,8 @@
            run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
       └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
 
-A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on.
+A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
+child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.live import Announcer
 from jobcore.models import Claim, Event
+from jobcore.prints import Prints, of_job
+from jobcore.retirement import Retirement
 from jobcore.settings import WorkerSettings
 from jobcore.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.store import claims
@@ -63,6 +66,8 @@ class Runner:
         registry: Registry,
         settings: WorkerSettings,
         interrupts: Interrupts,
+        retirement: Retirement,
+        prints: Prints | None = None,
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -73,6 +78,8 @@ class Runner:
         self._registry = registry
         self._settings = settings
         self._interrupts = interrupts
+        self._retirement = retirement
+        self._prints = prints
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._worker_id: UUID | None = None
@@ -102,11 +109,16 @@ class Runner:
                     if self._waker.publish(queue):
                         return
                     slice_end = time.monotonic() + SLICE_S
+            if self._retirement.why is not None:
+                self._waker.publish(queue)
         finally:
             self._writer.settle()
 
     def _may_claim(self) -> bool:
-        return self._slots.draining_since is None and clock.now() < self._slots.deadline
+        return not self._is_leaving() and clock.now() < self._slots.deadline
+
+    def _is_leaving(self) -> bool:
+        return self._slots.draining_since is not None or self._retirement.why is not None
 
     def _claim(self, queue: str) -> deque[Claim]:
         self._worker_id = worker_id = self._slots.worker_id
@@ -148,7 +160,7 @@ class Runner:
                 claim = batch.popleft()
             except IndexError:
                 return  # the writer was quicker
-            if self._slots.draining_since is None and self._is_ours(claim):
+            if not self._is_leaving() and self._is_ours(claim):
                 self._run(claim)
             else:
                 self._writer.hand_back(claim)
@@ -181,8 +193,11 @@ class Runner:
         self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
-        outcome = attempt.run()
+        with of_job(context.job_id, self._prints):
+            outcome = attempt.run()
         self._held.end()
+        if self._interrupts.tainted:
+            self._retirement.ask("a run was interrupted, or failed within an import")
         if outcome is None:
             self._writer.hand_back(claim)
         else:

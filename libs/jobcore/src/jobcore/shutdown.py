@@ -72,7 +72,7 @@ def _next(stage: Stage, number: int) -> Stage:
 
 
 class ShutdownStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Ties a `Shutdown` to a Celery worker; `shutdown` is set by whoever makes the app."""
+    """Ties the `Shutdown` of this process to its Celery worker."""
 
     shutdown: Shutdown | None = None
 
