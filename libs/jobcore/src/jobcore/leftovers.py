@@ -10,6 +10,7 @@ Not restored: imported modules and what they hold, threads, processes, open file
 
 from __future__ import annotations
 
+import importlib
 import locale
 import os
 import signal
@@ -23,12 +24,12 @@ from typing import Any, Final
 
 TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 SIGNALS: Final = tuple(
-    number
+    int(number)
     for number in signal.valid_signals()
     if number not in (signal.SIGKILL, signal.SIGSTOP) and number < getattr(signal, "SIGRTMIN", signal.NSIG)
 )
-_handler: Final = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-"""Without the wrapper that makes an enum of each answer, which takes ten times as long."""
+_handler: Final = importlib.import_module("_signal").getsignal
+"""What `signal.getsignal` calls, without making an enum of each answer, which takes ten times as long."""
 HOOKS: Final = (
     (sys, "excepthook"),
     (sys, "unraisablehook"),
