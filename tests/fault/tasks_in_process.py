@@ -22,6 +22,10 @@ from pydantic import BaseModel
 from jobcore.tasks import JobContext, task
 
 
+class Nothing(BaseModel):
+    """No input."""
+
+
 class Folder(BaseModel):
     """Where a module is."""
 
@@ -53,8 +57,8 @@ class Words(BaseModel):
     text: str
 
 
-@task("test_pid", input=BaseModel, output=Pid, max_attempts=1)
-def pid(_ctx: JobContext, _input: BaseModel) -> Pid:
+@task("test_pid", input=Nothing, output=Pid, max_attempts=1)
+def pid(_ctx: JobContext, _input: Nothing) -> Pid:
     """Say which process runs it."""
     return Pid(pid=os.getpid())
 
@@ -111,8 +115,8 @@ def _state() -> dict[str, Any]:
     }
 
 
-@task("test_state", input=BaseModel, output=Facts, max_attempts=1)
-def state(_ctx: JobContext, _input: BaseModel) -> Facts:
+@task("test_state", input=Nothing, output=Facts, max_attempts=1)
+def state(_ctx: JobContext, _input: Nothing) -> Facts:
     """Say how this process is."""
     return Facts(facts={**_state(), "pid": os.getpid()})
 
@@ -158,8 +162,8 @@ def default_signal(ctx: JobContext, input: Endless) -> Pid:
         time.sleep(0.05)
 
 
-@task("test_sigint_of_program", input=BaseModel, output=Facts, max_attempts=1)
-def sigint_of_program(_ctx: JobContext, _input: BaseModel) -> Facts:
+@task("test_sigint_of_program", input=Nothing, output=Facts, max_attempts=1)
+def sigint_of_program(_ctx: JobContext, _input: Nothing) -> Facts:
     """Start a program and say which signals it ignores."""
     said = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
     ignored = next(int(line.split()[1], 16) for line in said.splitlines() if line.startswith("SigIgn"))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,9 +146,9 @@ def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, t
         )
         apart.runs(short)
         apart.runs(long)
-        for press in range(presses):
+        for understood in ("longrun: draining", "longrun: handing", "")[:presses]:
             press_ctrl_c(keyboard)
-            until(lambda: worker.log().count("longrun:") > min(press, 1), 5, "it has understood")
+            until(partial(_says, worker, understood), 5, "it has understood")
         worker.wait(GRACE_S)
         until(lambda: not worker.pids, LEASE_S, "nothing is left of the worker")
         for job_id in (short, long):
@@ -159,6 +160,10 @@ def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, t
         check(apart, [short, long], due=[short, long])
     for job_id in (short, long):
         apart.api.delete(f"/tasks/{job_id}")
+
+
+def _says(worker: Process, what: str) -> bool:
+    return what in worker.log()
 
 
 def test_the_supervisor_outlives_signals_to_it(apart: Harness) -> None:
