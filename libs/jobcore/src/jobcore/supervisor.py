@@ -109,7 +109,9 @@ class Supervisor:
         if not deaths:
             return
         # the kernel kills the children of a dying main process before its end can be seen
-        alone = len(deaths) == 1 and not self._children.main.exited(within_s=MAIN_DEATH_S)
+        if self._children.main.exited(within_s=MAIN_DEATH_S):
+            return  # `_close` gives everything back
+        alone = len(deaths) == 1
         rows = self._rows()
         for death in deaths:
             mine = [row for row in rows if row.slot == death.slot]
