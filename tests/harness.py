@@ -28,7 +28,7 @@ LEASE_S = 5.0
 NOTICED_S = LEASE_S + 12.0
 """At most: a new keeper leads after 5 s should the lost worker have led, and looks at heartbeats every 3 s."""
 ROOT = Path(__file__).parent.parent
-ENTRY_POINTS = "[longrun.tasks]\ntests = tests.fault.tasks\n"
+ENTRY_POINTS = "[longrun.tasks]\ntests = tests.fault.tasks\nin_process = tests.fault.tasks_in_process\n"
 T = TypeVar("T")
 
 

@@ -41,3 +41,14 @@ def test_only_those_named_reach_it(helm: Helm, objects: Objects) -> None:
     for given, reached in ((objects, True), (closed, False)):
         flower = Peer(given.pod("Deployment", "longrun-flower").metadata["labels"], NAMESPACE)
         assert network(given, NAMESPACE).connects(stranger, flower, 5555) is reached
+
+
+def test_workers_listen_to_remote_control_for_flower_alone(default: Objects, objects: Objects) -> None:
+    def listens(given: Objects, workload: str) -> bool:
+        env = given.pod("Deployment", workload).main["env"]
+        return {"name": "LONGRUN_REMOTE_CONTROL", "value": "true"} in env
+
+    for worker in ("longrun-worker", "longrun-scraper-worker"):
+        assert listens(objects, worker)
+        assert not listens(default, worker)
+    assert not listens(objects, "longrun-api")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.harness import sql
 
+WORD = 8
 INSTALL = """
 CREATE SCHEMA clock;
 CREATE TABLE clock.step (seconds double precision NOT NULL);
@@ -42,7 +43,7 @@ class Hooks:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "hooks.bin"
-        self._write(0.0, False)
+        self._path.write_bytes(bytes(3 * WORD))
         self._own = str(Path(__file__).parent / "hooks")
 
     def within(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -52,12 +53,18 @@ class Hooks:
 
     def step_clock(self, seconds: float) -> None:
         """`time.time()` is so many seconds off from now on."""
-        self._write(seconds, False)
+        self._write(0, seconds)
 
     def refuse_forks(self, refuse: bool) -> None:
         """`os.fork()` fails with EAGAIN from now on, as with RLIMIT_NPROC or a full pid cgroup; or works again."""
-        self._write(0.0, refuse)
+        self._write(1, float(refuse))
 
-    def _write(self, seconds: float, refuse_forks: bool) -> None:
-        with self._path.open("r+b" if self._path.exists() else "w+b") as file:
-            file.write(struct.pack("dd", seconds, float(refuse_forks)))
+    def suspended(self, seconds: float) -> None:
+        """Its host was suspended for so long just now: `time.monotonic()` stood still; the process was stopped."""
+        (before,) = struct.unpack_from("d", self._path.read_bytes(), 2 * WORD)
+        self._write(2, before + seconds)
+
+    def _write(self, word: int, value: float) -> None:
+        with self._path.open("r+b") as file:
+            file.seek(word * WORD)
+            file.write(struct.pack("d", value))

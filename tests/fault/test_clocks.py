@@ -1,7 +1,9 @@
-"""Clocks step, of the database or of a worker's host: nobody is declared dead for it, and nothing runs twice."""
+"""Clocks step or stand still: nobody is declared dead for a step, and no lease lasts longer for a suspend."""
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
 from tests.fault.clock import Hooks, let_database_clock_be_stepped, step_database_clock
-from tests.harness import LEASE_S, Harness, environment
+from tests.harness import LEASE_S, NOTICED_S, Harness, environment, until
 from tests.invariants import check
 from tests.processes import Stack
 
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.fault
 
 STEP_S = 60.0
 HOUR_S = 3600.0
+SLACK_S = 0.5
+"""For a machine that other tests use too."""
 
 
 @pytest.fixture
@@ -65,3 +69,27 @@ def test_a_step_of_a_workers_host_clock_changes_nothing(apart: Harness) -> None:
     assert apart.reaches(running, "SUCCESS")["fence"] == 1
     assert apart.worker_id(worker) == worker_id
     check(apart, [running, *jobs])
+
+
+def test_a_run_ends_within_half_a_second_after_its_hosts_suspend_once_its_lease_is_over(apart: Harness) -> None:
+    """As the processes see it: nothing happened, and `time.monotonic()` stood still meanwhile."""
+    hooks = Hooks(apart.folder)
+    worker = apart.worker("suspended", 1, **hooks.within(environment(apart.stack.folder)))
+    worker_id = apart.worker_id(worker)
+    job_id = apart.tick(600)
+    apart.runs(job_id)
+    worker.send_group(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    apart.worker("other", 1)
+    until(lambda: apart.job(job_id)["fence"] == 2, NOTICED_S + 5, "it runs elsewhere")
+    resumed_at = time.monotonic()
+    hooks.suspended(resumed_at - stopped_at)
+    worker.send_group(signal.SIGCONT)
+    until(lambda: apart.worker_id(worker) not in (None, worker_id), what="the worker has a new lease")
+    last = max(tick.at for tick in apart.ticks(job_id) if tick.fence == 1)
+    assert last - resumed_at < 0.5 + SLACK_S
+    more = [apart.submit("test_pid") for _ in range(4)]
+    apart.all_reach(more, "SUCCESS")
+    apart.api.delete(f"/tasks/{job_id}")
+    apart.stopped(job_id)
+    check(apart, [job_id, *more], frozen=[job_id])

@@ -38,6 +38,10 @@
 {{- if not .workload.port }}
 - name: LONGRUN_DRAIN_S
   value: {{ include "longrun.text" .workload.drainSeconds }}
+{{- if .root.Values.flower.enabled }}
+- name: LONGRUN_REMOTE_CONTROL
+  value: "true"
+{{- end }}
 {{- end }}
 {{- if .workload.podDeletionCost.enabled }}
 - name: LONGRUN_POD_DELETION_COST

@@ -11,7 +11,7 @@ path = os.environ.get("LONGRUN_TEST_HOOKS")
 if path:
     with open(path, "rb") as file:
         words = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)).cast("d")
-    true_time, true_fork = time.time, os.fork
+    true_time, true_fork, true_monotonic = time.time, os.fork, time.monotonic
 
     def shifted_time() -> float:
         return true_time() + words[0]
@@ -21,5 +21,9 @@ if path:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         return true_fork()
 
+    def monotonic_without_suspends() -> float:
+        return true_monotonic() - words[2]
+
     time.time = shifted_time
+    time.monotonic = monotonic_without_suspends
     os.fork = limited_fork

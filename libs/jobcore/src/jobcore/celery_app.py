@@ -1,31 +1,42 @@
 """Celery as Longrun uses it: one task, `work(queue)`, delivered by Redis to a supervised pool of child processes.
 
-worker_init            (main, before any fork)   make the shared memory, fork the supervisor
-worker_ready           (main)                    start the watchdog
-worker_process_init    (child)                   own process group, watchdog, telemetry
-worker_shutting_down   (main, signal handler)    set the drain flag; nothing else is safe there
+worker_init             (main, before any fork)   refuse bad options, make the shared memory, fork the supervisor
+ShutdownStep            (main)                    take the signals, drain
+worker_ready            (main)                    start the watchdog
+worker_process_init     (child)                   own process group, watchdog, telemetry
+worker_process_shutdown (child)                   send what telemetry has
+
+Celery logs what a signal's handler raises and goes on with half a worker; ours end it.
 """
 
 from __future__ import annotations
 
 import gc
+import multiprocessing.process
 import os
+import signal
 import socket
+import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final
 
 from billiard import current_process
 from celery import Celery, signals
 
-from jobcore import logs, telemetry, watchdog
+from jobcore import logs, retirement, telemetry, watchdog
 from jobcore.broker import create
 from jobcore.heartbeat import HeartbeatFile
 from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.lease import Identity
+from jobcore.leftovers import Leftovers
 from jobcore.live import Announcer
+from jobcore.prints import Prints
+from jobcore.refusals import close_back_doors, refuse_what_breaks_promises
 from jobcore.runner import Runner
 from jobcore.settings import WorkerSettings
+from jobcore.shutdown import Shutdown, ShutdownStep
 from jobcore.slots import Slots
 from jobcore.store.database import Database
 from jobcore.supervisor import Supervisor, ignore_signals
@@ -33,6 +44,9 @@ from jobcore.tasks import load_tasks
 from jobcore.wakeup import WORK_TASK, Waker
 
 CHILD_START_S: Final = 30.0
+EX_SOFTWARE: Final = 70
+NO_DAEMON: Final = multiprocessing.process.current_process()
+"""Python's own idea of the main process, from before billiard puts its own, a daemon, in the place."""
 
 log = logs.get(__name__)
 
@@ -53,6 +67,7 @@ def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, .
         worker_enable_prefetch_count_reduction=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=settings.remote_control,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
@@ -76,16 +91,16 @@ class _Worker:
         self._heartbeat: HeartbeatFile | None = None
         self._supervisor_pid = 0
         self._runner: Runner | None = None
+        app.steps["worker"].add(ShutdownStep)
         app.task(name=WORK_TASK)(self._work)
-        for signal, handler in (
+        for event, handler in (
             (signals.setup_logging, self._set_up_logging),
             (signals.worker_init, self._start_supervisor),
             (signals.worker_ready, self._start_watchdog),
             (signals.worker_process_init, self._start_child),
             (signals.worker_process_shutdown, self._end_child),
-            (signals.worker_shutting_down, self._drain),
         ):
-            signal.connect(handler, weak=False)
+            event.connect(_or_end(handler), weak=False)
 
     def _work(self, queue: str) -> None:
         if self._runner is None:
@@ -96,6 +111,8 @@ class _Worker:
         logs.setup(self._settings)
 
     def _start_supervisor(self, sender: Any, **_: Any) -> None:
+        refuse_what_breaks_promises(sender)
+        close_back_doors(sender, remote_control=self._settings.remote_control)
         logs.setup(self._settings)  # Celery sets logging up later; the supervisor is forked here
         registry = load_tasks()
         identity = Identity(
@@ -108,6 +125,7 @@ class _Worker:
         log.info("serving task types", types=[task_type.name for task_type in registry.all()])
         telemetry.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
+        ShutdownStep.shutdown = Shutdown(self._slots)
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
         gc.freeze()  # else a collection touches, and so copies, what children share with the main process
@@ -132,26 +150,27 @@ class _Worker:
         if self._slots is not None:
             watchdog.watch_as_main(self._slots, self._supervisor_pid, self._heartbeat)
 
-    def _drain(self, **_: Any) -> None:
-        if self._slots is not None:
-            self._slots.drain()
-
     def _start_child(self, **_: Any) -> None:
         # a signal to the worker's group reaches the main process alone, and killpg reaches a job's own children
         os.setpgid(0, 0)
+        # a task may start processes of its own; a daemon may not, and would end with what it started
+        multiprocessing.process._current_process = NO_DAEMON  # type: ignore[attr-defined]
         telemetry.setup(self._service_name, str(current_process().index))
         if self._slots is not None:
             watchdog.watch_as_child(self._slots, self._slots[current_process().index])
 
-    def _end_child(self, **_: Any) -> None:
+    def _end_child(self, exitcode: int, **_: Any) -> None:
         telemetry.flush()
+        retirement.leave_at_sigterm(exitcode)
 
     def _create_runner(self) -> Runner:
         if self._slots is None:
             raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
         slot = self._slots[current_process().index]
+        prints = sys.stdout = Prints(sys.stdout)
         interrupts = Interrupts(slot)
         interrupts.install()
+        interrupts.clear_after(Leftovers())
         waker, announcer = Waker(self._settings), Announcer(self._settings.redis_url)
         waker.start()
         announcer.start()
@@ -170,4 +189,21 @@ class _Worker:
             registry=load_tasks(),
             settings=self._settings,
             interrupts=interrupts,
+            retirement=retirement.HERE,
+            prints=prints,
         )
+
+
+def _or_end(handler: Callable[..., None]) -> Callable[..., None]:
+    """A handler of a Celery signal whose failure ends the worker."""
+
+    def guarded(**given: Any) -> None:
+        try:
+            handler(**given)
+        except Exception:
+            log.exception("this worker cannot go on", within=handler.__name__)
+            if current_process().name != "MainProcess":
+                os.kill(os.getppid(), signal.SIGQUIT)  # the main process hands back what others run, and fails
+            raise SystemExit(EX_SOFTWARE) from None
+
+    return guarded

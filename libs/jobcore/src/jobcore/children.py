@@ -8,59 +8,11 @@ from __future__ import annotations
 
 import os
 import selectors
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from jobcore.processes import Process
 from jobcore.slots import ChildState, Slots
-
-
-class Process:
-    """A process that is not ours to reap."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.fd: int | None = None
-        self._gone = False
-        if sys.platform == "linux":
-            try:
-                self.fd = os.pidfd_open(pid)
-            except ProcessLookupError:
-                self._gone = True
-
-    def exited(self, within_s: float = 0.0) -> bool:
-        """True once the process has ended; waits up to `within_s` seconds for it (Linux)."""
-        if self._gone:
-            return True
-        if self.fd is not None:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self.fd, selectors.EVENT_READ)
-                return bool(selector.select(within_s))
-        with suppress(PermissionError):
-            try:
-                os.kill(self.pid, 0)
-            except ProcessLookupError:
-                return True
-        return False
-
-    def signal(self, number: int) -> None:
-        """Send a signal; a process that is gone gets none, nor does another one that has its pid now."""
-        if self._gone:
-            return
-        with suppress(ProcessLookupError):
-            if self.fd is not None:
-                signal_fd = getattr(os, "pidfd_send_signal", None)
-                if signal_fd is not None:
-                    signal_fd(self.fd, number)
-                    return
-            os.kill(self.pid, number)
-
-    def close(self) -> None:
-        """Let go of the process."""
-        if self.fd is not None:
-            os.close(self.fd)
-            self.fd = None
-            self._gone = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +43,8 @@ class Children:
     def look(self) -> list[Death]:
         """Take note of new children; returns those that died since the last look."""
         for slot in self.slots:
-            pid = slot.read().pid
-            if pid and slot.index not in self.processes:
-                process = self.processes[slot.index] = Process(pid)
+            if slot.pid and slot.index not in self.processes:
+                process = self.processes[slot.index] = Process(slot.pid, slot.started)
                 if process.fd is not None:
                     self._selector.register(process.fd, selectors.EVENT_READ)
         return [

@@ -59,21 +59,22 @@ class Escalation:
         """Take each order a step further, and end those whose run is over."""
         now = time.monotonic()
         for slot, order in list(self._orders.items()):
-            if self._slots[slot].read().run != order.key:
+            state = self._slots[slot].read()
+            if state.known and state.run != order.key:
                 self.forget(slot)
                 self._slots[slot].post(None)
             elif now >= order.kill_at and not order.killed:
                 log.warning("killing a child whose job did not stop", job_id=str(order.key.id), why=order.reason.name)
-                order.killed = True
+                order.signalled = order.killed = True
                 self._children.signal(slot, signal.SIGKILL)
             elif now >= order.signal_at and not order.signalled:
                 order.signalled = True
                 self._children.signal(slot, STOP_SIGNAL)
 
-    def killed(self, slot: int) -> Order | None:
-        """The order for which the child in this slot was killed, if it was."""
+    def ended(self, slot: int) -> Order | None:
+        """The order that ended the child in this slot, if one did: by a kill, or by a signal that the task let kill."""
         order = self._orders.get(slot)
-        return order if order and order.killed else None
+        return order if order and order.signalled else None
 
     def forget(self, slot: int) -> None:
         """The slot's child is gone, or its run is over."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from jobcore import logs
 from jobcore.models import Claim
+from jobcore.processes import started
 from jobcore.slots import IDLE, ChildState, Key, Slot
 
 POLL_S: Final = 0.01
@@ -34,12 +35,12 @@ class Held:
         if self._adopted:
             return True
         give_up = time.monotonic() + timeout_s
-        while self._slot.read().pid != 0:
+        while self._slot.pid != 0:
             if time.monotonic() > give_up:
                 log.error("the slot of a dead child was not cleared", slot=self._slot.index)
                 return False
             time.sleep(POLL_S)
-        self._change(self._state)
+        self._slot.take(self._state.pid, started(self._state.pid))
         self._adopted = True
         return True
 

@@ -3,6 +3,9 @@
 The supervisor posts which run must stop and sends the signal. The handler raises only if that very run's code is on
 the stack now; it fires at most once a run, and never while Longrun's own code claims, finishes or hands back. Calls
 of the job's context are shielded: an exception out of a signal handler could leave a lock taken for good.
+
+Other code is not shielded. An interrupt inside an import leaves modules half made, inside a library perhaps a lock
+that nobody gives back: `tainted` says so, and the child is replaced.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any, TypeVar
+from types import FrameType, TracebackType
+from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
+from jobcore.leftovers import Leftovers
 from jobcore.slots import Key, Post, Slot
 
-STOP_SIGNAL = signal.SIGUSR2
+STOP_SIGNAL: Final = signal.SIGUSR2
+CHAIN_MAX: Final = 20
 T = TypeVar("T")
 
 
@@ -34,22 +39,35 @@ class Interrupts:
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
+        self._leftovers: Leftovers | None = None
         self._inside: Key | None = None
         self._shields = 0
         self._put_off = False
+        self.tainted = False
+        """True if the last run may have left something half done that the next one would stumble over."""
 
     def install(self) -> None:
         """Take over SIGUSR2; main thread only."""
         signal.signal(STOP_SIGNAL, self._handle)
 
+    def clear_after(self, leftovers: Leftovers) -> None:
+        """Put back after each call how this process is now."""
+        self._leftovers = leftovers
+
     def call(self, key: Key, function: Callable[..., T], *args: Any) -> T:
-        """Run task code that the supervisor may interrupt with JobInterrupted."""
+        """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared."""
         self._put_off = False
+        self.tainted = False
         try:
             self._inside = key
             return function(*args)
+        except BaseException as error:
+            self.tainted = self.tainted or _broke_an_import(error)
+            raise
         finally:
             self._inside = None
+            if self._leftovers is not None:
+                self._leftovers.clear()
 
     @contextmanager
     def shield(self) -> Iterator[None]:
@@ -79,4 +97,24 @@ class Interrupts:
         reason = self._slot.posted(inside)
         if reason is not Post.NONE:
             self._inside = None
+            self.tainted = True
             raise JobInterrupted(reason)
+
+
+def _broke_an_import(error: BaseException | None) -> bool:
+    """True if the error, or what led to it, was raised while the code of a module ran."""
+    for _ in range(CHAIN_MAX):
+        if error is None:
+            return False
+        if _passed_a_module(error.__traceback__):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _passed_a_module(traceback: TracebackType | None) -> bool:
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "<module>":
+            return True
+        traceback = traceback.tb_next
+    return False

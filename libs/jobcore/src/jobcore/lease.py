@@ -1,19 +1,19 @@
 """A worker's lease, as its supervisor keeps it: one heartbeat renews it for everything the worker runs.
 
-The deadline counts from before the heartbeat was sent, on the monotonic clock, and stands in shared memory, so every
-process of the worker knows when to stop. A lost lease is never taken up again: the worker gets a new id.
+The deadline counts from before the heartbeat was sent, on a clock that goes on during a suspend, and stands in shared
+memory, so every process of the worker knows when to stop. A lost lease is never taken up again: the worker gets a new
+id.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore import logs
+from jobcore import clock, logs
 from jobcore.errors import StoreUnavailable
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Slots
@@ -51,7 +51,7 @@ class Lease:
 
     def renew(self) -> bool:
         """Renew the lease if it is time; False once it is lost and until `restart`."""
-        now = time.monotonic()
+        now = clock.now()
         draining = self._slots.draining_since is not None
         if self.worker_id is not None and now > self._slots.deadline:
             return False
@@ -66,7 +66,7 @@ class Lease:
                 return False
         except StoreUnavailable as error:
             self._outage.begin(error)
-            self._due = time.monotonic() + min(RETRY_S, self._settings.heartbeat_s)
+            self._due = clock.now() + min(RETRY_S, self._settings.heartbeat_s)
             return True
         self._outage.end()
         self._said_draining = draining

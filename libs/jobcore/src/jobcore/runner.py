@@ -4,10 +4,11 @@
       └─ until nothing is due, the time slice is over, or the worker drains:
            pace      let a few jobs arrive, so that one claim takes several
            claim     take up to k jobs, durably; wake others if more is ready than this child takes
-           run       one after the other; the writer stores each outcome while the next one runs
+           run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
       └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
 
-A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on.
+A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
+child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections import deque
 from typing import Final
 from uuid import UUID
 
-from jobcore import logs, metrics
+from jobcore import clock, logs, metrics
 from jobcore.attempt import Attempt
 from jobcore.batching import MAX_BATCH, BatchSize
 from jobcore.context import RunContext
@@ -27,6 +28,8 @@ from jobcore.held import Held
 from jobcore.interrupts import Interrupts
 from jobcore.live import Announcer
 from jobcore.models import Claim, Event
+from jobcore.prints import Prints, of_job
+from jobcore.retirement import Retirement
 from jobcore.settings import WorkerSettings
 from jobcore.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.store import claims
@@ -63,6 +66,8 @@ class Runner:
         registry: Registry,
         settings: WorkerSettings,
         interrupts: Interrupts,
+        retirement: Retirement,
+        prints: Prints | None = None,
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -73,9 +78,12 @@ class Runner:
         self._registry = registry
         self._settings = settings
         self._interrupts = interrupts
+        self._retirement = retirement
+        self._prints = prints
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._worker_id: UUID | None = None
+        self._claim_sent = 0.0
         self._writer = Writer(
             db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
         )
@@ -88,7 +96,7 @@ class Runner:
         slice_end = time.monotonic() + SLICE_S
         try:
             while self._may_claim():
-                claimed_at = time.monotonic()
+                claimed_at, self._claim_sent = time.monotonic(), clock.now()
                 batch = self._claim(queue)
                 if not batch:
                     return
@@ -101,11 +109,16 @@ class Runner:
                     if self._waker.publish(queue):
                         return
                     slice_end = time.monotonic() + SLICE_S
+            if self._retirement.why is not None:
+                self._waker.publish(queue)
         finally:
             self._writer.settle()
 
     def _may_claim(self) -> bool:
-        return self._slots.draining_since is None and time.monotonic() < self._slots.deadline
+        return not self._is_leaving() and clock.now() < self._slots.deadline
+
+    def _is_leaving(self) -> bool:
+        return self._slots.draining_since is not None or self._retirement.why is not None
 
     def _claim(self, queue: str) -> deque[Claim]:
         self._worker_id = worker_id = self._slots.worker_id
@@ -147,10 +160,22 @@ class Runner:
                 claim = batch.popleft()
             except IndexError:
                 return  # the writer was quicker
-            if self._slots.draining_since is None:
+            if not self._is_leaving() and self._is_ours(claim):
                 self._run(claim)
             else:
                 self._writer.hand_back(claim)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
+        now = clock.now()
+        if self._worker_id is None or not self._slots.lease.holds(self._worker_id, now):
+            return False
+        if now < self._claim_sent + self._settings.heartbeat_s:
+            return True
+        try:
+            return self._db.call(claims.holds, claim.id, claim.fence, self._worker_id)
+        except StoreUnavailable:
+            return False
 
     def _run(self, claim: Claim) -> None:
         key = Key(claim.id, claim.fence)
@@ -168,8 +193,11 @@ class Runner:
         self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
-        outcome = attempt.run()
+        with of_job(context.job_id, self._prints):
+            outcome = attempt.run()
         self._held.end()
+        if self._interrupts.tainted:
+            self._retirement.ask("a run was interrupted, or failed within an import")
         if outcome is None:
             self._writer.hand_back(claim)
         else:
@@ -181,7 +209,7 @@ class Runner:
 
     def _await_post_taken_back(self, key: Key) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""
-        while self._slot.posted(key) is not Post.NONE and time.monotonic() < self._slots.deadline:
+        while self._slot.posted(key) is not Post.NONE and clock.now() < self._slots.deadline:
             time.sleep(POST_POLL_S)
 
 

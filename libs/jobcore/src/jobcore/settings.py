@@ -93,6 +93,8 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the signal that interrupts the job's own code."""
     cancel_kill_s: Seconds = 10.0
     """Seconds from a cancel to the kill of the child that did not stop."""
+    remote_control: bool = False
+    """Let Celery's remote control, and so Flower, see and steer workers. Whoever reaches Redis can then stop them."""
     heartbeat_file: Path | None = None
     """A file that is touched every second while the worker is registered and looked after, for probes; unset: none."""
     pod_deletion_cost: bool = False

@@ -23,7 +23,7 @@ from typing import Final
 from uuid import UUID
 
 from jobcore import logs
-from jobcore.children import Children, Death, Process
+from jobcore.children import Children, Death
 from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
 from jobcore.escalation import Escalation
@@ -31,6 +31,7 @@ from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Change, RunningJob
+from jobcore.processes import Process
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key, Post, Slots
 from jobcore.store import claims, stops, workers
@@ -41,6 +42,8 @@ from jobcore.wakeup import Waker
 TICK_S: Final = 0.2
 LOOK_FOR_CANCELS_S: Final = 1.0
 STUCK_CLAIM_S: Final = 20.0
+UNKNOWN_S: Final = 5.0
+"""So long a slot may stay damaged before its child is killed: nothing of it can be given back while it lives."""
 LAST_WORDS_S: Final = 20.0
 MAIN_DEATH_S: Final = 0.1
 
@@ -106,7 +109,9 @@ class Supervisor:
         if not deaths:
             return
         # the kernel kills the children of a dying main process before its end can be seen
-        alone = len(deaths) == 1 and not self._children.main.exited(within_s=MAIN_DEATH_S)
+        if self._children.main.exited(within_s=MAIN_DEATH_S):
+            return  # `_close` gives everything back
+        alone = len(deaths) == 1
         rows = self._rows()
         for death in deaths:
             mine = [row for row in rows if row.slot == death.slot]
@@ -121,9 +126,11 @@ class Supervisor:
 
     def _cause(self, death: Death, row: RunningJob, alone: bool) -> Cause:
         key = Key(row.task_id, row.fence)
-        order = self._escalation.killed(death.slot)
+        order = self._escalation.ended(death.slot)
         if order and order.key == key:
             return "timeout" if order.reason is Post.TIMEOUT else "handed_back"
+        if not death.state.known:
+            return "loss"
         if key == death.state.run:
             return "crash" if alone else "loss"
         return "loss" if key in death.state.held else "handed_back"
@@ -131,7 +138,7 @@ class Supervisor:
     def _stop_receipts(self, death: Death) -> None:
         if self._lease.worker_id is None:
             return
-        method = "kill" if self._escalation.killed(death.slot) else "worker_lost"
+        method = "kill" if self._escalation.ended(death.slot) else "worker_lost"
         stopping = self._db.call(stops.stopping, self._lease.worker_id)
         here = [stops.Stopped(stop.id, stop.fence, method) for stop in stopping if stop.slot == death.slot]
         self._db.call(stops.stopped, here)
@@ -189,19 +196,22 @@ class Supervisor:
                 nobodys.append(Release(row.task_id, row.fence, "handed_back"))
         if handed_back := self._release(nobodys):
             log.warning("handed back claims that nobody ran", jobs=[str(change.id) for change in handed_back])
-        self._kill_stuck_claims()
+        self._kill_stuck()
 
-    def _kill_stuck_claims(self) -> None:
+    def _kill_stuck(self) -> None:
+        """Kill children that stay in a claim, and those whose slot stays damaged."""
         now = time.monotonic()
         for slot in self._slots:
             version = slot.version
             known, since = self._claiming_since.get(slot.index, (-1, now))
-            if not slot.read().claiming:
+            state = slot.read()
+            if not state.claiming:
                 self._claiming_since.pop(slot.index, None)
             elif version != known:
                 self._claiming_since[slot.index] = (version, now)
-            elif now - since > STUCK_CLAIM_S:
-                log.warning("killing a child that is stuck in a claim", slot=slot.index)
+            elif now - since > (STUCK_CLAIM_S if state.known else UNKNOWN_S):
+                why = "it is stuck in a claim" if state.known else "nobody can say what it does: its slot is damaged"
+                log.warning("killing a child", why=why, pid=slot.pid, slot=slot.index)
                 self._children.signal(slot.index, signal.SIGKILL)
 
     # Ends

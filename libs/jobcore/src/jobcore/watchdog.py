@@ -15,8 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from jobcore import logs
+from jobcore import clock, logs
 from jobcore.heartbeat import HeartbeatFile
+from jobcore.processes import kill_child
 from jobcore.slots import Slot, Slots
 from jobcore.threads import LongThread
 
@@ -40,16 +41,16 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         if _exited(supervisor_pid):
             log.error("the supervisor died: this worker ends, its jobs run elsewhere")
             for slot in slots:
-                kill(slot.read().pid)
+                kill_child(slot.pid)
             os._exit(EX_SOFTWARE)
-        if time.monotonic() > slots.deadline - MARGIN_S:
+        if clock.now() > slots.deadline - MARGIN_S:
             for slot in slots:
                 state = slot.read()
                 if state.busy:
                     if state.pid not in killed:
                         killed.add(state.pid)
                         log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
-                    kill(state.pid)
+                    kill_child(state.pid)
         else:
             killed.clear()
 
@@ -63,7 +64,7 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
 
     def look() -> None:
         orphan = os.getppid() != slots.main_pid
-        if orphan or (time.monotonic() > slots.deadline - MARGIN_S and slot.read().busy):
+        if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
             kill(os.getpid())
 
     _start(look)

@@ -302,6 +302,17 @@ def release(connection: Connection, releases: Sequence[Release], *, max_crashes:
     return changes(connection.execute(RELEASE, parameters))
 
 
+HOLDS: Final = text("""
+SELECT 1 FROM jobs WHERE id = :id AND fence = :fence AND worker_id = :worker_id AND status = 'RUNNING'
+""")
+
+
+def holds(connection: Connection, job_id: UUID, fence: int, worker_id: UUID) -> bool:
+    """True if this claim is still this worker's."""
+    parameters = {"id": job_id, "fence": fence, "worker_id": worker_id}
+    return connection.execute(HOLDS, parameters).first() is not None
+
+
 def changes(rows: CursorResult[Any]) -> list[Change]:
     """Read the rows that `CHANGE` selects."""
     return [Change(row[0], row[1], Status(row[2]), *row[3:]) for row in rows]

@@ -1,0 +1,96 @@
+"""Processes that are not ours to wait for: whether one has ended, and signals that never reach a later one.
+
+A pid is given anew to another process once its owner was reaped. So a process is known by its pid and by when it
+started, and on Linux is signalled through a pidfd (pidfd_open(2), pidfd_send_signal(2)), which stands for it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_STARTTIME: Final = 19
+"""The index of `starttime` after the name in /proc/PID/stat (proc(5), field 22)."""
+
+
+def started(pid: int) -> int:
+    """When this process started, in whatever its system counts; 0 if there is none or the system does not say."""
+    if sys.platform == "linux":
+        try:
+            return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_STARTTIME])
+        except OSError:
+            return 0
+    said = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, check=False).stdout
+    return zlib.crc32(said) if said.strip() else 0
+
+
+class Process:
+    """The process with this pid that started then; by default the one that has the pid now."""
+
+    def __init__(self, pid: int, since: int | None = None) -> None:
+        self.pid = pid
+        self.fd = _open(pid)
+        self._since = started(pid) if since is None else since
+        self._gone = not self._is_it()
+
+    def exited(self, within_s: float = 0.0) -> bool:
+        """True once the process has ended; waits up to `within_s` seconds for it (Linux)."""
+        if self._gone:
+            return True
+        if self.fd is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.fd, selectors.EVENT_READ)
+                return bool(selector.select(within_s))
+        return not self._is_it()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; a process that is gone gets none, nor does another one that has its pid now."""
+        if self._gone:
+            return
+        with suppress(ProcessLookupError):
+            if self.fd is not None and sys.platform == "linux":
+                signal.pidfd_send_signal(self.fd, number)
+            elif self._is_it():
+                os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """Let go of the process."""
+        self._gone = True
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+    def _is_it(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return started(self.pid) in (self._since, 0)  # 0: it is there, and nobody can say since when
+
+
+def kill_child(pid: int) -> None:
+    """SIGKILL a child of this process; a pid that is no child's (any more) is left alone."""
+    if pid <= 0:
+        return
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _open(pid: int) -> int | None:
+    if sys.platform == "linux":
+        with suppress(OSError):  # no such process, or a kernel or sandbox without pidfds
+            return os.pidfd_open(pid)
+    return None

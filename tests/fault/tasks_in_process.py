@@ -1,0 +1,179 @@
+"""Task types that do to their own process what users' do: import slowly, start processes, leave things behind."""
+
+from __future__ import annotations
+
+import importlib
+import locale
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobcore.tasks import JobContext, task
+
+
+class Nothing(BaseModel):
+    """No input."""
+
+
+class Folder(BaseModel):
+    """Where a module is."""
+
+    folder: str
+    module: str = "slow_module"
+
+
+class Pid(BaseModel):
+    """Which process ran it."""
+
+    pid: int
+
+
+class Facts(BaseModel):
+    """What was found."""
+
+    facts: dict[str, Any]
+
+
+class Method(BaseModel):
+    """How processes are started."""
+
+    method: str
+
+
+class Words(BaseModel):
+    """What to say."""
+
+    text: str
+
+
+@task("test_pid", input=Nothing, output=Pid, max_attempts=1)
+def pid(_ctx: JobContext, _input: Nothing) -> Pid:
+    """Say which process runs it."""
+    return Pid(pid=os.getpid())
+
+
+@task("test_import", input=Folder, output=Pid, max_attempts=1)
+def import_module(_ctx: JobContext, input: Folder) -> Pid:
+    """Import a module out of a folder."""
+    sys.path.insert(0, input.folder)
+    importlib.import_module(input.module)
+    return Pid(pid=os.getpid())
+
+
+def square(number: int) -> int:
+    """Work for another process."""
+    return number * number
+
+
+@task("test_multiprocessing", input=Method, output=Facts, max_attempts=1)
+def many_processes(_ctx: JobContext, input: Method) -> Facts:
+    """Use all that the standard library has to start processes."""
+    context = multiprocessing.get_context(input.method)
+    process = context.Process(target=square, args=(2,))  # type: ignore[attr-defined]
+    process.start()
+    process.join()
+    endless = context.Process(target=time.sleep, args=(600,), daemon=True)  # type: ignore[attr-defined]
+    endless.start()
+    endless.terminate()
+    endless.join()
+    with context.Pool(2) as pool:
+        squares = pool.map(square, range(4))
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        more = list(executor.map(square, range(4)))
+    return Facts(facts={"exit": process.exitcode, "terminated": endless.exitcode, "pool": squares, "executor": more})
+
+
+def _state() -> dict[str, Any]:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return {
+        "cwd": os.getcwd(),
+        "environ": sorted(os.environ.items()),
+        "tz": time.tzname[0],
+        "umask": mask,
+        "locale": locale.setlocale(locale.LC_ALL),
+        "handlers": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals()) if number < 32],
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "timers": [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF)],
+        "path": sys.path[:],
+        "argv": sys.argv[:],
+        "excepthook": str(threading.excepthook),
+        "stdout": type(sys.stdout).__name__,
+        "timeout": socket.getdefaulttimeout(),
+        "recursion": sys.getrecursionlimit(),
+    }
+
+
+@task("test_state", input=Nothing, output=Facts, max_attempts=1)
+def state(_ctx: JobContext, _input: Nothing) -> Facts:
+    """Say how this process is."""
+    return Facts(facts={**_state(), "pid": os.getpid()})
+
+
+@task("test_mess", input=Folder, output=Pid, max_attempts=1)
+def mess(_ctx: JobContext, input: Folder) -> Pid:
+    """Leave everything otherwise than it was."""
+    Path(input.folder, "gone").mkdir()
+    os.chdir(Path(input.folder, "gone"))
+    Path(input.folder, "gone").rmdir()
+    os.environ["TZ"] = "Asia/Tokyo"
+    os.environ["LEFT"] = "over"
+    os.environ.pop("PATH")
+    time.tzset()
+    os.umask(0o777)
+    locale.setlocale(locale.LC_ALL, "C.UTF-8" if locale.setlocale(locale.LC_ALL) != "C.UTF-8" else "C")
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
+    signal.alarm(1)
+    signal.setitimer(signal.ITIMER_PROF, 1)
+    sys.path.insert(0, "/left")
+    sys.argv.append("--left")
+    threading.excepthook = sys.__excepthook__  # type: ignore[assignment]
+    sys.stdout = sys.__stdout__
+    socket.setdefaulttimeout(0.001)
+    sys.setrecursionlimit(500)
+    return Pid(pid=os.getpid())
+
+
+class Endless(BaseModel):
+    """Where to say that it runs."""
+
+    folder: str
+
+
+@task("test_default_signal", input=Endless, output=Pid, max_attempts=1)
+def default_signal(ctx: JobContext, input: Endless) -> Pid:
+    """Run for ever, with the signal that stops tasks at its default: it ends the process."""
+    signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    Path(input.folder, ctx.job_id).write_text(f"{os.getpid()} {ctx.fence} {time.monotonic()}\n")
+    while True:
+        time.sleep(0.05)
+
+
+@task("test_sigint_of_program", input=Nothing, output=Facts, max_attempts=1)
+def sigint_of_program(_ctx: JobContext, _input: Nothing) -> Facts:
+    """Start a program and say which signals it ignores."""
+    said = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
+    ignored = next(int(line.split()[1], 16) for line in said.splitlines() if line.startswith("SigIgn"))
+    return Facts(facts={"ignored": [number for number in range(1, 32) if ignored >> (number - 1) & 1]})
+
+
+@task("test_say", input=Words, output=Pid, max_attempts=1)
+def say(_ctx: JobContext, input: Words) -> Pid:
+    """Print and log."""
+    print("printed", input.text)
+    print("begun", end="")
+    logging.getLogger("users.library").warning("logged %s", input.text)
+    return Pid(pid=os.getpid())

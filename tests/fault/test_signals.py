@@ -1,0 +1,175 @@
+"""Signals from outside: whoever sends whatever to whichever process of a worker, no running job is harmed by it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from longrun_local import services
+from tests.harness import LEASE_S, Harness, children, environment, gone, supervisor, until
+from tests.invariants import check
+from tests.processes import Process
+
+pytestmark = pytest.mark.fault
+
+GRACE_S = 30.0
+ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
+
+
+def names(signals: list[signal.Signals]) -> list[str]:
+    return [number.name for number in signals]
+
+
+@pytest.mark.parametrize("number", [*ENDING, signal.SIGUSR1], ids=names([*ENDING, signal.SIGUSR1]))
+def test_a_signal_to_a_child_lets_its_job_finish(apart: Harness, number: signal.Signals) -> None:
+    worker = apart.worker(concurrency=1)
+    job_id = apart.tick(1.5, max_attempts=1)
+    pid = apart.runs(job_id).pid
+    for _ in range(3):
+        os.kill(pid, number)
+    after = apart.submit("test_pid")
+    job = apart.reaches(job_id, "SUCCESS")
+    assert (job["fence"], job["attempt"], job["crashes"], job["losses"]) == (1, 1, 0, 0)
+    ran_after = apart.reaches(after, "SUCCESS")["result"]["pid"]
+    assert (ran_after == pid) is (number == signal.SIGUSR1), "a child that was to end is replaced"
+    assert worker.popen.poll() is None
+    check(apart, [job_id, after])
+
+
+@pytest.mark.parametrize("number", ENDING, ids=names(ENDING))
+def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.Signals) -> None:
+    worker = apart.worker(concurrency=2)
+    first = apart.reaches(apart.submit("test_pid"), "SUCCESS")["result"]["pid"]
+    idle = [child.pid for child in children(worker)]
+    for pid in idle:
+        os.kill(pid, number)
+    until(lambda: all(gone(pid) for pid in idle), 5, "the idle children are replaced")
+    both = [apart.tick(1), apart.tick(1)]
+    pids = {apart.runs(job_id).pid for job_id in both}
+    assert len(pids) == 2
+    assert first not in pids
+    apart.all_reach(both, "SUCCESS")
+    check(apart, both)
+
+
+def test_sigterm_to_every_process_of_a_worker_drains_it(apart: Harness) -> None:
+    """As systemd's KillMode=control-group and many a platform do."""
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="1.5")
+    short, long = apart.tick(1, max_attempts=1), apart.tick(600, max_attempts=1)
+    apart.runs(short)
+    apart.runs(long)
+    leaving.send_group(signal.SIGTERM)
+    assert leaving.wait(GRACE_S) == 0
+    done, handed_back = apart.job(short), apart.job(long)
+    assert (done["status"], done["fence"], done["attempt"]) == ("SUCCESS", 1, 1)
+    assert (handed_back["status"], handed_back["attempt"]) == ("PENDING", 0)
+    assert (handed_back["crashes"], handed_back["losses"]) == (0, 0)
+    check(apart, [short, long], due=[long])
+    apart.api.delete(f"/tasks/{long}")
+
+
+def test_sighup_drains_a_worker_and_leaves_nothing_behind(apart: Harness) -> None:
+    """Celery would start the program anew in the same process, beside the supervisor of before."""
+    leaving = apart.worker("leaving", concurrency=1, LONGRUN_DRAIN_S="10")
+    job_id = apart.tick(1)
+    apart.runs(job_id)
+    leaving.send(signal.SIGHUP)
+    assert leaving.wait(GRACE_S) == 0
+    until(lambda: not leaving.pids, 2, "nothing is left of the worker")
+    assert apart.job(job_id)["status"] == "SUCCESS"
+    check(apart, [job_id])
+
+
+def test_sigquit_hands_running_jobs_back_at_once_with_their_try(apart: Harness) -> None:
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="600")
+    jobs = [apart.tick(600, max_attempts=1) for _ in range(2)]
+    for job_id in jobs:
+        apart.runs(job_id)
+    leaving.send(signal.SIGQUIT)
+    leaving.wait(GRACE_S)
+    until(lambda: not leaving.pids, 5, "nothing is left of the worker")
+    for job_id in jobs:
+        job = apart.job(job_id)
+        assert (job["status"], job["attempt"], job["crashes"], job["losses"]) == ("PENDING", 0, 0, 0)
+    check(apart, jobs, due=jobs)
+    apart.worker("next")
+    for job_id in jobs:
+        assert apart.runs(job_id, fence=2)
+        apart.api.delete(f"/tasks/{job_id}")
+        apart.stopped(job_id)
+    check(apart, jobs)
+
+
+@contextmanager
+def in_a_terminal(apart: Harness, tmp_path: Path, **env: str) -> Iterator[tuple[Process, int]]:
+    """A worker in the foreground of a terminal, and the terminal's keyboard."""
+    keyboard, terminal = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", *services.worker(services.WORKER_APP, "foreground")]
+    given = {**environment(apart.stack.folder), "LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "2", **env}
+    log = tmp_path / "foreground.log"
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command,
+            stdin=terminal,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=apart.stack._environment("foreground", given),
+        )
+    os.close(terminal)
+    process = Process("foreground", popen, log)
+    try:
+        until(lambda: apart.sql("SELECT 1 FROM workers WHERE state = 'active' AND pid = %s", popen.pid), 30, "it runs")
+        yield process, keyboard
+    finally:
+        process.kill_group()
+        os.close(keyboard)
+
+
+def press_ctrl_c(keyboard: int) -> None:
+    os.write(keyboard, b"\x03")
+
+
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, tmp_path: Path, presses: int) -> None:
+    with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="3", LONGRUN_CANCEL_KILL_S="6") as (worker, keyboard):
+        short, long = (
+            apart.tick(1.5, max_attempts=1),
+            apart.submit("test_stubborn", {"seconds": 600, "folder": str(apart.folder)}, max_attempts=1),
+        )
+        apart.runs(short)
+        apart.runs(long)
+        for understood in ("longrun: draining", "longrun: handing", "")[:presses]:
+            press_ctrl_c(keyboard)
+            until(partial(_says, worker, understood), 5, "it has understood")
+        worker.wait(GRACE_S)
+        until(lambda: not worker.pids, LEASE_S, "nothing is left of the worker")
+        for job_id in (short, long):
+            job = apart.job(job_id)
+            assert (job["crashes"], job["losses"]) == (0, 0)
+            assert (job["status"], job["attempt"]) in {("SUCCESS", 1), ("PENDING", 0)}
+        assert apart.job(long)["status"] == "PENDING"
+        assert (apart.job(short)["status"] == "SUCCESS") is (presses == 1)
+        check(apart, [short, long], due=[short, long])
+    for job_id in (short, long):
+        apart.api.delete(f"/tasks/{job_id}")
+
+
+def _says(worker: Process, what: str) -> bool:
+    return what in worker.log()
+
+
+def test_the_supervisor_outlives_signals_to_it(apart: Harness) -> None:
+    worker = apart.worker(concurrency=1)
+    for number in ENDING:
+        supervisor(worker).send_signal(number)
+    job_id = apart.tick(0.5)
+    assert apart.reaches(job_id, "SUCCESS")["fence"] == 1
+    assert worker.popen.poll() is None
