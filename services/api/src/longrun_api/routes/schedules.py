@@ -16,7 +16,7 @@ from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, Un
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
 from jobcore.tasks import Registry
-from longrun_api.body import read_json
+from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
 from longrun_api.routes.tasks import accept, decode_cursor, encode_cursor
 from longrun_api.runtime import runtime_of
@@ -148,7 +148,7 @@ def _key(text: str) -> UUID | str | None:
 async def create(request: Request, response: Response) -> ScheduleInfo:
     """Keep a schedule: from its next tick on it makes a job each time."""
     runtime = runtime_of(request)
-    plan = to_plan(parse_schedule(await read_json(request, runtime.settings.max_body_bytes)), runtime.registry)
+    plan = await read_as(request, lambda body: to_plan(parse_schedule(body), runtime.registry))
     now = await runtime.database.call(schedules.now)
     made = await runtime.database.call(schedules.insert, uuid7(), plan, plan.next_at(now))
     if made is None:
@@ -191,10 +191,13 @@ async def get_schedule(request: Request, schedule: Found) -> ScheduleInfo:
 @router.patch("/{schedule}", responses=problem_responses(400, 404, 409, 413, 415, 422, 503))
 async def change(request: Request, schedule: Found) -> ScheduleInfo:
     """Change the fields that are given, of the schedule or of its `task`; null brings back a default."""
-    runtime = runtime_of(request)
-    submission, task_changes = merged(schedule.plan, await read_json(request, runtime.settings.max_body_bytes))
-    plan = to_plan(submission, runtime.registry, None if task_changes else schedule.plan.job)
-    return await _changed(request, schedule, plan)
+    registry = runtime_of(request).registry
+
+    def changed(body: bytes) -> Plan:
+        submission, task_changes = merged(schedule.plan, body)
+        return to_plan(submission, registry, None if task_changes else schedule.plan.job)
+
+    return await _changed(request, schedule, await read_as(request, changed))
 
 
 @router.post("/{schedule}/pause", responses=problem_responses(404, 409, 503))

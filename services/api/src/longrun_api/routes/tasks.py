@@ -16,9 +16,10 @@ from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFoun
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs
-from longrun_api.body import read_json
+from longrun_api.body import read_as
 from longrun_api.database import silence_is_absence
 from longrun_api.openapi import problem_responses
+from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import (
@@ -70,9 +71,10 @@ def not_found(task_id: UUID | str) -> JobNotFound:
 )
 async def submit(request: Request) -> Response:
     """Accept a task: it is stored durably before this answers, and it will run."""
-    runtime = runtime_of(request)
-    body = await read_json(request, runtime.settings.max_body_bytes)
-    job = to_job(parse(body), runtime.registry, telemetry.current_traceparent())
+    if request.scope["query_string"]:  # asked first, because thousands of requests a second take this way
+        refuse_others(request.query_params, {})
+    registry, traceparent = runtime_of(request).registry, telemetry.current_traceparent()
+    job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
     return await accept(request, job)
 
 
