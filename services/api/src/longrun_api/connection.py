@@ -29,6 +29,8 @@ FRAMING_FACTOR: Final = 8
 """What they may add to a large one, by the size of its content: chunks of one byte are six bytes each."""
 LINGER_S: Final = 1.0
 """Seconds for a client that still sends to read its refusal: a reset would take that away (RFC 9112, section 9.6)."""
+LINGER_BYTES: Final = 1024 * 1024
+"""How much of what it still sends is read and thrown away."""
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
@@ -93,6 +95,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._raw_bytes = 0
         self._body_bytes = 0
         self._refusal: HttpError | None = None
+        self._lingering_bytes = 0
         self._unsent: float = inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -115,6 +118,9 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes, within the bounds."""
         if self._refusal is not None:
+            self._lingering_bytes += len(data)
+            if self._lingering_bytes > LINGER_BYTES:
+                self.transport.close()
             return
         self._begun = 1 if self._is_arriving and self._raw_bytes else 0
         super().data_received(data)
