@@ -12,7 +12,19 @@ from pathlib import Path
 
 from bench.figures import Row, table
 from bench.machine import describe
-from bench.measures import ceiling, claims, drain, end_to_end, memory, pickup, recovery, redis_away, stream, submit
+from bench.measures import (
+    ceiling,
+    claims,
+    drain,
+    end_to_end,
+    hostile,
+    memory,
+    pickup,
+    recovery,
+    redis_away,
+    stream,
+    submit,
+)
 from bench.process import ROOT
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -28,6 +40,7 @@ MEASURES = {
     "recovery": recovery.measure,
     "claims": claims.measure,
     "memory": memory.measure,
+    "hostile": hostile.measure,
 }
 
 

@@ -53,6 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         description=DESCRIPTION,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(check_parameters)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
@@ -63,7 +64,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(Door, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # found before FastAPI's route of the same function, which the document shows: thousands of requests a second
     # take this way, and FastAPI's own costs each a third of its time
-    app.add_route(tasks.router.prefix, tasks.submit, methods=["POST"], include_in_schema=False)
+    app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
     for module in (tasks, stream, schedules, task_types, workers, queues, concurrency_limits, health):
         app.include_router(module.router)
     app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)

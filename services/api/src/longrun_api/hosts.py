@@ -68,7 +68,7 @@ class Hosts:
     """
 
     def __init__(self, given: Iterable[str] = ()) -> None:
-        names = {name.lower() for name in given}
+        names = {str(_address(name) or name.lower()) for name in given}
         self._any = ANY in names
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._names = LOOPBACK | names

@@ -60,6 +60,7 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
         description=app.description,
         openapi_version=app.openapi_version,
         tags=app.openapi_tags,
+        servers=[{"url": "/", "description": "The server that serves this document."}],
         routes=app.routes,
     )
     openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission) | _schemas(ScheduleSubmission)
