@@ -9,13 +9,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore import telemetry
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
+from jobcore.store.database import Connection
 from jobcore.tasks import Registry
 from longrun_api import paging
 from longrun_api.body import read_as

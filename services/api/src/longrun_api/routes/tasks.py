@@ -10,13 +10,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
 
 from jobcore import telemetry
 from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs
+from jobcore.store.database import Connection
 from longrun_api import paging
 from longrun_api.body import read_as
 from longrun_api.database import silence_is_absence
