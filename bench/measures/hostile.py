@@ -1,4 +1,4 @@
-"""How long another client waits, and how large the API gets, while sixty clients send bodies that cost much to parse."""
+"""How long another client waits, and how large the API gets, while sixty clients send bodies that are slow to parse."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from jobcore import telemetry
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
-from jobcore.store.database import Connection
 from jobcore.tasks import Registry
 from longrun_api import paging
 from longrun_api.body import read_as
@@ -177,7 +176,7 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
     database = runtime_of(request).database
     start = None if query.cursor is None else decode_cursor(query.cursor)
 
-    def rows(connection: Connection, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
+    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
         found = schedules.page(connection, limit=limit, before=before)
         return [(each.id, _shown(request, each).model_dump_json().encode()) for each in found]
 

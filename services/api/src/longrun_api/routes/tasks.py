@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -16,7 +16,6 @@ from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFoun
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs
-from jobcore.store.database import Connection
 from longrun_api import paging
 from longrun_api.body import read_as
 from longrun_api.database import silence_is_absence
@@ -116,7 +115,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
     database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
     start = None if query.cursor is None else decode_cursor(query.cursor)
 
-    def rows(connection: Connection, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
+    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
         found = jobs.page(
             connection,
             limit=limit,
@@ -151,7 +150,7 @@ async def get_task(request: Request, task_id: TaskId) -> Response:
     """A task as it stands now; `Retry-After` says when to look again, until it has ended."""
     root_path = request.scope.get("root_path", "")
 
-    def shown(connection: Connection) -> tuple[bytes, bool]:
+    def shown(connection: Any) -> tuple[bytes, bool]:
         # rendered in this thread: a large input or result must not hold up the event loop
         job = jobs.get(connection, task_id)
         if job is None:
@@ -176,7 +175,7 @@ async def get_task_logs(request: Request, task_id: TaskId, query: Annotated[LogQ
     """The lines that the task logged, in order; `next_after` stays where it was when there are none yet."""
     database = runtime_of(request).database
 
-    def rows(connection: Connection, after: int, limit: int) -> list[tuple[int, bytes]]:
+    def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
         found = [LogLine.of(event) for event in events.logs(connection, task_id, after, limit)]
         return [(line.seq, line.model_dump_json().encode()) for line in found]
 
@@ -200,7 +199,7 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     """The attempts of the task in order: when and where each ran, and what came of it."""
     database = runtime_of(request).database
 
-    def rows(connection: Connection, after: int, limit: int) -> list[tuple[int, bytes]]:
+    def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
         found = attempts.of(connection, task_id, after, limit)
         return [(run.seq, Attempt.of(run).model_dump_json().encode()) for run in found]
 
