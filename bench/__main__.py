@@ -18,6 +18,7 @@ from bench.measures import (
     claims,
     drain,
     end_to_end,
+    hostile,
     memory,
     pickup,
     recovery,
@@ -41,6 +42,7 @@ MEASURES = {
     "claims": claims.measure,
     "backlogs": backlogs.measure,
     "memory": memory.measure,
+    "hostile": hostile.measure,
 }
 
 

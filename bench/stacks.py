@@ -16,10 +16,10 @@ CHILDREN = 2
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """An API application, its worker command, and how an empty database gets their tables."""
+    """The commands of an API and a worker, and how an empty database gets their tables."""
 
     name: str
-    api: str
+    api: tuple[str, ...]
     worker: tuple[str, ...]
     create_tables: Callable[[str], None]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ def _create_literal_tables(url: str) -> None:
 
 LONGRUN = Stack(
     name="longrun",
-    api="longrun_api.main:app",
+    api=("longrun_api",),
     worker=("celery", "-A", "longrun_worker.app", "worker", "--without-gossip", "--without-mingle"),
     create_tables=migrations.upgrade,
     env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
@@ -41,7 +41,7 @@ LONGRUN = Stack(
 SCRAPER_WORKER = ("celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle")
 LITERAL = Stack(
     name="literal",
-    api="bench.literal.main:app",
+    api=("uvicorn", "bench.literal.main:app", "--no-access-log"),
     worker=("celery", "-A", "bench.literal.celery_app", "worker", "--concurrency", str(CHILDREN)),
     create_tables=_create_literal_tables,
 )

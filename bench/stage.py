@@ -50,8 +50,7 @@ class Running:
         self._env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **stack.env}
 
     def start_api(self) -> None:
-        command = ["uvicorn", self.stack.api, "--port", str(self.port), "--no-access-log", "--log-level", "warning"]
-        self.start("api", command).wait_for_port(self.port)
+        self.start("api", [*self.stack.api, "--port", str(self.port)]).wait_for_port(self.port)
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Process:
         return self.start("worker", self.stack.worker, env)

@@ -81,10 +81,10 @@ class Stack:
         self.folder = folder
         self.processes: list[Process] = []
 
-    def api(self, port: int | None = None, env: Environment | None = None) -> Process:
+    def api(self, port: int | None = None, env: Environment | None = None, host: str = "127.0.0.1") -> Process:
         """An API whose /readyz answers; its address is `.url`."""
         port = port or free_port()
-        process = self.start("api", services.api("127.0.0.1", port), env, url=f"http://127.0.0.1:{port}")
+        process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
         self._until(process, lambda: _answers(f"{process.url}/readyz"))
         return process
 

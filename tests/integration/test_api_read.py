@@ -173,9 +173,9 @@ def test_workers_show_what_they_run(api: httpx.Client, worker: HandWorker, submi
 
 def test_a_wrong_method_is_told_the_right_ones(api: httpx.Client) -> None:
     for method, path, allowed in [
-        ("PUT", "/tasks", "GET, POST"),
-        ("POST", f"/tasks/{UNKNOWN}", "DELETE, GET"),
-        ("DELETE", "/workers", "GET"),
+        ("PUT", "/tasks", "GET, HEAD, OPTIONS, POST"),
+        ("POST", f"/tasks/{UNKNOWN}", "DELETE, GET, HEAD, OPTIONS"),
+        ("DELETE", "/workers", "GET, HEAD, OPTIONS"),
     ]:
         response = api.request(method, path)
         problem(response, 405, "method-not-allowed")

@@ -35,7 +35,10 @@
 - name: LONGRUN_QUEUES
   value: {{ join "," . | quote }}
 {{- end }}
-{{- if not .workload.port }}
+{{- if .workload.port }}
+- name: LONGRUN_ALLOWED_HOSTS
+  value: {{ include "longrun.allowedHosts" . | quote }}
+{{- else }}
 - name: LONGRUN_DRAIN_S
   value: {{ include "longrun.text" .workload.drainSeconds }}
 {{- if .root.Values.flower.enabled }}
@@ -47,6 +50,16 @@
 - name: LONGRUN_POD_DELETION_COST
   value: "true"
 {{- end }}
+{{- end -}}
+
+{{/* The names that a workload with a port answers to: its Service's, those of the routes, the user's own. Takes root, name. */}}
+{{- define "longrun.allowedHosts" -}}
+{{- $service := include "longrun.name" (dict "root" .root "component" .name) -}}
+{{- $host := include "longrun.host" (dict "root" .root "component" .name) -}}
+{{- $names := list $service (printf "%s.%s" $service .root.Release.Namespace) $host (printf "%s.cluster.local" $host) -}}
+{{- with .root.Values.ingress }}{{ if .enabled }}{{ $names = append $names .host }}{{ end }}{{ end -}}
+{{- with .root.Values.httpRoute }}{{ if .enabled }}{{ $names = concat $names .hostnames }}{{ end }}{{ end -}}
+{{- concat $names .root.Values.allowedHosts | uniq | join "," -}}
 {{- end -}}
 
 {{/* The same and the user's own entries, which replace the chart's: Kubernetes refuses a name given twice. */}}

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import signal
 import sys
+from functools import partial
+from typing import Final
 
 import uvicorn
 
 from jobcore.settings import read
+from longrun_api.connection import BoundedConnection, Bounds, Held
 from longrun_api.settings import ApiSettings
+
+OTHER_FILES: Final = 256
+"""Open files that are no client's: PostgreSQL, Redis, logs, libraries."""
 
 
 def main() -> None:
@@ -26,9 +33,30 @@ def main() -> None:
         "longrun_api.main:app",
         host=options.host,
         port=options.port,
+        http=partial(BoundedConnection, bounds=_bounds(settings), held=Held()),  # type: ignore[arg-type]
+        ws="none",
         access_log=options.access_log,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
+
+
+def _bounds(settings: ApiSettings) -> Bounds:
+    return Bounds(
+        request_s=settings.request_timeout_s,
+        held_bytes=settings.held_bytes,
+        connections=_allow_open_files(settings.max_connections),
+    )
+
+
+def _allow_open_files(connections: int) -> int:
+    """Raise this process's limit of open files for so many connections; how many of them it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return max(granted - OTHER_FILES, 1)
 
 
 if __name__ == "__main__":

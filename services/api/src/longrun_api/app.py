@@ -10,13 +10,18 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
 
 from jobcore import logs, telemetry
 from jobcore.tasks import load_tasks
 from longrun_api import openapi, problems
+from longrun_api.door import PROBES, Door
+from longrun_api.hosts import Hosts
+from longrun_api.methods import Methods
+from longrun_api.origins import Origins
+from longrun_api.parameters import check_parameters
 from longrun_api.routes import concurrency_limits, health, queues, schedules, stream, task_types, tasks, workers
 from longrun_api.runtime import running
 from longrun_api.settings import ApiSettings
@@ -26,7 +31,6 @@ Submit a task, get `202` and its id, then poll, stream or cancel it.
 
 A task that was answered `202` is stored and will run. Every error is a problem document (RFC 9457).
 """
-PROBES: Final = frozenset({"/healthz", "/readyz"})
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
@@ -48,14 +52,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version=version("longrun-api"),
         description=DESCRIPTION,
         redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(check_parameters)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
     app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
     problems.install(app)
+    app.add_middleware(Methods)
+    app.add_middleware(Door, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # found before FastAPI's route of the same function, which the document shows: thousands of requests a second
     # take this way, and FastAPI's own costs each a third of its time
-    app.add_route(tasks.router.prefix, tasks.submit, methods=["POST"], include_in_schema=False)
+    app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
     for module in (tasks, stream, schedules, task_types, workers, queues, concurrency_limits, health):
         app.include_router(module.router)
     app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)

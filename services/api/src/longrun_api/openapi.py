@@ -46,6 +46,12 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": description, "content": content} for status, description in descriptions.items()}
 
 
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself, as this model."""
+    content = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCE)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     """The OpenAPI document, with an example for each task type."""
     openapi = get_openapi(
@@ -54,6 +60,7 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
         description=app.description,
         openapi_version=app.openapi_version,
         tags=app.openapi_tags,
+        servers=[{"url": "/", "description": "The server that serves this document."}],
         routes=app.routes,
     )
     openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission) | _schemas(ScheduleSubmission)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
 
@@ -12,17 +13,23 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
 
 from jobcore import logs
 from jobcore.errors import FieldError, InvalidInput, LongrunError
 from jobcore.store.database import RowRefused
+from longrun_api.methods import allowed
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:longrun:problem:"
 INCIDENT_PREFIX: Final = "urn:longrun:incident:"
 
 log = logs.get(__name__)
+
+
+class HttpError(LongrunError):
+    """Something about the request as HTTP is wrong; `headers` go with the answer."""
+
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class MalformedJson(LongrunError):
@@ -41,12 +48,22 @@ class BodyTooLarge(LongrunError):
     title = "The request body is too large"
 
 
-class UnsupportedMediaType(LongrunError):
-    """The body is not declared as JSON."""
+class UnsupportedMediaType(HttpError):
+    """The body is not declared as JSON in UTF-8, as it is."""
 
     status = 415
     slug = "unsupported-media-type"
     title = "The request body has the wrong content type"
+    headers = MappingProxyType({"Accept": "application/json", "Accept-Encoding": "identity"})
+
+
+class ServerBusy(HttpError):
+    """This process has as many connections, or holds as many or as large requests, as it may."""
+
+    status = 503
+    slug = "overloaded"
+    title = "Too much comes in at once"
+    retry_after_s = 1
 
 
 class ShuttingDown(LongrunError):
@@ -61,7 +78,9 @@ class ShuttingDown(LongrunError):
 def problem(error: LongrunError, **members: Any) -> Response:
     """The response to a known error; `members` extend the document (RFC 9457, section 3.2)."""
     errors = error.errors if isinstance(error, InvalidInput) else ()
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    headers = dict(error.headers) if isinstance(error, HttpError) else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     if errors:
         members = {"errors": [{"field": item.field, "message": item.message} for item in errors], **members}
     document = _document(error.status, error.slug, error.title, str(error) or error.title)
@@ -120,9 +139,9 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     detail = error.detail
     if status is HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {request.url.path}; /docs lists what there is"
+        detail = f"there is nothing at {request.url.path}; {_near(request) or '/docs lists what there is'}"
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_allowed(request))
+        headers["Allow"] = ", ".join(allowed(request.app.router.routes, request.scope))
         detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
     slug = status.phrase.lower().replace(" ", "-")
     return _response(_document(status, slug, status.phrase, detail), headers)
@@ -140,12 +159,10 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     return _response(document | {"instance": INCIDENT_PREFIX + incident}, {})
 
 
-def _allowed(request: Request) -> list[str]:
-    """Every method of this path (RFC 9110, section 15.5.6): each method may have a route of its own."""
-    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-    scopes = [{**request.scope, "method": method} for method in methods]
-    routes = request.app.router.routes
-    return [scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+def _near(request: Request) -> str | None:
+    path = request.scope["path"].rstrip("/")
+    is_there = allowed(request.app.router.routes, {**request.scope, "path": path})
+    return f"did you mean {path}?" if path != request.scope["path"] and is_there else None
 
 
 def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.store import key_limits
 from jobcore.store.key_limits import KeyLimit
-from longrun_api.openapi import problem_responses
+from longrun_api.body import json_body
+from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 
 router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
@@ -52,8 +53,8 @@ async def list_limits(
     return LimitPage(items=items, next=items[-1].key if len(items) == limit else None)
 
 
-@router.put("/{key:path}", responses=problem_responses(422, 503))
-async def put_limit(request: Request, key: Key, limit: Limit) -> LimitOfKey:
+@router.put("/{key:path}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(Limit))
+async def put_limit(request: Request, key: Key, limit: Annotated[Limit, Depends(json_body(Limit))]) -> LimitOfKey:
     """Set how many tasks of this key run at once. It holds from the moment it is answered; what runs goes on."""
     await runtime_of(request).database.call(key_limits.put, KeyLimit(key, limit.max_running))
     return LimitOfKey(key=key, max_running=limit.max_running)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import FieldError, InvalidInput, LongrunError
 from jobcore.store import queues
 from jobcore.store.queues import Queue
-from longrun_api.openapi import problem_responses
+from longrun_api.body import json_body
+from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.submission import QUEUE_NAME
 
@@ -89,8 +90,10 @@ async def get_queue(request: Request, name: QueueName) -> QueueInfo:
     return QueueInfo.of(found)
 
 
-@router.patch("/{name}", responses=problem_responses(422, 503))
-async def change_queue(request: Request, name: QueueName, change: QueueChange) -> QueueInfo:
+@router.patch("/{name}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(QueueChange))
+async def change_queue(
+    request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
+) -> QueueInfo:
     """Pause or resume a queue, or limit how many of its tasks run at once; also before its first task.
 
     It holds from the moment it is answered. What runs goes on.

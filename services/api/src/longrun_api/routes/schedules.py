@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -16,7 +16,8 @@ from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, Un
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
 from jobcore.tasks import Registry
-from longrun_api.body import read_json
+from longrun_api import paging
+from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
 from longrun_api.routes.tasks import accept, decode_cursor, encode_cursor
 from longrun_api.runtime import runtime_of
@@ -25,6 +26,8 @@ from longrun_api.schemas import Accepted, Utc
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
+FIRST_ROWS: Final = 20
+"""A schedule holds the input of its task, which may be as large as a request body."""
 KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_schema_extra={"pattern": NAME})]
 
 
@@ -145,10 +148,10 @@ def _key(text: str) -> UUID | str | None:
     status_code=HTTPStatus.CREATED,
     responses=problem_responses(400, 409, 413, 415, 422, 503),
 )
-async def create(request: Request, response: Response) -> ScheduleInfo:
+async def create_schedule(request: Request, response: Response) -> ScheduleInfo:
     """Keep a schedule: from its next tick on it makes a job each time."""
     runtime = runtime_of(request)
-    plan = to_plan(parse_schedule(await read_json(request, runtime.settings.max_body_bytes)), runtime.registry)
+    plan = await read_as(request, lambda body: to_plan(parse_schedule(body), runtime.registry))
     now = await runtime.database.call(schedules.now)
     made = await runtime.database.call(schedules.insert, uuid7(), plan, plan.next_at(now))
     if made is None:
@@ -167,19 +170,18 @@ class ScheduleQuery(BaseModel):
     cursor: str | None = Field(None, description="`next` of the page before.")
 
 
-@router.get("", responses=problem_responses(422, 503))
-async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> SchedulePage:
-    """The schedules, newest first."""
-    found = await runtime_of(request).database.call(
-        schedules.page,
-        limit=query.limit + 1,
-        before=None if query.cursor is None else decode_cursor(query.cursor),
-    )
-    page = found[: query.limit]
-    return SchedulePage(
-        items=[_shown(request, each) for each in page],
-        next=encode_cursor(page[-1].id) if len(found) > query.limit else None,
-    )
+@router.get("", response_model=SchedulePage, responses=problem_responses(422, 503))
+async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
+    """The schedules, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
+    database = runtime_of(request).database
+    start = None if query.cursor is None else decode_cursor(query.cursor)
+
+    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
+        found = schedules.page(connection, limit=limit, before=before)
+        return [(each.id, _shown(request, each).model_dump_json().encode()) for each in found]
+
+    page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit, FIRST_ROWS)
+    return page.response(next=encode_cursor(page.last) if page.last and page.has_more else None)
 
 
 @router.get("/{schedule}", responses=problem_responses(404, 503))
@@ -189,22 +191,25 @@ async def get_schedule(request: Request, schedule: Found) -> ScheduleInfo:
 
 
 @router.patch("/{schedule}", responses=problem_responses(400, 404, 409, 413, 415, 422, 503))
-async def change(request: Request, schedule: Found) -> ScheduleInfo:
+async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Change the fields that are given, of the schedule or of its `task`; null brings back a default."""
-    runtime = runtime_of(request)
-    submission, task_changes = merged(schedule.plan, await read_json(request, runtime.settings.max_body_bytes))
-    plan = to_plan(submission, runtime.registry, None if task_changes else schedule.plan.job)
-    return await _changed(request, schedule, plan)
+    registry = runtime_of(request).registry
+
+    def changed(body: bytes) -> Plan:
+        submission, task_changes = merged(schedule.plan, body)
+        return to_plan(submission, registry, None if task_changes else schedule.plan.job)
+
+    return await _changed(request, schedule, await read_as(request, changed))
 
 
 @router.post("/{schedule}/pause", responses=problem_responses(404, 409, 503))
-async def pause(request: Request, schedule: Found) -> ScheduleInfo:
+async def pause_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Make no more jobs until it is resumed; what is there goes on."""
     return await _changed(request, schedule, schedule.plan.resting(True))
 
 
 @router.post("/{schedule}/resume", responses=problem_responses(404, 409, 422, 503))
-async def resume(request: Request, schedule: Found) -> ScheduleInfo:
+async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Go on with the next tick; what passed meanwhile is not made up for."""
     return await _changed(request, schedule, schedule.plan.resting(False))
 
@@ -215,14 +220,14 @@ async def resume(request: Request, schedule: Found) -> ScheduleInfo:
     response_model=Accepted,
     responses=problem_responses(404, 422, 503),
 )
-async def run(request: Request, schedule: Found) -> Response:
+async def run_schedule(request: Request, schedule: Found) -> Response:
     """Submit its task now, whatever its ticks, its overlap and its pause say."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
     return await accept(request, schedule.plan.new_job(schedule.id, traceparent=telemetry.current_traceparent()))
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 503))
-async def delete(request: Request, schedule: Found) -> ScheduleInfo:
+async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Forget a schedule; the answer is what it was. Its jobs stay, and those that run go on."""
     gone = await runtime_of(request).database.call(schedules.delete, schedule.id)
     return _shown(request, gone or schedule)

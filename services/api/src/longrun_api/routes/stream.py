@@ -32,7 +32,7 @@ MAX_SEQ: Final = 2**63 - 1
         **problem_responses(404, 422, 503),
     },
 )
-async def stream(
+async def stream_task(
     request: Request,
     task_id: TaskId,
     after: Annotated[str | None, Query(description="Start after this seq; absent: from the beginning.")] = None,

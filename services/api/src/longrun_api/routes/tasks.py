@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -16,9 +16,11 @@ from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFoun
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs, listing
-from longrun_api.body import read_json
+from longrun_api import paging
+from longrun_api.body import read_as
 from longrun_api.database import silence_is_absence
 from longrun_api.openapi import problem_responses
+from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import (
@@ -68,11 +70,12 @@ def not_found(task_id: UUID | str) -> JobNotFound:
     response_model=Accepted,
     responses=problem_responses(400, 413, 415, 422, 503),
 )
-async def submit(request: Request) -> Response:
+async def submit_task(request: Request) -> Response:
     """Accept a task: it is stored durably before this answers, and it will run."""
-    runtime = runtime_of(request)
-    body = await read_json(request, runtime.settings.max_body_bytes)
-    job = to_job(parse(body), runtime.registry, telemetry.current_traceparent())
+    if request.scope["query_string"]:  # asked first, because thousands of requests a second take this way
+        refuse_others(request.query_params, {})
+    registry, traceparent = runtime_of(request).registry, telemetry.current_traceparent()
+    job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
     return await accept(request, job)
 
 
@@ -106,23 +109,25 @@ class ListQuery(BaseModel):
     schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
 
 
-@router.get("", responses=problem_responses(422, 503))
-async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> TaskPage:
-    """The history, newest first."""
-    found = await runtime_of(request).database.call(
-        listing.page,
-        limit=query.limit + 1,
-        before=None if query.cursor is None else decode_cursor(query.cursor),
-        status=query.status,
-        task_type=query.task_type,
-        schedule_id=query.schedule_id,
-    )
-    page = found[: query.limit]
-    root_path = request.scope.get("root_path", "")
-    return TaskPage(
-        items=[TaskSummary.of(job, root_path) for job in page],
-        next=encode_cursor(page[-1].id) if len(found) > query.limit else None,
-    )
+@router.get("", response_model=TaskPage, responses=problem_responses(422, 503))
+async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
+    """The history, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
+    database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
+    start = None if query.cursor is None else decode_cursor(query.cursor)
+
+    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
+        found = listing.page(
+            connection,
+            limit=limit,
+            before=before,
+            status=query.status,
+            task_type=query.task_type,
+            schedule_id=query.schedule_id,
+        )
+        return [(job.id, TaskSummary.of(job, root_path).model_dump_json().encode()) for job in found]
+
+    page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit)
+    return page.response(next=encode_cursor(page.last) if page.last and page.has_more else None)
 
 
 def encode_cursor(last: UUID) -> str:
@@ -140,13 +145,20 @@ def decode_cursor(cursor: str) -> UUID:
         ) from None
 
 
-@router.get("/{task_id}", responses=problem_responses(404, 503))
-async def get_task(request: Request, response: Response, task_id: TaskId) -> Task:
+@router.get("/{task_id}", response_model=Task, responses=problem_responses(404, 503))
+async def get_task(request: Request, task_id: TaskId) -> Response:
     """A task as it stands now; `Retry-After` says when to look again, until it has ended."""
-    job = await find(request, task_id)
-    if not job.ended:
-        response.headers.update(RETRY_AFTER)
-    return Task.of(job, request.scope.get("root_path", ""))
+    root_path = request.scope.get("root_path", "")
+
+    def shown(connection: Any) -> tuple[bytes, bool]:
+        # rendered in this thread: a large input or result must not hold up the event loop
+        job = jobs.get(connection, task_id)
+        if job is None:
+            raise not_found(task_id)
+        return Task.of(job, root_path).model_dump_json().encode(), job.ended
+
+    text, ended = await runtime_of(request).database.call(shown)
+    return Response(text, headers={} if ended else RETRY_AFTER, media_type="application/json")
 
 
 class LogQuery(BaseModel):
@@ -158,16 +170,19 @@ class LogQuery(BaseModel):
     limit: int = Field(200, ge=1, le=1000, description="The most lines in one page.")
 
 
-@router.get("/{task_id}/logs", responses=problem_responses(404, 422, 503))
-async def get_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery, Query()]) -> LogPage:
+@router.get("/{task_id}/logs", response_model=LogPage, responses=problem_responses(404, 422, 503))
+async def get_task_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery, Query()]) -> Response:
     """The lines that the task logged, in order; `next_after` stays where it was when there are none yet."""
-    found = await runtime_of(request).database.call(events.logs, task_id, query.after, query.limit)
-    if not found:
+    database = runtime_of(request).database
+
+    def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
+        found = [LogLine.of(event) for event in events.logs(connection, task_id, after, limit)]
+        return [(line.seq, line.model_dump_json().encode()) for line in found]
+
+    page = await paging.read(lambda last, limit: database.call(rows, last or query.after, limit), query.limit)
+    if not page.items:
         await find(request, task_id)
-    return LogPage(
-        items=[LogLine.of(event) for event in found],
-        next_after=found[-1].seq if found and found[-1].seq else query.after,
-    )
+    return page.response(next_after=page.last or query.after)
 
 
 class AttemptQuery(BaseModel):
@@ -179,16 +194,19 @@ class AttemptQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200, description="The most attempts in one page.")
 
 
-@router.get("/{task_id}/attempts", responses=problem_responses(404, 422, 503))
-async def get_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> AttemptPage:
+@router.get("/{task_id}/attempts", response_model=AttemptPage, responses=problem_responses(404, 422, 503))
+async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> Response:
     """The attempts of the task in order: when and where each ran, and what came of it."""
-    found = await runtime_of(request).database.call(attempts.of, task_id, query.after, query.limit)
-    if not found:
+    database = runtime_of(request).database
+
+    def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
+        found = attempts.of(connection, task_id, after, limit)
+        return [(run.seq, Attempt.of(run).model_dump_json().encode()) for run in found]
+
+    page = await paging.read(lambda last, limit: database.call(rows, last or query.after, limit), query.limit)
+    if not page.items:
         await find(request, task_id)
-    return AttemptPage(
-        items=[Attempt.of(run) for run in found],
-        next_after=found[-1].seq if found else query.after,
-    )
+    return page.response(next_after=page.last or query.after)
 
 
 @router.post(
@@ -196,7 +214,7 @@ async def get_attempts(request: Request, task_id: TaskId, query: Annotated[Attem
     status_code=HTTPStatus.ACCEPTED,
     responses=problem_responses(404, 409, 503),
 )
-async def retry(request: Request, response: Response, task_id: TaskId) -> Task:
+async def retry_task(request: Request, response: Response, task_id: TaskId) -> Task:
     """Try a FAILED or CANCELLED task again: its story goes on, its tries count anew, checkpoint and steps are kept."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.retry, task_id)
@@ -232,7 +250,7 @@ def not_retryable(job: Job) -> NotRetryable:
     response_model=Task,
     responses={202: {"model": Task, "description": "Still stopping"}, **problem_responses(404, 409, 503)},
 )
-async def cancel(request: Request, response: Response, task_id: TaskId) -> Task | Response:
+async def cancel_task(request: Request, response: Response, task_id: TaskId) -> Task | Response:
     """Cancel a task: 200 with its receipt once it stopped, 202 while it stops; the same again if asked again."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.cancel, task_id)

@@ -1,0 +1,58 @@
+"""HEAD wherever GET is, and OPTIONS everywhere (RFC 9110, sections 9.3.2 and 9.3.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ROUTED: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
+    """The methods that the path of this scope takes, in order; none if there is nothing at the path."""
+    routes = list(routes)
+    found = [method for method in ROUTED if _is_routed(routes, {**scope, "method": method})]
+    return sorted([*found, "OPTIONS", *(["HEAD"] if "GET" in found else [])]) if found else []
+
+
+def _is_routed(routes: list[BaseRoute], scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+class Methods:
+    """ASGI middleware that answers HEAD by what GET says, and OPTIONS by `Allow`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, HEAD as GET."""
+        if scope["type"] == "http":
+            if scope["method"] == "HEAD":
+                await _head(self._app, scope, receive, send)
+                return
+            if scope["method"] == "OPTIONS" and (methods := allowed(scope["app"].router.routes, scope)):
+                await Response(status_code=204, headers={"Allow": ", ".join(methods)})(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    is_over = False
+
+    async def send_headers(message: Message) -> None:
+        nonlocal is_over
+        if message["type"] == "http.response.start":
+            is_over = True
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def receive_until_over() -> Message:
+        # a stream goes on until its client is gone: from here on there is none
+        return {"type": "http.disconnect"} if is_over else await receive()
+
+    await app({**scope, "method": "GET"}, receive_until_over, send_headers)

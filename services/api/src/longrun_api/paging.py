@@ -1,0 +1,57 @@
+"""A page ends at its number of items or at its number of bytes, whichever comes first, and is fetched in slices.
+
+So neither a page nor what is in memory for it grows with what clients put into their tasks. A page of one item may be
+larger, because a page always has one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from fastapi import Response
+
+RowT = TypeVar("RowT")
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+SLICE: Final = 50
+"""Rows of the first slice: most pages need no other."""
+
+Fetch = Callable[[RowT | None, int], Awaitable[list[tuple[RowT, bytes]]]]
+"""Gives at most so many rows after that one (None: from the start of the page), each with its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[RowT]):
+    """The JSON of the items, the row of the last one, and whether there are more."""
+
+    items: list[bytes]
+    last: RowT | None
+    has_more: bool
+
+    def response(self, **members: Any) -> Response:
+        """The page as an answer: its items, then these members."""
+        rest = json.dumps(members)[1:]
+        return Response(b'{"items":[' + b",".join(self.items) + b"]," + rest.encode(), media_type="application/json")
+
+
+async def read(fetch: Fetch[RowT], limit: int, slice_rows: int = SLICE, max_bytes: int = MAX_BYTES) -> Page[RowT]:
+    """A page of at most `limit` items and about `max_bytes` bytes."""
+    items: list[bytes] = []
+    size = 0
+    last: RowT | None = None
+    has_more = True
+    while has_more and len(items) < limit:
+        fitting = (max_bytes - size) * len(items) // max(size, 1)
+        wanted = min(limit - len(items), max(fitting, 1) if items else slice_rows)
+        found = await fetch(last, wanted + 1)
+        has_more = len(found) > wanted
+        for row, text in found[:wanted]:
+            if items and size + len(text) > max_bytes:
+                return Page(items, last, has_more=True)
+            items.append(text)
+            size += len(text)
+            last = row
+    return Page(items, last, has_more)
