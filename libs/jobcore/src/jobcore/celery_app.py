@@ -152,7 +152,7 @@ class _Worker:
         slot = self._slots[current_process().index]
         interrupts = Interrupts(slot)
         interrupts.install()
-        waker, announcer = Waker(self._settings), Announcer(self._settings.redis_url)
+        waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
         waker.start()
         announcer.start()
         return Runner(

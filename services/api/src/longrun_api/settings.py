@@ -22,5 +22,9 @@ class ApiSettings(CoreSettings):
     """Seconds a request waits for PostgreSQL before it answers 503."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     """The largest request body, in bytes."""
+    stream_stall_s: Seconds = 30.0
+    """Seconds that a stream waits for a reader that takes nothing before it is cut."""
+    stream_backlog_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Bytes that all streams may hold for readers that take nothing; beyond them the longest stalled is cut."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to end after SIGTERM."""
