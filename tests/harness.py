@@ -19,6 +19,7 @@ import psutil
 import psycopg2
 import psycopg2.extras
 
+from jobcore.redis_server import RedisServer
 from jobcore.settings import DEFAULT_SCHEMA
 from tests.processes import Process, Stack
 
@@ -65,6 +66,11 @@ class Harness:
     queue: str
     folder: Path
     workers: Sequence[Process] = ()
+
+    @property
+    def wake_ups(self) -> str:
+        """The Redis list with the wake-ups of this queue."""
+        return RedisServer().queue(self.queue)
 
     def worker(self, name: str = "worker", concurrency: int = 2, **env: str) -> Process:
         """Start one more worker of this queue."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.kinds import REDIS, Strike, fault
-from tests.chaos.stage import QUEUE
+from tests.chaos.stage import WAKE_UPS
 
 BRIEF = (0.5, 3.0)
 LONG = (2.0, 8.0)
@@ -143,7 +143,7 @@ def redis_read_only(strike: Strike) -> None:
 def poison_in_the_list(strike: Strike) -> None:
     """Garbage in the list of wake-ups."""
     with strike.stage.broker() as client:
-        client.lpush(QUEUE, *GARBAGE)
+        client.lpush(WAKE_UPS, *GARBAGE)
 
 
 @fault(REDIS)
@@ -151,7 +151,7 @@ def wake_ups_multiplied(strike: Strike) -> None:
     """A hundred copies of a wake-up."""
     with strike.stage.broker() as client:
         for _ in range(200):
-            if waiting := client.lrange(QUEUE, 0, 0):
-                client.lpush(QUEUE, *waiting * 100)
+            if waiting := client.lrange(WAKE_UPS, 0, 0):
+                client.lpush(WAKE_UPS, *waiting * 100)
                 return
             time.sleep(0.01)

@@ -18,6 +18,7 @@ import psycopg2
 import redis
 
 from jobcore.migrations import upgrade
+from jobcore.redis_server import RedisServer
 from longrun_local import services
 from longrun_local.ports import free_port
 from tests.fault.clock import Hooks, let_database_clock_be_stepped
@@ -27,6 +28,8 @@ from tests.processes import Process, Stack
 from tests.servers import postgres_kind, redis_kind
 
 QUEUE = "chaos"
+WAKE_UPS = RedisServer().queue(QUEUE)
+"""The Redis list with its wake-ups."""
 APIS = ("api-0", "api-1")
 WORKERS = ("worker-0", "worker-1", "worker-2")
 KEEPER = "keeper"

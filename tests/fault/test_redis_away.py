@@ -103,18 +103,18 @@ def test_a_hundred_wake_ups_too_many_claim_each_job_once(longrun: Harness, redis
         longrun.runs(job_id)
     with redis.Redis.from_url(redis_server.url) as client:
         longrun.submit()
-        wake_up = until(lambda: client.lindex(longrun.queue, 0), what="a wake-up waits")
-        client.lpush(longrun.queue, *[wake_up] * 100)
+        wake_up = until(lambda: client.lindex(longrun.wake_ups, 0), what="a wake-up waits")
+        client.lpush(longrun.wake_ups, *[wake_up] * 100)
         jobs = [longrun.submit("sleep", {"seconds": 0.05, "steps": 1}) for _ in range(40)]
         longrun.all_reach(jobs + busy, "SUCCESS", SOON_S)
-        until(lambda: client.llen(longrun.queue) == 0, SOON_S, "the wake-ups are used up")
+        until(lambda: client.llen(longrun.wake_ups) == 0, SOON_S, "the wake-ups are used up")
     assert {longrun.job(job_id)["attempt"] for job_id in jobs} == {1}
     check(longrun, jobs + busy)
 
 
 def test_garbage_in_the_list_of_a_queue_loses_no_job(longrun: Harness, redis_server: EmbeddedValkey) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
-        client.lpush(longrun.queue, "this is not a message", b"\xff\x00", "{}", '{"body": 1}')
+        client.lpush(longrun.wake_ups, "this is not a message", b"\xff\x00", "{}", '{"body": 1}')
     jobs = [longrun.submit(input={"n": n}) for n in range(20)]
     longrun.all_reach(jobs, "SUCCESS", SOON_S)
     assert [worker.popen.poll() for worker in longrun.workers] == [None, None]

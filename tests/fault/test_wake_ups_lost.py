@@ -39,12 +39,12 @@ def test_a_wake_up_that_dies_with_the_worker_that_took_it_delays_its_job_by_seco
         def pushed() -> int:
             return int(client.info("commandstats")["cmdstat_lpush"]["calls"])
 
-        until(lambda: client.llen(apart.queue) == 0, what="the worker waits for a wake-up")
+        until(lambda: client.llen(apart.wake_ups) == 0, what="the worker waits for a wake-up")
         doomed.send_group(signal.SIGSTOP)
         before = pushed()
         job_id = apart.submit()
         until(lambda: pushed() > before, what="its wake-up was sent")
-        client.delete(apart.queue)  # should the frozen worker not have waited for it just then
+        client.delete(apart.wake_ups)  # should the frozen worker not have waited for it just then
     doomed.kill_group()
     apart.worker("heir")
     assert apart.reaches(job_id, "SUCCESS", NOTICED_S)["fence"] == 1
@@ -65,13 +65,13 @@ def test_a_job_longer_than_the_visibility_timeout_runs_once_though_its_wake_up_i
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
 
         def unacked() -> set[str]:
-            return {str(tag) for tag, message in client.hgetall("unacked").items() if apart.queue in message}
+            return {str(tag) for tag, message in client.hgetall("longrun:unacked").items() if apart.queue in message}
 
         start("first")
         job_id = apart.submit("test_polite", {"seconds": 600, "folder": str(apart.folder)})
         first = apart.runs(job_id)
         [tag] = until(unacked, what="the wake-up is not acknowledged while its job runs")
-        client.delete("unacked_mutex")  # a worker that another test killed may have left it, for five minutes
+        client.delete("longrun:unacked_mutex")  # a worker that another test killed may have left it, for five minutes
         start("second")  # and looks for what was not acknowledged in time
         until(lambda: tag not in unacked(), 60, "the second worker took the wake-up again, and acknowledged it")
         assert apart.job(job_id)["status"] == "RUNNING"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from jobcore import redis_url
 from jobcore.live import Announcer
 from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.states import Status
@@ -20,9 +21,9 @@ from jobcore.store.database import Database
 class HandWorker:
     """One registered worker on one queue; what it stores it also announces, unless told to be quiet."""
 
-    def __init__(self, database_url: str, redis_url: str, queue: str = "default") -> None:
+    def __init__(self, database_url: str, broker_url: str, queue: str = "default") -> None:
         self.db = Database(database_url, name="hand-worker", pool_size=1)
-        self.announcer = Announcer(redis_url)
+        self.announcer = Announcer(redis_url.parse(broker_url))
         self.announcer.start()
         self.queue = queue
         self.id = uuid7()

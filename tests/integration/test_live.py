@@ -15,8 +15,9 @@ import pytest
 import redis
 from uuid_utils.compat import uuid7
 
+from jobcore import redis_url as urls
 from jobcore.following import Live, Subscription
-from jobcore.live import CANCELS, QUEUED_MAX, Announcer, CancelListener, channel
+from jobcore.live import QUEUED_MAX, Announcer, CancelListener
 from jobcore.models import Change, Event
 from jobcore.states import Status
 from longrun_local.valkey import EmbeddedValkey
@@ -30,7 +31,7 @@ def event(seq: int | None = 1) -> Event:
 
 @pytest.fixture
 def announcer(redis_url: str) -> Iterator[Announcer]:
-    announcer = Announcer(redis_url)
+    announcer = Announcer(urls.parse(redis_url))
     announcer.start()
     yield announcer
     announcer.stop()
@@ -38,7 +39,7 @@ def announcer(redis_url: str) -> Iterator[Announcer]:
 
 @asynccontextmanager
 async def listening(redis_url: str) -> AsyncIterator[Live]:
-    live = Live(redis_url)
+    live = Live(urls.parse(redis_url))
     await live.start()
     try:
         while not live.connected:
@@ -126,7 +127,7 @@ def test_garbage_on_a_channel_is_passed_over(announcer: Announcer, redis_url: st
         async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
             with redis.Redis.from_url(redis_url) as client:
                 for garbage in (b"\xff", b"{}", b"[1]", b"null", b'{"seq": 1, "at": "soon"}'):
-                    client.publish(channel(job_id), garbage)
+                    client.publish(urls.parse(redis_url).job(job_id), garbage)
             announcer.events(job_id, [event(5)])
             assert (await receive(subscription)).seq == 5
 
@@ -143,7 +144,7 @@ def test_followers_hear_again_after_redis_was_restarted(
             await receive(subscription)
             redis_server.stop(immediate=True)
             give_up = time.monotonic() + SOON_S
-            while subscription.connected:
+            while live.connected:
                 assert time.monotonic() < give_up, "nobody noticed that Redis is gone"
                 await asyncio.sleep(0.01)
             async with live.subscribe(uuid7()) as meanwhile:
@@ -191,9 +192,9 @@ def test_frozen_redis_holds_a_new_follower_up_for_a_bounded_time(redis_url: str,
 def test_an_announcer_that_is_stopped_first_sends_what_waits(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
         job_id = uuid7()
-        pubsub.subscribe(channel(job_id))
+        pubsub.subscribe(urls.parse(redis_url).job(job_id))
         pubsub.get_message(timeout=SOON_S)
-        announcer = Announcer(redis_url)
+        announcer = Announcer(urls.parse(redis_url))
         announcer.start()
         announcer.events(job_id, [event(seq) for seq in range(1200)])
         announcer.stop()
@@ -207,19 +208,20 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
     announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
 ) -> None:
     heard = threading.Event()
-    listener = CancelListener(redis_url, heard.set)
+    listener = CancelListener(urls.parse(redis_url), heard.set)
     listener.start()
     cancelled, finished = (
         Change(uuid7(), "default", status, False, 2, 0, datetime.now(UTC), {"status": status}, "echo", None, False)
         for status in (Status.CANCELLED, Status.SUCCESS)
     )
+    channel = urls.parse(redis_url).cancels
     with redis.Redis.from_url(redis_url) as client:
         for restart in (False, True):
             if restart:
                 redis_server.stop(immediate=True)
                 redis_server.start()
             give_up = time.monotonic() + SOON_S
-            while not dict(client.pubsub_numsub(CANCELS))[CANCELS.encode()]:
+            while not dict(client.pubsub_numsub(channel))[channel.encode()]:
                 assert time.monotonic() < give_up
                 time.sleep(0.02)  # Redis tells nobody of a new subscriber
             announcer.announce([finished])

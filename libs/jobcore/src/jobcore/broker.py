@@ -1,10 +1,15 @@
-"""How Longrun speaks to Redis through Celery: the settings that every sender and worker shares."""
+"""How Longrun speaks to Redis through Celery: the settings that every sender and worker shares.
+
+Every key of kombu's begins with the deployment's prefix, and the list of a queue also with `queue:`. So a queue may
+have any name (`unacked_index` too), and other applications may use the same Redis.
+"""
 
 from __future__ import annotations
 
 from queue import Empty
 from typing import Any, Final
 
+import redis as redis_py
 from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
@@ -12,11 +17,11 @@ from kombu.transport import redis
 from redis.exceptions import ResponseError
 
 from jobcore import logs
+from jobcore.redis_server import RedisServer
 from jobcore.settings import CoreSettings
 
 TRANSPORT_OPTIONS: Final = {
     "socket_timeout": 3,
-    "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
@@ -27,8 +32,53 @@ RECONNECT_S: Final = 1
 log = logs.get(__name__)
 
 
+class _Client(redis.PrefixedStrictRedis):  # type: ignore[misc]
+    """Names the queue, not its list, in what BRPOP returned."""
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        answer = super().parse_response(connection, command_name, **options)
+        if command_name == "BRPOP" and answer:
+            key, item = answer
+            return key.removeprefix(b"queue:"), item
+        return answer
+
+
 class _Channel(redis.Channel):  # type: ignore[misc]
-    """Drops what is in a queue's list and is no message; each such item would end a Celery main process."""
+    """Connects as the rest of Longrun does, keeps queues' lists apart, and drops what is no message.
+
+    Each item of a list that is no message would end a Celery main process.
+    """
+
+    from_transport_options = (*redis.Channel.from_transport_options, "server")
+    server: RedisServer
+
+    def _get_pool(self, asynchronous: bool = False) -> redis_py.ConnectionPool:
+        self.keyprefix_fanout = str(redis.Channel.keyprefix_fanout).format(db=self.server.db)
+        return self.server.pool(
+            self.socket_timeout,
+            wrap=self._told_of_disconnects if asynchronous else lambda kind: kind,
+            socket_keepalive=self.socket_keepalive,
+            health_check_interval=self.health_check_interval,
+            max_connections=self.max_connections,
+        )
+
+    def _told_of_disconnects(self, kind: type[redis_py.Connection]) -> type[redis_py.Connection]:
+        channel = self
+
+        class Told(kind):  # type: ignore[valid-type, misc]
+            def disconnect(self, *args: Any) -> None:
+                super().disconnect(*args)
+                if channel._registered:
+                    channel._on_connection_disconnect(self)
+
+        return Told
+
+    def _create_client(self, asynchronous: bool = False) -> _Client:
+        pool = self.async_pool if asynchronous else self.pool
+        return _Client(connection_pool=pool, global_keyprefix=self.server.prefix)
+
+    def _q_for_pri(self, queue: str, pri: int) -> str:
+        return str(super()._q_for_pri(f"queue:{queue}", pri))
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -77,10 +127,14 @@ def create_sender(settings: CoreSettings) -> Celery:
 
 def create(name: str, settings: CoreSettings) -> Celery:
     """An app with what senders and workers must agree on. No result backend: PostgreSQL has every result."""
+    server = settings.redis
     app = _App(name)
     app.conf.update(
-        broker_url=settings.redis_url,
-        broker_transport_options=dict(TRANSPORT_OPTIONS),
+        broker_url=server.address,
+        # the prefix is kombu's for keys; its own channels and exchanges carry a colon, which no queue's name can have
+        broker_transport_options={**TRANSPORT_OPTIONS, "server": server, "global_keyprefix": server.prefix},
+        control_exchange="celery:control",
+        event_exchange="celery:events",
         result_backend=None,
         task_ignore_result=True,
         task_acks_late=True,

@@ -171,7 +171,7 @@ class _Worker:
         interrupts = Interrupts(slot)
         interrupts.install()
         interrupts.clear_after(Leftovers())
-        waker, announcer = Waker(self._settings), Announcer(self._settings.redis_url)
+        waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
         waker.start()
         announcer.start()
         return Runner(

@@ -188,7 +188,7 @@ def main() -> None:
     settings = read(CoreSettings)
     logs.setup(settings)
     telemetry.setup("longrun-keeper", spans=False)
-    waker, announcer = Waker(settings), Announcer(settings.redis_url)
+    waker, announcer = Waker(settings), Announcer(settings.redis)
     keeper = Keeper(settings, waker, announcer)
     waker.start()
     announcer.start()

@@ -20,27 +20,26 @@ import redis
 
 from jobcore import logs, metrics
 from jobcore.models import Change, Event
+from jobcore.redis_server import RedisServer
 from jobcore.states import Status
 from jobcore.store import documents
 from jobcore.threads import LongThread
 
-CANCELS: Final = "longrun:cancels"
 QUEUED_MAX: Final = 10_000
 BATCH: Final = 500
+MESSAGE_MAX: Final = 16 * 1024
+"""Characters of an event that travels whole."""
+TIMEOUT_S: Final = 1
+LISTEN_S: Final = 5
 BREAK_S: Final = 2.0
 
 log = logs.get(__name__)
 T = TypeVar("T")
 
 
-def channel(job_id: UUID) -> str:
-    """The pub/sub channel of a job's events."""
-    return f"longrun:job:{job_id}"
-
-
 def encode(event: Event) -> str:
-    """An event as it travels over Redis."""
-    return documents.dumps(
+    """An event as it travels over Redis; of one with much data only its seq, since PostgreSQL has the rest."""
+    message = documents.dumps(
         {
             "seq": event.seq,
             "at": event.at.isoformat(),
@@ -49,11 +48,17 @@ def encode(event: Event) -> str:
             "data": event.data,
         }
     )
+    return message if len(message) <= MESSAGE_MAX else documents.dumps({"seq": event.seq})
 
 
-def decode(text: str | bytes) -> Event:
-    """The event in a message; ValueError or KeyError if it is not one."""
+def decode(text: str | bytes) -> Event | None:
+    """The event in a message, None if the message says only that there is one.
+
+    ValueError, KeyError or TypeError if it is no message of ours.
+    """
     raw: dict[str, Any] = json.loads(text)
+    if raw.keys() == {"seq"}:
+        return None
     return Event(raw["seq"], datetime.fromisoformat(raw["at"]), raw["attempt"], raw["kind"], raw["data"])
 
 
@@ -63,8 +68,9 @@ class Announcer:
     Most jobs have no stream: it asks first which of a batch have one, and encodes and sends only their events.
     """
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._redis = server.client(TIMEOUT_S)
         self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
@@ -113,10 +119,11 @@ class Announcer:
                         time.sleep(BREAK_S)
 
     def _publish(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
+        channel = self._server.job
         channels = list({channel(job_id) for job_id, _ in messages})
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in cancelled:
-            pipeline.publish(CANCELS, str(job_id))
+            pipeline.publish(self._server.cancels, str(job_id))
         pipeline.pubsub_numsub(*channels)
         followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
         if not followed:
@@ -134,10 +141,9 @@ def _popped(waiting: deque[T]) -> list[T]:
 class CancelListener:
     """Calls `on_cancel` from its own thread when a job was cancelled somewhere."""
 
-    def __init__(self, redis_url: str, on_cancel: Any) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=10
-        )
+    def __init__(self, server: RedisServer, on_cancel: Any) -> None:
+        self._channel = server.cancels
+        self._redis = server.client(LISTEN_S, health_check_interval=10)
         self._on_cancel = on_cancel
         self._stopping = threading.Event()
         self._thread = LongThread("cancel-listener", self._run)
@@ -154,7 +160,7 @@ class CancelListener:
         while not self._stopping.is_set():
             try:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
-                    pubsub.subscribe(CANCELS)
+                    pubsub.subscribe(self._channel)
                     while not self._stopping.is_set():
                         self._thread.beat()
                         if pubsub.get_message(timeout=2):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobcore import database_url
+from jobcore import database_url, redis_url
+from jobcore.redis_server import PREFIX, RedisServer
 
+PREFIX_FORM: Final = re.compile(r"(?=.{2,64}\Z)([A-Za-z0-9_.-]+:)+")
 Seconds = Annotated[float, Field(gt=0)]
 DEFAULT_SCHEMA: Final = "longrun"
 
@@ -33,7 +36,19 @@ class CoreSettings(BaseSettings):
     redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = (
         "redis://127.0.0.1:6379/0"
     )
-    """Redis or Valkey, as `redis://host:port/db`."""
+    """Redis or Valkey: `redis://host:port/db`, `rediss://…` (TLS), `unix:///path` or `sentinel://host;sentinel://host`."""
+    redis_prefix: str = PREFIX
+    """How each key and channel in Redis begins; ends with a colon. Deployments that share a Redis need one each."""
+    redis_ca_file: str | None = None
+    """The authority (PEM) that signed the certificate of Redis, if the system does not know it."""
+    redis_cert_file: str | None = None
+    """The certificate (PEM) that Redis asks its clients for."""
+    redis_key_file: str | None = None
+    """The key of that certificate, if it is in a file of its own."""
+    redis_sentinel_master: str | None = None
+    """The name under which the Sentinels of `REDIS_URL` know the master."""
+    redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
+    """The Sentinels' own password, if they ask for one."""
     heartbeat_s: Seconds = 5.0
     """How often a worker says it is alive, in seconds."""
     lease_s: Seconds = 30.0
@@ -63,12 +78,30 @@ class CoreSettings(BaseSettings):
             raise ValueError("must name a schema of Longrun's own, in which nothing else is kept")
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_prefix")
     @classmethod
-    def _is_redis(cls, value: str) -> str:
-        if value.partition("://")[0] not in ("redis", "rediss", "unix"):
-            raise ValueError("must look like redis://host:6379/0")
+    def _is_prefix(cls, value: str) -> str:
+        if not PREFIX_FORM.fullmatch(value):
+            raise ValueError("must be letters, digits, _ . - and colons, with a colon at the end, such as longrun:")
         return value
+
+    @cached_property
+    def redis(self) -> RedisServer:
+        """Redis, as every part connects to it; ValueError if the settings do not say how."""
+        return redis_url.parse(
+            self.redis_url,
+            prefix=self.redis_prefix,
+            master=self.redis_sentinel_master,
+            sentinel_password=self.redis_sentinel_password,
+            ca_file=self.redis_ca_file,
+            cert_file=self.redis_cert_file,
+            key_file=self.redis_key_file,
+        )
+
+    @model_validator(mode="after")
+    def _redis_can_be_used(self) -> Self:
+        _ = self.redis
+        return self
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> Self:
@@ -125,7 +158,7 @@ def read(settings_class: type[SettingsT]) -> SettingsT:
     try:
         return settings_class()
     except ValidationError as error:
-        lines = [f"  {_variable(item['loc'])}{item['msg']}" for item in error.errors()]
+        lines = [f"  {_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
         raise SystemExit("longrun: settings that cannot be used:\n" + "\n".join(lines)) from None
 
 

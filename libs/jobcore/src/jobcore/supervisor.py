@@ -64,11 +64,11 @@ class Supervisor:
             timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
-        self._announcer = Announcer(settings.redis_url)
+        self._announcer = Announcer(settings.redis)
         self._children = Children(slots, Process(identity.pid))
         self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(self._db, slots, settings, identity)
-        self._cancels = CancelListener(settings.redis_url, self._cancel_told)
+        self._cancels = CancelListener(settings.redis, self._cancel_told)
         self._keeper = Keeper(settings, self._waker, self._announcer)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0

@@ -28,9 +28,9 @@ ENOUGH: Final = 2
 BREAK_S: Final = 0.5
 PACE_S: Final = 0.005
 """Looks at the lists come at least so many seconds apart; the first after a pause is at once."""
+TIMEOUT_S: Final = 1
 TRANSPORT_OPTIONS: Final = {
-    "socket_timeout": 1,
-    "socket_connect_timeout": 1,
+    "socket_timeout": TIMEOUT_S,
     "socket_keepalive": True,
     "max_retries": 0,
     "interval_start": 0,
@@ -47,7 +47,8 @@ class Waker:
         self._app = create_sender(settings)
         self._connection = self._app.connection_for_write(transport_options={**TRANSPORT_OPTIONS})
         self._producer: Any = None
-        self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1)
+        self._server = settings.redis
+        self._redis = self._server.client(TIMEOUT_S)
         self._wanted: dict[str, int] = defaultdict(int)
         self._traces: dict[str, str] = {}
         self._changed = threading.Condition()
@@ -109,7 +110,7 @@ class Waker:
     def _lengths(self, queues: list[str]) -> dict[str, int]:
         pipeline = self._redis.pipeline(transaction=False)
         for queue in queues:
-            pipeline.llen(queue)
+            pipeline.llen(self._server.queue(queue))
         return dict(zip(queues, pipeline.execute(), strict=True))
 
     def _send(self, queue: str, traceparent: str | None) -> None:

@@ -7,11 +7,12 @@ import time
 from contextlib import suppress
 from typing import Final
 
-import redis.asyncio
 from redis import RedisError
 
+from jobcore import redis_check
 from jobcore.errors import LongrunError
 from jobcore.intake import Intake
+from jobcore.redis_server import RedisServer
 from longrun_api.database import silence_is_absence
 from longrun_api.problems import ShuttingDown
 from longrun_api.shutdown import Shutdown
@@ -24,17 +25,21 @@ REDIS_S: Final = 0.5
 class Readiness:
     """Asks at most once in FRESH_S seconds, however many probes come."""
 
-    def __init__(self, intake: Intake, redis_url: str, shutdown: Shutdown) -> None:
+    def __init__(self, intake: Intake, server: RedisServer, shutdown: Shutdown) -> None:
         self._intake = intake
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=REDIS_S, socket_connect_timeout=REDIS_S)
+        self._server = server
+        self._redis = server.asyncio_client(REDIS_S)
         self._shutdown = shutdown
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")
         self._failure: LongrunError | None = None
-        self._redis_answers = False
+        self._redis_problem: str | None = None
 
-    async def check(self) -> bool:
-        """Whether Redis answers; StoreUnavailable, Overloaded or ShuttingDown if no task can be accepted."""
+    async def check(self) -> str | None:
+        """Why Redis cannot carry wake-ups, or None if it can.
+
+        StoreUnavailable, Overloaded or ShuttingDown if no task can be accepted.
+        """
         if self._shutdown.begun:
             raise ShuttingDown("try another server")
         async with self._lock:
@@ -42,7 +47,7 @@ class Readiness:
                 await self._ask()
         if self._failure:
             raise self._failure
-        return self._redis_answers
+        return self._redis_problem
 
     async def close(self) -> None:
         """Close the connection to Redis."""
@@ -56,7 +61,12 @@ class Readiness:
                 await self._intake.check()
         except LongrunError as error:
             self._failure = error
-        self._redis_answers = False
-        with suppress(RedisError, OSError):
-            self._redis_answers = bool(await self._redis.ping())
+        self._redis_problem = await self._ask_redis()
         self._asked_at = time.monotonic()
+
+    async def _ask_redis(self) -> str | None:
+        try:
+            async with asyncio.timeout(REDIS_S):
+                return await redis_check.problem(self._redis, self._server)
+        except TimeoutError:
+            return "it does not answer in time"

@@ -20,9 +20,11 @@ from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
 from jobcore.wakeup import Waker
 from longrun_api.database import AsyncDatabase
+from longrun_api.event_stream import Backlog
 from longrun_api.readiness import Readiness
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
+from longrun_api.stream_check import StreamCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Runtime:
     waker: Waker
     announcer: Announcer
     live: Live
+    stream_backlog: Backlog
     readiness: Readiness
     shutdown: Shutdown
 
@@ -51,20 +54,26 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     waker = Waker(settings)
     intake_database = connect(name="longrun-intake", pool_size=1)
     intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
-    announcer = Announcer(settings.redis_url)
+    announcer = Announcer(settings.redis)
     keeper = Keeper(settings, waker, announcer)
-    live = Live(settings.redis_url)
-    readiness = Readiness(intake, settings.redis_url, shutdown)
+    live = Live(settings.redis)
+    readiness = Readiness(intake, settings.redis, shutdown)
     for part in (waker, announcer, intake, keeper):
         part.start()
+    stream_check = StreamCheck(live, requests)
+    backlog = Backlog(settings.stream_backlog_bytes)
     await live.start()
+    await stream_check.start()
     try:
         with shutdown.on_signals():
-            yield Runtime(settings, load_tasks(), requests, intake, waker, announcer, live, readiness, shutdown)
+            yield Runtime(
+                settings, load_tasks(), requests, intake, waker, announcer, live, backlog, readiness, shutdown
+            )
     finally:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(announcer, waker)  # they tell of what those did last
+        await stream_check.close()
         await live.close()
         await readiness.close()
         database.close()

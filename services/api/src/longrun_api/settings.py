@@ -35,6 +35,10 @@ class ApiSettings(CoreSettings):
 `*.example.com` for every name below one, `*` for any."""
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins such as `https://example.com`, comma-separated, whose pages may change something beside the API's own."""
+    stream_stall_s: Seconds = 30.0
+    """Seconds that a stream waits for a reader that takes nothing before it is cut."""
+    stream_backlog_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Bytes that all streams may hold for readers that take nothing; beyond them the longest stalled is cut."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to end after SIGTERM."""
 

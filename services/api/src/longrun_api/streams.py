@@ -1,20 +1,20 @@
 """Following a job: its stored story from a cursor on, then live, without a gap (design: "Follow").
 
     subscribe ─▶ read what is stored after the cursor ─▶ live hints ──┐
-                     ▲                                                │ a gap, or nothing for a while
+                     ▲                                                │ a gap, or the check found more
                      └────────────────────────────────────────────────┘
 
 PostgreSQL has the truth. A live event is a hint: it is passed on only if its seq is the next one, otherwise the gap is
-read first. Progress without a seq is passed on as it comes. The story ends after the terminal event; one after which
-the job was retried is no end, and says so: `retried`.
+read first. Progress without a seq is passed on as it comes. `longrun_api.stream_check` finds what no hint told. The
+story ends after the terminal event; one after which the job was retried is no end, and says so: `retried`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Final
 from uuid import UUID
 
@@ -22,31 +22,31 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
-from jobcore.store import documents, events
+from jobcore.store import documents, follow
 from longrun_api.runtime import Runtime
 from longrun_api.schemas import rfc3339
 
-POLL_S: Final = 5.0
-POLL_WITHOUT_REDIS_S: Final = 2.0
-PING_S: Final = 10.0
-"""After so many quiet seconds the next look at PostgreSQL sends a comment: one at least every 15 s."""
+PING_S: Final = 14.0
+"""A comment follows so many quiet seconds."""
 RECONNECT_MS: Final = 1000
-PAGE: Final = 200
+PAGE_EVENTS: Final = 200
+PAGE_BYTES: Final = 64 * 1024
 
 
 async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[bytes]:
     """The story as an event stream (WHATWG HTML, section 9.2)."""
     retry_ms: int | None = RECONNECT_MS
     sent_at = time.monotonic()
-    async for event in story(runtime, job_id, cursor):
-        if event is not None:
-            yield frame(event, retry_ms)
-            retry_ms = None
-        elif time.monotonic() - sent_at >= PING_S:
-            yield KEEPALIVE_COMMENT
-        else:
-            continue
-        sent_at = time.monotonic()
+    async with aclosing(story(runtime, job_id, cursor)) as events:
+        async for event in events:
+            if event is not None:
+                yield frame(event, retry_ms)
+                retry_ms = None
+            elif time.monotonic() - sent_at >= PING_S:
+                yield KEEPALIVE_COMMENT
+            else:
+                continue
+            sent_at = time.monotonic()
 
 
 def frame(event: Event, retry_ms: int | None) -> bytes:
@@ -64,38 +64,48 @@ async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[E
     shutdown = runtime.shutdown
     async with runtime.live.subscribe(job_id) as subscription:
         while not shutdown.begun:
+            subscription.behind = False
             async for event in stored(runtime, job_id, cursor):
                 yield event
                 if event.terminal:
                     return
                 cursor = event.seq or cursor
-            poll_at = time.monotonic() + (POLL_S if subscription.connected else POLL_WITHOUT_REDIS_S)
-            while (left_s := poll_at - time.monotonic()) > 0:
+            while not shutdown.begun:
+                subscription.cursor = cursor
                 hint = None
                 with shutdown.interrupts():
-                    hint = await subscription.next(left_s)
-                if hint is None or (hint.seq is not None and hint.seq > cursor + 1):
-                    break
-                if hint.seq is None:
+                    hint = await subscription.next(PING_S)
+                if hint is None:
+                    yield None
+                elif hint.seq is None:
                     yield hint
                 elif hint.seq == cursor + 1:
                     yield hint
                     if hint.terminal:
                         return
                     cursor = hint.seq
-            yield None
+                if subscription.behind or (hint and hint.seq and hint.seq > cursor + 1):
+                    break
 
 
 async def stored(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
-    """What PostgreSQL has after the cursor, page by page; nothing while it is away: the next look finds it."""
+    """What PostgreSQL has after the cursor, page by page; nothing while it is away: the next check finds it."""
+    end: Event | None = None
     page_is_full = True
     while page_is_full and not runtime.shutdown.begun:
         try:
-            page = await runtime.database.call(events.after, job_id, cursor, PAGE + 1)
+            page = await runtime.database.call(
+                follow.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
+            )
         except StoreUnavailable:
             return
-        for event, next_event in zip_longest(page[:PAGE], page[1:]):
-            retried = event.terminal and next_event is not None
-            yield replace(event, data={**event.data, "retried": True}) if retried else event
+        for event in page.events:
+            if end:
+                yield replace(end, data={**end.data, "retried": True})
+            end = event if event.terminal else None
+            if not end:
+                yield event
             cursor = event.seq or cursor
-        page_is_full = len(page) > PAGE
+        page_is_full = page.full
+    if end:
+        yield end

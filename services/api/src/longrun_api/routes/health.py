@@ -24,7 +24,10 @@ class Ready(BaseModel):
     """This process can accept tasks."""
 
     status: Literal["ready"] = "ready"
-    redis: Literal["up", "down"] = Field(description="Tasks are accepted all the same while it is down.")
+    redis: Literal["up", "down"] = Field(
+        description="Whether it can carry wake-ups. Tasks are accepted all the same while it is down."
+    )
+    redis_problem: str | None = Field(None, description="Why it is down.")
     stalled: list[str] = Field(description="Threads of this process that stand still; its log has where. Mostly none.")
 
 
@@ -37,5 +40,5 @@ async def alive() -> Alive:
 @router.get("/readyz", responses=problem_responses(503))
 async def ready(request: Request) -> Ready:
     """Whether this process can accept tasks: its intake commits a tiny transaction, at most once a second."""
-    redis_answers = await runtime_of(request).readiness.check()
-    return Ready(redis="up" if redis_answers else "down", stalled=threads.stalled())
+    problem = await runtime_of(request).readiness.check()
+    return Ready(redis="down" if problem else "up", redis_problem=problem, stalled=threads.stalled())

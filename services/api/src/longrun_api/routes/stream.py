@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.sse import EventSourceResponse
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.store import events
+from jobcore.store import follow
+from longrun_api.event_stream import EventStream
 from longrun_api.openapi import problem_responses
-from longrun_api.routes.tasks import TaskId, find
+from longrun_api.routes.tasks import TaskId, not_found
 from longrun_api.runtime import runtime_of
 from longrun_api.streams import frames
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
-HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-"""Proxies must pass each event on at once, and as it is."""
 MAX_SEQ: Final = 2**63 - 1
 
 
@@ -42,10 +39,17 @@ async def stream_task(
 
     `id` is the event's seq (absent on live-only progress), `event` is state, progress, log or checkpoint, `data` JSON.
     """
-    cursor = seq("after", after) if last_event_id is None else seq("Last-Event-ID", last_event_id)
-    if await nothing_left(request, task_id, cursor):
+    name, text = ("after", after) if last_event_id is None else ("Last-Event-ID", last_event_id)
+    cursor = seq(name, text)
+    runtime = runtime_of(request)
+    end = await runtime.database.call(follow.end, task_id)
+    if end is None:
+        raise not_found(task_id)
+    if cursor > end.seq:
+        raise InvalidInput(FieldError(name, f"is ahead of the task, whose last event is {end.seq}"))
+    if end.over and cursor == end.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return EventSourceResponse(frames(runtime_of(request), task_id, cursor), headers=HEADERS)
+    return EventStream(frames(runtime, task_id, cursor), runtime.stream_backlog, runtime.settings.stream_stall_s)
 
 
 def seq(name: str, text: str | None) -> int:
@@ -55,14 +59,3 @@ def seq(name: str, text: str | None) -> int:
     if text.isascii() and text.isdecimal() and int(text) <= MAX_SEQ:
         return int(text)
     raise InvalidInput(FieldError(name, "must be the id of an event of this stream, a whole number from 0"))
-
-
-async def nothing_left(request: Request, task_id: UUID, cursor: int) -> bool:
-    """Whether the task's story is over and ends at or before the cursor; JobNotFound if there is no such task."""
-    last_seen = await runtime_of(request).database.call(events.after, task_id, max(0, cursor - 1), 2)
-    if last_seen:
-        return last_seen[-1].terminal and last_seen[-1].seq == cursor
-    job = await find(request, task_id)
-    if not job.ended:
-        raise InvalidInput(FieldError("Last-Event-ID", f"is ahead of the task, whose last event is {job.last_seq}"))
-    return True

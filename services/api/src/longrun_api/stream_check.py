@@ -1,0 +1,68 @@
+"""What no live event told: all quiet streams of this process look into PostgreSQL together, in one query.
+
+A live event may be lost anywhere between a worker and here, so each quiet stream's job is looked at every CHECK_S
+seconds, and more often while Redis is away. That is how long a lost event may hold up a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from jobcore import logs
+from jobcore.errors import StoreUnavailable
+from jobcore.following import Live, Subscription
+from jobcore.store import follow
+from longrun_api.database import AsyncDatabase
+
+CHECK_S: Final = 5.0
+CHECK_WITHOUT_REDIS_S: Final = 2.0
+BATCH: Final = 1000
+"""Jobs that one query asks for: it stays far below the timeout of a request, however many streams there are."""
+
+log = logs.get(__name__)
+
+
+class StreamCheck:
+    """Tells the readers of `live` to look when their job has events that they were not told of."""
+
+    def __init__(self, live: Live, database: AsyncDatabase) -> None:
+        self._live = live
+        self._database = database
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to check."""
+        self._task = asyncio.create_task(self._run(), name="stream-check")
+
+    async def close(self) -> None:
+        """Stop checking."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S if self._live.connected else CHECK_WITHOUT_REDIS_S)
+            try:
+                await self._check()
+            except StoreUnavailable:
+                pass  # the next check finds what this one missed
+            except Exception:
+                log.exception("quiet streams could not be checked")
+
+    async def _check(self) -> None:
+        readers: defaultdict[UUID, list[Subscription]] = defaultdict(list)
+        for reader in self._live.idle():
+            readers[reader.job_id].append(reader)
+        ids = list(readers)
+        for start in range(0, len(ids), BATCH):
+            jobs = ids[start : start + BATCH]
+            cursors = {job_id: min(reader.cursor for reader in readers[job_id]) for job_id in jobs}
+            for job_id in await self._database.call(follow.ahead, cursors):
+                for reader in readers[job_id]:
+                    reader.look()
