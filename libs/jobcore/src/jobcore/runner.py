@@ -123,6 +123,7 @@ class Runner:
                 slot=self._slot.index,
                 limit=self._batch_size.next(),
                 quick=self._quick,
+                types=self._registry.names(),
                 lease_s=self._settings.lease_s,
             )
         except Exception as error:

@@ -163,6 +163,10 @@ class Registry:
                 FieldError("task_type", f"{name!r} is not registered here; known task types: {known}")
             ) from None
 
+    def names(self) -> tuple[str, ...]:
+        """The name of every task type, in order."""
+        return tuple(sorted(self._types))
+
     def all(self) -> list[TaskType]:
         """Every task type, by name."""
         return [self._types[name] for name in sorted(self._types)]

@@ -30,33 +30,61 @@ CASE WHEN fairness_key IS NOT NULL AND attempt = 0 THEN greatest(run_at, created
 """
 """When a ready row of `jobs` became ready: its rank says so, but until it has run that may be a turn."""
 
-CLAIM: Final = Prepared(
-    "claim",
-    f"""
-WITH head AS MATERIALIZED (
-    SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick, {READY_SINCE} AS ready_since
-    FROM jobs
-    WHERE queue = :queue AND status = 'PENDING' AND ready
+READY: Final = """
+queue = :queue AND status = 'PENDING' AND ready
       AND rank >= (SELECT low_rank FROM queues WHERE name = :queue AND NOT paused)
       AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
-      AND EXISTS (
+"""
+READY_OF_TYPE: Final = READY.replace("queue = :queue AND", "ARRAY[queue, task_type] = ARRAY[:queue, {task_type}] AND")
+"""Written as the index `jobs_by_type` has it, so that no other index can be chosen, whatever statistics say."""
+LIVE: Final = """
+EXISTS (
           SELECT FROM workers WHERE id = :worker_id AND state = 'active'
           AND heartbeat_at > now() - make_interval(secs => :lease_s)
       )
-    ORDER BY rank, id
-    LIMIT :limit
-    FOR UPDATE SKIP LOCKED
+"""
+HEAD: Final = f"""
+id, rank, task_type = ANY(:types) AS known,
+           task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick, {READY_SINCE} AS ready_since
+"""
+
+# `head` is what every claim takes where all workers know all types. If the first job of the queue is of a type that
+# this worker does not know, `behind` takes the first job of those that it does know, found by one look at an index
+# for each of its types: the jobs in front, however many, are not read.
+CLAIM: Final = Prepared(
+    "claim",
+    f"""
+WITH first AS MATERIALIZED (
+    SELECT task_type = ANY(:types) AS known FROM jobs WHERE {READY} ORDER BY rank, id LIMIT 1
+), head AS MATERIALIZED (
+    SELECT {HEAD} FROM jobs
+    WHERE {READY} AND {LIVE} AND (SELECT known FROM first)
+    ORDER BY rank, id LIMIT :limit FOR UPDATE SKIP LOCKED
+), firsts AS MATERIALIZED (
+    SELECT name, one.rank, one.id
+    FROM unnest(:types) AS name CROSS JOIN LATERAL (
+        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(task_type="name")} ORDER BY rank, id LIMIT 1
+    ) AS one
+    WHERE NOT (SELECT known FROM first)
+    ORDER BY one.rank, one.id LIMIT 2
+), behind AS MATERIALIZED (
+    SELECT {HEAD} FROM jobs
+    WHERE {READY_OF_TYPE.format(task_type="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
+      AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
+    ORDER BY rank, id LIMIT :limit FOR UPDATE SKIP LOCKED
 ), ordered AS (
-    SELECT id, ready_since, row_number() OVER w AS place, bool_and(quick) OVER w AS quick
-    FROM head WINDOW w AS (ORDER BY rank, id)
+    SELECT id, ready_since, row_number() OVER w AS place, known, bool_and(quick) OVER w AS quick
+    FROM (SELECT * FROM head UNION ALL SELECT * FROM behind) AS either WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
     FROM ordered
-    WHERE jobs.id = ordered.id AND (ordered.place = 1 OR ordered.quick)
-    RETURNING jobs.id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
-              max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, place,
+    WHERE jobs.id = ordered.id AND (ordered.place = 1 AND ordered.known OR ordered.quick)
+    RETURNING jobs.id, fence, task_type, queue, {documents.stored("input")} AS input, attempt,
+              attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
+              {documents.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
+              refusals, place,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM now() - ready_since) AS double precision) END AS ready_s
 ), event AS (
@@ -65,7 +93,7 @@ WITH head AS MATERIALIZED (
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, ready_s, retry, EXISTS (
+       started_at, ready_s, retry, refusals, EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready
              AND rank >= (SELECT low_rank FROM queues WHERE name = :queue)
@@ -78,8 +106,11 @@ FROM claimed ORDER BY place
     slot="smallint",
     limit="integer",
     quick="text[]",
+    types="text[]",
     lease_s="double precision",
 )
+CHECKPOINT: Final = 9
+"""Its place in a row of CLAIM."""
 
 
 def claim(
@@ -90,11 +121,12 @@ def claim(
     slot: int,
     limit: int,
     quick: Sequence[str],
+    types: Sequence[str],
     lease_s: float,
 ) -> Taken:
     """Take the first due jobs of a queue, in rank order; none also when this worker's own lease is not fresh.
 
-    The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
+    Only jobs of the `types` that the worker knows are taken, `quick` ones being among them. The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
     and never crashed or lost their worker.
     """
     rows = CLAIM.execute(
@@ -105,11 +137,16 @@ def claim(
             "slot": slot,
             "limit": limit,
             "quick": list(quick),
+            "types": list(types),
             "lease_s": lease_s,
         },
     )
     found = list(rows)
-    return Taken([Claim(*row[:-1]) for row in found], bool(found and found[0][-1]))
+    return Taken([_claim(row[:-1]) for row in found], bool(found and found[0][-1]))
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    return Claim(*row[:CHECKPOINT], documents.loads(row[CHECKPOINT]), *row[CHECKPOINT + 1 :])
 
 
 LOW_RANK: Final = """
@@ -133,7 +170,7 @@ FINISH: Final = Prepared(
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS given (
         id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
-        events jsonb)
+        events jsonb, refused boolean, result_exact text, progress_exact text)
 ), locked AS MATERIALIZED (
     -- in id order: two statements over the same jobs never wait for each other in a circle
     SELECT jobs.id FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
@@ -145,8 +182,12 @@ WITH given AS MATERIALIZED (
         run_at = CASE WHEN given.status = 'PENDING' THEN now() + make_interval(secs => given.retry_s) ELSE run_at END,
         rank = CASE WHEN given.status = 'PENDING' THEN now() - priority * interval '60 s' ELSE rank END,
         result = CASE WHEN given.status = 'SUCCESS' THEN given.result END,
+        result_exact = CASE WHEN given.status = 'SUCCESS' THEN given.result_exact END,
         error = given.error,
         progress = coalesce(given.progress, jobs.progress),
+        progress_exact = CASE WHEN given.progress IS NULL THEN jobs.progress_exact ELSE given.progress_exact END,
+        attempt = attempt - CAST(given.refused AS integer),
+        refusals = CASE WHEN given.refused THEN refusals + 1 ELSE 0 END,
         worker_id = CASE WHEN given.status = 'PENDING' THEN NULL ELSE worker_id END,
         slot = CASE WHEN given.status = 'PENDING' THEN NULL ELSE slot END,
         finished_at = CASE WHEN given.status = 'PENDING' THEN NULL ELSE now() END,
@@ -156,15 +197,15 @@ WITH given AS MATERIALIZED (
     RETURNING jobs.id, task_type, queue, concurrency_key, jobs.status, ready, last_seq, attempt, now() AS at,
         jobs.rank, given.events,
         jsonb_strip_nulls(jsonb_build_object(
-            'status', jobs.status, 'error', jobs.error,
+            'status', jobs.status, 'error', jobs.error, 'reason', CASE WHEN given.refused THEN 'handed_back' END,
             'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
 ), story AS (
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
+    SELECT id, last_seq, at, attempt, 'state', data, NULL FROM changed
     UNION ALL
     SELECT id, last_seq - 1 - jsonb_array_length(events) + place,
            at - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
-           attempt, new.value ->> 'kind', new.value -> 'data'
+           attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
     FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, place)
 ), {LOW_RANK}
 {CHANGE}
