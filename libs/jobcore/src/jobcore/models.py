@@ -213,6 +213,8 @@ class Outcome:
     progress: Mapping[str, Any] | None = None
     events: tuple[NewEvent, ...] = ()
     refused: bool = False
+    result_bytes: int = 0
+    """The size of the result as JSON, which decides how many outcomes are stored at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from jobcore.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.store import claims
 from jobcore.store.database import Database
 from jobcore.tasks import Registry
+from jobcore.values import Bounds
 from jobcore.wakeup import Waker
 from jobcore.writer import RunEnd, Writer
 
@@ -75,6 +76,7 @@ class Runner:
         self._interrupts = interrupts
         self._batch_size = BatchSize()
         self._quick: list[str] = []
+        self._bounds = Bounds.of(settings)
         self._worker_id: UUID | None = None
         self._writer = Writer(
             db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
@@ -162,6 +164,7 @@ class Runner:
             self._interrupts.shield,
             self._writer.note,
             lambda event: self._announcer.events(claim.id, [event]),
+            self._bounds,
         )
         if claim.task_type not in self._quick:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then

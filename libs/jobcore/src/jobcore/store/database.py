@@ -82,6 +82,8 @@ class Database:
             except PoolTimeout as error:
                 raise StoreUnavailable("every database connection of this process is busy") from error
             except DBAPIError as error:
+                if _is_too_large(error):
+                    raise RowRefused(_line(error)) from error
                 if _code(error) in _CONFLICTS and left:
                     time.sleep(0.005 * (_CONFLICT_TRIES - left))
                     continue
@@ -107,6 +109,12 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 def _code(error: DBAPIError) -> str | None:
     return getattr(error.orig, "pgcode", None)
+
+
+def _is_too_large(error: DBAPIError) -> bool:
+    """A program limit (SQLSTATE class 54), or no memory for this statement: trying again would not help."""
+    code = _code(error) or ""
+    return code.startswith("54") or code == "53200"
 
 
 def _is_away(error: DBAPIError) -> bool:
