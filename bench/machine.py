@@ -31,7 +31,7 @@ def describe(stage: Stage) -> str:
             f"{platform.system()} {platform.release()}, data on {_file_system(stage.directory)}",
             f"Python {platform.python_version()}",
             f"PostgreSQL {postgres} ({', '.join(settings)})",
-            f"Valkey {info.get('valkey_version', info['redis_version'])} "
+            f"{stage.valkey.title} {info.get('valkey_version', info['redis_version'])} "
             f"(appendonly={aof['appendonly']}, {aof['appendfsync']})",
             *packages,
         ]

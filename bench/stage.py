@@ -17,9 +17,8 @@ from bench.load import Answers, Load, post
 from bench.process import Process
 from bench.stacks import LITERAL, LONGRUN, Stack
 from longrun_local.ports import free_port
-from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.server import EmbeddedServer
-from longrun_local.valkey import EmbeddedValkey
+from tests.servers import postgres_kind, redis_kind
 
 WARM_UP_JOBS = 200
 
@@ -103,8 +102,8 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.postgres = EmbeddedPostgres(directory / "postgres")
-        self.valkey = EmbeddedValkey(directory / "valkey")
+        self.postgres = postgres_kind()(directory / "postgres")
+        self.valkey = redis_kind()(directory / "valkey")
 
     def start(self) -> None:
         self.postgres.start()

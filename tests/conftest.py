@@ -17,6 +17,7 @@ from jobcore.migrations import upgrade
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.processes import Stack
+from tests.servers import postgres_kind, redis_kind
 
 TEMPLATE = "longrun_template"
 
@@ -38,14 +39,14 @@ def server_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(server_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL, fsync on; a test that stops it must start it again."""
-    with EmbeddedPostgres(server_folder / "postgres") as server:
+    with postgres_kind()(server_folder / "postgres") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server(server_folder: Path) -> Iterator[EmbeddedValkey]:
     """A running Valkey with AOF; a test that stops it must start it again."""
-    with EmbeddedValkey(server_folder / "valkey") as server:
+    with redis_kind()(server_folder / "valkey") as server:
         yield server
 
 

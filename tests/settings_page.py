@@ -52,8 +52,8 @@ def rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
 
 def variable(name: str, field: FieldInfo) -> str:
     """The environment variable's name."""
-    choices = getattr(field.validation_alias, "choices", None)
-    return str(choices[0]) if choices else f"LONGRUN_{name.upper()}"
+    alias = field.validation_alias
+    return str(getattr(alias, "choices", [alias])[0]) if alias else f"LONGRUN_{name.upper()}"
 
 
 def shown(default: Any) -> str:

@@ -20,12 +20,11 @@ import redis
 from jobcore.migrations import upgrade
 from longrun_local import services
 from longrun_local.ports import free_port
-from longrun_local.postgres import EmbeddedPostgres
-from longrun_local.valkey import EmbeddedValkey
 from tests.fault.clock import Hooks, let_database_clock_be_stepped
 from tests.fault.link import Link
 from tests.harness import environment, sql, until
 from tests.processes import Process, Stack
+from tests.servers import postgres_kind, redis_kind
 
 QUEUE = "chaos"
 APIS = ("api-0", "api-1")
@@ -61,8 +60,8 @@ class Stage:
         self.folder = folder
         self.diaries = folder / "diaries"
         self.diaries.mkdir()
-        self.postgres = EmbeddedPostgres(folder / "postgres", settings=SETTINGS)
-        self.redis = EmbeddedValkey(folder / "valkey")
+        self.postgres = postgres_kind()(folder / "postgres", settings=SETTINGS)
+        self.redis = redis_kind()(folder / "valkey")
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """By target: one fault at a time strikes it."""
         self.frozen_jobs: set[str] = set()

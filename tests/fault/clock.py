@@ -1,4 +1,4 @@
-"""Clocks that a test can step: the database's, by a `now()` that comes before PostgreSQL's own, and a process's."""
+"""Clocks that a test can step: the database's, by a `now()` in place of PostgreSQL's own, and a process's."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pathlib import Path
 from tests.harness import sql
 
 INSTALL = """
-CREATE TABLE clock_step (seconds double precision NOT NULL);
-INSERT INTO clock_step VALUES (0);
-CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE AS
-    'SELECT pg_catalog.now() + make_interval(secs => (SELECT seconds FROM public.clock_step))';
+CREATE SCHEMA clock;
+CREATE TABLE clock.step (seconds double precision NOT NULL);
+INSERT INTO clock.step VALUES (0);
+ALTER FUNCTION pg_catalog.now() RENAME TO now_of_the_host;
+CREATE FUNCTION pg_catalog.now() RETURNS timestamptz LANGUAGE sql STABLE AS
+    'SELECT now_of_the_host() + make_interval(secs => (SELECT seconds FROM clock.step))';
 DO $$
 DECLARE aged record;
 BEGIN
-    FOR aged IN SELECT table_name, column_name FROM information_schema.columns
-                WHERE table_schema = 'public' AND column_default = 'now()' LOOP
-        EXECUTE format('ALTER TABLE %%I ALTER COLUMN %%I SET DEFAULT public.now()', aged.table_name, aged.column_name);
+    FOR aged IN SELECT attrelid, attname FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+                WHERE pg_get_expr(adbin, adrelid) = 'now_of_the_host()' LOOP
+        EXECUTE format('ALTER TABLE %%s ALTER COLUMN %%I SET DEFAULT now()', aged.attrelid::regclass, aged.attname);
     END LOOP;
-    EXECUTE format('ALTER DATABASE %%I SET search_path = public, pg_catalog', current_database());
 END $$
 """
 
@@ -33,7 +34,7 @@ def let_database_clock_be_stepped(database_url: str) -> None:
 
 def step_database_clock(database_url: str, seconds: float) -> None:
     """From now on `now()` is so many seconds off (not: further off)."""
-    sql(database_url, "UPDATE clock_step SET seconds = %s", seconds)
+    sql(database_url, "UPDATE clock.step SET seconds = %s", seconds)
 
 
 class Hooks:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
-from sqlalchemy import Connection, text
 
-from jobcore.store.database import Database
 from longrun_local.postgres import EmbeddedPostgres
+from tests.conftest import database
 from tests.integration.store.world import World, empty
-
-_numbers = count(1)
 
 
 @pytest.fixture(scope="module")
 def module_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
     """A migrated database that the tests of one module share."""
-    name = f"store_{next(_numbers)}"
-    server = Database(postgres.url_of("postgres"), name="test", pool_size=1)
-
-    def execute(connection: Connection, statement: str) -> None:
-        connection.execute(text(statement))
-
-    server.call(execute, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield postgres.url_of(name)
-    server.call(execute, f"DROP DATABASE {name} WITH (FORCE)")
-    server.close()
+    with database(postgres, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.store import health, jobs
 from jobcore.store.database import DURABLE, Database, RowRefused
 from longrun_local.postgres import EmbeddedPostgres
+from tests.harness import sql
 from tests.integration.store.world import World, race
 
 
@@ -116,14 +117,29 @@ def test_nothing_set_for_a_statement_outlives_it(database_url: str) -> None:
     db = Database(database_url, name="test", pool_size=1)
 
     def settings(connection: Connection) -> list[object]:
-        names = ("synchronous_commit", "statement_timeout")
-        return [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
+        names = ("synchronous_commit", "statement_timeout", "search_path", "jit")
+        cursor = connection.connection.cursor()  # what goes through SQLAlchemy begins with settings of its own
+        return [cursor.execute(f"SHOW {name}") or cursor.fetchone() for name in names]
 
     before = db.call(settings)
     db.call(jobs.find, [])
     db.call(health.commit)
     assert db.call(settings) == before
     db.close()
+
+
+@pytest.mark.parametrize("settings", ["jit = on", "search_path = other", "search_path = ''"])
+def test_no_setting_of_the_role_or_the_database_reaches_a_statement(database_url: str, settings: str) -> None:
+    name = database_url.rpartition("/")[2]
+    sql(database_url, "CREATE SCHEMA IF NOT EXISTS other")
+    sql(database_url, "CREATE TABLE IF NOT EXISTS other.jobs (nothing_that_longrun_knows integer)")
+    sql(database_url, f"ALTER DATABASE {name} SET {settings}")
+    try:
+        with World(database_url) as world:
+            assert world.sql("SELECT current_setting('jit') AS jit") == [{"jit": "off"}]
+            assert world.row(world.insert())["status"] == "PENDING"
+    finally:
+        sql(database_url, f"ALTER DATABASE {name} RESET ALL")
 
 
 def test_ready_means_that_a_commit_is_possible(world: World, postgres: EmbeddedPostgres) -> None:

@@ -160,7 +160,12 @@ class _Worker:
             self._slots,
             slot,
             Held(slot, os.getpid()),
-            db=Database(self._settings.database_url, name=f"{self._name}-{slot.index}", pool_size=2),
+            db=Database(
+                self._settings.database_url,
+                schema=self._settings.database_schema,
+                name=f"{self._name}-{slot.index}",
+                pool_size=2,
+            ),
             waker=waker,
             announcer=announcer,
             registry=load_tasks(),

@@ -50,7 +50,7 @@ class Keeper:
         self._settings = settings
         self._waker = waker
         self._announcer = announcer
-        self._db = Database(settings.database_url, name="longrun-keeper", pool_size=1)
+        self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
         self._measuring = Measuring(self._db)
         self._gates = Gates(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, announcer, self._gates)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
+DEFAULT_SCHEMA: Final = "longrun"
 
 
 class CoreSettings(BaseSettings):
@@ -21,6 +22,11 @@ class CoreSettings(BaseSettings):
         "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
     )
     """PostgreSQL, as `postgresql://user:password@host:port/name`."""
+    database_schema: Annotated[
+        str,
+        Field(validation_alias="LONGRUN_SCHEMA", pattern="^[a-z_][a-z0-9_]{0,62}$"),
+    ] = DEFAULT_SCHEMA
+    """The schema of that database in which Longrun keeps its tables: lower-case letters, digits and underscores."""
     redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = (
         "redis://127.0.0.1:6379/0"
     )

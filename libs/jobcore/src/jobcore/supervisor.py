@@ -54,7 +54,11 @@ class Supervisor:
         self._slots = slots
         self._settings = settings
         self._db = Database(
-            settings.database_url, name="longrun-supervisor", pool_size=1, network_timeout_s=settings.lease_s / 3
+            settings.database_url,
+            schema=settings.database_schema,
+            name="longrun-supervisor",
+            pool_size=1,
+            network_timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
         self._announcer = Announcer(settings.redis_url)

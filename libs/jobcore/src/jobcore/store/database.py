@@ -3,6 +3,9 @@
 A store function takes a `Connection` and sends one string. Strings that write start with `DURABLE`: PostgreSQL runs
 a string of several statements as one implicit transaction, so `SET LOCAL` holds for it and needs no round trip of
 its own. Nothing is ever set for a session: PgBouncer in transaction mode may sit in between.
+
+Every string that is sent begins with `SET LOCAL` of what must hold whatever the server, the role or the database is
+configured with: the schema in which names are looked up, and no JIT, which compiles for longer than a statement runs.
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobcore.errors import LongrunError, StoreUnavailable
+from jobcore.settings import DEFAULT_SCHEMA
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '10s'; SET LOCAL timezone = 'UTC';
 """
@@ -35,13 +39,17 @@ class RowRefused(LongrunError):
 
 
 class Database:
-    """PostgreSQL as Longrun uses it. `network_timeout_s` bounds how long a vanished server can hold a call."""
+    """PostgreSQL as Longrun uses it.
+
+    `schema` is where its tables are. `network_timeout_s` bounds how long a vanished server can hold a call.
+    """
 
     def __init__(
         self,
         url: str,
         *,
         name: str,
+        schema: str = DEFAULT_SCHEMA,
         pool_size: int = 2,
         network_timeout_s: float = 10.0,
         pre_ping: bool = False,
@@ -63,6 +71,7 @@ class Database:
                 "tcp_user_timeout": int(network_timeout_s * 1000),
             },
         )
+        begin_strings(self.engine, schema)
 
     def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function on a connection of the pool.
@@ -95,6 +104,21 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def begin_strings(engine: Engine, schema: str) -> None:
+    """Have every string that this engine sends begin with what must hold for it alone.
+
+    `options` at the connect would cost nothing, but PgBouncer refuses it and its server connections are shared.
+    """
+    prefix = f'SET LOCAL search_path = "{schema}", public, pg_temp; SET LOCAL jit = off;\n'
+
+    def begin(
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        return prefix + statement, parameters
+
+    event.listen(engine, "before_cursor_execute", begin, retval=True)
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""The servers that tests, storm and benchmark run on: the embedded ones, or those of the distribution's packages.
+
+`LONGRUN_TEST_POSTGRES=debian` and `LONGRUN_TEST_REDIS=debian` choose PostgreSQL and Redis as `apt install postgresql
+redis-server` puts them on a machine, with their own defaults; without them the embedded servers of `make run` are used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+
+POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
+REDIS_DEFAULTS = Path("/etc/redis/redis.conf")
+T = TypeVar("T")
+
+
+class DebianPostgres(EmbeddedPostgres):
+    """PostgreSQL of the distribution's package, with the defaults of its `initdb` (JIT on, 100 connections)."""
+
+    locale: ClassVar[Sequence[str]] = ("--locale=C.UTF-8",)
+
+    def programs(self) -> Path:
+        """The newest version's folder; FileNotFoundError names the package if there is none."""
+        found = sorted(POSTGRES_PROGRAMS.glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+        on_path = shutil.which("postgres")
+        if not found and not on_path:
+            raise FileNotFoundError("there is no PostgreSQL on this machine: apt install postgresql")
+        return found[-1].parent if found else Path(str(on_path)).resolve().parent
+
+    def defaults(self) -> Mapping[str, str]:
+        """What the package sets beside the place to listen at: nothing."""
+        return {}
+
+
+class DebianRedis(EmbeddedValkey):
+    """Redis of the distribution's package, with its configuration, and an append-only file as docs/operations.md asks.
+
+    The package's configuration is left out where only its own account may read it.
+    """
+
+    title: ClassVar = "Redis"
+    program: ClassVar = "redis-server"
+
+    def configuration(self) -> str:
+        """The package's configuration, then where this one runs: in Redis the last of two lines counts."""
+        base = f"include {REDIS_DEFAULTS}\n" if os.access(REDIS_DEFAULTS, os.R_OK) else ""
+        return f'{base}daemonize no\nsupervised no\npidfile ""\nlogfile ""\n{super().configuration()}'
+
+    def program_path(self) -> Path:
+        """`redis-server` on the PATH; FileNotFoundError names the package if there is none."""
+        found = shutil.which(self.program)
+        if found is None:
+            raise FileNotFoundError("there is no Redis on this machine: apt install redis-server")
+        return Path(found)
+
+
+def postgres_kind() -> type[EmbeddedPostgres]:
+    """Which PostgreSQL this run is to use."""
+    return _chosen("LONGRUN_TEST_POSTGRES", embedded=EmbeddedPostgres, debian=DebianPostgres)
+
+
+def redis_kind() -> type[EmbeddedValkey]:
+    """Which Redis this run is to use."""
+    return _chosen("LONGRUN_TEST_REDIS", embedded=EmbeddedValkey, debian=DebianRedis)
+
+
+def _chosen(variable: str, **kinds: type[T]) -> type[T]:
+    value = os.environ.get(variable) or "embedded"
+    if value not in kinds:
+        raise SystemExit(f"{variable} must be one of {', '.join(kinds)}, not {value!r}")
+    return kinds[value]
