@@ -91,9 +91,9 @@ class Attempt:
             retries = task_type.retry.retries(error)
             return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry, error) if retries else None)
         except BaseException as error:
-            stop = next((leaf for leaf in leaves(error) if isinstance(leaf, JobCancelled)), None)
-            if stop is not None:  # a task group wraps what it was stopped by
-                return self._stopped(task_type, stop)
+            stops = [leaf for leaf in leaves(error) if isinstance(leaf, JobCancelled)]
+            if stops:  # a task group wraps what it was stopped by
+                return self._stopped(task_type, stops[0])
             # sys.exit() in a task, an operator's SIGTERM or SIGINT to this child: worth another try
             return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry))
 

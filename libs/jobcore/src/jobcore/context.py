@@ -18,7 +18,7 @@ from jobcore.slots import Key, Post, Slot
 from jobcore.steps import check_name, result_json
 from jobcore.store import events, steps
 from jobcore.store.database import Database, RowRefused
-from jobcore.values import Bounds, number, to_json
+from jobcore.values import DEFAULT_BOUNDS, Bounds, number, to_json
 
 PROGRESS_S: Final = 1.0
 """PostgreSQL keeps at most one progress event of a job in this many seconds."""
@@ -62,7 +62,7 @@ class RunContext:
         shield: Callable[[], AbstractContextManager[None]],
         on_note: Callable[[RunContext], None],
         on_live: Callable[[Event], None],
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         self.claim = claim
         self.bounds = bounds
@@ -250,7 +250,7 @@ class RunContext:
             try:
                 self.store_once()
             except StoreUnavailable as error:
-                log.warning("the last lines of a run are lost: the database is away", job_id=self.job_id, error=str(error))
+                log.warning("a run's last lines are lost: the database is away", job_id=self.job_id, error=str(error))
 
     def store_once(self) -> None:
         """Store what is buffered now; StoreUnavailable, and it waits again, if PostgreSQL is away."""

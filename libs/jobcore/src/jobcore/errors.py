@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LongrunError(Exception):
@@ -161,11 +161,11 @@ def _seconds(given: object) -> float:
     return seconds
 
 
-def _float(number: Real | Decimal) -> float:
+def _float(number: Any) -> float:
     try:
         return float(number)
     except OverflowError:
-        return math.copysign(math.inf, number > 0 or -1)
+        return math.inf if number > 0 else -math.inf
 
 
 def _header_seconds(header: str) -> float:

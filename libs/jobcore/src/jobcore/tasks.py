@@ -134,8 +134,8 @@ class RetryPolicy:
         A `RetryableError` that carries its own delay (HTTP Retry-After) is obeyed as it is; of several in an
         ExceptionGroup the longest.
         """
-        asked = [leaf.delay_s for leaf in leaves(error) if isinstance(leaf, RetryableError) and leaf.delay_s is not None]
-        if asked:
+        retryable = [leaf.delay_s for leaf in leaves(error) if isinstance(leaf, RetryableError)]
+        if asked := [delay for delay in retryable if delay is not None]:
             return min(max(0.0, *asked), LONGEST_DELAY_S)
         delay: float = min(self.backoff_max_s, self.backoff_s * 2 ** min(attempt - 1, 32))
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311

@@ -30,6 +30,9 @@ class Bounds:
         return cls(settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s)
 
 
+DEFAULT_BOUNDS: Final = Bounds()
+
+
 def to_json(name: str, value: Any, max_bytes: int) -> str:
     """The value as JSON text; InvalidValue says why it has none, or that it is larger than `max_bytes`."""
     try:

@@ -126,8 +126,8 @@ def claim(
 ) -> Taken:
     """Take the first due jobs of a queue, in rank order; none also when this worker's own lease is not fresh.
 
-    Only jobs of the `types` that the worker knows are taken, `quick` ones being among them. The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
-    and never crashed or lost their worker.
+    Only jobs of the `types` that the worker knows are taken. The first one is taken whatever it is; up to `limit` jobs
+    only as long as all of them are of `quick` task types and never crashed or lost their worker.
     """
     rows = CLAIM.execute(
         connection,
@@ -146,7 +146,9 @@ def claim(
 
 
 def _claim(row: Sequence[Any]) -> Claim:
-    return Claim(*row[:CHECKPOINT], documents.loads(row[CHECKPOINT]), *row[CHECKPOINT + 1 :])
+    values = list(row)
+    values[CHECKPOINT] = documents.loads(values[CHECKPOINT])
+    return Claim(*values)
 
 
 LOW_RANK: Final = """

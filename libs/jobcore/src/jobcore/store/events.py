@@ -15,7 +15,7 @@ from jobcore.store import documents
 from jobcore.store.database import DURABLE
 
 AFTER: Final = text(f"""
-SELECT seq, at, attempt, kind, {documents.stored('data')} FROM job_events
+SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 """)
 
@@ -23,11 +23,11 @@ WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 def after(connection: Connection, job_id: UUID, seq: int, limit: int = 500) -> list[Event]:
     """The events after this cursor, in order; [] for a job that does not exist."""
     rows = connection.execute(AFTER, {"job_id": job_id, "after": seq, "limit": limit})
-    return [Event(*row[:-1], documents.loads(row[-1])) for row in rows]
+    return [_event(*row) for row in rows]
 
 
 LOGS: Final = text(f"""
-SELECT seq, at, attempt, kind, {documents.stored('data')} FROM job_events
+SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :limit
 """)
 
@@ -35,7 +35,11 @@ WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :lim
 def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Event]:
     """The log lines after this cursor, in order."""
     rows = connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit})
-    return [Event(*row[:-1], documents.loads(row[-1])) for row in rows]
+    return [_event(*row) for row in rows]
+
+
+def _event(seq: int, at: datetime, attempt: int, kind: str, data: str) -> Event:
+    return Event(seq, at, attempt, kind, documents.loads(data))
 
 
 @dataclass(frozen=True, slots=True)

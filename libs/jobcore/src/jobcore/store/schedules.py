@@ -255,7 +255,8 @@ def _columns(plan: Plan) -> dict[str, Any]:
 
 
 def _schedule(row: Mapping[Any, Any]) -> Schedule:
-    return Schedule.from_row({**row, "task": documents.loads(row["given_task"]), "job": documents.loads(row["given_job"])})
+    given = {"task": documents.loads(row["given_task"]), "job": documents.loads(row["given_job"])}
+    return Schedule.from_row({**row, **given})
 
 
 def _one(connection: Connection, statement: Any, parameters: Mapping[str, Any]) -> Schedule | None:

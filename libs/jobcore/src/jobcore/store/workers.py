@@ -30,7 +30,7 @@ def register(
     concurrency: int,
     version: str,
     state: str = "active",
-    task_types: Sequence[str],
+    task_types: Sequence[str] | None,
 ) -> None:
     """Announce a worker and the task types that it knows; its id is new at each start and after each lost lease."""
     connection.execute(
@@ -43,7 +43,7 @@ def register(
             "concurrency": concurrency,
             "version": version,
             "state": state,
-            "task_types": list(task_types),
+            "task_types": None if task_types is None else list(task_types),
         },
     )
 
@@ -77,7 +77,10 @@ def live(connection: Connection) -> list[Worker]:
 
 
 def _worker(row: Sequence[Any]) -> Worker:
-    return Worker(*row[:3], tuple(row[3]), *row[4:-1], task_types=None if row[-1] is None else tuple(row[-1]))
+    values = list(row)
+    values[3] = tuple(values[3])
+    values[-1] = None if values[-1] is None else tuple(values[-1])
+    return Worker(*values)
 
 
 RUNNING: Final = text("""
