@@ -50,7 +50,14 @@ class Table:
         self._store = Database(self.url, name="bench")
         self._worker: UUID = uuid7()
         self._store.call(
-            workers.register, self._worker, host="bench", pid=0, queues=[QUEUE], concurrency=1, version="-"
+            workers.register,
+            self._worker,
+            host="bench",
+            pid=0,
+            queues=[QUEUE],
+            concurrency=1,
+            version="-",
+            task_types=["echo"],
         )
         self.top_up(FEW)
 
@@ -69,7 +76,14 @@ class Table:
         """Seconds that one claim of one job takes; another job comes in its place."""
         began = time.perf_counter()
         taken = self._store.call(
-            claims.claim, queue=QUEUE, worker_id=self._worker, slot=0, limit=1, quick=[], lease_s=LEASE_S
+            claims.claim,
+            queue=QUEUE,
+            worker_id=self._worker,
+            slot=0,
+            limit=1,
+            quick=[],
+            types=["echo"],
+            lease_s=LEASE_S,
         )
         seconds = time.perf_counter() - began
         if len(taken.claims) != 1:

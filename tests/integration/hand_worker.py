@@ -16,6 +16,7 @@ from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.states import Status
 from jobcore.store import claims, events, stops, workers
 from jobcore.store.database import Database
+from jobcore.tasks import load_tasks
 
 
 class HandWorker:
@@ -27,12 +28,28 @@ class HandWorker:
         self.announcer.start()
         self.queue = queue
         self.id = uuid7()
-        self.db.call(workers.register, self.id, host="here", pid=1, queues=[queue], concurrency=1, version="test")
+        self.db.call(
+            workers.register,
+            self.id,
+            host="here",
+            pid=1,
+            queues=[queue],
+            concurrency=1,
+            version="test",
+            task_types=load_tasks().names(),
+        )
 
     def claim(self) -> Claim:
         """Take the first job of the queue."""
         taken = self.db.call(
-            claims.claim, queue=self.queue, worker_id=self.id, slot=0, limit=1, quick=[], lease_s=3600.0
+            claims.claim,
+            queue=self.queue,
+            worker_id=self.id,
+            slot=0,
+            limit=1,
+            quick=[],
+            types=load_tasks().names(),
+            lease_s=3600.0,
         )
         [claim] = taken.claims
         return claim

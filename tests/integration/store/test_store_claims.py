@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from jobcore.models import Claim
 from jobcore.states import Status
 from jobcore.store import claims, workers
-from tests.integration.store.world import LEASE_S, QUEUE, World, race
+from tests.integration.store.world import LEASE_S, QUEUE, TYPES, World, race
 
 ROUNDS = 60
 CLAIMERS = 6
@@ -148,7 +148,9 @@ def test_a_claim_tells_whether_more_is_ready(world: World) -> None:
     world.insert_many(2)
 
     def take() -> claims.Taken:
-        return world.call(claims.claim, queue=QUEUE, worker_id=worker, slot=0, limit=1, quick=[], lease_s=LEASE_S)
+        return world.call(
+            claims.claim, queue=QUEUE, worker_id=worker, slot=0, limit=1, quick=[], types=TYPES, lease_s=LEASE_S
+        )
 
     assert [take().more, take().more] == [True, False]
     assert take() == claims.Taken([], False)
@@ -166,7 +168,7 @@ def test_a_claim_carries_what_a_run_needs_and_is_told_in_the_story(world: World)
         fence=10,
         task_type="echo",
         queue=QUEUE,
-        input=fields["input"],
+        input='{"x": [1, "é"]}',
         attempt=5,
         tries=2,
         max_attempts=7,

@@ -30,7 +30,7 @@ def test_appended_events_get_the_next_places_in_their_order(world: World) -> Non
 
 def test_progress_and_checkpoint_are_kept_until_the_next(world: World) -> None:
     claim = world.running()
-    world.call(events.append, claim.id, claim.fence, [LOG], progress={"done": 1}, checkpoint={"at": [1]})
+    world.call(events.append, claim.id, claim.fence, [LOG], progress={"done": 1}, checkpoint='{"at": [1]}')
     world.call(events.append, claim.id, claim.fence, [LOG])
     row = world.row(claim.id)
     assert (row["progress"], row["checkpoint"], row["last_seq"]) == ({"done": 1}, {"at": [1]}, 4)
@@ -48,7 +48,7 @@ def test_a_run_that_lost_its_claim_appends_nothing(world: World, end: str) -> No
         if end == "claimed anew":
             world.take(world.worker())
     before = world.row(claim.id), world.story(claim.id)
-    assert world.call(events.append, claim.id, claim.fence, [LOG], progress={}, checkpoint={}) is None
+    assert world.call(events.append, claim.id, claim.fence, [LOG], progress={}, checkpoint="{}") is None
     assert (world.row(claim.id), world.story(claim.id)) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_what_was_submitted_is_what_is_stored(world: World) -> None:
     [accepted] = world.call(jobs.insert, [new])
     job = world.call(jobs.get, new.id)
     assert job is not None
-    assert {name: getattr(job, name) for name in fields} == fields
+    assert {name: getattr(job, name) for name in fields} | {"input": json.loads(job.input or "")} == fields
     assert (job.status, job.attempt, job.fence, job.last_seq, job.cancel) == (Status.PENDING, 0, 0, 1, None)
     assert (accepted.id, accepted.queue, accepted.created_at) == (new.id, QUEUE, job.created_at)
     assert (accepted.ready, accepted.traceparent) == (True, "00-aa-bb-01")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import claims, gates
 from jobcore.store.database import Database
 from jobcore.store.prepared import BY_INDEX
-from tests.integration.store.world import LEASE_S, QUEUE, World, empty
+from tests.integration.store.world import LEASE_S, QUEUE, TYPES, World, empty
 
 WAITING = 1_000_000
 HELD = 100_000
@@ -56,7 +56,7 @@ def blocks_of_a_claim(world: World, worker: UUID) -> int:
             text("SELECT name FROM pg_prepared_statements WHERE name LIKE 'longrun_claim%'")
         ).scalars()
         explain = f"""{BY_INDEX} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
-            EXECUTE {name} ('{QUEUE}', '{worker}', 0, 1, '{{}}', {LEASE_S})"""
+            EXECUTE {name} ('{QUEUE}', '{worker}', 0, 1, '{{}}', ARRAY['echo'], {LEASE_S})"""
         plan = connection.execute(text(explain)).scalar_one()[0]["Plan"]
         return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
@@ -65,7 +65,7 @@ def blocks_of_a_claim(world: World, worker: UUID) -> int:
 
 def take(connection: Connection, worker: UUID, limit: int = 1) -> int:
     taken = claims.claim(
-        connection, queue=QUEUE, worker_id=worker, slot=0, limit=limit, quick=["echo"], lease_s=LEASE_S
+        connection, queue=QUEUE, worker_id=worker, slot=0, limit=limit, quick=["echo"], types=TYPES, lease_s=LEASE_S
     )
     return len(taken.claims)
 

@@ -113,7 +113,7 @@ def test_a_job_that_expired_may_start_after_all_and_an_expiry_to_come_still_coun
 
 def test_what_the_first_life_stored_is_kept_but_its_run_can_write_no_more(world: World) -> None:
     claim = world.running()
-    world.call(events.append, claim.id, claim.fence, [], checkpoint={"page": 7})
+    world.call(events.append, claim.id, claim.fence, [], checkpoint='{"page": 7}')
     world.finish(claim, Status.FAILED)
     world.retry(claim.id)
     assert world.finish(claim) == []

@@ -43,7 +43,7 @@ from jobcore.store import (
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import RowRefused
 from jobcore.store.key_limits import KeyLimit
-from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, World
+from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
 DONE_BY = {
@@ -110,7 +110,7 @@ def releases(cause: Cause, *event: str) -> Trial:
 
 def claim(case: Case) -> object:
     return case.world.call(
-        claims.claim, queue=QUEUE, worker_id=case.hunter, slot=0, limit=9, quick=["echo"], lease_s=LEASE_S
+        claims.claim, queue=QUEUE, worker_id=case.hunter, slot=0, limit=9, quick=["echo"], types=TYPES, lease_s=LEASE_S
     )
 
 
@@ -150,7 +150,7 @@ def fire_schedule(case: Case) -> object:
 
 def append(case: Case) -> object:
     new = [NewEvent("log", {})]
-    return case.world.call(events.append, case.id, case.fence, new, progress={"done": 1}, checkpoint={})
+    return case.world.call(events.append, case.id, case.fence, new, progress={"done": 1}, checkpoint="{}")
 
 
 FENCED = [

@@ -19,6 +19,8 @@ from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
 
 QUEUE = "default"
+TYPES = ("echo", "slow", "quick", "sleep", "a", "b")
+"""The task types that workers know unless a test says otherwise."""
 LEASE_S = 60.0
 MAX_CRASHES = 3
 MAX_LOSSES = 5
@@ -89,7 +91,9 @@ class World:
         self.call(jobs.insert, given)
         return [job.id for job in given]
 
-    def worker(self, *queues: str, concurrency: int = 2, state: str = "active") -> UUID:
+    def worker(
+        self, *queues: str, concurrency: int = 2, state: str = "active", types: Sequence[str] | None = TYPES
+    ) -> UUID:
         """A new worker with a fresh heartbeat."""
         worker_id = uuid7()
         self.call(
@@ -101,11 +105,19 @@ class World:
             concurrency=concurrency,
             version="test",
             state=state,
+            task_types=types,
         )
         return worker_id
 
     def take(
-        self, worker_id: UUID, limit: int = 1, *, queue: str = QUEUE, quick: Sequence[str] = (), slot: int = 0
+        self,
+        worker_id: UUID,
+        limit: int = 1,
+        *,
+        queue: str = QUEUE,
+        quick: Sequence[str] = (),
+        types: Sequence[str] = TYPES,
+        slot: int = 0,
     ) -> list[Claim]:
         """Claim up to `limit` jobs."""
         return self.call(
@@ -115,6 +127,7 @@ class World:
             slot=slot,
             limit=limit,
             quick=quick,
+            types=types,
             lease_s=LEASE_S,
         ).claims
 

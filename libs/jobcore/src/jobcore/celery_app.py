@@ -121,8 +121,9 @@ class _Worker:
             queues=tuple(sender.app.amqp.queues.consume_from),
             concurrency=sender.concurrency,
             version=version("longrun-jobcore"),
+            task_types=registry.names(),
         )
-        log.info("serving task types", types=[task_type.name for task_type in registry.all()])
+        log.info("serving task types", types=list(identity.task_types))
         telemetry.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
         ShutdownStep.shutdown = Shutdown(self._slots)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -124,15 +129,23 @@ class Overloaded(LongrunError):
 
 
 class RetryableError(LongrunError):
-    """A task raises it to say "try again later"; `retry_after_s` (seconds) overrides the backoff."""
+    """A task raises it to say "try again later"; `retry_after_s` overrides the backoff.
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    It is a number of seconds, a timedelta, or the text of an HTTP Retry-After header: whole seconds or a date
+    (RFC 9110, section 10.2.3). ValueError for anything else.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | Decimal | timedelta | str | None = None) -> None:
         super().__init__(message)
-        self.delay_s = retry_after_s
+        self.delay_s = None if retry_after_s is None else _seconds(retry_after_s)
 
 
 class PermanentError(LongrunError):
     """A task raises it to say "trying again is of no use": the job fails at once."""
+
+
+class InvalidValue(PermanentError, ValueError):
+    """A method of the job's context was given what cannot be stored; the message names the argument."""
 
 
 class InvalidStep(PermanentError):
@@ -141,3 +154,37 @@ class InvalidStep(PermanentError):
 
 class JobCancelled(BaseException):
     """Raised inside a task when its job was cancelled; a BaseException: `except Exception` lets it pass."""
+
+
+def _seconds(given: object) -> float:
+    seconds = math.nan
+    if isinstance(given, timedelta):
+        seconds = given.total_seconds()
+    elif isinstance(given, Real | Decimal) and not isinstance(given, bool):
+        seconds = _float(given)
+    elif isinstance(given, str):
+        seconds = _header_seconds(given.strip())
+    if math.isnan(seconds):
+        raise ValueError(
+            "retry_after_s: must be a number of seconds, a timedelta, or the text of a Retry-After header, "
+            f"not {type(given).__name__} {str(given)[:100]!r}"
+        )
+    return seconds
+
+
+def _float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _header_seconds(header: str) -> float:
+    if header.isascii() and header.isdigit():
+        return float(header[:20])
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return math.nan
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

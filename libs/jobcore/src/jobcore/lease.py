@@ -34,6 +34,7 @@ class Identity:
     queues: tuple[str, ...]
     concurrency: int
     version: str
+    task_types: tuple[str, ...]
 
 
 class Lease:
@@ -89,6 +90,7 @@ class Lease:
             concurrency=self._identity.concurrency,
             version=self._identity.version,
             state="draining" if draining else "active",
+            task_types=self._identity.task_types,
         )
         log.info("worker registered", worker_id=str(worker_id), queues=",".join(self._identity.queues))
         return worker_id

@@ -13,7 +13,7 @@ from jobcore.states import TERMINAL, Status
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be accepted: its input is already valid. Times are aware; delays and timeouts seconds."""
+    """A job to be accepted: its input is valid, and as the client gave it. Times are aware; delays are seconds."""
 
     id: UUID
     task_type: str
@@ -61,7 +61,7 @@ class CancelReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands in the table; `input`, `result` and `checkpoint` are None where not asked for."""
+    """A job as it stands in the table; `input` and `result` are None where not asked for."""
 
     id: UUID
     task_type: str
@@ -91,8 +91,9 @@ class Job:
     fairness_key: str | None
     schedule_id: UUID | None
     scheduled_for: datetime | None
-    input: Mapping[str, Any] | None = None
-    result: Any = None
+    input: str | None = None
+    """JSON text, as it was given; so is `result`."""
+    result: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Self:
@@ -132,7 +133,8 @@ class Claim:
     fence: int
     task_type: str
     queue: str
-    input: Mapping[str, Any]
+    input: str
+    """JSON text, as the client gave it."""
     attempt: int
     tries: int
     """How many runs so far count against `max_attempts`, this one included: see `Job.tries`."""
@@ -146,6 +148,8 @@ class Claim:
     ready_s: float | None = None
     """How many seconds it had been ready; None for a job that was handed back once, as it kept its place."""
     retry: Mapping[str, float] | None = None
+    refusals: int = 0
+    """How many runs in a row were given back because their worker could not read the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run of a claimed job ended: SUCCESS, FAILED, or PENDING for another try after `retry_s` seconds."""
+    """How a run of a claimed job ended: SUCCESS, FAILED, or PENDING for another try after `retry_s` seconds.
+
+    `refused`: it never began, because this worker cannot read the input; the try is given back.
+    """
 
     id: UUID
     fence: int
@@ -205,6 +212,9 @@ class Outcome:
     retry_s: float | None = None
     progress: Mapping[str, Any] | None = None
     events: tuple[NewEvent, ...] = ()
+    refused: bool = False
+    result_bytes: int = 0
+    """The size of the result as JSON, which decides how many outcomes are stored at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +254,8 @@ class Worker:
     beat: int
     heartbeat_at: datetime
     started_at: datetime
+    task_types: tuple[str, ...] | None
+    """What it can run; None for a worker of version 0.1, which takes jobs of any type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from jobcore.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.store import claims
 from jobcore.store.database import Database
 from jobcore.tasks import Registry
+from jobcore.values import Bounds
 from jobcore.wakeup import Waker
 from jobcore.writer import RunEnd, Writer
 
@@ -82,6 +83,7 @@ class Runner:
         self._prints = prints
         self._batch_size = BatchSize()
         self._quick: list[str] = []
+        self._bounds = Bounds.of(settings)
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
         self._writer = Writer(
@@ -136,6 +138,7 @@ class Runner:
                 slot=self._slot.index,
                 limit=self._batch_size.next(),
                 quick=self._quick,
+                types=self._registry.names(),
                 lease_s=self._settings.lease_s,
             )
         except Exception as error:
@@ -186,6 +189,7 @@ class Runner:
             self._interrupts.shield,
             self._writer.note,
             lambda event: self._announcer.events(claim.id, [event]),
+            self._bounds,
         )
         if claim.task_type not in self._quick:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then

@@ -128,6 +128,13 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the kill of the child that did not stop."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, see and steer workers. Whoever reaches Redis can then stop them."""
+    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 4 * 2**20
+    """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job."""
+    max_log_lines: Annotated[int, Field(ge=1)] = 100_000
+    """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""
+    refused_backoff_s: Seconds = 30.0
+    """Seconds until another worker may try a job whose input this worker's version of the task type cannot read;
+    doubled for each further one. After five the job fails."""
     heartbeat_file: Path | None = None
     """A file that is touched every second while the worker is registered and looked after, for probes; unset: none."""
     pod_deletion_cost: bool = False

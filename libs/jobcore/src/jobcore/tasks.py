@@ -10,7 +10,7 @@ Packages announce the module that holds their tasks as an entry point of the gro
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -58,13 +58,22 @@ class JobContext(Protocol):
         """Raise `JobCancelled` if the job was cancelled: call it where stopping is safe."""
 
     def log(self, message: str, level: str = "info") -> None:
-        """Add a line to the job's log; `level` is debug, info, warning or error."""
+        """Add a line to the job's log; `level` is debug, info, warning or error.
+
+        It waits while a thousand lines wait to be stored. Lines beyond LONGRUN_MAX_LOG_LINES are dropped.
+        """
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Say how far the job is. Streams see each call; PostgreSQL keeps at most one a second."""
+        """Say how far the job is. Streams see each call; PostgreSQL keeps at most one a second.
+
+        `done` and `total` are finite real numbers, also Decimal, Fraction or NumPy's; InvalidValue for others.
+        """
 
     def checkpoint(self, state: Any) -> None:
-        """Store a JSON value durably, before returning: the next attempt finds it in `checkpoint_state`."""
+        """Store a JSON value durably, before returning: the next attempt finds it in `checkpoint_state`.
+
+        InvalidValue if it is not JSON, or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """The result of `function(*args, **kwargs)`, called once a job: a later attempt gets what was stored.
@@ -74,6 +83,15 @@ class JobContext(Protocol):
         result was stored. InvalidStep, which ends the job: the name has been used in this run, or the result is no
         JSON, or too large.
         """
+
+
+def leaves(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, or if it is a group the errors in it and in its groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    elif error is not None:
+        yield error
 
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -113,16 +131,29 @@ class RetryPolicy:
     def delay_s(self, attempt: int, error: Exception | None = None) -> float:
         """Seconds to wait after the failed `attempt` (from 1): backoff × 2^(attempt-1) ± jitter, bounded.
 
-        A `RetryableError` that carries its own delay (HTTP Retry-After) is obeyed as it is.
+        A `RetryableError` that carries its own delay (HTTP Retry-After) is obeyed as it is; of several in an
+        ExceptionGroup the longest.
         """
-        if isinstance(error, RetryableError) and error.delay_s is not None:
-            return min(max(0.0, error.delay_s), LONGEST_DELAY_S)
+        retryable = [leaf.delay_s for leaf in leaves(error) if isinstance(leaf, RetryableError)]
+        if asked := [delay for delay in retryable if delay is not None]:
+            return min(max(0.0, *asked), LONGEST_DELAY_S)
         delay: float = min(self.backoff_max_s, self.backoff_s * 2 ** min(attempt - 1, 32))
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 
     def retries(self, error: Exception) -> bool:
-        """Whether this kind of error is worth another attempt."""
-        return isinstance(error, self.retry_on) and not isinstance(error, self.never_on)
+        """Whether this kind of error is worth another attempt; an ExceptionGroup if all that it holds are.
+
+        One PermanentError in a group is enough to end the job: another attempt would run into it again.
+        """
+        return self._retries(error, within=False)
+
+    def _retries(self, error: BaseException, *, within: bool) -> bool:
+        wanted = within or isinstance(error, self.retry_on)
+        if isinstance(error, self.never_on):
+            return False
+        if isinstance(error, BaseExceptionGroup):
+            return all(self._retries(inner, within=wanted) for inner in error.exceptions)
+        return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +193,10 @@ class Registry:
             raise UnknownTaskType(
                 FieldError("task_type", f"{name!r} is not registered here; known task types: {known}")
             ) from None
+
+    def names(self) -> tuple[str, ...]:
+        """The name of every task type, in order."""
+        return tuple(sorted(self._types))
 
     def all(self) -> list[TaskType]:
         """Every task type, by name."""

@@ -18,11 +18,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 from jobcore import logs, telemetry, watchdog
-from jobcore.context import RunContext
+from jobcore.context import RunContext, printable, unstorable
 from jobcore.errors import StoreUnavailable
 from jobcore.gates import Gates
 from jobcore.live import Announcer
@@ -30,14 +31,17 @@ from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key
 from jobcore.states import ErrorKind, Status
-from jobcore.store import claims, events, stops
+from jobcore.store import claims, stops
 from jobcore.store.claims import Release
-from jobcore.store.database import Database, RowRefused
+from jobcore.store.database import Database
 from jobcore.threads import LongThread
 
 HAND_BACK_S: Final = 0.05
 NOTE_S: Final = 0.05
 RETRY_S: Final = 0.5
+BATCH_BYTES: Final = 16 * 2**20
+"""Results that are stored by one statement: its text is held several times over, here and in PostgreSQL."""
+MESSAGE_MAX: Final = 2_000
 
 log = logs.get(__name__)
 
@@ -169,15 +173,16 @@ class Writer:
             self.hand_back(claim)
 
     def _store_outcomes(self) -> None:
-        with self._changed:
-            outcomes = list(self._outcomes)
+        outcomes = self._first_outcomes()
         if not outcomes:
             return
         ends = {key: self._ends[key] for key in map(_key, outcomes)}
         with telemetry.within(next((end.traceparent for end in ends.values() if end.traceparent), None)):
             try:
                 changes = self._db.call(claims.finish, outcomes)
-            except RowRefused:
+            except StoreUnavailable:
+                raise
+            except Exception:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
@@ -186,12 +191,29 @@ class Writer:
         self._settled(outcomes)
         self._gates.freed(changes)
 
+    def _first_outcomes(self) -> list[Outcome]:
+        """The outcomes that go into one statement: all that wait, but of large ones no more than BATCH_BYTES."""
+        with self._changed:
+            sizes = accumulate(outcome.result_bytes for outcome in self._outcomes)
+            return [outcome for outcome, size in zip(self._outcomes, sizes, strict=True) if size <= BATCH_BYTES] or [
+                *self._outcomes[:1]
+            ]
+
     def _store_alone(self, outcome: Outcome) -> list[Change]:
-        """One bad result fails its own job only."""
+        """One bad result fails its own job only; one bad note is dropped."""
         try:
             return self._db.call(claims.finish, [outcome])
-        except RowRefused as refused:
-            return self._db.call(claims.finish, [_unstorable(outcome, refused)])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            refused = error
+        try:
+            return self._db.call(claims.finish, [_without_notes(outcome, refused)])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.exception("a result cannot be stored: its job fails", job_id=str(outcome.id))
+            return self._db.call(claims.finish, [_unstorable(outcome, error)])
 
     def _settled(self, outcomes: list[Outcome]) -> None:
         keys = [_key(outcome) for outcome in outcomes]
@@ -237,23 +259,11 @@ class Writer:
                 if self._noted is not context:
                     return
                 self._noted = None
-            buffered = context.take()
-            if not buffered.events:
-                return
             try:
-                appended = self._db.call(
-                    events.append, context.claim.id, context.fence, buffered.events, progress=buffered.progress
-                )
-            except RowRefused as error:
-                log.warning("a note cannot be stored", job_id=context.job_id, error=str(error))
-                return
+                context.store_once()
             except StoreUnavailable:
-                context.put_back(buffered)
                 self.note(context)
                 raise
-            context.publish(buffered.events, appended)
-        if appended is None:
-            context.lose()
 
 
 def _end_child() -> None:
@@ -264,11 +274,15 @@ def _key(outcome: Outcome) -> Key:
     return Key(outcome.id, outcome.fence)
 
 
-def _unstorable(outcome: Outcome, error: RowRefused) -> Outcome:
-    message = f"PostgreSQL cannot store its result: {error}"
+def _without_notes(outcome: Outcome, error: Exception) -> Outcome:
+    return replace(outcome, progress=None, events=tuple(unstorable(event, error) for event in outcome.events[-1:]))
+
+
+def _unstorable(outcome: Outcome, error: Exception) -> Outcome:
+    message = printable(f"PostgreSQL cannot store its result: {error}")[:MESSAGE_MAX]
     return Outcome(
         outcome.id,
         outcome.fence,
         Status.FAILED,
-        error={"kind": ErrorKind.INVALID, "type": "RowRefused", "message": message, "attempt": None},
+        error={"kind": ErrorKind.INVALID, "type": type(error).__name__, "message": message, "attempt": None},
     )

@@ -15,7 +15,7 @@ from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
 from jobcore.schedule import MissedRuns, Overlap, Plan
 from jobcore.tasks import Registry
-from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to_job
+from longrun_api.submission import DAY_S, Integer, Submission, TaskTemplate, parse_as, to_job
 
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for"}
@@ -50,7 +50,7 @@ class ScheduleSubmission(BaseModel):
         strict=False,
         description="Ticks that passed while Longrun was down: `skip` them, `run_once` for the latest, or `run_all`.",
     )
-    max_missed_runs: int = Field(10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most.")
+    max_missed_runs: Integer = Field(10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most.")
     start_deadline_s: float | None = Field(
         None,
         gt=0,

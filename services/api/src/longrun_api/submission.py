@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
+from jobcore import logs
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
 from jobcore.store import documents
@@ -23,6 +24,9 @@ MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_ERRORS: Final = 20
 RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+log = logs.get(__name__)
 
 
 def _rfc3339(value: object) -> object:
@@ -47,6 +51,12 @@ class Retry(BaseModel):
     )
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, also written as 5.0: JSON Schema (2020-12, validation 6.1.1) makes no difference."""
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
@@ -62,11 +72,11 @@ class TaskTemplate(BaseModel):
     queue: str | None = Field(
         None, pattern=QUEUE_NAME, description="Where it waits; the task type's own queue if absent."
     )
-    priority: int = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
+    priority: Integer = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
     timeout_s: float | None = Field(
         None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
     )
-    max_attempts: int | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
+    max_attempts: Integer | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
     concurrency_key: Key | None = Field(
         None,
         description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
@@ -115,11 +125,12 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
     task_type = registry.get(submission.task_type)
     if errors := list(islice(_problems(submission, task_type, datetime.now(UTC)), MAX_ERRORS)):
         raise InvalidInput(*errors)
+    _check_input(task_type, submission.input)
     return NewJob(
         id=uuid7(),
         task_type=task_type.name,
         queue=submission.queue or task_type.queue,
-        input=_checked_input(task_type, submission.input),
+        input=submission.input,
         max_attempts=submission.max_attempts or task_type.retry.max_attempts,
         priority=submission.priority,
         run_at=submission.run_at,
@@ -139,14 +150,26 @@ def _own_backoff(submission: Submission) -> dict[str, float]:
     return submission.retry.model_dump(exclude_none=True) if submission.retry else {}
 
 
-def _checked_input(task_type: TaskType, value: Mapping[str, Any]) -> dict[str, Any]:
+def _check_input(task_type: TaskType, value: Mapping[str, Any]) -> None:
+    """InvalidInput unless the task type's model takes this input, which is then stored as it is.
+
+    The model reads it as JSON, as it will in the worker: it may be strict, and JSON has neither dates nor tuples. What
+    the model makes of it is not stored: aliases, secrets and excluded fields would not survive it.
+    """
     model = task_type.input_model
     try:
-        # as JSON, not as Python values: a model may be strict, and JSON has neither dates nor tuples
-        return model.model_validate_json(documents.dumps(value)).model_dump(mode="json")
+        model.model_validate_json(documents.dumps(value))
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", tuple(model.model_fields))) from None
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", _names(model))) from None
+    except Exception as error:  # out of a validator of the model's own
+        log.exception("a task type's input model failed", task_type=task_type.name)
+        said = f"cannot be checked by the model of {task_type.name}: {type(error).__name__}"
+        raise InvalidInput(FieldError("input", said)) from None
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:

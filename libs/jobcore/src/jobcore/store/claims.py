@@ -60,8 +60,28 @@ SELECT CASE WHEN max_running IS NULL THEN CAST(pg_advisory_xact_lock_shared({CLA
 MOST: Final = 1000
 """No claim takes more jobs."""
 
+READY: Final = f"""
+queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
+          AND {CLAIMABLE}
+"""
+READY_OF_TYPE: Final = READY.replace("queue = :queue AND", "ARRAY[queue, task_type] = ARRAY[:queue, {task_type}] AND")
+"""Written as the index `jobs_ready_by_type` has it, so that no other index can be chosen, whatever statistics say."""
+LIVE: Final = """
+EXISTS (
+              SELECT FROM workers WHERE id = :worker_id AND state = 'active'
+              AND heartbeat_at > now() - make_interval(secs => :lease_s)
+          )
+"""
+HEAD: Final = """
+id, rank, task_type = ANY(:types) AS known, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
+"""
+
 # Generic plans are kept while tables grow, so no table is joined: its rows are looked up by key, in an array or one by
 # one, where no other plan exists. In an empty table a partial index looks as cheap as the key: it would be read whole.
+#
+# `head` is what every claim takes where all workers know all types. If the first job of the queue is of a type that
+# this worker does not know, `behind` takes the first job of those that it does know, found by one look at an index
+# for each of its types: the jobs in front, however many, are not read.
 CLAIM: Final = Prepared(
     "claim",
     f"""
@@ -70,31 +90,46 @@ WITH room AS MATERIALIZED (
     SELECT low_rank, CASE WHEN max_running IS NOT NULL THEN CASE WHEN pg_try_advisory_xact_lock({CLAIMS_OF})
         THEN greatest(0, max_running - {OCCUPIED}) ELSE 0 END END AS places
     FROM queues WHERE name = :queue AND NOT paused
+), first AS MATERIALIZED (
+    SELECT task_type = ANY(:types) AS known FROM jobs WHERE {READY} ORDER BY rank, id LIMIT 1
 ), head AS MATERIALIZED (
     SELECT * FROM (
-        SELECT id, rank, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick FROM jobs
-        WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
-          AND {CLAIMABLE}
-          AND EXISTS (
-              SELECT FROM workers WHERE id = :worker_id AND state = 'active'
-              AND heartbeat_at > now() - make_interval(secs => :lease_s)
-          )
+        SELECT {HEAD} FROM jobs WHERE {READY} AND {LIVE} AND (SELECT known FROM first)
         ORDER BY rank, id
         -- the planner takes an unknown limit for a tenth of all there are
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
-    ) AS first
+    ) AS due
+    LIMIT least(:limit, (SELECT places FROM room))
+), firsts AS MATERIALIZED (
+    SELECT name, one.rank, one.id
+    FROM unnest(:types) AS name CROSS JOIN LATERAL (
+        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(task_type="name")} ORDER BY rank, id LIMIT 1
+    ) AS one
+    WHERE NOT (SELECT known FROM first)
+    ORDER BY one.rank, one.id LIMIT 2
+), behind AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT {HEAD} FROM jobs
+        WHERE {READY_OF_TYPE.format(task_type="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
+          AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
+        ORDER BY rank, id
+        LIMIT {MOST}
+        FOR UPDATE SKIP LOCKED
+    ) AS due
     LIMIT least(:limit, (SELECT places FROM room))
 ), ordered AS MATERIALIZED (
-    SELECT id, row_number() OVER w AS place, bool_and(quick) OVER w AS quick
-    FROM head WINDOW w AS (ORDER BY rank, id)
+    SELECT id, row_number() OVER w AS place, known, bool_and(quick) OVER w AS quick
+    FROM (SELECT * FROM head UNION ALL SELECT * FROM behind) AS either WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE place = 1 OR quick))
-    RETURNING id, fence, task_type, queue, input, attempt, attempt - earlier_attempts - crashes - losses AS tries,
-              max_attempts, timeout_s, checkpoint, traceparent, last_seq, started_at, retry, rank,
+    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE place = 1 AND known OR quick))
+    RETURNING id, fence, task_type, queue, {documents.stored("input")} AS input, attempt,
+              attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
+              {documents.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
+              refusals, rank,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM now() - {_SINCE.format(attempts=1)}) AS double precision) END AS ready_s
 ), event AS (
@@ -103,7 +138,7 @@ WITH room AS MATERIALIZED (
     FROM claimed
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
-       started_at, ready_s, retry,
+       started_at, ready_s, retry, refusals,
        coalesce((SELECT places FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
@@ -118,8 +153,11 @@ FROM claimed ORDER BY rank, id
     slot="smallint",
     limit="integer",
     quick="text[]",
+    types="text[]",
     lease_s="double precision",
 )
+CHECKPOINT: Final = 9
+"""Its place in a row of CLAIM."""
 
 
 def claim(
@@ -130,13 +168,14 @@ def claim(
     slot: int,
     limit: int,
     quick: Sequence[str],
+    types: Sequence[str],
     lease_s: float,
 ) -> Taken:
     """Take the first due jobs of a queue, in rank order, and no more than its limit leaves places for.
 
-    None also when this worker's own lease is not fresh.
-    The first job is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types
-    and never crashed or lost their worker.
+    None also when this worker's own lease is not fresh. Only jobs of the `types` that the worker knows are taken. The
+    first one is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types and
+    never crashed or lost their worker.
     """
     rows = CLAIM.execute(
         connection,
@@ -146,11 +185,18 @@ def claim(
             "slot": slot,
             "limit": limit,
             "quick": list(quick),
+            "types": list(types),
             "lease_s": lease_s,
         },
     )
     found = list(rows)
-    return Taken([Claim(*row[:-1]) for row in found], bool(found and found[0][-1]))
+    return Taken([_claim(row[:-1]) for row in found], bool(found and found[0][-1]))
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    values = list(row)
+    values[CHECKPOINT] = documents.loads(values[CHECKPOINT])
+    return Claim(*values)
 
 
 LOW_RANK: Final = """
@@ -173,7 +219,7 @@ FINISH: Final = Prepared(
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS given (
         id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
-        events jsonb)
+        events jsonb, refused boolean, result_exact text, progress_exact text)
 ), locked AS MATERIALIZED (
     -- in id order: two statements over the same jobs never wait for each other in a circle
     SELECT one.id, found.status FROM (SELECT id, fence FROM given ORDER BY id) AS one CROSS JOIN LATERAL (
@@ -186,8 +232,12 @@ WITH given AS MATERIALIZED (
         run_at = CASE WHEN given.status = 'PENDING' THEN now() + make_interval(secs => given.retry_s) ELSE run_at END,
         rank = CASE WHEN given.status = 'PENDING' THEN now() - priority * interval '60 s' ELSE rank END,
         result = CASE WHEN given.status = 'SUCCESS' THEN given.result END,
+        result_exact = CASE WHEN given.status = 'SUCCESS' THEN given.result_exact END,
         error = given.error,
         progress = coalesce(given.progress, jobs.progress),
+        progress_exact = CASE WHEN given.progress IS NULL THEN jobs.progress_exact ELSE given.progress_exact END,
+        attempt = attempt - CAST(given.refused AS integer),
+        refusals = CASE WHEN given.refused THEN refusals + 1 ELSE 0 END,
         worker_id = CASE WHEN given.status = 'PENDING' THEN NULL ELSE worker_id END,
         slot = CASE WHEN given.status = 'PENDING' THEN NULL ELSE slot END,
         finished_at = CASE WHEN given.status = 'PENDING' THEN NULL ELSE now() END,
@@ -198,15 +248,15 @@ WITH given AS MATERIALIZED (
     RETURNING jobs.id, task_type, queue, concurrency_key, jobs.status, ready, last_seq, attempt, now() AS at,
         jobs.rank, given.events,
         jsonb_strip_nulls(jsonb_build_object(
-            'status', jobs.status, 'error', jobs.error,
+            'status', jobs.status, 'error', jobs.error, 'reason', CASE WHEN given.refused THEN 'handed_back' END,
             'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
 ), story AS (
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    SELECT id, last_seq, at, attempt, 'state', data FROM changed
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
+    SELECT id, last_seq, at, attempt, 'state', data, NULL FROM changed
     UNION ALL
     SELECT id, last_seq - 1 - jsonb_array_length(events) + place,
            at - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
-           attempt, new.value ->> 'kind', new.value -> 'data'
+           attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
     FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, place)
 ), {LOW_RANK}
 {CHANGE}

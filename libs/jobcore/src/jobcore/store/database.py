@@ -117,6 +117,8 @@ class Database:
         except DBAPIError as error:
             if call.overdue:
                 raise _silent(call) from error
+            if failures.is_too_large(error):
+                raise RowRefused(failures.line(error)) from error
             if reason := misfit(error, self.engine, self._schema):
                 raise StoreUnavailable(reason) from error
             if failures.is_away(error):

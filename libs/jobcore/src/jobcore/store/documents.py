@@ -1,27 +1,85 @@
-"""JSON as PostgreSQL can store it: what crosses into a statement goes as one JSON parameter, a list of rows."""
+"""JSON as PostgreSQL can store it: what crosses into a statement goes as one JSON parameter, a list of rows.
+
+Values of clients and tasks are `jsonb`, which keeps numbers as decimals: 1e16 comes back as an integer, 1e308 as 309
+digits, -0.0 as 0.0. A value that holds such a number is also stored as text, in a column of the same name with
+`_exact` behind it, which is NULL for all other values and is what readers get if it is there (ADR 0019).
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
 MAX_DEPTH: Final = 100
 MAX_NUMBER: Final = 10**1000
+VALUES: Final = frozenset({"input", "metadata", "result", "progress", "data", "task", "job"})
+"""The fields of rows that hold a value of a client or a task."""
+EXACT: Final = "_exact"
+
+_EXPONENT: Final = re.compile(r"e(?:\+\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
+_NEGATIVE_ZERO: Final = re.compile(r"-0\.0(?=[,\]}]|$)")
+_NUMBER_BEGINS: Final = re.compile(r"(?:^|[:,\[])(?:-?\d+(?:\.\d+)?)?$")
+_LONGEST_NUMBER: Final = 30
 
 
 def dumps(value: Any) -> str:
     """JSON text of plain values, dataclasses, times and UUIDs; ValueError for NaN and infinities."""
-    return json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return _dumps(value, _plain)
 
 
 def rows(values: Iterable[Any]) -> str:
-    """The JSON parameter that `jsonb_to_recordset` turns into rows."""
-    return dumps(list(values))
+    """The JSON parameter that `jsonb_to_recordset` turns into rows, each value with its `_exact` where it needs one."""
+    given = list(values)
+    text = dumps(given)
+    return _dumps(given, _plain_and_exact) if _is_altered(text) else text
+
+
+def exact(text: str) -> str | None:
+    """This JSON text, which `dumps` wrote, if jsonb would alter a number in it; else None."""
+    return text if _is_altered(text) else None
+
+
+def stored(column: str, *, changes: bool = False) -> str:
+    """SQL for the JSON text of a column as it was given.
+
+    A column that `changes` may have been written since by a version that knows no `_exact`: then jsonb is right.
+    """
+    same = f"WHEN CAST({column}{EXACT} AS jsonb) = {column} THEN {column}{EXACT}"
+    there = f"CASE WHEN {column}{EXACT} IS NULL THEN CAST({column} AS text) {same} ELSE CAST({column} AS text) END"
+    return there if changes else f"coalesce({column}{EXACT}, CAST({column} AS text))"
+
+
+def loads(text: str | None) -> Any:
+    """The value of JSON text that was stored; `{"unreadable": …}` for what Python refuses to parse."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of more than 4,300 digits, or 1,000 levels
+        return {"unreadable": f"{type(error).__name__}: {error}"[:200]}
+
+
+def _dumps(value: Any, plain: Any) -> str:
+    return json.dumps(value, default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_altered(text: str) -> bool:
+    """Whether a number of this compact JSON text would not come back from jsonb as it is, or grow twentyfold.
+
+    What stands in a string and looks like such a number counts too, which costs a copy and nothing else.
+    """
+    marks = _EXPONENT.finditer(text)
+    if "-0.0" in text:
+        marks = chain(marks, _NEGATIVE_ZERO.finditer(text))
+    ends = (found.start() for found in marks)
+    return any(_NUMBER_BEGINS.search(text, max(0, end - _LONGEST_NUMBER), end) for end in ends)
 
 
 def _plain(value: Any) -> Any:
@@ -36,6 +94,14 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def _plain_and_exact(value: Any) -> Any:
+    plain = _plain(value)
+    if is_dataclass(value):
+        texts = {name: exact(dumps(plain[name])) for name in VALUES.intersection(plain)}
+        plain |= {name + EXACT: text for name, text in texts.items() if text is not None}
+    return plain
+
+
 def problems(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """What in this JSON value PostgreSQL's jsonb cannot hold: pairs of (JSON path, what is wrong)."""
     yield from _problems(value, path, MAX_DEPTH)
@@ -47,9 +113,9 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(value, str):
         yield from _text_problems(value, path)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield path, "NaN and infinities are not JSON numbers"
+        yield path, "must be a finite number: NaN, Infinity and numbers beyond ±1.8e308 cannot be stored"
     elif isinstance(value, int) and abs(value) > MAX_NUMBER:
-        yield path, "the number is too large"
+        yield path, "the number is too large: whole numbers may have 1,000 digits"
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _text_problems(key, f"{path}.{key!a}")

@@ -14,8 +14,8 @@ from jobcore.models import Event, NewEvent
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
 
-AFTER: Final = text("""
-SELECT seq, at, attempt, kind, data FROM job_events
+AFTER: Final = text(f"""
+SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 """)
 
@@ -23,11 +23,11 @@ WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 def after(connection: Connection, job_id: UUID, seq: int, limit: int = 500) -> list[Event]:
     """The events after this cursor, in order; [] for a job that does not exist."""
     rows = connection.execute(AFTER, {"job_id": job_id, "after": seq, "limit": limit})
-    return [Event(*row) for row in rows]
+    return [_event(*row) for row in rows]
 
 
-LOGS: Final = text("""
-SELECT seq, at, attempt, kind, data FROM job_events
+LOGS: Final = text(f"""
+SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :limit
 """)
 
@@ -35,7 +35,11 @@ WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :lim
 def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Event]:
     """The log lines after this cursor, in order."""
     rows = connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit})
-    return [Event(*row) for row in rows]
+    return [_event(*row) for row in rows]
+
+
+def _event(seq: int, at: datetime, attempt: int, kind: str, data: str) -> Event:
+    return Event(seq, at, attempt, kind, documents.loads(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,17 @@ WITH claimed AS (
     UPDATE jobs SET
         last_seq = last_seq + jsonb_array_length(CAST(:events AS jsonb)),
         progress = coalesce(CAST(:progress AS jsonb), progress),
-        checkpoint = coalesce(CAST(:checkpoint AS jsonb), checkpoint)
+        progress_exact = CASE WHEN CAST(:progress AS jsonb) IS NULL THEN progress_exact ELSE :progress_exact END,
+        checkpoint = coalesce(CAST(:checkpoint AS jsonb), checkpoint),
+        checkpoint_exact = CASE WHEN CAST(:checkpoint AS jsonb) IS NULL THEN checkpoint_exact
+                                ELSE :checkpoint_exact END
     WHERE id = :job_id AND fence = :fence AND status = 'RUNNING'
     RETURNING id, last_seq, attempt
 ), event AS (
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
     SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + place,
            now() - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
-           attempt, new.value ->> 'kind', new.value -> 'data'
+           attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
     FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, place)
 )
 SELECT last_seq, now() FROM claimed
@@ -75,17 +82,20 @@ def append(
     events: Sequence[NewEvent],
     *,
     progress: Any = None,
-    checkpoint: Any = None,
+    checkpoint: str | None = None,
 ) -> Appended | None:
-    """Add events of a run, and with them its progress and checkpoint; None if the run lost its claim."""
+    """Add events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim."""
+    said = None if progress is None else documents.dumps(progress)
     row = connection.execute(
         APPEND,
         {
             "job_id": job_id,
             "fence": fence,
             "events": documents.rows(events),
-            "progress": None if progress is None else documents.dumps(progress),
-            "checkpoint": None if checkpoint is None else documents.dumps(checkpoint),
+            "progress": said,
+            "progress_exact": said and documents.exact(said),
+            "checkpoint": checkpoint,
+            "checkpoint_exact": checkpoint and documents.exact(checkpoint),
         },
     ).first()
     return Appended(*row) if row else None

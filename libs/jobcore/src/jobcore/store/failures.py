@@ -52,6 +52,11 @@ def is_away(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) or code(error) in _DETAILS
 
 
+def is_too_large(error: DBAPIError) -> bool:
+    """Whether a value is beyond a limit of PostgreSQL's own (SQLSTATE class 54): it would be so again."""
+    return (code(error) or "").startswith("54")
+
+
 def unavailable(error: DBAPIError) -> StoreUnavailable:
     """The error that callers get for a server that is away."""
     reason = line(error)

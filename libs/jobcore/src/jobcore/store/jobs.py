@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -14,12 +14,16 @@ from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
 
-SUMMARY: Final = """
-    id, task_type, queue, priority, status, run_at, expires_at, timeout_s, error, tags, metadata, fence, attempt,
-    attempt - earlier_attempts - crashes - losses AS tries, max_attempts, retry, progress, last_seq,
+SUMMARY: Final = f"""
+    id, task_type, queue, priority, status, run_at, expires_at, timeout_s, CAST(error AS text) AS error, tags,
+    {documents.stored("metadata")} AS metadata, fence, attempt,
+    attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
+    {documents.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for
 """
+
+PARSED: Final = ("error", "metadata", "retry", "progress")
 
 TURN: Final = "interval '1 s'"
 """By so much each job of a fairness key ranks behind the one before it."""
@@ -42,6 +46,7 @@ WITH given AS MATERIALIZED (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
+        input_exact text, metadata_exact text,
         schedule_id uuid, scheduled_for timestamptz)
 ), queue AS (
     INSERT INTO queues (name)
@@ -72,11 +77,12 @@ WITH given AS MATERIALIZED (
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
-                      schedule_id, scheduled_for)
+                      schedule_id, scheduled_for, input_exact, metadata_exact)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND concurrency_key IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata,
            traceparent, concurrency_key, fairness_key,
-           CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for
+           CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for,
+           input_exact, metadata_exact
     FROM given LEFT JOIN turn USING (id)
     RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
 ), event AS (
@@ -113,13 +119,21 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
     return [Accepted(*row) for row in connection.execute(FIND, {"ids": list(ids)})]
 
 
-GET: Final = text(f"SELECT {SUMMARY}, input, result FROM jobs WHERE id = :id")
+GET: Final = text(
+    f"SELECT {SUMMARY}, {documents.stored('input')} AS input, {documents.stored('result')} AS result"
+    " FROM jobs WHERE id = :id"
+)
 
 
 def get(connection: Connection, job_id: UUID) -> Job | None:
     """The job with its input and result."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
-    return Job.from_row(dict(row)) if row else None
+    return from_row(row) if row else None
+
+
+def from_row(row: Mapping[Any, Any]) -> Job:
+    """The job of a row that `SUMMARY` selects."""
+    return Job.from_row({**row, **{name: documents.loads(row[name]) for name in PARSED}})
 
 
 CANCEL: Final = text(
@@ -168,7 +182,7 @@ WITH found AS MATERIALIZED (
         status = 'PENDING', ready = next IS NULL, gate = next,
         run_at = now(), rank = now() - priority * interval '60 s',
         expires_at = CASE WHEN expires_at > now() THEN expires_at END, finished_at = NULL,
-        earlier_attempts = attempt, crashes = 0, losses = 0, worker_id = NULL, slot = NULL,
+        earlier_attempts = attempt, crashes = 0, losses = 0, refusals = 0, worker_id = NULL, slot = NULL,
         cancel_requested_at = NULL, cancel_acknowledged_at = NULL, cancel_stopped_at = NULL, cancel_method = NULL,
         last_seq = last_seq + 1
     FROM found WHERE jobs.id = found.id

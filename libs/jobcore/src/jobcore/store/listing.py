@@ -9,7 +9,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from jobcore.models import Job
 from jobcore.states import Status
-from jobcore.store.jobs import SUMMARY
+from jobcore.store.jobs import SUMMARY, from_row
 
 TYPES: Final = """
 WITH RECURSIVE types AS (
@@ -80,4 +80,4 @@ def page(
         statement = BY_TYPE
     else:
         statement = BY_STATUS if status else EVERY
-    return [Job.from_row(dict(row)) for row in connection.execute(statement, parameters).mappings()]
+    return [from_row(row) for row in connection.execute(statement, parameters).mappings()]

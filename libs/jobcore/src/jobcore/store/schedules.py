@@ -21,6 +21,10 @@ from jobcore.schedule import Firing, Overlap, Plan, Schedule
 from jobcore.store import documents, jobs
 from jobcore.store.database import DURABLE, transaction
 
+COLUMNS: Final = f"""
+    *, {documents.stored("task", changes=True)} AS given_task, {documents.stored("job", changes=True)} AS given_job
+"""
+
 RETRY_S: Final = 60
 """A schedule that could not be fired is tried again after so many seconds: it must not hold up the others."""
 
@@ -33,12 +37,12 @@ def now(connection: Connection) -> datetime:
 
 INSERT: Final = text(
     DURABLE
-    + """
+    + f"""
 INSERT INTO schedules (id, name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused,
-                       task, job, next_at)
+                       task, job, task_exact, job_exact, next_at)
 VALUES (:id, :name, :cron, :timezone, :overlap, :missed_runs, :max_missed_runs, :start_deadline_s, :paused,
-        CAST(:task AS jsonb), CAST(:job AS jsonb), :next_at)
-ON CONFLICT (name) DO NOTHING RETURNING *
+        CAST(:task AS jsonb), CAST(:job AS jsonb), :task_exact, :job_exact, :next_at)
+ON CONFLICT (name) DO NOTHING RETURNING {COLUMNS}
 """
 )
 
@@ -48,8 +52,8 @@ def insert(connection: Connection, schedule_id: UUID, plan: Plan, next_at: datet
     return _one(connection, INSERT, {"id": schedule_id, "next_at": next_at, **_columns(plan)})
 
 
-GET: Final = text("SELECT * FROM schedules WHERE id = :id")
-FIND: Final = text("SELECT * FROM schedules WHERE name = :name")
+GET: Final = text(f"SELECT {COLUMNS} FROM schedules WHERE id = :id")
+FIND: Final = text(f"SELECT {COLUMNS} FROM schedules WHERE name = :name")
 
 
 def get(connection: Connection, key: UUID | str) -> Schedule | None:
@@ -57,8 +61,8 @@ def get(connection: Connection, key: UUID | str) -> Schedule | None:
     return _one(connection, GET, {"id": key}) if isinstance(key, UUID) else _one(connection, FIND, {"name": key})
 
 
-PAGE: Final = text("""
-SELECT * FROM schedules WHERE CAST(:before AS uuid) IS NULL OR id < :before ORDER BY id DESC LIMIT :limit
+PAGE: Final = text(f"""
+SELECT {COLUMNS} FROM schedules WHERE CAST(:before AS uuid) IS NULL OR id < :before ORDER BY id DESC LIMIT :limit
 """)
 
 
@@ -69,14 +73,15 @@ def page(connection: Connection, *, limit: int, before: UUID | None = None) -> l
 
 UPDATE: Final = text(
     DURABLE
-    + """
+    + f"""
 UPDATE schedules SET
     name = :name, cron = :cron, timezone = :timezone, overlap = :overlap, missed_runs = :missed_runs,
     max_missed_runs = :max_missed_runs, start_deadline_s = :start_deadline_s, paused = :paused,
-    task = CAST(:task AS jsonb), job = CAST(:job AS jsonb), version = version + 1, updated_at = now(),
+    task = CAST(:task AS jsonb), job = CAST(:job AS jsonb), task_exact = :task_exact, job_exact = :job_exact,
+    version = version + 1, updated_at = now(),
     next_at = CASE WHEN :moves THEN :next_at ELSE next_at END, error = NULL, error_at = NULL
 WHERE id = :id AND version = :version AND NOT EXISTS (SELECT FROM schedules WHERE name = :name AND id <> :id)
-RETURNING *
+RETURNING {COLUMNS}
 """
 )
 
@@ -92,7 +97,7 @@ def update(
     return _one(connection, UPDATE, parameters | _columns(plan))
 
 
-DELETE: Final = text(DURABLE + "DELETE FROM schedules WHERE id = :id RETURNING *")
+DELETE: Final = text(DURABLE + f"DELETE FROM schedules WHERE id = :id RETURNING {COLUMNS}")
 
 
 def delete(connection: Connection, schedule_id: UUID) -> Schedule | None:
@@ -101,7 +106,7 @@ def delete(connection: Connection, schedule_id: UUID) -> Schedule | None:
 
 
 DUE: Final = text(f"""
-SELECT *, now() AS now FROM schedules
+SELECT {COLUMNS}, now() AS now FROM schedules
 WHERE next_at <= now() AND (error_at IS NULL OR error_at < now() - interval '{RETRY_S} s')
 ORDER BY next_at LIMIT :limit
 """)
@@ -110,7 +115,7 @@ ORDER BY next_at LIMIT :limit
 def due(connection: Connection, limit: int) -> list[tuple[Schedule, datetime]]:
     """Schedules whose next tick has come, the longest due first, each with the time of the database."""
     rows = connection.execute(DUE, {"limit": limit}).mappings()
-    return [(Schedule.from_row(row), row["now"]) for row in rows]
+    return [(_schedule(row), row["now"]) for row in rows]
 
 
 DUE_IN: Final = text("""
@@ -246,13 +251,20 @@ def fail(connection: Connection, schedule: Schedule, error: str) -> None:
 
 
 def _columns(plan: Plan) -> dict[str, Any]:
-    return asdict(plan) | {"task": documents.dumps(plan.task), "job": documents.dumps(plan.job)}
+    task, job = documents.dumps(plan.task), documents.dumps(plan.job)
+    exact = {"task_exact": documents.exact(task), "job_exact": documents.exact(job)}
+    return asdict(plan) | {"task": task, "job": job} | exact
+
+
+def _schedule(row: Mapping[Any, Any]) -> Schedule:
+    given = {"task": documents.loads(row["given_task"]), "job": documents.loads(row["given_job"])}
+    return Schedule.from_row({**row, **given})
 
 
 def _one(connection: Connection, statement: Any, parameters: Mapping[str, Any]) -> Schedule | None:
     row = connection.execute(statement, parameters).mappings().first()
-    return Schedule.from_row(row) if row else None
+    return _schedule(row) if row else None
 
 
 def _all(connection: Connection, statement: Any, parameters: Mapping[str, Any]) -> list[Schedule]:
-    return [Schedule.from_row(row) for row in connection.execute(statement, parameters).mappings()]
+    return [_schedule(row) for row in connection.execute(statement, parameters).mappings()]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from jobcore.store import documents
 from jobcore.store.database import DURABLE
 
 
@@ -18,31 +19,34 @@ class Step:
     result: Any
 
 
-FIND: Final = text("SELECT result FROM job_steps WHERE job_id = :job_id AND name = :name")
+RESULT: Final = documents.stored("result")
+
+FIND: Final = text(f"SELECT {RESULT} FROM job_steps WHERE job_id = :job_id AND name = :name")
 
 
 def find(connection: Connection, job_id: UUID, name: str) -> Step | None:
     """The step if it was done, by whichever run."""
     row = connection.execute(FIND, {"job_id": job_id, "name": name}).first()
-    return Step(row[0]) if row else None
+    return Step(documents.loads(row[0])) if row else None
 
 
 KEEP: Final = text(
     DURABLE
-    + """
+    + f"""
 WITH claimed AS (
     SELECT id, attempt FROM jobs WHERE id = :job_id AND fence = :fence AND status = 'RUNNING' FOR NO KEY UPDATE
 )
-INSERT INTO job_steps AS kept (job_id, name, attempt, result)
-SELECT id, :name, attempt, CAST(:result AS jsonb) FROM claimed
+INSERT INTO job_steps AS kept (job_id, name, attempt, result, result_exact)
+SELECT id, :name, attempt, CAST(:result AS jsonb), :result_exact FROM claimed
 -- stored before and its reply lost: this gives back what is there
 ON CONFLICT (job_id, name) DO UPDATE SET name = kept.name
-RETURNING result
+RETURNING {RESULT}
 """
 )
 
 
 def keep(connection: Connection, job_id: UUID, fence: int, name: str, result: str) -> Step | None:
     """Store a step's result, JSON text, unless it has one; the step as it is stored, None if the run lost its claim."""
-    row = connection.execute(KEEP, {"job_id": job_id, "fence": fence, "name": name, "result": result}).first()
-    return Step(row[0]) if row else None
+    parameters = {"job_id": job_id, "fence": fence, "name": name, "result": result}
+    row = connection.execute(KEEP, parameters | {"result_exact": documents.exact(result)}).first()
+    return Step(documents.loads(row[0])) if row else None

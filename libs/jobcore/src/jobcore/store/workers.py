@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -12,11 +12,11 @@ from jobcore.models import RunningJob, Worker
 from jobcore.store import documents
 from jobcore.store.database import DURABLE
 
-COLUMNS: Final = "id, host, pid, queues, concurrency, version, state, beat, heartbeat_at, started_at"
+COLUMNS: Final = "id, host, pid, queues, concurrency, version, state, beat, heartbeat_at, started_at, task_types"
 
 REGISTER: Final = text("""
-INSERT INTO workers (id, host, pid, queues, concurrency, version, state)
-VALUES (:id, :host, :pid, :queues, :concurrency, :version, :state)
+INSERT INTO workers (id, host, pid, queues, concurrency, version, state, task_types)
+VALUES (:id, :host, :pid, :queues, :concurrency, :version, :state, :task_types)
 """)
 
 
@@ -30,8 +30,9 @@ def register(
     concurrency: int,
     version: str,
     state: str = "active",
+    task_types: Sequence[str] | None,
 ) -> None:
-    """Announce a worker; its id is new at each start and after each lost lease."""
+    """Announce a worker and the task types that it knows; its id is new at each start and after each lost lease."""
     connection.execute(
         REGISTER,
         {
@@ -42,6 +43,7 @@ def register(
             "concurrency": concurrency,
             "version": version,
             "state": state,
+            "task_types": None if task_types is None else list(task_types),
         },
     )
 
@@ -74,7 +76,14 @@ LIVE: Final = text(f"SELECT {COLUMNS} FROM workers WHERE state IN ('active', 'dr
 
 def live(connection: Connection) -> list[Worker]:
     """Workers that are not known to be dead or gone."""
-    return [Worker(row[0], row[1], row[2], tuple(row[3]), *row[4:]) for row in connection.execute(LIVE)]
+    return [_worker(row) for row in connection.execute(LIVE)]
+
+
+def _worker(row: Sequence[Any]) -> Worker:
+    values = list(row)
+    values[3] = tuple(values[3])
+    values[-1] = None if values[-1] is None else tuple(values[-1])
+    return Worker(*values)
 
 
 RUNNING: Final = text("""

@@ -25,7 +25,7 @@ class Limit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    max_running: int = Field(ge=0, le=1_000_000)
+    max_running: Integer = Field(ge=0, le=1_000_000)
 
 
 class LimitOfKey(Limit):

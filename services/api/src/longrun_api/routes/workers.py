@@ -6,7 +6,7 @@ from typing import Self
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
 from jobcore.store import workers
@@ -39,6 +39,7 @@ class WorkerInfo(BaseModel):
     state: str
     started_at: Utc
     heartbeat_at: Utc
+    task_types: list[str] | None = Field(description="What it can run; null: version 0.1, which takes any type.")
     jobs: list[WorkerJob]
 
     @classmethod
@@ -54,6 +55,7 @@ class WorkerInfo(BaseModel):
             state=worker.state,
             started_at=worker.started_at,
             heartbeat_at=worker.heartbeat_at,
+            task_types=None if worker.task_types is None else list(worker.task_types),
             jobs=[
                 WorkerJob(
                     task_id=job.task_id,

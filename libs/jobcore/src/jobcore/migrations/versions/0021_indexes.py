@@ -1,0 +1,20 @@
+"""The index by which a claim finds the first job of a task type."""
+
+from __future__ import annotations
+
+from jobcore.migrations import indexes
+
+revision = "0021_indexes"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    indexes.build(
+        "jobs_ready_by_type", "jobs ((ARRAY[queue, task_type]), rank, id) WHERE status = 'PENDING' AND ready"
+    )
+
+
+def downgrade() -> None:
+    indexes.drop("jobs_ready_by_type")

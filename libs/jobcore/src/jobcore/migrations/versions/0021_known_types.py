@@ -1,0 +1,23 @@
+"""Workers say which task types they know."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+-- NULL: a worker of the version before, which takes jobs of any type
+ALTER TABLE workers ADD COLUMN task_types text[];
+"""
+
+
+def upgrade() -> None:
+    op.execute(TABLES)
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE workers DROP COLUMN task_types")

@@ -1,0 +1,84 @@
+"""What a task says of itself, checked at the line that says it: JSON values, numbers, and how much there may be."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, Final, Self
+
+from jobcore.errors import InvalidValue
+from jobcore.settings import WorkerSettings
+from jobcore.store import documents
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a run may store. Sizes are bytes as JSON; see the settings of the same names."""
+
+    result_bytes: int = 4 * MIB
+    log_lines: int = 100_000
+    refused_backoff_s: float = 30.0
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        """What the operator set."""
+        return cls(settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s)
+
+
+DEFAULT_BOUNDS: Final = Bounds()
+
+
+def to_json(name: str, value: Any, max_bytes: int) -> str:
+    """The value as JSON text; InvalidValue says why it has none, or that it is larger than `max_bytes`."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        problems = list(documents.problems(json.loads(text), name))
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
+        raise InvalidValue(
+            f"{name} is not JSON ({error}): give only None, booleans, finite numbers, texts, lists and dicts, for a "
+            "Pydantic model model_dump(mode='json')"
+        ) from None
+    for path, problem in problems:
+        raise InvalidValue(f"{path} {problem}")
+    check_size(name, text, max_bytes)
+    return text
+
+
+def check_size(name: str, text: str, max_bytes: int) -> None:
+    """InvalidValue if this JSON text is larger than `max_bytes`."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if size > max_bytes:
+        raise InvalidValue(
+            f"{name} has {size:,} bytes as JSON and may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): store it "
+            "elsewhere and give its address"
+        )
+
+
+def number(name: str, value: Any) -> int | float:
+    """A real number of any library (Decimal, Fraction, NumPy) as an int or a float; InvalidValue names the argument."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        raise InvalidValue(f"{name} must be a number, not {_shown(value)}")
+    if isinstance(value, Integral):
+        whole = int(value)
+        if abs(whole) > documents.MAX_NUMBER:
+            raise InvalidValue(f"{name} is too large: whole numbers may have 1,000 digits")
+        return whole
+    try:
+        real = float(value)
+    except (OverflowError, ValueError):
+        real = math.inf
+    if not math.isfinite(real):
+        raise InvalidValue(f"{name} must be a finite number, not {_shown(value)}")
+    return real
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{type(value).__name__} {value!r}"[:100]
+    except Exception:
+        return type(value).__name__
