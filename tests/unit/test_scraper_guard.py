@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longrun_scraper.fetch import fetch
 from longrun_scraper.errors import RefusedAddress
+from longrun_scraper.fetch import fetch
 from longrun_scraper.guard import endpoint, why_refused
 from longrun_scraper.settings import ScraperSettings
 

@@ -16,7 +16,6 @@ from jobcore.context import RunContext, printable
 from jobcore.errors import (
     InvalidValue,
     JobCancelled,
-    LongrunError,
     PermanentError,
     RetryableError,
     UnknownTaskType,

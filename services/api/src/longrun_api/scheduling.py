@@ -50,7 +50,9 @@ class ScheduleSubmission(BaseModel):
         strict=False,
         description="Ticks that passed while Longrun was down: `skip` them, `run_once` for the latest, or `run_all`.",
     )
-    max_missed_runs: Integer = Field(10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most.")
+    max_missed_runs: Integer = Field(
+        10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most."
+    )
     start_deadline_s: float | None = Field(
         None,
         gt=0,

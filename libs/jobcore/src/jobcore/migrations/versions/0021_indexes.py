@@ -11,9 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    indexes.build(
-        "jobs_ready_by_type", "jobs ((ARRAY[queue, task_type]), rank, id) WHERE status = 'PENDING' AND ready"
-    )
+    indexes.build("jobs_ready_by_type", "jobs ((ARRAY[queue, task_type]), rank, id) WHERE status = 'PENDING' AND ready")
 
 
 def downgrade() -> None:
