@@ -13,7 +13,7 @@ from jobcore.store.queues import Queue
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
-from longrun_api.submission import QUEUE_NAME
+from longrun_api.submission import QUEUE_NAME, Integer
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
@@ -64,7 +64,7 @@ class QueueChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool | None = None
-    max_running: int | None = Field(
+    max_running: Integer | None = Field(
         None, ge=0, le=1_000_000, description="At most so many tasks at once; null takes the limit away."
     )
 
