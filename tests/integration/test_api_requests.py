@@ -12,7 +12,7 @@ from tests.integration.raw_http import exchange, request
 from tests.integration.test_api_submit import fields, problem
 
 TASK = {"task_type": "echo", "input": {}}
-SCHEDULE = {"name": "requests", "cron": "0 0 1 1 *", "task": TASK}
+SCHEDULE: dict[str, Any] = {"name": "requests", "cron": "0 0 1 1 *", "task": TASK}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def places(api_url: str) -> dict[str, str]:
     with httpx.Client(base_url=api_url) as client:
         task = client.post("/tasks", json=TASK).json()["task_id"]
         client.post("/schedules", json=SCHEDULE).raise_for_status()
-        return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key"}  # type: ignore[dict-item]
+        return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key"}
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def test_an_unknown_parameter_is_named_everywhere(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
     for method, path, _ in operations:
-        body = {"json": TASK} if method in ("POST", "PATCH", "PUT") else {}
-        response = api.request(method, path.format(**places), params={"wait": "5"}, **body)
+        body = TASK if method in ("POST", "PATCH", "PUT") else None
+        response = api.request(method, path.format(**places), params={"wait": "5"}, json=body)
         assert "wait" in fields(problem(response, 422, "invalid-input")), (method, path)
 
 

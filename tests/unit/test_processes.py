@@ -18,17 +18,22 @@ from jobcore.processes import Process, kill_child, started
 from jobcore.slots import Slots
 
 WITHIN_A_PID_NAMESPACE = textwrap.dedent("""
-    import signal, subprocess, sys
+    import os, signal, subprocess, sys
     from pathlib import Path
     from jobcore import processes
+
+    def ticks():
+        return float(Path("/proc/uptime").read_text().split()[0]) * os.sysconf("SC_CLK_TCK")
 
     if sys.argv[1] == "without pidfd":
         processes._open = lambda pid: None
     sleep = ["sleep", "60"]
     first = subprocess.Popen(sleep)
-    known = processes.Process(first.pid)
+    known, since = processes.Process(first.pid), ticks()
     known.signal(signal.SIGKILL)
     first.wait()
+    while ticks() < since + 2:  # the kernel tells start times in ticks
+        pass
     Path("/proc/sys/kernel/ns_last_pid").write_text(str(first.pid - 1))
     second = subprocess.Popen(sleep)
     if second.pid != first.pid:

@@ -13,6 +13,7 @@ from jobcore.store.key_limits import KeyLimit
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
+from longrun_api.submission import Integer
 
 router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
 
