@@ -45,14 +45,14 @@ def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_pause
     world.edit(urgent, "run_at = now()")
     assert world.promote()
     assert world.row(urgent)["ready"], "the first batch has a share of every queue"
-    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis_url))
+    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
     keeper.look()
     [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE NOT ready")
     assert row["jobs"] == 0, "a look goes on until nothing is due"
 
 
 def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: World, settings: CoreSettings) -> None:
-    housekeeping = Housekeeping(settings, Announcer(settings.redis_url), lambda: True)
+    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
     expired = [job_id for _ in range(5) for job_id in world.insert_many(500)]
     world.sql("UPDATE jobs SET expires_at = now() RETURNING id")
     waiting = world.insert()
@@ -75,7 +75,7 @@ def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: Cor
     job_id = world.insert()
     world.edit(job_id, "expires_at = now()")
     asked = Semaphore(0)
-    housekeeping = Housekeeping(settings, Announcer(settings.redis_url), lambda: bool(asked.release()))
+    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: bool(asked.release()))
     housekeeping.start()
     for _ in range(2):
         assert asked.acquire(timeout=10)
