@@ -1,8 +1,9 @@
 """Pages that browsers read and scrapers misread: what `web_scrape` must say of each, and who says so.
 
 A case with neither `body` nor `whole` is a file of `tests/cases/scrape/`: `NAME.html` is a body that is sent with
-`content_type`, `NAME.http` a whole answer. Page URL: `SITE/x/NAME`. In what is expected, `SITE` stands for scheme, host and port.
-`links` are URLs, `texts` what the links say; `error` is the name of the error's class and a part of its message.
+`content_type`, `NAME.http` a whole answer. Its page URL is `SITE/x/NAME`. In what is expected, `SITE` stands for
+scheme, host and port. `links` are URLs, `texts` what the links say; `error` is the name of the error's class and a
+part of its message.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tests.answers import RIGHT_BODY, answer, redirect
 
 FOLDER = Path(__file__).parent / "cases" / "scrape"
 UTF_8 = "text/html; charset=utf-8"
-RIGHT = {"title": "Right page", "status_code": 200}
+RIGHT: dict[str, Any] = {"title": "Right page", "status_code": 200}
 POLISH = "Zażółć gęślą jaźń – Źródło"
 
 

@@ -7,24 +7,21 @@ import threading
 import time
 from datetime import UTC, datetime
 
-import pytest
+import redis
 from uuid_utils.compat import uuid7
 
-from jobcore import following
 from jobcore.following import Live
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Event
+from jobcore.redis_url import parse
 from tests.fault.link import Link
 
 
-def test_a_silent_connection_is_replaced_and_streams_are_live_again(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(following, "POLL_S", 0.3)
+def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: str) -> None:
     job_id = uuid7()
 
     async def run(link: Link, announcer: Announcer) -> Event | None:
-        live = Live(link.url)
+        live = Live(parse(link.url))
         await live.start()
         while not live.connected:
             await asyncio.sleep(0.01)
@@ -39,7 +36,7 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(
                         return event
         return None
 
-    announcer = Announcer(redis_url)
+    announcer = Announcer(parse(redis_url))
     announcer.start()
     with Link(redis_url) as link:
         assert asyncio.run(run(link, announcer)) is not None
@@ -49,16 +46,14 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(
 def test_a_silent_connection_of_the_cancel_listener_is_replaced(redis_url: str) -> None:
     told = threading.Event()
     with Link(redis_url) as link:
-        listener = CancelListener(link.url, told.set)
+        listener = CancelListener(parse(link.url), told.set)
         listener._redis.connection_pool.connection_kwargs["health_check_interval"] = 1
         listener.start()
         time.sleep(1.5)
         with link.muted():
-            import redis
-
             client = redis.Redis.from_url(redis_url)
             give_up = time.monotonic() + 15
             while not told.wait(0.2) and time.monotonic() < give_up:
-                client.publish("longrun:cancels", "x")
+                client.publish(parse(redis_url).cancels, "x")
         listener.stop()
     assert told.is_set()

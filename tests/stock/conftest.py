@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and PgBouncer as the distribution's packages install them, in the states that operators have them in.
+"""PostgreSQL, Redis and PgBouncer as the distribution's packages install them, in the states operators have them in.
 
 Each test of this folder is skipped, with the name of the package, where one of them is not installed.
 """

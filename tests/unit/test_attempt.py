@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from pydantic import BaseModel, RootModel
 from uuid_utils.compat import uuid7
 
-from jobcore.attempt import Attempt
+from jobcore.attempt import REFUSALS_MAX, Attempt
 from jobcore.context import RunContext
 from jobcore.errors import JobCancelled, PermanentError, RetryableError
 from jobcore.interrupts import Interrupts
@@ -45,11 +46,13 @@ def run(
     tries: int = 1,
     given: dict[str, Any] | None = None,
     retry: dict[str, float] | None = None,
+    refusals: int = 0,
 ) -> Outcome:
     registry = Registry()
     registry.add(TaskType("t", function, Input, Anything, "default", "", RetryPolicy(backoff_s=2), None, None))
-    claim = Claim(uuid7(), 7, "t", "default", given or {}, tries, tries, 3, None, None, None, 2, datetime.now(UTC))
-    claim = replace(claim, retry=retry)
+    text = json.dumps(given or {})
+    claim = Claim(uuid7(), 7, "t", "default", text, tries, tries, 3, None, None, None, 2, datetime.now(UTC))
+    claim = replace(claim, retry=retry, refusals=refusals)
     slot = Slots(1, os.getpid())[0]
     interrupts = Interrupts(slot)
     # no connection is made: nothing here writes before the outcome
@@ -128,11 +131,17 @@ def test_a_result_that_cannot_be_stored_fails_its_job(value: Any) -> None:
 
 
 def test_an_input_that_its_model_refuses_is_never_run() -> None:
-    outcome = run(raising(AssertionError("was run")), given={"n": "many"})
-    assert outcome.status is Status.FAILED
+    outcome = run(raising(AssertionError("was run")), given={"n": "many"}, refusals=REFUSALS_MAX)
+    assert (outcome.status, outcome.refused) == (Status.FAILED, False)
     assert outcome.error is not None
     assert outcome.error["kind"] == "invalid"
     assert outcome.error["message"].startswith("input.n: ")
+
+
+def test_an_input_that_this_version_refuses_goes_back_for_another_ever_later_and_costs_no_try() -> None:
+    refused = [run(raising(AssertionError("was run")), given={"n": "many"}, refusals=n) for n in range(REFUSALS_MAX)]
+    assert {(outcome.status, outcome.refused) for outcome in refused} == {(Status.PENDING, True)}
+    assert [outcome.retry_s for outcome in refused] == [30, 60, 120, 240, 480]
 
 
 def test_a_task_that_claims_to_be_cancelled_when_it_is_not_fails() -> None:

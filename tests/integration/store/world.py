@@ -70,7 +70,7 @@ class World:
     """A database, and short names for what the store does with it."""
 
     def __init__(self, url: str, pool_size: int = 12) -> None:
-        self.db = Database(url, name="test", pool_size=pool_size)
+        self.db = Database(url, name="test", pool_size=pool_size, timeout_s=120)  # some tests fill in a million rows
 
     def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function."""

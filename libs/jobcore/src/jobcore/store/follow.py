@@ -11,21 +11,25 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Event
 from jobcore.states import TERMINAL, Status
+from jobcore.store import documents
 
-PAGE: Final = text("""
+SAID: Final = documents.stored("data")
+
+PAGE: Final = text(f"""
 WITH RECURSIVE page AS (
     (
-        SELECT seq, at, attempt, kind, data, 1 AS place, octet_length(data::text)::bigint AS bytes
-        FROM job_events WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT 1
+        SELECT seq, at, attempt, kind, said, 1 AS place, CAST(octet_length(said) AS bigint) AS bytes
+        FROM (SELECT *, {SAID} AS said FROM job_events WHERE job_id = :job_id AND seq > :after) AS first
+        ORDER BY seq LIMIT 1
     )
     UNION ALL
-    SELECT next.seq, next.at, next.attempt, next.kind, next.data, place + 1, bytes + octet_length(next.data::text)
+    SELECT next.seq, next.at, next.attempt, next.kind, next.said, place + 1, bytes + octet_length(next.said)
     FROM page CROSS JOIN LATERAL (
-        SELECT * FROM job_events WHERE job_id = :job_id AND seq > page.seq ORDER BY seq LIMIT 1
+        SELECT *, {SAID} AS said FROM job_events WHERE job_id = :job_id AND seq > page.seq ORDER BY seq LIMIT 1
     ) AS next
     WHERE place < :max_events AND bytes < :max_bytes
 )
-SELECT seq, at, attempt, kind, data, place = :max_events OR bytes >= :max_bytes AS full FROM page ORDER BY seq
+SELECT seq, at, attempt, kind, said, place = :max_events OR bytes >= :max_bytes AS full FROM page ORDER BY seq
 """)
 
 
@@ -45,7 +49,8 @@ def page(connection: Connection, job_id: UUID, after: int, *, max_events: int, m
     """
     bounds = {"job_id": job_id, "after": after, "max_events": max_events, "max_bytes": max_bytes}
     rows = connection.execute(PAGE, bounds).all()
-    return Page([Event(*row[:5]) for row in rows], bool(rows) and rows[-1].full)
+    found = [Event(row.seq, row.at, row.attempt, row.kind, documents.loads(row.said)) for row in rows]
+    return Page(found, bool(rows) and rows[-1].full)
 
 
 AHEAD: Final = text("""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.errors import FieldError, InvalidInput, LongrunError
+from jobcore.errors import LongrunError
 from jobcore.store import queues
 from jobcore.store.queues import Queue
 from longrun_api.body import json_body
@@ -63,7 +63,7 @@ class QueueChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    paused: bool | None = None
+    paused: bool = Field(default_factory=bool, description="Whether nothing is taken from it.")
     max_running: Integer | None = Field(
         None, ge=0, le=1_000_000, description="At most so many tasks at once; null takes the limit away."
     )
@@ -98,13 +98,11 @@ async def change_queue(
 
     It holds from the moment it is answered. What runs goes on.
     """
-    if "paused" in change.model_fields_set and change.paused is None:
-        raise InvalidInput(FieldError("paused", "must be true or false"))
     runtime = runtime_of(request)
     await runtime.database.call(
         queues.change,
         name,
-        paused=change.paused,
+        paused=change.paused if "paused" in change.model_fields_set else None,
         set_max="max_running" in change.model_fields_set,
         max_running=change.max_running,
     )
