@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from tests.chaos.kinds import Strike, fault
-from tests.chaos.stage import APIS, KEEPER, QUEUE, WORKERS
+from tests.chaos.stage import APIS, KEEPER, WAKE_UPS, WORKERS
 from tests.harness import LEASE_S, children, supervisor
 
 BRIEF = (0.5, 3.0)
@@ -158,9 +158,9 @@ def wake_up_lost_in_a_worker(strike: Strike) -> None:
     worker = strike.stage.worker(strike.target)
     worker.send_group(signal.SIGSTOP)
     with strike.stage.broker() as client:
-        waiting = client.lrange(QUEUE, 0, 0)
+        waiting = client.lrange(WAKE_UPS, 0, 0)
         if waiting:
-            client.lpush(QUEUE, *waiting * 3)
+            client.lpush(WAKE_UPS, *waiting * 3)
     worker.kill_group()
 
 
