@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,12 @@ import pytest
 from jobcore.broker import create_sender
 from jobcore.settings import CoreSettings
 from longrun_local import services
-from tests.harness import Harness, children, environment, until
+from tests.harness import ROOT, Harness, children, environment, until
 from tests.invariants import check
 
 pytestmark = pytest.mark.fault
 
+FLOWER_CONFIG = ROOT / "charts/longrun/files/celeryconfig.py"
 REFUSED = {
     "-P solo": "start the worker without -P",
     "-P threads": "start the worker without -P",
@@ -124,6 +128,18 @@ def test_with_remote_control_on_flower_sees_a_worker_and_its_size_stays(apart: H
     assert worker.wait(30) == 0
     assert apart.job(running)["status"] == "SUCCESS"
     check(apart, [running])
+
+
+def test_flowers_configuration_finds_the_workers(apart: Harness) -> None:
+    """`celery inspect` as Flower's image would run it, without any code of Longrun's."""
+    apart.worker("seen", concurrency=2, LONGRUN_REMOTE_CONTROL="true")
+    env = {**os.environ, "PYTHONPATH": str(FLOWER_CONFIG.parent), "CELERY_BROKER_URL": apart.stack.redis_url}
+    command = [sys.executable, "-m", "celery", "inspect", "--timeout", "2", "active_queues"]
+
+    def said() -> str:
+        return subprocess.run(command, env=env, cwd=apart.folder, capture_output=True, text=True, check=False).stdout
+
+    until(lambda: apart.queue in said(), 20, "a worker says which queue it serves")
 
 
 def settings(apart: Harness) -> CoreSettings:

@@ -188,3 +188,37 @@ def test_queues_are_paged_by_name(world: World) -> None:
     first = world.call(queues.page, "", 3)
     assert [queue.name for queue in first] == ["q0", "q1", "q2"]
     assert [queue.name for queue in world.call(queues.page, "q2", 3)] == ["q3", "q4"]
+
+
+def test_a_limit_holds_also_where_the_first_jobs_are_of_unknown_types(world: World) -> None:
+    world.insert_many(50, task_type="unheard-of")
+    ids = world.insert_many(9)
+    world.limit_queue(4)
+    worker = world.worker(concurrency=9)
+    first = world.take(worker, 3, quick=["echo"])
+    then = world.take(worker, 3, quick=["echo"])
+    assert [[claim.id for claim in claims] for claims in (first, then)] == [ids[:3], ids[3:4]]
+    assert world.take(worker, 3, quick=["echo"]) == []
+    world.finish(first[0])
+    assert [claim.id for claim in world.take(worker, 3, quick=["echo"])] == [ids[4]]
+
+
+def test_claims_at_once_behind_unknown_types_never_exceed_the_limit(world: World) -> None:
+    world.insert_many(50, task_type="unheard-of")
+    ids = [world.insert(task_type=name) for _ in range(20) for name in ("echo", "sleep")]
+    world.limit_queue(5)
+    worker = world.worker(concurrency=9)
+    taken = [
+        claim.id for found in race(*[lambda: world.take(worker, 2, quick=["echo", "sleep"])] * 8) for claim in found
+    ]
+    assert sorted(taken) == ids[:5]
+
+
+def test_a_type_at_the_head_that_is_unknown_keeps_the_order_of_those_behind_it(world: World) -> None:
+    world.insert(task_type="unheard-of")
+    ids = [world.insert(task_type=name) for name in ("sleep", "echo", "sleep", "echo", "echo")]
+    worker = world.worker(concurrency=9)
+    taken = []
+    while found := world.take(worker, 4, quick=["echo", "sleep"]):
+        taken += [claim.id for claim in found]
+    assert taken == ids

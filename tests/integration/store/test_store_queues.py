@@ -231,3 +231,21 @@ def test_a_queue_without_ready_jobs_or_without_workers_demands_nothing(world: Wo
     [demand] = world.call(queues.demand)
     assert (demand.queue, demand.ready, demand.idle) == ("orphaned", 1, 0)
     assert isinstance(demand, Demand)
+
+
+def test_jobs_of_types_that_no_worker_of_the_queue_knows_ask_for_no_wake_up(world: World) -> None:
+    world.worker(types=["echo", "sleep"])
+    world.worker("elsewhere", types=["unheard-of"])
+    world.insert_many(20, task_type="unheard-of")
+    assert world.call(queues.demand) == []
+    world.insert_many(2, task_type="echo")
+    world.insert_many(1, task_type="sleep")
+    assert [demand.ready for demand in world.call(queues.demand)] == [3]
+
+
+def test_a_worker_that_says_no_types_may_take_any(world: World) -> None:
+    world.worker(types=["echo"])
+    world.worker(types=None)
+    world.insert_many(2, task_type="unheard-of")
+    world.insert(task_type="echo")
+    assert [demand.ready for demand in world.call(queues.demand)] == [3]

@@ -78,7 +78,8 @@ class _Channel(redis.Channel):  # type: ignore[misc]
         return _Client(connection_pool=pool, global_keyprefix=self.server.prefix)
 
     def _q_for_pri(self, queue: str, pri: int) -> str:
-        return str(super()._q_for_pri(f"queue:{queue}", pri))
+        # a name with a colon is that of Celery's own queue for the replies of remote control, which Flower reads too
+        return str(super()._q_for_pri(queue if ":" in queue else f"queue:{queue}", pri))
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -45,7 +45,7 @@ async def problem(client: redis.asyncio.Redis, server: RedisServer) -> str | Non
     commands = _commands(server)
     pipeline = client.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*command)
+        pipeline.pipeline_execute_command(*command)  # `execute_command` would send WATCH at once
     try:
         hello, *answers = await pipeline.execute(raise_on_error=False)
     except (redis.RedisError, OSError) as error:

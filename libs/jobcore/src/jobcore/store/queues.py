@@ -107,17 +107,31 @@ class Demand:
     idle: int
 
 
+_FIRST: Final = f"""
+SELECT id, rank, {READY_SINCE} AS ready_since FROM jobs
+WHERE {{of}} AND status = 'PENDING' AND ready AND rank >= low_rank ORDER BY rank, id LIMIT :limit
+"""
+
+# A job that no worker of its queue knows wakes nobody, and however many there are, none of them is read.
 DEMAND: Final = text(f"""
 WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
     SELECT name, low_rank, children - busy AS idle, {PLACES} AS places FROM queues JOIN fleet USING (name)
     WHERE NOT paused
+), known AS MATERIALIZED (
+    -- a worker of the version before says no types, and takes any
+    SELECT DISTINCT queue AS name, task_type
+    FROM workers CROSS JOIN LATERAL unnest(queues) AS queue
+    CROSS JOIN LATERAL unnest(coalesce(task_types, CAST(ARRAY[NULL] AS text[]))) AS task_type
+    WHERE state = 'active'
 )
 SELECT name, head.ready, head.oldest_s, greatest(0, idle)
 FROM served CROSS JOIN LATERAL (
     SELECT count(*) AS ready, coalesce(extract(epoch FROM now() - min(ready_since)), 0) AS oldest_s
     FROM (
-        SELECT {READY_SINCE} AS ready_since FROM jobs
-        WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
+        SELECT DISTINCT rank, id, ready_since FROM known CROSS JOIN LATERAL (
+            ({_FIRST.format(of="ARRAY[queue, jobs.task_type] = ARRAY[known.name, known.task_type]")})
+            UNION ALL ({_FIRST.format(of="known.task_type IS NULL AND queue = known.name")})
+        ) AS one WHERE known.name = served.name
         ORDER BY rank, id LIMIT least(:limit, places)
     ) AS first
 ) AS head
@@ -126,7 +140,7 @@ WHERE head.ready > 0 ORDER BY name
 
 
 def demand(connection: Connection, limit: int = 256) -> list[Demand]:
-    """The queues that have workers, and jobs that may start now."""
+    """The queues that have workers, and jobs that may start now and are of a type that one of these workers knows."""
     rows: Sequence[tuple[str, int, float, int]] = [tuple(row) for row in connection.execute(DEMAND, {"limit": limit})]
     return [Demand(queue, ready, float(oldest_s), int(idle)) for queue, ready, oldest_s, idle in rows]
 
