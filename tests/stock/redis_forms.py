@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -181,7 +182,7 @@ def sentinels(folder: Path) -> Iterator[Watched]:
 
 def _knows_all(sentinel: redis.Redis) -> bool:
     try:
-        master = sentinel.sentinel_master(MASTER)
+        master: Any = sentinel.sentinel_master(MASTER)  # type: ignore[no-untyped-call]
     except redis.RedisError:
         return False
     return bool(master["num-other-sentinels"] == 2 and master["num-slaves"] == 1)
@@ -197,7 +198,8 @@ def _start_sentinel(running: ExitStack, folder: Path, port: int, master: int, pa
     process = subprocess.Popen(
         ["redis-server", config, "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    running.callback(lambda: (process.kill(), process.wait()))
+    running.callback(process.wait)
+    running.callback(process.kill)
 
 
 def _password(server: Redis) -> str:

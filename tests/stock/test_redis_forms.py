@@ -53,7 +53,7 @@ def start(longrun: Harness, env: dict[str, str]) -> None:
     """An API and a worker."""
     api = longrun.stack.api(env=environment(longrun.stack.folder) | env)
     longrun.api.base_url = httpx.URL(api.url)
-    longrun.worker(**env)
+    longrun.worker("worker", 2, **env)
 
 
 def use(longrun: Harness) -> list[str]:
@@ -129,7 +129,7 @@ def test_no_part_talks_to_a_redis_whose_certificate_is_wrong(
         assert (ready["redis"], ready["redis_problem"]) == ("down", why)
         job = longrun.submit()
         with redis.Redis.from_url(server.url) as client:
-            assert [key for key in client.scan_iter()] == []
+            assert list(client.scan_iter()) == []
             told = client.info("clients")["connected_clients"]
             assert told == 1, "somebody of Longrun is connected"
         assert longrun.job(job)["status"] == "PENDING"

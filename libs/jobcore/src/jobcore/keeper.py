@@ -34,7 +34,6 @@ from jobcore.measuring import Measuring
 from jobcore.models import Worker
 from jobcore.redis_check import refuse_cluster
 from jobcore.scheduler import Scheduler
-from jobcore.redis_check import refuse_cluster
 from jobcore.settings import CoreSettings, read
 from jobcore.store import claims, promotion, queues, stops, upkeep, workers
 from jobcore.store.database import Database

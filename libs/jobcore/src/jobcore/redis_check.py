@@ -43,7 +43,7 @@ def refuse_cluster(server: RedisServer) -> None:
 async def problem(client: redis.asyncio.Redis, server: RedisServer) -> str | None:
     """Why Redis cannot carry wake-ups and live events, in words that hold no secret and no address; None if it can."""
     commands = _commands(server)
-    pipeline = client.pipeline(transaction=False)
+    pipeline: Any = client.pipeline(transaction=False)
     for command in commands:
         pipeline.pipeline_execute_command(*command)  # `execute_command` would send WATCH at once
     try:
