@@ -66,11 +66,22 @@ def test_inside_a_release_only_these_connections_are_open(everything: Objects) -
     }
 
 
-def test_from_elsewhere_in_the_cluster_only_the_api_and_the_metrics_are_open(everything: Objects) -> None:
-    net, peers = network(everything, NAMESPACE), pods(everything)
-    open_to_all = {("api", 8000)} | {(name, 8889) for name in workloads(everything)}
-    assert reached(net, STRANGER, peers) == open_to_all
-    assert reached(net, NEIGHBOUR, peers) == open_to_all
+def test_from_elsewhere_in_the_cluster_only_the_metrics_are_open(everything: Objects, default: Objects) -> None:
+    for objects in (everything, default):
+        net, peers = network(objects, NAMESPACE), pods(objects)
+        metrics = {(name, 8889) for name in workloads(objects)}
+        assert reached(net, STRANGER, peers) == metrics
+        assert reached(net, NEIGHBOUR, peers) == metrics
+
+
+@pytest.mark.parametrize("entrance", ["ingress", "httpRoute"])
+def test_an_entrance_whose_controller_is_not_let_in_is_refused(helm: Helm, entrance: str) -> None:
+    values = {
+        entrance: {"enabled": True},
+        "httpRoute": {"enabled": entrance == "httpRoute", "parentRefs": [{"name": "g"}]},
+    }
+    assert "networkPolicy.clients: with an Ingress or an HTTPRoute" in helm.refusal(values)
+    helm.render({**values, "networkPolicy": {"enabled": False}})
 
 
 def test_only_keda_asks_postgres_from_another_namespace_and_only_where_it_is_used(
@@ -80,7 +91,7 @@ def test_only_keda_asks_postgres_from_another_namespace_and_only_where_it_is_use
     assert not network(default, NAMESPACE).connects(KEDA, pods(default)["postgres"], 5432)
 
 
-def test_clients_narrow_who_calls_the_api_and_keep_the_test_pod_in(helm: Helm) -> None:
+def test_clients_say_who_calls_the_api_beside_the_test_pod(helm: Helm) -> None:
     ingress = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
     objects = helm.render({"networkPolicy": {"clients": [ingress]}})
     net, peers = network(objects, NAMESPACE), pods(objects)

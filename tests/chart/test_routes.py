@@ -8,9 +8,14 @@ from tests.chart.apiserver import ApiServer
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Helm
 from tests.chart.objects import Objects
 
-INGRESS: dict[str, Any] = {"ingress": {"enabled": True, "className": "nginx", "host": "jobs.example.com"}}
+LET_IN = {"networkPolicy": {"clients": [{"namespaceSelector": {}}]}}
+INGRESS: dict[str, Any] = {
+    **LET_IN,
+    "ingress": {"enabled": True, "className": "nginx", "host": "jobs.example.com"},
+}
 ROUTE: dict[str, Any] = {
-    "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["jobs.example.com"]}
+    **LET_IN,
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["jobs.example.com"]},
 }
 
 
@@ -58,7 +63,7 @@ def test_an_http_route_has_no_time_limit_for_streams(helm: Helm) -> None:
 
 
 def test_an_http_route_without_a_gateway_is_refused(helm: Helm) -> None:
-    assert "httpRoute.parentRefs: name the Gateway" in helm.refusal({"httpRoute": {"enabled": True}})
+    assert "httpRoute.parentRefs: name the Gateway" in helm.refusal({**LET_IN, "httpRoute": {"enabled": True}})
 
 
 def test_the_notes_say_how_to_reach_it_and_what_is_not_fit_for_production(each_helm: Helm) -> None:

@@ -59,6 +59,16 @@ def test_postgres_keeps_its_data_where_version_18_wants_it(default: Objects) -> 
     assert volume(default, "postgres", "shared-memory")["emptyDir"]["medium"] == "Memory"
 
 
+def test_only_the_role_longrun_has_a_password_and_no_probe_is_the_superuser(default: Objects) -> None:
+    pod = default.pod("StatefulSet", "longrun-postgres")
+    assert pod.env["POSTGRES_USER"] == "postgres"
+    assert mounted(default, "postgres")["roles"] == "/docker-entrypoint-initdb.d"
+    assert volume(default, "postgres", "roles")["configMap"] == {"name": "longrun-postgres"}
+    assert list(default.one("ConfigMap", "longrun-postgres")["data"]) == ["roles.sh"]
+    url = default.one("Secret", "longrun-postgres")["stringData"]["url"]
+    assert url.startswith("postgresql://longrun:")
+
+
 def test_postgres_reads_its_password_from_a_file(default: Objects) -> None:
     pod = default.pod("StatefulSet", "longrun-postgres")
     file = Path(pod.env["POSTGRES_PASSWORD_FILE"])

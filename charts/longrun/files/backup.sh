@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Dumps the database of DATABASE_URL into $BACKUPS (/backups) and keeps the newest KEEP dumps.
+# Dumps Longrun's schema of the database at DATABASE_URL into $BACKUPS (/backups) and keeps the newest KEEP dumps.
 set -euo pipefail
 cd "${BACKUPS:-/backups}"
 # one at a time
@@ -11,7 +11,8 @@ url="postgresql://${DATABASE_URL#*://}"
 dump="longrun-$(date -u +%Y%m%dT%H%M%SZ).dump"
 
 rm -f -- *.partial
-pg_dump --format=custom --no-owner --no-privileges --lock-wait-timeout=60s --file="$dump.partial" "$url"
+pg_dump --format=custom --schema="${LONGRUN_SCHEMA:-longrun}" --no-owner --no-privileges --lock-wait-timeout=60s \
+    --file="$dump.partial" "$url"
 pg_restore --list "$dump.partial" > /dev/null
 sync "$dump.partial"
 # only a whole dump ever has a dump's name

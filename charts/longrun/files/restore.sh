@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Puts the database back to what it was in a dump in $BACKUPS (/backups): RESTORE_FILE, or the newest. All or nothing.
+# Puts Longrun's schema back to what it was in a dump in $BACKUPS (/backups): RESTORE_FILE, or the newest. All or nothing.
 set -euo pipefail
 cd "${BACKUPS:-/backups}"
 
 url="postgresql://${DATABASE_URL#*://}"
+schema=${LONGRUN_SCHEMA:-longrun}
 newest=$(find . -maxdepth 1 -name 'longrun-*.dump' -printf '%f\n' | sort -r | head -n 1)
 dump=${RESTORE_FILE:-$newest}
 if [ ! -f "$dump" ]; then
@@ -21,15 +22,23 @@ if [ "$open" != 0 ]; then
     exit 1
 fi
 
+# a dump of 0.1 has the tables in public; the migration that follows a restore moves them
+contents=$(pg_restore --list "$dump")
+source=$schema
+grep -q " TABLE $schema jobs " <<< "$contents" || source=public
+
 # COMMIT is sent only when pg_restore gave everything; without it the end of the input rolls all back
 echo "restore: $dump"
 {
     cat <<'SQL'
 BEGIN;
+SELECT format('CREATE SCHEMA %I', :'schema') WHERE to_regnamespace(:'schema') IS NULL \gexec
 -- also the tables of a version newer than the dump
 SELECT format('DROP TABLE %I.%I CASCADE', schemaname, tablename) FROM pg_tables
-WHERE schemaname = current_schema() AND tableowner = current_user \gexec
+WHERE schemaname = :'schema' AND pg_has_role(tableowner, 'USAGE') \gexec
 SQL
-    pg_restore --clean --if-exists --no-owner --no-privileges --file=- "$dump" && echo 'COMMIT;'
-} | psql -Xq --set ON_ERROR_STOP=1 --output=/dev/null "$url"
-psql -Xq "$url" -c 'SELECT status, count(*) FROM jobs GROUP BY status ORDER BY status'
+    pg_restore --schema="$source" --clean --if-exists --no-owner --no-privileges --file=- "$dump" && echo 'COMMIT;'
+} | psql -Xq --set ON_ERROR_STOP=1 --set schema="$schema" --output=/dev/null "$url"
+psql -Xq --set source="$source" "$url" <<'SQL'
+SELECT status, count(*) FROM :"source".jobs GROUP BY status ORDER BY status;
+SQL

@@ -16,12 +16,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The schema that holds Longrun's tables. */}}
+{{- define "longrun.schema" -}}
+{{- .Values.config.LONGRUN_SCHEMA | default "longrun" -}}
+{{- end -}}
+
+{{/* Where Longrun's tables are. */}}
 {{- define "longrun.databaseEnv" -}}
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
       name: {{ include "longrun.databaseSecret" . }}
       key: url
+- name: LONGRUN_SCHEMA
+  value: {{ include "longrun.schema" . }}
 {{- end -}}
 
 {{- define "longrun.redisEnv" -}}
