@@ -75,7 +75,12 @@ def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: Cor
     job_id = world.insert()
     world.edit(job_id, "expires_at = now()")
     asked = Semaphore(0)
-    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: bool(asked.release()))
+
+    def lead() -> bool:
+        asked.release()
+        return False
+
+    housekeeping = Housekeeping(settings, Announcer(settings.redis), lead)
     housekeeping.start()
     for _ in range(2):
         assert asked.acquire(timeout=10)

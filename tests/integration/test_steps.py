@@ -125,7 +125,10 @@ def test_a_name_that_cannot_be_one_is_refused_before_the_function_is_called(runs
         ({"a": ["x\0"]}, r"its result\.a\[0\] contains a NUL"),
         ("\ud800", "lone surrogate"),
         (10**1001, "too large"),
-        ("x" * RESULT_MAX_BYTES, r"4,194,306 bytes as JSON and may have 4,194,304 \(LONGRUN_MAX_RESULT_BYTES\): store it elsewhere"),
+        (
+            "x" * RESULT_MAX_BYTES,
+            r"4,194,306 bytes as JSON and may have 4,194,304 \(LONGRUN_MAX_RESULT_BYTES\): store it elsewhere",
+        ),
     ],
 )
 def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Runs, result: Any, says: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import httpx
@@ -58,8 +57,6 @@ def streamed(stock: Harness, job_id: str) -> list[int]:
             name, _, value = line.partition(": ")
             if name == "id":
                 seen.append(int(value))
-            if name == "data" and json.loads(value).get("status") == "SUCCESS":
-                break
     return seen
 
 

@@ -33,6 +33,7 @@ from jobcore.lease import Identity
 from jobcore.leftovers import Leftovers
 from jobcore.live import Announcer
 from jobcore.prints import Prints
+from jobcore.redis_check import refuse_cluster
 from jobcore.refusals import close_back_doors, refuse_what_breaks_promises
 from jobcore.runner import Runner
 from jobcore.settings import WorkerSettings
@@ -112,6 +113,7 @@ class _Worker:
 
     def _start_supervisor(self, sender: Any, **_: Any) -> None:
         refuse_what_breaks_promises(sender)
+        refuse_cluster(self._settings.redis)
         close_back_doors(sender, remote_control=self._settings.remote_control)
         logs.setup(self._settings)  # Celery sets logging up later; the supervisor is forked here
         registry = load_tasks()

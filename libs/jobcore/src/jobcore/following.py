@@ -105,6 +105,7 @@ class Live:
         self._change = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is away", "streams are live again")
+        self._closing = False
         self.connected = False
 
     async def start(self) -> None:
@@ -113,6 +114,8 @@ class Live:
 
     async def close(self) -> None:
         """Stop listening."""
+        self._closing = True  # a cancellation alone may get lost: asyncio.wait_for, which redis-py uses, swallows some
+        self._change.set()
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -148,7 +151,7 @@ class Live:
         self._change.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(self._keep_up)
@@ -174,7 +177,7 @@ class Live:
 
     async def _agree(self, pubsub: Any) -> None:
         """Subscribe to what is wanted, leave what is not, and ask for a sign of life in between."""
-        while True:
+        while not self._closing:
             self._change.clear()
             wanted, unwanted = self._differences()
             for command, names in ((pubsub.subscribe, wanted), (pubsub.unsubscribe, unwanted)):
@@ -205,7 +208,7 @@ class Live:
         return wanted, unwanted
 
     async def _listen(self, pubsub: Any) -> None:
-        while True:
+        while not self._closing:
             message = await pubsub.get_message(timeout=SILENT_S)
             if message is None:
                 raise redis.TimeoutError(f"nothing was heard for {SILENT_S:g} s")

@@ -32,6 +32,7 @@ from jobcore.housekeeping import Housekeeping
 from jobcore.live import Announcer
 from jobcore.measuring import Measuring
 from jobcore.models import Worker
+from jobcore.redis_check import refuse_cluster
 from jobcore.scheduler import Scheduler
 from jobcore.settings import CoreSettings, read
 from jobcore.store import claims, promotion, queues, stops, upkeep, workers
@@ -186,6 +187,7 @@ def _wanted(demand: Demand) -> int:
 def main() -> None:
     """Run a keeper as a process of its own until SIGTERM or SIGINT."""
     settings = read(CoreSettings)
+    refuse_cluster(settings.redis)
     logs.setup(settings)
     telemetry.setup("longrun-keeper", spans=False)
     waker, announcer = Waker(settings), Announcer(settings.redis)

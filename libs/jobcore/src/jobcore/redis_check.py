@@ -5,7 +5,7 @@ A Redis that is full, is a read-only replica, belongs to a Cluster or has an ACL
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -43,19 +43,26 @@ def refuse_cluster(server: RedisServer) -> None:
 async def problem(client: redis.asyncio.Redis, server: RedisServer) -> str | None:
     """Why Redis cannot carry wake-ups and live events, in words that hold no secret and no address; None if it can."""
     commands = _commands(server)
-    pipeline = client.pipeline(transaction=False)
+    pipeline: Any = client.pipeline(transaction=False)
     for command in commands:
         pipeline.pipeline_execute_command(*command)  # `execute_command` would send WATCH at once
     try:
         hello, *answers = await pipeline.execute(raise_on_error=False)
     except (redis.RedisError, OSError) as error:
         return _unreachable(error)
-    facts = _fields(hello)
-    if facts.get("mode") == "cluster":
-        return CLUSTER
-    if facts.get("mode") == "sentinel":
-        return "it is a Sentinel: begin REDIS_URL with sentinel://"
-    return _refused(commands[1:], answers)
+    why = _wrong_kind(_fields(hello)) or _refused(commands[1:], answers)
+    if why:
+        await client.connection_pool.disconnect()  # the transaction of its connection may still be open
+    return why
+
+
+def _wrong_kind(facts: Mapping[str, str]) -> str | None:
+    match facts.get("mode"):
+        case "cluster":
+            return CLUSTER
+        case "sentinel":
+            return "it is a Sentinel: begin REDIS_URL with sentinel://"
+    return None
 
 
 def _commands(server: RedisServer) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from jobcore.redis_check import refuse_cluster
 from jobcore.settings import read
 from longrun_api.connection import BoundedConnection, Bounds, Held
 from longrun_api.settings import ApiSettings
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--port", default=settings.port, type=int, help="the port to listen on (%(default)s)")
     parser.add_argument("--access-log", action="store_true", help="log every request")
     options = parser.parse_args()
+    refuse_cluster(settings.redis)
     # once it has shut down in order, uvicorn raises the signal again that it was stopped by
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(

@@ -32,6 +32,7 @@ from longrun_api.schemas import (
     TaskSummary,
     links,
     rfc3339,
+    task_json,
 )
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
@@ -151,11 +152,11 @@ async def get_task(request: Request, task_id: TaskId) -> Response:
     root_path = request.scope.get("root_path", "")
 
     def shown(connection: Any) -> tuple[bytes, bool]:
-        # rendered in this thread: a large input or result must not hold up the event loop
+        # written in this thread: a large input or result must not hold up the event loop
         job = jobs.get(connection, task_id)
         if job is None:
             raise not_found(task_id)
-        return Task.of(job, root_path).model_dump_json().encode(), job.ended
+        return task_json(job, root_path), job.ended
 
     text, ended = await runtime_of(request).database.call(shown)
     return Response(text, headers={} if ended else RETRY_AFTER, media_type="application/json")
@@ -212,9 +213,10 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
 @router.post(
     "/{task_id}/retry",
     status_code=HTTPStatus.ACCEPTED,
+    response_model=Task,
     responses=problem_responses(404, 409, 503),
 )
-async def retry_task(request: Request, response: Response, task_id: TaskId) -> Task:
+async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Try a FAILED or CANCELLED task again: its story goes on, its tries count anew, checkpoint and steps are kept."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.retry, task_id)
@@ -225,9 +227,9 @@ async def retry_task(request: Request, response: Response, task_id: TaskId) -> T
     job = await find(request, task_id)
     if change is None:
         raise not_retryable(job)
-    task = Task.of(job, request.scope.get("root_path", ""))
-    response.headers.update({"Location": task.links.self, **RETRY_AFTER})
-    return task
+    root_path = request.scope.get("root_path", "")
+    headers = {"Location": links(job.id, root_path)["self"], **RETRY_AFTER}
+    return Response(task_json(job, root_path), HTTPStatus.ACCEPTED, headers, "application/json")
 
 
 def not_retryable(job: Job) -> NotRetryable:
@@ -250,21 +252,20 @@ def not_retryable(job: Job) -> NotRetryable:
     response_model=Task,
     responses={202: {"model": Task, "description": "Still stopping"}, **problem_responses(404, 409, 503)},
 )
-async def cancel_task(request: Request, response: Response, task_id: TaskId) -> Task | Response:
+async def cancel_task(request: Request, task_id: TaskId) -> Response:
     """Cancel a task: 200 with its receipt once it stopped, 202 while it stops; the same again if asked again."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.cancel, task_id)
     if change:
         runtime.announcer.announce([change])
     job = await find(request, task_id)
-    task = Task.of(job, request.scope.get("root_path", ""))
+    root_path = request.scope.get("root_path", "")
     if job.cancel is None:
-        ended = task.model_dump(mode="json", include={"task_id", "status", "finished_at"})
+        summary = TaskSummary.of(job, root_path)
+        ended = summary.model_dump(mode="json", include={"task_id", "status", "finished_at"})
         return problem(JobAlreadyEnded(f"it ended as {job.status} before it could be cancelled"), task=ended)
-    if job.cancel.stopped_at is None:
-        response.status_code = HTTPStatus.ACCEPTED
-        response.headers.update(RETRY_AFTER)
-    return task
+    status, headers = (HTTPStatus.OK, {}) if job.cancel.stopped_at else (HTTPStatus.ACCEPTED, RETRY_AFTER)
+    return Response(task_json(job, root_path), status, headers, "application/json")
 
 
 async def find(request: Request, task_id: UUID) -> Job:
