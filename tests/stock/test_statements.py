@@ -175,7 +175,7 @@ def keep_a_schedule(world: World) -> None:
 def record(server: DebianPostgres, name: str, count: int) -> Recorder:
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
-    history.make(url, count, "public")
+    history.make(url, count, "longrun")
     recorder = Recorder()
     with World(url) as world, recorder.recording(world.db):
         exercise(world)
@@ -242,7 +242,7 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
 
         with early.recording(world.db):
             hot()
-        history.make(url, SHORT, "public", analyze=False)
+        history.make(url, SHORT, "longrun", analyze=False)
         with late.recording(world.db):
             hot()
     for name in ("jobs.INSERT", "claims.CLAIM", "claims.FINISH"):
