@@ -33,7 +33,20 @@ class Standby:
 
     def start(self) -> None:
         """Copy the primary, follow it, and have its commits wait."""
-        subprocess.run([self._programs / "pg_basebackup", "-d", self.primary.url, "-D", self.folder, "-R"], check=True)
+        subprocess.run(
+            [
+                self._programs / "pg_basebackup",
+                "-d",
+                self.primary.url,
+                "-D",
+                self.folder,
+                "-R",
+                "--no-sync",
+                "-c",
+                "fast",
+            ],
+            check=True,
+        )
         for path in (self.folder, *self.folder.rglob("*")):
             self._account.own(path)
         self.folder.chmod(0o700)
