@@ -18,7 +18,7 @@ from jobcore.settings import DEFAULT_SCHEMA
 from longrun_local import services, sessions
 from longrun_local.ports import free_port
 
-READY_S = 30.0
+READY_S = 90.0
 POLL_S = 0.05
 Environment = Mapping[str, str]
 
