@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, RootModel
-from uuid_utils.compat import uuid7
+from pydantic import BaseModel
 
-from jobcore.attempt import REFUSALS_MAX, Attempt
-from jobcore.context import RunContext
-from jobcore.errors import JobCancelled, PermanentError, RetryableError
-from jobcore.interrupts import Interrupts
-from jobcore.models import Claim, Outcome
-from jobcore.slots import Slots
+from jobcore.attempt import REFUSALS_MAX
+from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError
 from jobcore.states import Status
-from jobcore.store.database import Database
-from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
-
-
-class Input(BaseModel):
-    """Takes a number."""
-
-    n: int = 1
-
-
-Anything = RootModel[Any]
+from jobcore.tasks import JobContext
+from jobcore.values import Bounds
+from tests.unit.running import Input, raising, run, run_type, type_of
 
 
 class BrokenError(Exception):
@@ -38,37 +23,6 @@ class BrokenError(Exception):
         raise RuntimeError("no words")
 
     __repr__ = __str__
-
-
-def run(
-    function: Callable[[JobContext, Any], Any],
-    *,
-    tries: int = 1,
-    given: dict[str, Any] | None = None,
-    retry: dict[str, float] | None = None,
-    refusals: int = 0,
-) -> Outcome:
-    registry = Registry()
-    registry.add(TaskType("t", function, Input, Anything, "default", "", RetryPolicy(backoff_s=2), None, None))
-    text = json.dumps(given or {})
-    claim = Claim(uuid7(), 7, "t", "default", text, tries, tries, 3, None, None, None, 2, datetime.now(UTC))
-    claim = replace(claim, retry=retry, refusals=refusals)
-    slot = Slots(1, os.getpid())[0]
-    interrupts = Interrupts(slot)
-    # no connection is made: nothing here writes before the outcome
-    db = Database("postgresql://nobody@127.0.0.1:1/none", name="test")
-    context = RunContext(claim, slot, db, interrupts.shield, lambda _: None, lambda _: None)
-    outcome = Attempt(claim, context, registry, interrupts).run()
-    assert outcome is not None
-    assert (outcome.id, outcome.fence) == (claim.id, claim.fence)
-    return outcome
-
-
-def raising(error: BaseException) -> Callable[[JobContext, Any], Any]:
-    def function(_ctx: JobContext, _input: Any) -> Any:
-        raise error
-
-    return function
 
 
 def test_what_a_task_returns_is_the_result_with_its_last_words() -> None:
@@ -152,3 +106,100 @@ def test_a_task_that_claims_to_be_cancelled_when_it_is_not_fails() -> None:
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_what_is_no_exception_is_an_error_that_is_tried_again(error: BaseException) -> None:
     assert run(raising(error)).status is Status.PENDING
+
+
+class Shape(BaseModel):
+    """Needs a number."""
+
+    n: int
+
+
+@pytest.mark.parametrize(
+    "returned", [float("nan"), {"x": [float("inf")]}, {1, object()}, {"k": {(1, 2): 3}}, 10**1001, ["\0"]]
+)
+def test_a_result_that_is_no_json_is_invalid_and_not_tried_again(returned: Any) -> None:
+    outcome = run(lambda _ctx, _input: returned)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["kind"], outcome.retry_s) == (Status.FAILED, "invalid", None)
+
+
+@pytest.mark.parametrize("returned", [None, 5, {}, {"n": "many"}, Input])
+def test_a_result_that_is_not_its_output_model_is_invalid_and_not_tried_again(returned: Any) -> None:
+    outcome = run_type(type_of(lambda _ctx, _input: returned, output_model=Shape), "{}")
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["kind"], outcome.retry_s) == (Status.FAILED, "invalid", None)
+
+
+def test_a_result_beyond_the_bound_is_invalid_at_once_and_says_the_setting() -> None:
+    bounds = Bounds(result_bytes=2_000)
+    assert run(lambda _ctx, _input: "x" * 1_998, bounds=bounds).status is Status.SUCCESS
+    outcome = run(lambda _ctx, _input: "x" * 1_999, bounds=bounds)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["kind"]) == (Status.FAILED, "invalid")
+    assert "2,001 bytes" in outcome.error["message"]
+    assert "LONGRUN_MAX_RESULT_BYTES" in outcome.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        (33, 33),
+        (0.5, 0.5),
+        ("120", 120),
+        (" 120 ", 120),
+        (Decimal("1.5"), 1.5),
+        (timedelta(minutes=2), 120),
+        (-5, 0),
+        (float("inf"), 366 * 86_400),
+        (10**400, 366 * 86_400),
+        ("9" * 5_000, 366 * 86_400),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        (None, None),
+    ],
+)
+def test_a_delay_is_taken_in_each_form_that_libraries_and_headers_have(given: Any, seconds: float | None) -> None:
+    outcome = run(raising(RetryableError("later", retry_after_s=given)))
+    assert outcome.status is Status.PENDING
+    assert outcome.retry_s == (pytest.approx(2, rel=0.25) if seconds is None else seconds)
+
+
+def test_a_delay_is_taken_as_the_date_of_a_header() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert run(raising(RetryableError("later", retry_after_s=at))).retry_s == pytest.approx(100, abs=3)
+
+
+@pytest.mark.parametrize("given", ["soon", "", True, [1], float("nan"), "-5", "1e3", "١٢"])
+def test_a_delay_that_is_none_is_refused_where_it_is_given_and_tried_again(given: Any) -> None:
+    def function(_ctx: JobContext, _input: Any) -> Any:
+        raise RetryableError("later", retry_after_s=given)
+
+    outcome = run(function)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["type"]) == (Status.PENDING, "ValueError")
+    assert "retry_after_s: must be a number of seconds" in outcome.error["message"]
+
+
+def group(*errors: Exception) -> ExceptionGroup[Exception]:
+    return ExceptionGroup("several", errors)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_s"),
+    [
+        (group(ValueError("a"), OSError("b")), Status.PENDING, pytest.approx(2, rel=0.25)),
+        (group(ValueError("a"), PermanentError("b")), Status.FAILED, None),
+        (group(ValueError("a"), group(PermanentError("b"))), Status.FAILED, None),
+        (group(RetryableError("a", 5), group(RetryableError("b", 50)), ValueError("c")), Status.PENDING, 50),
+        (group(RetryableError("a", 5), InvalidValue("b")), Status.FAILED, None),
+    ],
+)
+def test_a_group_is_tried_again_if_all_in_it_may_be_after_the_longest_delay(
+    error: Exception, status: Status, retry_s: Any
+) -> None:
+    outcome = run(raising(error))
+    assert (outcome.status, outcome.retry_s) == (status, retry_s)
+
+
+def test_a_group_that_holds_a_cancel_is_a_stop() -> None:
+    outcome = run(raising(BaseExceptionGroup("several", [JobCancelled("stop"), ValueError("a")])))
+    assert outcome.status is Status.FAILED, "nobody asked it to stop"
