@@ -32,7 +32,7 @@ _ATTRIBUTES: Final = {
 }
 """What the soup gets of an element; without the first one it leads nowhere and is left out."""
 _INERT: Final = frozenset(
-    {"script", "style", "template", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"}
+    {"script", "style", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"}
 )
 _FOREIGN_INERT: Final = frozenset({"title", "desc", "metadata"})
 _BLOCK_NAMES: Final = """
