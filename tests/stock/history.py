@@ -39,7 +39,7 @@ ON CONFLICT DO NOTHING
 
 
 def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, analyze: bool = True) -> None:
-    """Give a migrated database `count` ended jobs, `backlog` of each kind that wait, and queues; fresh statistics too."""
+    """Give a migrated database `count` ended jobs, `backlog` of each kind that wait, and queues."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:

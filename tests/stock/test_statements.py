@@ -244,7 +244,7 @@ def test_no_statement_is_dear_enough_to_be_compiled(short: Recorder, long: Recor
     assert not dear, "\n".join(f"{name}\n{text}" for name, text in dear.items())
 
 
-def test_no_statement_is_compiled_whatever_it_seems_to_cost(short: Recorder, long: Recorder, unanalysed: Recorder) -> None:
+def test_no_statement_is_compiled_whatever_its_cost(short: Recorder, long: Recorder, unanalysed: Recorder) -> None:
     compiled = {
         name
         for recorder in (short, long, unanalysed)
