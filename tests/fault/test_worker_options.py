@@ -16,6 +16,7 @@ from jobcore.settings import CoreSettings
 from longrun_local import services
 from tests.harness import ROOT, Harness, children, environment, until
 from tests.invariants import check
+from tests.processes import READY_S
 
 pytestmark = pytest.mark.fault
 
@@ -63,11 +64,15 @@ def test_an_option_of_the_pool_that_is_not_refused_works(apart: Harness, option:
     command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
     env = {"LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "2"}
     worker = apart.stack.start("optional", command, {**environment(apart.stack.folder), **env})
-    jobs = [apart.tick(1.5) for _ in range(count)]
+    until(lambda: apart.worker_id(worker), READY_S, "the worker has registered")
+    jobs = [apart.tick(600) for _ in range(count)]
     assert len({apart.runs(job_id).pid for job_id in jobs}) == count
+    for job_id in jobs:
+        apart.api.delete(f"/tasks/{job_id}")
+        apart.stopped(job_id)
     more = [apart.submit() for _ in range(10)]
-    apart.all_reach([*jobs, *more], "SUCCESS")
-    assert len(children(worker)) == count
+    apart.all_reach(more, "SUCCESS")
+    until(lambda: len(children(worker)) == count, what="each child that left was replaced")
     check(apart, [*jobs, *more])
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis as redis_py
 from celery import Celery
 from celery.app.amqp import AMQP
-from kombu import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis
 from redis.exceptions import ResponseError
 
@@ -107,10 +107,23 @@ class ImpatientConnection(Connection):  # type: ignore[misc]
         """The Redis transport that drops garbage."""
         return _Transport
 
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
+        """A pool of connections that are no less impatient: Celery's remote control takes its own from one."""
+        return _Pool(self, limit, **options)
+
     def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         return super()._ensure_connection(
             *args, **kwargs | {"interval_start": RECONNECT_S, "interval_step": 0, "interval_max": RECONNECT_S}
         )
+
+
+class _PooledConnection(PooledConnection, ImpatientConnection):  # type: ignore[misc]
+    pass
+
+
+class _Pool(ConnectionPool):  # type: ignore[misc]
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))
 
 
 class _Amqp(AMQP):  # type: ignore[misc]
