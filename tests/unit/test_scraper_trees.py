@@ -29,6 +29,8 @@ from tests.scrape_cases import TREES, Case
 URL = "http://example.org/dir/page"
 INERT = {"script", "style", "iframe", "noembed", "noframes", "textarea", "datalist", "rp", "select"}
 FOREIGN = {"svg", "math"}
+INTEGRATION_POINTS = {"foreignObject", "foreignobject", "desc", "title", "mi", "mo", "mn", "ms", "mtext"}
+"""Elements of SVG and MathML with HTML inside (HTML Standard §13.2.6)."""
 LABELS = ("alt", "aria-label", "title")
 NOSCRIPT = re.compile(r"<noscript(?=[\s/>]).*?(?:</noscript(?=[\s/>])[^>]*>|$)", re.IGNORECASE | re.DOTALL)
 
@@ -45,13 +47,14 @@ def ours(page: str) -> Outline:
 def lexbors(page: str) -> Outline:
     root = LexborHTMLParser(NOSCRIPT.sub("", page)).root
     shown = [node for node in root.traverse() if not _ancestors(node) & INERT] if root else []
-    html = [node for node in shown if not _ancestors(node) & FOREIGN]
+    html = [node for node in shown if not _foreign(node)]
     titles = [_bare(node.text()) for node in html if node.tag == "title"]
     headings = [text for node in html if node.tag == "h1" and (text := _bare(_text(node)))]
     base = next(
         (node.attributes["href"] or "" for node in html if node.tag == "base" and "href" in node.attributes), ""
     )
-    hrefs = [href for node in shown if node.tag in ("a", "area", "frame") and (href := _href(node)) is not None]
+    leading = [node for node in shown if node.tag == "a" or (node.tag in ("area", "frame") and not _foreign(node))]
+    hrefs = [href for node in leading if (href := _href(node)) is not None]
     return next(iter(titles), ""), headings, list(dict.fromkeys(_links(hrefs, base)))
 
 
@@ -66,15 +69,23 @@ def _links(hrefs: list[str], base: str) -> Iterator[str]:
 def _href(node: LexborNode) -> str | None:
     attributes = node.attributes
     name = "src" if node.tag == "frame" else "href"
-    if node.tag == "a" and name not in attributes and _ancestors(node) & FOREIGN:
+    if node.tag == "a" and name not in attributes and _foreign(node):
         name = "xlink:href"
     return (attributes[name] or "") if name in attributes else None
+
+
+def _foreign(node: LexborNode) -> bool:
+    """Whether the element is one of SVG or MathML."""
+    if node.tag in FOREIGN:
+        return True
+    parent = node.parent
+    return parent is not None and parent.tag not in INTEGRATION_POINTS and _foreign(parent)
 
 
 def _ancestors(node: LexborNode) -> set[str | None]:
     tags, parent = set[str | None](), node.parent
     while parent is not None:
-        if parent.tag in ("title", "desc", "metadata") and _ancestors(parent) & FOREIGN:
+        if parent.tag in ("title", "desc", "metadata") and _foreign(parent):
             tags.add("script")  # as inert as one
         tags.add(parent.tag)
         parent = parent.parent
@@ -93,7 +104,7 @@ def _bare(text: str) -> str:
 
 ELEMENT_NAMES = """
     a h1 h2 h3 div p b i u nobr font table tbody tr td th caption colgroup col ul li dl dt dd form button object marquee
-    title svg math path mi template script style textarea body html head br hr span pre center iframe ruby rp
+    title svg math path mi foreignObject desc template script style textarea body html head br hr span pre center iframe ruby rp
 """
 ELEMENTS = ELEMENT_NAMES.split()
 TAGS = [f"<{name}>" for name in ELEMENTS] + [f"</{name}>" for name in ELEMENTS]
