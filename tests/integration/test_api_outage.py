@@ -231,7 +231,7 @@ def test_tasks_are_accepted_again_by_an_api_that_started_before_its_servers(
             port = free_port()
             stack.start("api", services.api("127.0.0.1", port))
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as api:
-                until(lambda: _alive(api), 15)
+                until(lambda: _alive(api), 60)
                 problem(call(api, "POST", "/tasks"), 503, "store-unavailable")
                 postgres.start()
                 until(lambda: call(api, "POST", "/tasks").status_code == 202, 15)
