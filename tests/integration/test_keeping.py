@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Semaphore
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from jobcore.housekeeping import Housekeeping
 from jobcore.keeper import Keeper
 from jobcore.live import Announcer
 from jobcore.settings import CoreSettings
 from jobcore.states import Status
-from jobcore.store import queues
+from jobcore.store import gates, jobs, queues
 from jobcore.wakeup import Waker
 from tests.integration.store.world import World
 
 CROWD = 6000
+KEYS = 4000
 
 
 @pytest.fixture
@@ -49,6 +53,48 @@ def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_pause
     keeper.look()
     [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE NOT ready")
     assert row["jobs"] == 0, "a look goes on until nothing is due"
+
+
+def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_full(
+    world: World, settings: CoreSettings
+) -> None:
+    full = [world.new(queue="crowd", concurrency_key=f"full-{n}") for n in range(KEYS) for _ in range(2)]
+    for first in range(0, len(full), 500):
+        world.call(jobs.insert, full[first : first + 500])
+    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
+    with locked_keys() as counts:
+        until_settled(world, keeper)
+        urgent = world.insert(queue="zoo", delay_s=60, priority=9, concurrency_key="zoo")
+        world.edit(urgent, "run_at = now()")
+        keeper.look()
+    assert world.row(urgent)["ready"]
+    assert 0 < max(counts) <= gates.AT_ONCE, "each lock is one of few that all of PostgreSQL shares"
+
+
+def until_settled(world: World, keeper: Keeper) -> None:
+    """Look until one job of each key is past its gate."""
+    for _ in range(20):
+        keeper.look()
+        [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE ready")
+        if row["jobs"] == KEYS:
+            return
+    raise AssertionError(f"only {row['jobs']} are ready after 20 looks")
+
+
+@contextmanager
+def locked_keys() -> Iterator[list[int]]:
+    """How many keys each statement of this process locked meanwhile."""
+    counts = [0]
+
+    def count(_connection: object, _cursor: object, sql: str, parameters: Any, *_: object) -> None:
+        if "'key:'" in sql:
+            counts.append(len(parameters["names"]))
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield counts
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
 
 
 def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: World, settings: CoreSettings) -> None:

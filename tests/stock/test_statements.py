@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from sqlalchemy import Connection
 
 from jobcore.migrations import upgrade
 from jobcore.models import NewEvent
@@ -23,7 +24,10 @@ from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     attempts,
+    claims,
+    database,
     events,
+    follow,
     gates,
     gauges,
     health,
@@ -94,7 +98,9 @@ def exercise(world: World) -> None:
     world.call(key_limits.page)
     world.call(key_limits.delete, key)
     world.limit_queue(2, "limited")
-    world.take(worker, 3, queue="limited", quick=["backlog"])
+    assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2
+    for types in (["backlog"], ["echo", "backlog"], ["unheard-of", "echo"]):
+        world.take(worker, 3, queue="backlog", quick=["backlog"], types=types)
     world.call(queues.busy)
     world.refresh_low_ranks()
     world.sql("UPDATE queues SET idle_since = now() - interval '2 hours' WHERE name = 'queue-7' RETURNING name")
@@ -116,7 +122,10 @@ def exercise(world: World) -> None:
     keep_a_schedule(world)
     world.call(workers.leave, worker)
     world.call(stops.close_orphaned)
-    world.release_many(world.call(upkeep.lost))
+    lost = world.call(upkeep.lost)
+    assert lost
+    world.release_many(lost)
+    world.call(confirm)
 
 
 def old_id(world: World) -> UUID:
@@ -125,12 +134,21 @@ def old_id(world: World) -> UUID:
     return UUID(str(row["id"]))
 
 
+def confirm(connection: Connection) -> None:
+    """What follows a commit that PostgreSQL warned of."""
+    connection.execute(database.CONFIRM)
+
+
 def walk_through(world: World, worker: UUID) -> None:
     """One job's whole life, with everything that can be asked of it."""
     job_id = world.insert()
     [claim] = world.take(worker)
     assert claim.id == job_id
+    world.call(claims.holds, job_id, claim.fence, worker)
     world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
+    world.call(follow.page, job_id, 0, max_events=100, max_bytes=100_000)
+    world.call(follow.ahead, {job_id: 1})
+    world.call(follow.end, job_id)
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
     world.call(workers.running, [worker])

@@ -114,9 +114,9 @@ class Keeper:
             self._pause_s = min(self._pause_s, self._scheduler.look())
             if slow:
                 self._rescue(silent)
-            if self._promote():
+            more_is_due = self._promote()
+            if self._gates.look() or more_is_due:
                 self._pause_s = AT_ONCE_S
-            self._gates.look()
             self._raise_low_ranks(every=slow)
             self._wake()
         self._measuring.look(leads=leads)
@@ -162,7 +162,8 @@ class Keeper:
     def _promote(self) -> bool:
         """Make ready what became due; whether there was too much of it for one look."""
         until = time.monotonic() + PROMOTION_S
-        while self._db.call(promotion.promote):
+        while promoted := self._db.call(promotion.promote):
+            self._gates.became_due(promoted)
             if time.monotonic() > until:
                 return True
         return False

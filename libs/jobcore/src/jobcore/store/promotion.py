@@ -50,20 +50,23 @@ WITH RECURSIVE level AS (
 ), changed AS (
     UPDATE jobs SET gate = {gates.AHEAD}, ready = {gates.AHEAD} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
-    RETURNING queue, rank, ready
+    RETURNING queue, rank, ready, concurrency_key
 ), {LOW_RANK}
-SELECT queue, count(*), count(*) FILTER (WHERE ready) FROM changed GROUP BY queue
+SELECT queue, count(*), count(*) FILTER (WHERE ready),
+       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}')
+FROM changed GROUP BY queue
 """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many jobs of a queue became due, and how many of them are ready: the others wait at the gate of their key."""
+    """How many jobs of a queue became due, how many of them are ready, and at whose keys' gates the others wait."""
 
     queue: str
     due: int
     ready: int
+    keys: list[str]
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
