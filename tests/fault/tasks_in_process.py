@@ -94,6 +94,19 @@ def many_processes(_ctx: JobContext, input: Method) -> Facts:
     return Facts(facts={"exit": process.exitcode, "terminated": endless.exitcode, "pool": squares, "executor": more})
 
 
+@task("test_fork", input=Words, output=Facts, max_attempts=1)
+def fork(_ctx: JobContext, input: Words) -> Facts:
+    """Fork a process that comes out of this function as the text says; which code it ends with."""
+    forked = os.fork()
+    if forked == 0:
+        if input.text == "raises":
+            raise OSError("in the fork")
+        if input.text == "exits":
+            sys.exit(3)
+        return Facts(facts={"code": "of nobody"})
+    return Facts(facts={"code": os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])})
+
+
 def _state() -> dict[str, Any]:
     mask = os.umask(0o022)
     os.umask(mask)

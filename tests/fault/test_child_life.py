@@ -83,6 +83,14 @@ def test_a_task_may_start_processes_of_its_own(apart: Harness, method: str) -> N
     check(apart, [job_id])
 
 
+@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1), ("exits", 3)])
+def test_a_process_that_a_task_forks_never_goes_on_as_the_child(apart: Harness, how: str, code: int) -> None:
+    apart.worker(concurrency=1)
+    jobs = [apart.submit("test_fork", {"text": how}) for _ in range(3)]
+    assert [result(apart, job_id)["facts"] for job_id in jobs] == 3 * [{"code": code}]
+    check(apart, jobs)
+
+
 def test_what_a_task_leaves_in_its_process_is_gone_for_the_next(apart: Harness, tmp_path: Path) -> None:
     apart.worker(concurrency=1)
     before = result(apart, apart.submit("test_state"))

@@ -10,10 +10,10 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobcore import held, record
-from jobcore.slots import ChildState
+if TYPE_CHECKING:
+    from jobcore.slots import ChildState
 
 FOLDER = "LONGRUN_TEST_TORN"
 CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {
@@ -29,8 +29,8 @@ CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {
 class _Stamp:
     """In the place of the struct that a record packs when its payload is there and its version is not."""
 
-    def __init__(self, folder: Path) -> None:
-        self._stamp: Any = record._STAMP
+    def __init__(self, stamp: Any, folder: Path) -> None:
+        self._stamp = stamp
         self.size = self._stamp.size
         self.unpack_from = self._stamp.unpack_from
         self._folder = folder
@@ -59,7 +59,9 @@ def arm() -> None:
     folder = os.environ.get(FOLDER)
     if not folder:
         return
-    stamp = _Stamp(Path(folder))
+    from jobcore import held, record  # not at the top: version 0.1 loads this module too, and has no records
+
+    stamp = _Stamp(record._STAMP, Path(folder))
     change = held.Held._change
 
     def watched(self: held.Held, state: ChildState) -> None:

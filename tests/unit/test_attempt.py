@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobcore.attempt import REFUSALS_MAX
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError
@@ -115,12 +115,39 @@ class Shape(BaseModel):
 
 
 @pytest.mark.parametrize(
-    "returned", [float("nan"), {"x": [float("inf")]}, {1, object()}, {"k": {(1, 2): 3}}, 10**1001, ["\0"]]
+    "returned",
+    [
+        float("nan"),
+        {"x": [float("inf")]},
+        [None, {-1: [float("nan")]}],
+        {1, object()},
+        10**1001,
+        ["\0"],
+        "\ud800",
+        b"\xff",
+    ],
 )
 def test_a_result_that_is_no_json_is_invalid_and_not_tried_again(returned: Any) -> None:
     outcome = run(lambda _ctx, _input: returned)
     assert outcome.error is not None
     assert (outcome.status, outcome.error["kind"], outcome.retry_s) == (Status.FAILED, "invalid", None)
+
+
+class Weights(BaseModel):
+    """Numbers that may be infinite, in a model that says how JSON has them."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    most: float
+    least: float | None = None
+
+
+def test_a_number_that_is_not_finite_is_stored_as_a_model_says_that_json_has_it() -> None:
+    def function(_ctx: JobContext, _input: Any) -> Any:
+        return Weights(most=float("inf"))
+
+    outcome = run_type(type_of(function, output_model=Weights), "{}")
+    assert (outcome.status, outcome.result) == (Status.SUCCESS, {"most": "Infinity", "least": None})
 
 
 @pytest.mark.parametrize("returned", [None, 5, {}, {"n": "many"}, Input])

@@ -10,8 +10,10 @@ that nobody gives back: `tainted` says so, and the child is replaced.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -39,6 +41,7 @@ class Interrupts:
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
+        self._pid = os.getpid()
         self._leftovers: Leftovers | None = None
         self._inside: Key | None = None
         self._shields = 0
@@ -60,14 +63,26 @@ class Interrupts:
         self.tainted = False
         try:
             self._inside = key
-            return function(*args)
+            result = function(*args)
+            self._end_fork(None)
+            return result
         except BaseException as error:
+            self._end_fork(error)
             self.tainted = self.tainted or _broke_an_import(error)
             raise
         finally:
             self._inside = None
             if self._leftovers is not None:
                 self._leftovers.clear()
+
+    def _end_fork(self, error: BaseException | None) -> None:
+        """A process that the task forked (`os.fork`) ends with the task's code: it must not go on as this child."""
+        if os.getpid() == self._pid:
+            return
+        if error is not None and not isinstance(error, SystemExit):
+            traceback.print_exception(error)
+        code = error.code if isinstance(error, SystemExit) else error is not None
+        os._exit(code if isinstance(code, int) else code is not None)
 
     @contextmanager
     def shield(self) -> Iterator[None]:

@@ -35,6 +35,11 @@ class _Child(asynpool.Worker):  # type: ignore[misc]
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Child
 
+    def _create_worker_process(self, index: int) -> Any:
+        """Fork a child that hears ending signals only once it can: before, it would handle them as its main process."""
+        with retirement.held_back():
+            return super()._create_worker_process(index)
+
     def WorkerProcess(self, worker: Any) -> Any:
         """A child that is ended with SIGKILL where it has to be ended: SIGTERM lets it finish what it does."""
         process = super().WorkerProcess(worker)

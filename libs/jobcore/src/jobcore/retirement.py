@@ -12,7 +12,9 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -23,8 +25,11 @@ from jobcore import logs
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 STACKS: Final = signal.SIGUSR1
 """Prints the stacks of a child's threads, as it does those of Celery's main process."""
+HELD_BACK: Final = (*ENDING, STACKS)
 
 log = logs.get(__name__)
+_forking = threading.local()
+"""The mask of the thread that forks."""
 
 
 class Retirement:
@@ -52,14 +57,17 @@ class Retirement:
             self._waiting = False
 
     def take_signals(self) -> None:
-        """Main thread of a child only: let no signal end a task, and give forked processes the usual ones again.
+        """Main thread of a child only: let no signal end a task.
 
         They are caught and not ignored, because programs that a task starts would inherit a signal that is ignored.
+        Processes that a task forks have the usual handlers again from their first moment: `multiprocessing` ends its
+        own with SIGTERM.
         """
         for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(STACKS, lambda *_: faulthandler.dump_traceback(file=2, all_threads=True))
-        os.register_at_fork(after_in_child=default_signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+        os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_in_fork)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self.ask(signal.Signals(number).name)
@@ -74,13 +82,36 @@ HERE: Final = Retirement()
 """This process's."""
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Main process only: a child forked in this block gets its signals once it has called `take_signals`.
+
+    Until then it has the handlers of the main process, and after them the defaults, which kill it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def leave_at_sigterm(exitcode: int) -> None:
     """At the very end: billiard's main process hurries a child that said it ends."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(exitcode))
 
 
-def default_signals() -> None:
-    """What a process has that no parent prepared: `multiprocessing` ends its own with SIGTERM."""
-    for number in (*ENDING, STACKS, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _hold_back() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _in_fork() -> None:
+    for number in (*HELD_BACK, signal.SIGUSR2):
+        handler = signal.getsignal(number)
+        if getattr(handler, "__module__", "").startswith("jobcore."):  # a task's own handlers stay
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+    _let_through()
