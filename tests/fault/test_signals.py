@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from longrun_local import services
 from tests.harness import LEASE_S, Harness, children, environment, gone, supervisor, until
 from tests.invariants import check
-from tests.processes import Process
+from tests.processes import READY_S, Process
 
 pytestmark = pytest.mark.fault
 
@@ -60,6 +61,26 @@ def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.
         apart.api.delete(f"/tasks/{job_id}")
         apart.stopped(job_id)
     check(apart, both)
+
+
+def test_a_signal_to_a_child_that_was_just_forked_leaves_the_worker_in_service(apart: Harness) -> None:
+    worker = apart.worker(concurrency=1)
+    apart.reaches(apart.submit("test_pid"), "SUCCESS")
+    [child] = children(worker)
+    for _ in range(10):
+        last = child.pid
+        os.kill(last, signal.SIGTERM)
+        [child] = until(partial(_successors, worker, last), READY_S, "its successor was forked")
+    job_id = apart.tick(600)
+    apart.runs(job_id)
+    assert apart.worker_id(worker), "it does not drain"
+    apart.api.delete(f"/tasks/{job_id}")
+    apart.stopped(job_id)
+    check(apart, [job_id])
+
+
+def _successors(worker: Process, pid: int) -> list[psutil.Process]:
+    return [child for child in children(worker) if child.pid != pid]
 
 
 def test_sigterm_to_every_process_of_a_worker_drains_it(apart: Harness) -> None:

@@ -64,7 +64,7 @@ def test_a_reader_never_sees_half_a_change() -> None:
         slot.write(state(number))
         time.sleep(0.00005)  # no child writes without a pause
 
-    seen = set()
+    seen: set[float] = set()
     with beside(write):
         until = time.monotonic() + WATCH_S
         while time.monotonic() < until or len(seen) <= 100:

@@ -27,6 +27,7 @@ from jobcore.children import Children, Death
 from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
 from jobcore.escalation import Escalation
+from jobcore.hearing import Hearing
 from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
@@ -70,6 +71,7 @@ class Supervisor:
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis, self._cancel_told)
         self._keeper = Keeper(settings, self._waker, self._announcer)
+        self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
@@ -77,7 +79,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper):
+        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._hearing):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
