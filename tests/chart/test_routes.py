@@ -8,7 +8,7 @@ from tests.chart.apiserver import ApiServer
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Helm
 from tests.chart.objects import Objects
 
-LET_IN = {"networkPolicy": {"clients": [{"namespaceSelector": {}}]}}
+LET_IN: dict[str, Any] = {"networkPolicy": {"clients": [{"namespaceSelector": {}}]}}
 INGRESS: dict[str, Any] = {
     **LET_IN,
     "ingress": {"enabled": True, "className": "nginx", "host": "jobs.example.com"},

@@ -58,7 +58,7 @@ def test_an_option_that_breaks_promises_is_refused_with_one_line(apart: Harness,
     until(lambda: not refused.pids, 5, "nothing is left of it")
 
 
-@pytest.mark.parametrize("option", ["-c 3", "--max-tasks-per-child=1"])
+@pytest.mark.parametrize("option", ["-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
 def test_an_option_of_the_pool_that_is_not_refused_works(apart: Harness, option: str) -> None:
     count = 3 if option == "-c 3" else 2
     command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
@@ -133,6 +133,41 @@ def test_with_remote_control_on_flower_sees_a_worker_and_its_size_stays(apart: H
     assert worker.wait(30) == 0
     assert apart.job(running)["status"] == "SUCCESS"
     check(apart, [running])
+
+
+def test_a_worker_that_hears_nothing_although_jobs_wait_is_noticed_and_ends(apart: Harness) -> None:
+    """Remote control stands for whatever makes a main process deaf."""
+    deaf = apart.worker("deaf", concurrency=2, LONGRUN_REMOTE_CONTROL="true", LONGRUN_DRAIN_S="3")
+    running = apart.tick(600, max_attempts=1)
+    apart.runs(running)
+    control = create_sender(settings(apart)).control
+    until(lambda: control.cancel_consumer(apart.queue, reply=True, timeout=1), 15, "it answers")
+    waiting = apart.submit()
+    assert deaf.wait(90) != 0, "whoever started it must start it again"
+    assert "takes no wake-ups although some wait" in deaf.log()
+    until(lambda: not deaf.pids, 10, "nothing is left of it")
+    handed_back = apart.job(running)
+    assert (handed_back["status"], handed_back["attempt"], handed_back["losses"]) == ("PENDING", 0, 0)
+    apart.worker("next")
+    apart.reaches(waiting, "SUCCESS")
+    assert apart.runs(running, fence=2)
+    apart.api.delete(f"/tasks/{running}")
+    apart.stopped(running)
+    check(apart, [running, waiting])
+
+
+@pytest.mark.parametrize("option", ["--prefetch-multiplier=8", "--disable-prefetch"])
+def test_no_option_lets_a_job_wait_behind_a_long_one_while_a_child_is_idle(apart: Harness, option: str) -> None:
+    command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
+    env = {"LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "2"}
+    worker = apart.stack.start("optional", command, {**environment(apart.stack.folder), **env})
+    until(lambda: apart.worker_id(worker), READY_S, "the worker has registered")
+    long = apart.tick(600)
+    apart.runs(long)
+    for _ in range(10):
+        apart.reaches(apart.submit(), "SUCCESS")
+    apart.api.delete(f"/tasks/{long}")
+    apart.stopped(long)
 
 
 def test_flowers_configuration_finds_the_workers(apart: Harness) -> None:

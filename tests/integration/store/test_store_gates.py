@@ -104,12 +104,15 @@ def test_a_delayed_job_comes_to_its_gate_when_it_is_due_and_is_not_looked_at_aga
     assert world.row(job_id)["rank"] == rank
 
 
-def test_keys_that_wait_are_found_page_by_page(world: World) -> None:
-    for number in range(5):
+def test_keys_that_wait_although_there_is_a_place_are_found_page_by_page(world: World) -> None:
+    for number in range(6):
         world.insert_many(3, concurrency_key=f"key-{number}")
-    first = world.call(gates.waiting_keys, "", 2)
-    assert first == ["key-0", "key-1"]
-    assert world.call(gates.waiting_keys, first[-1], 10) == ["key-2", "key-3", "key-4"]
+    world.call(key_limits.put, KeyLimit("key-1", 0))
+    world.call(gates.pass_keys, ["key-4"])
+    first = world.call(gates.waiting_keys, "", 3)
+    assert (first.keys, first.last) == (["key-0", "key-2"], "key-2")
+    rest = world.call(gates.waiting_keys, "key-2", 10)
+    assert (rest.keys, rest.last) == (["key-3", "key-5"], None)
 
 
 def test_many_that_let_pass_at_once_never_exceed_the_limit(world: World) -> None:

@@ -11,7 +11,8 @@ statement of its own, after it has the lock: a count in the statement that waits
 meanwhile.
 
 Letting pass is level-triggered: whoever sees places become free asks at once (`pass_keys`), and the keeper asks every
-second for all keys that wait (`waiting_keys`), so a lost request costs a second.
+second for the keys that wait although there is a place (`waiting_keys`), so a lost request costs a second. It locks no
+other key: each lock takes room in a table of PostgreSQL that all its sessions share.
 
 The limit of a queue is no gate: the claim itself counts what runs (store/claims.py).
 """
@@ -19,12 +20,14 @@ The limit of a queue is no gate: the claim itself counts what runs (store/claims
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import ORDERED
 
 LOCK: Final = (
     DURABLE
@@ -38,8 +41,10 @@ SELECT pg_advisory_xact_lock(lock) FROM (
 )
 """Held until the statement that follows in the same string has committed; that one sees all that is committed then."""
 
+AT_ONCE: Final = 200
+"""No call passes, and so locks, more keys."""
 BATCH: Final = 5000
-"""So many jobs of a key pass at most at a time, and so many keys are looked at."""
+"""About so many jobs pass at most at a time."""
 
 AHEAD: Final = "CASE WHEN concurrency_key IS NOT NULL AND gate IS NULL THEN 'key' END"
 """The gate ahead of a row of `jobs` that would otherwise be ready now."""
@@ -51,7 +56,8 @@ concurrency_key IS NOT NULL AND ((status = 'PENDING' AND (ready OR gate = 'queue
 """Whether a row of `jobs` is past the gate of its key and not over."""
 
 PASS_KEYS: Final = text(
-    LOCK
+    ORDERED
+    + LOCK
     + f"""
 WITH room AS MATERIALIZED (
     SELECT key, coalesce(max_running, 1) - (
@@ -61,7 +67,7 @@ WITH room AS MATERIALIZED (
 ), next AS MATERIALIZED (
     SELECT first.id FROM room CROSS JOIN LATERAL (
         SELECT id FROM jobs WHERE concurrency_key = room.key AND status = 'PENDING' AND gate = 'key'
-        ORDER BY rank, id LIMIT greatest(0, least(places, {BATCH}))
+        ORDER BY rank, id LIMIT greatest(0, least(places, {BATCH} / cardinality(CAST(:names AS text[]))))
     ) AS first
 ), locked AS MATERIALIZED (
     SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) AND status = 'PENDING' AND gate = 'key'
@@ -69,6 +75,8 @@ WITH room AS MATERIALIZED (
 ), changed AS (
     UPDATE jobs SET gate = NULL, ready = true WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, ready, rank
+), used AS (
+    UPDATE key_limits SET used_at = now() WHERE key = ANY(:names) AND used_at < now() - interval '1 day'
 ), {LOW_RANK}
 SELECT queue, count(*) FROM changed GROUP BY queue
 """
@@ -76,7 +84,10 @@ SELECT queue, count(*) FROM changed GROUP BY queue
 
 
 def pass_keys(connection: Connection, keys: Collection[str]) -> dict[str, int]:
-    """Let jobs of these concurrency keys pass while there are places; how many became ready, by queue."""
+    """Let jobs of these concurrency keys, at most `AT_ONCE`, pass while there are places.
+
+    Returns how many became ready, by queue.
+    """
     return {row[0]: row[1] for row in connection.execute(PASS_KEYS, {"names": sorted(keys)})}
 
 
@@ -96,7 +107,7 @@ UPDATE jobs SET gate = 'key', ready = false WHERE id = ANY(ARRAY(SELECT id FROM 
 It follows `LOCK` and the change of the limit in one string."""
 
 
-WAITING_KEYS: Final = text("""
+WAITING_KEYS: Final = text(f"""{ORDERED}
 WITH RECURSIVE keys AS (
     (SELECT concurrency_key AS key, 1 AS place FROM jobs
      WHERE status = 'PENDING' AND gate = 'key' AND concurrency_key > :after ORDER BY concurrency_key LIMIT 1)
@@ -105,11 +116,25 @@ WITH RECURSIVE keys AS (
         SELECT concurrency_key AS key FROM jobs
         WHERE status = 'PENDING' AND gate = 'key' AND concurrency_key > keys.key ORDER BY concurrency_key LIMIT 1
     ) AS next WHERE place < :limit
+), seen AS MATERIALIZED (
+    SELECT key, place,
+           coalesce((SELECT max_running FROM key_limits WHERE key_limits.key = keys.key), 1)
+           > (SELECT count(*) FROM jobs WHERE concurrency_key = keys.key AND {HOLDS_A_PLACE}) AS has_room
+    FROM keys
 )
-SELECT key FROM keys
+SELECT ARRAY(SELECT key FROM seen WHERE has_room ORDER BY key), (SELECT key FROM seen WHERE place = :limit)
 """)
 
 
-def waiting_keys(connection: Connection, after: str = "", limit: int = BATCH) -> list[str]:
-    """Keys at whose gate jobs wait, in order, the first `limit` after this one."""
-    return [row[0] for row in connection.execute(WAITING_KEYS, {"after": after, "limit": limit})]
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Keys at whose gate jobs wait although there is a place, and the last key that was looked at: None at the end."""
+
+    keys: list[str]
+    last: str | None
+
+
+def waiting_keys(connection: Connection, after: str = "", limit: int = 1000) -> Waiting:
+    """Look at the first `limit` keys after this one, in order, at whose gate jobs wait."""
+    keys, last = connection.execute(WAITING_KEYS, {"after": after, "limit": limit}).one()
+    return Waiting(keys, last)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import gates
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import ORDERED
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
 """Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
@@ -23,6 +24,7 @@ DUE_RANK: Final = "run_at - priority * interval '60 s'"
 
 PROMOTE: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 WITH RECURSIVE level AS (
     (SELECT queue, priority, run_at FROM jobs WHERE {WAITS} ORDER BY queue, priority, run_at LIMIT 1)
@@ -50,20 +52,23 @@ WITH RECURSIVE level AS (
 ), changed AS (
     UPDATE jobs SET gate = {gates.AHEAD}, ready = {gates.AHEAD} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
-    RETURNING queue, rank, ready
+    RETURNING queue, rank, ready, concurrency_key
 ), {LOW_RANK}
-SELECT queue, count(*), count(*) FILTER (WHERE ready) FROM changed GROUP BY queue
+SELECT queue, count(*), count(*) FILTER (WHERE ready),
+       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}')
+FROM changed GROUP BY queue
 """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many jobs of a queue became due, and how many of them are ready: the others wait at the gate of their key."""
+    """How many jobs of a queue became due, how many of them are ready, and at whose keys' gates the others wait."""
 
     queue: str
     due: int
     ready: int
+    keys: list[str]
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
