@@ -29,7 +29,11 @@ LEASE_S = 5.0
 NOTICED_S = LEASE_S + 12.0
 """At most: a new keeper leads after 5 s should the lost worker have led, and looks at heartbeats every 3 s."""
 ROOT = Path(__file__).parent.parent
-ENTRY_POINTS = "[longrun.tasks]\ntests = tests.fault.tasks\nin_process = tests.fault.tasks_in_process\n"
+ENTRY_POINTS = """[longrun.tasks]
+tests = tests.fault.tasks
+in_process = tests.fault.tasks_in_process
+versions = tests.fault.tasks_of_versions
+"""
 T = TypeVar("T")
 
 
