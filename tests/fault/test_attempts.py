@@ -32,7 +32,7 @@ def test_a_process_killed_between_two_steps_repeats_neither(longrun: Harness, di
     check(longrun, [job_id])
 
 
-@pytest.mark.parametrize("kept", ["step", "checkpoint", "flush"])
+@pytest.mark.parametrize("kept", ["step", "checkpoint"])
 def test_what_a_task_said_before_what_is_stored_is_stored_though_it_is_killed_then(longrun: Harness, kept: str) -> None:
     job_id = longrun.submit("test_last_words", {"kept": kept})
     longrun.reaches(job_id, "SUCCESS")
