@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -203,12 +203,21 @@ def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]
 
 def supervisor(worker: Process) -> psutil.Process:
     """The worker's supervisor: what its main process forked first."""
-    return min(psutil.Process(worker.pid).children(), key=lambda child: (child.create_time(), child.pid))
+    return _forked(worker)[0]
 
 
 def children(worker: Process) -> list[psutil.Process]:
     """The worker's pool children."""
-    return [child for child in psutil.Process(worker.pid).children() if child.pid != supervisor(worker).pid]
+    return _forked(worker)[1:]
+
+
+def _forked(worker: Process) -> list[psutil.Process]:
+    """What its main process forked and is still there, the oldest first."""
+    found = []
+    for child in psutil.Process(worker.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            found.append((child.create_time(), child.pid, child))
+    return [child for _, _, child in sorted(found, key=lambda entry: entry[:2])]
 
 
 def gone(pid: int) -> bool:
