@@ -73,6 +73,7 @@ class Supervisor:
         self._keeper = Keeper(settings, self._waker, self._announcer)
         self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
+        self._sound_at = time.monotonic()
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
@@ -88,10 +89,21 @@ class Supervisor:
             try:
                 self._tick()
                 self._outage.end()
+                self._sound_at = time.monotonic()
             except StoreUnavailable as error:
                 self._outage.begin(error)
+                self._sound_at = time.monotonic()
+            except Exception as error:
+                self._endure(error)
             self._children.wait(TICK_S)
         self._close()
+
+    def _endure(self, error: Exception) -> None:
+        """Go on after an error that nobody expected, as a statement that is refused for a while; not for ever."""
+        if time.monotonic() > self._sound_at + self._settings.lease_s:
+            raise error
+        log.exception("supervision failed; it is tried again")
+        time.sleep(TICK_S)
 
     def _tick(self) -> None:
         deaths = self._children.look()
