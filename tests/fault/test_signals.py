@@ -7,12 +7,13 @@ import pty
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from longrun_local import services
 from tests.harness import LEASE_S, Harness, children, environment, gone, supervisor, until
@@ -189,10 +190,37 @@ def _says(worker: Process, what: str) -> bool:
     return what in worker.log()
 
 
-def test_the_supervisor_outlives_signals_to_it(apart: Harness) -> None:
+def test_supervisor_and_main_process_outlive_signals_that_are_for_others(apart: Harness) -> None:
     worker = apart.worker(concurrency=1)
-    for number in ENDING:
+    for number in (*ENDING, signal.SIGUSR1, signal.SIGUSR2):
         supervisor(worker).send_signal(number)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        worker.send(number)
     job_id = apart.tick(0.5)
     assert apart.reaches(job_id, "SUCCESS")["fence"] == 1
     assert worker.popen.poll() is None
+
+
+def test_children_that_leave_again_and_again_keep_none_of_the_workers_wake_ups(apart: Harness) -> None:
+    """A wake-up may be on its way to a child that leaves; if nobody acknowledges it, it counts as being worked on."""
+    worker = apart.worker(concurrency=2)
+    jobs = []
+    for _ in range(40):
+        jobs += [apart.submit("test_pid") for _ in range(3)]
+        for child in children(worker):
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(signal.SIGTERM)
+    apart.all_reach(jobs, "SUCCESS", 60)
+    with redis.Redis.from_url(apart.stack.redis_url, decode_responses=True) as client:
+
+        def unacknowledged() -> list[str]:
+            return [message for message in client.hvals("longrun:unacked") if apart.queue in message]
+
+        until(lambda: not unacknowledged(), 15, "every wake-up is acknowledged")
+    assert {apart.job(job_id)["fence"] for job_id in jobs} == {1}
+    both = [apart.tick(600) for _ in range(2)]
+    assert len({apart.runs(job_id).pid for job_id in both}) == 2
+    for job_id in both:
+        apart.api.delete(f"/tasks/{job_id}")
+        apart.stopped(job_id)
+    check(apart, [*jobs, *both])

@@ -58,7 +58,7 @@ def test_an_option_that_breaks_promises_is_refused_with_one_line(apart: Harness,
     until(lambda: not refused.pids, 5, "nothing is left of it")
 
 
-@pytest.mark.parametrize("option", ["-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
+@pytest.mark.parametrize("option", ["-P prefork", "-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
 def test_an_option_of_the_pool_that_is_not_refused_works(apart: Harness, option: str) -> None:
     count = 3 if option == "-c 3" else 2
     command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
@@ -143,7 +143,7 @@ def test_a_worker_that_hears_nothing_although_jobs_wait_is_noticed_and_ends(apar
     control = create_sender(settings(apart)).control
     until(lambda: control.cancel_consumer(apart.queue, reply=True, timeout=1), 15, "it answers")
     waiting = apart.submit()
-    assert deaf.wait(90) != 0, "whoever started it must start it again"
+    assert deaf.wait(100) != 0, "whoever started it must start it again"
     assert "takes no wake-ups although some wait" in deaf.log()
     until(lambda: not deaf.pids, 10, "nothing is left of it")
     handed_back = apart.job(running)

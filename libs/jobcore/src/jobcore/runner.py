@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -68,7 +69,7 @@ class Runner:
         settings: WorkerSettings,
         interrupts: Interrupts,
         retirement: Retirement,
-        prints: Prints | None = None,
+        prints: Iterable[Prints] = (),
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -113,6 +114,10 @@ class Runner:
                     slice_end = time.monotonic() + SLICE_S
             if self._retirement.why is not None:
                 self._waker.publish(queue)
+        except BaseException:
+            # else this child would go on to answer for claims that nobody runs
+            self._retirement.ask("its claim loop failed")
+            raise
         finally:
             self._writer.settle()
 
@@ -201,7 +206,7 @@ class Runner:
             outcome = attempt.run()
         self._held.end()
         if self._interrupts.tainted:
-            self._retirement.ask("a run was interrupted, or failed within an import")
+            self._retirement.ask("a run may have left something behind")
         if outcome is None:
             self._writer.hand_back(claim)
         else:

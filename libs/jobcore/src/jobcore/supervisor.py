@@ -16,13 +16,14 @@ It acts by signals and SQL alone and needs nothing of Celery's insides.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from jobcore import logs
+from jobcore import clock, logs
 from jobcore.children import Children, Death
 from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
@@ -51,6 +52,13 @@ MAIN_DEATH_S: Final = 0.1
 log = logs.get(__name__)
 
 
+class Failing(NamedTuple):
+    """Since when looks have failed again and again, and when the last one did (`jobcore.clock`)."""
+
+    since: float
+    last: float
+
+
 class Supervisor:
     """Runs in a process of its own until the worker is gone."""
 
@@ -73,10 +81,10 @@ class Supervisor:
         self._keeper = Keeper(settings, self._waker, self._announcer)
         self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
-        self._sound_at = time.monotonic()
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
+        self._failing: Failing | None = None
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
@@ -89,21 +97,23 @@ class Supervisor:
             try:
                 self._tick()
                 self._outage.end()
-                self._sound_at = time.monotonic()
             except StoreUnavailable as error:
                 self._outage.begin(error)
-                self._sound_at = time.monotonic()
             except Exception as error:
-                self._endure(error)
+                self._bear(error)
             self._children.wait(TICK_S)
         self._close()
 
-    def _endure(self, error: Exception) -> None:
-        """Go on after an error that nobody expected, as a statement that is refused for a while; not for ever."""
-        if time.monotonic() > self._sound_at + self._settings.lease_s:
+    def _bear(self, error: Exception) -> None:
+        """An error that nobody foresaw (a table that is away for a moment) ends the worker if it lasts for a lease."""
+        now, lease_s = clock.now(), self._settings.lease_s
+        if self._failing is None or now > self._failing.last + lease_s:
+            self._failing = Failing(now, now)
+            log.exception("a look at this worker failed; it is tried again")
+        elif now > self._failing.since + lease_s:
             raise error
-        log.exception("supervision failed; it is tried again")
-        time.sleep(TICK_S)
+        else:
+            self._failing = Failing(self._failing.since, now)
 
     def _tick(self) -> None:
         deaths = self._children.look()
@@ -296,6 +306,7 @@ class Supervisor:
 
 def ignore_signals() -> None:
     """The supervisor ends when the main process does, not when a terminal or an operator signals the group."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR1)
     os.setpgid(0, 0)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jobcore import logs
+from longrun_api.connection import reset
 
 PIECE: Final = 64 * 1024
 """Bytes that are given to the server at once; it holds as many more that the socket has not taken."""
@@ -102,4 +103,4 @@ def abort(receive: Receive) -> None:
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is not None:
-        transport.abort()
+        reset(transport)
