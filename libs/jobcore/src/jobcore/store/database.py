@@ -76,6 +76,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=min(2.0, timeout_s),
+            hide_parameters=True,  # else what a job was given is in the log of each error
             use_native_hstore=False,  # else each new connection asks for its types
             connect_args={
                 "application_name": name,
