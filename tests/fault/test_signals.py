@@ -201,6 +201,7 @@ def test_supervisor_and_main_process_outlive_signals_that_are_for_others(apart: 
     assert worker.popen.poll() is None
 
 
+@pytest.mark.timeout(300)
 def test_children_that_leave_again_and_again_keep_none_of_the_workers_wake_ups(apart: Harness) -> None:
     """A wake-up may be on its way to a child that leaves; if nobody acknowledges it, it counts as being worked on."""
     worker = apart.worker(concurrency=2)
