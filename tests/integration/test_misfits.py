@@ -74,6 +74,21 @@ def test_a_schema_that_accepts_jobs_but_is_older_is_not_ready(stack: Stack, empt
         assert "older than this version" in answer.json()["detail"]
 
 
+def test_sessions_that_may_not_write_are_told_of_until_new_ones_may(stack: Stack, empty_url: str) -> None:
+    database = empty_url.rpartition("/")[2]
+    upgrade(empty_url)
+    execute(empty_url, f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    with start_api(stack) as client:
+        for answer in (client.get("/readyz"), client.post("/tasks", json=ECHO)):
+            assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+            assert "default_transaction_read_only must be off" in answer.json()["detail"]
+        assert client.get("/tasks").is_success
+        execute(empty_url, f"SET default_transaction_read_only = off; ALTER DATABASE {database} RESET ALL")
+        until(lambda: client.get("/readyz").is_success, 10, "it is ready without a restart")
+        assert client.post("/tasks", json=ECHO).status_code == httpx.codes.ACCEPTED
+    assert "Traceback" not in stack.processes[0].log()
+
+
 def test_a_role_without_rights_is_told_what_to_grant(stack: Stack, empty_url: str) -> None:
     upgrade(empty_url)
     role = empty_url.rpartition("/")[2]
