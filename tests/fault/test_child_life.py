@@ -63,7 +63,7 @@ def test_a_child_that_was_interrupted_is_replaced_and_what_it_held_runs(apart: H
     assert apart.stopped(running)["cancel_method"] == "signal"
     apart.all_reach(waiting, "SUCCESS")
     assert pid not in {result(apart, job_id)["pid"] for job_id in waiting}
-    until(lambda: gone(pid), 5, "the interrupted child is gone")
+    until(lambda: gone(pid), 15, "the interrupted child is gone")
     assert {apart.job(job_id)["fence"] for job_id in waiting} == {1}
     check(apart, [running, *waiting])
 
