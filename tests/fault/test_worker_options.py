@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def test_with_remote_control_on_flower_sees_a_worker_and_its_size_stays(apart: H
     control = create_sender(settings(apart)).control
     until(lambda: control.ping(timeout=1), 30, "it answers")
     for command in ("pool_grow", "pool_shrink"):
-        answer = control.broadcast(command, arguments={"n": 1}, reply=True, timeout=2)
+        ask = partial(control.broadcast, command, arguments={"n": 1}, reply=True, timeout=2)
+        answer = until(ask, 30, f"an answer to {command}")
         assert "LONGRUN_WORKER_CONCURRENCY" in str(answer), answer
     assert len(children(worker)) == 2
     running = apart.tick(1.5, max_attempts=1)
