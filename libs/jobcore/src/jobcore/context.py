@@ -346,4 +346,6 @@ def _dropped(count: int, most: int) -> dict[str, Any]:
 
 def printable(text: str) -> str:
     """Text without what PostgreSQL cannot hold: NUL and lone surrogates become U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
     return UNSTORABLE.sub("\ufffd", text)
