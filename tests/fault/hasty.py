@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jobcore.broker import TRANSPORT_OPTIONS
 from longrun_worker.app import app
 
-app.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "visibility_timeout": 1}
+app.conf.broker_transport_options = {**app.conf.broker_transport_options, "visibility_timeout": 1}

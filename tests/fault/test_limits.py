@@ -44,7 +44,7 @@ def test_a_job_that_takes_all_memory_fails_alone(apart: Harness) -> None:
 
 
 def test_a_result_of_ten_megabytes_arrives_whole_and_holds_up_no_other(apart: Harness) -> None:
-    apart.worker(concurrency=2)
+    apart.worker(concurrency=2, LONGRUN_MAX_RESULT_BYTES=str(16 * 2**20))
     large = [apart.submit("test_large", {"megabytes": 10}) for _ in range(2)]
     small = [apart.submit(input={"n": n}) for n in range(20)]
     apart.all_reach([*small, *large], "SUCCESS", 30)

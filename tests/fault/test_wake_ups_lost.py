@@ -12,6 +12,7 @@ from longrun_local import services
 from longrun_local.valkey import EmbeddedValkey
 from tests.harness import NOTICED_S, Harness, environment, until
 from tests.invariants import check
+from tests.processes import READY_S
 
 pytestmark = pytest.mark.fault
 
@@ -60,7 +61,7 @@ def test_a_job_longer_than_the_visibility_timeout_runs_once_though_its_wake_up_i
             services.worker("tests.fault.hasty", name),
             {**environment(apart.stack.folder), "LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "1"},
         )
-        until(lambda: apart.worker_id(process), 30, f"{name} has registered")
+        until(lambda: apart.worker_id(process), READY_S, f"{name} has registered")
 
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
 

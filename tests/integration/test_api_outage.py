@@ -212,12 +212,14 @@ def test_an_unexpected_error_tells_where_to_look_and_nothing_else(stack: Stack) 
     process = stack.api()
     with httpx.Client(base_url=process.url) as api, closing(psycopg2.connect(stack.database_url)) as connection:
         connection.autocommit = True
-        connection.cursor().execute("DROP TABLE job_events")
-        document = problem(api.get(f"/tasks/{UNKNOWN}/logs"), 500, "internal-error")
+        here = call(api, "POST", "/tasks").json()["links"]["self"]
+        # a row that no version of Longrun writes
+        connection.cursor().execute("UPDATE longrun.job_events SET kind = 'log', data = '{\"secret\": 1}'")
+        document = problem(api.get(f"{here}/logs"), 500, "internal-error")
     incident = document["instance"].removeprefix("urn:longrun:incident:")
-    assert not any(word in str(document) for word in ("job_events", "psycopg2", "Traceback", "SELECT"))
+    assert not any(word in str(document) for word in ("secret", "pydantic", "Traceback", "LogLine"))
     assert incident in process.log()
-    assert "job_events" in process.log()
+    assert "LogLine" in process.log(), "the log has the traceback"
 
 
 def test_tasks_are_accepted_again_by_an_api_that_started_before_its_servers(
@@ -229,7 +231,7 @@ def test_tasks_are_accepted_again_by_an_api_that_started_before_its_servers(
             port = free_port()
             stack.start("api", services.api("127.0.0.1", port))
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as api:
-                until(lambda: _alive(api), 15)
+                until(lambda: _alive(api), 60)
                 problem(call(api, "POST", "/tasks"), 503, "store-unavailable")
                 postgres.start()
                 until(lambda: call(api, "POST", "/tasks").status_code == 202, 15)

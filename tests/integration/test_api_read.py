@@ -210,4 +210,4 @@ def test_the_openapi_document_shows_bodies_examples_and_problems(api: httpx.Clie
 
 def test_probes_answer(api: httpx.Client) -> None:
     assert api.get("/healthz").json() == {"status": "alive"}
-    assert api.get("/readyz").json() == {"status": "ready", "redis": "up"}
+    assert api.get("/readyz").json() == {"status": "ready", "redis": "up", "redis_problem": None, "stalled": []}

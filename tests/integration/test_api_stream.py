@@ -174,22 +174,32 @@ def test_a_stream_resumes_after_the_last_event_seen(
         assert [event.id for event in EventSource(response).iter_sse()] == ids
 
 
-@pytest.mark.parametrize("last_event_id", ["4", "5", "4000000"])
 def test_a_resume_at_the_end_tells_the_client_to_stop_reconnecting(
-    api: httpx.Client, worker: HandWorker, submit: Submit, last_event_id: str
+    api: httpx.Client, worker: HandWorker, submit: Submit
 ) -> None:
     here = submit()
     claim = worker.claim()
     worker.log(claim, "line")
     worker.finish(claim)
-    response = api.get(f"{here}/stream", headers={"last-event-id": last_event_id})
-    assert (response.status_code, response.content) == (204, b"")
+    for response in (
+        api.get(f"{here}/stream", headers={"last-event-id": "4"}),
+        api.get(f"{here}/stream", params={"after": "4"}),
+    ):
+        assert (response.status_code, response.content) == (204, b"")
 
 
-@pytest.mark.parametrize("last_event_id", ["x", "-1", "1.5", "99999999999999999999", "7"])
-def test_a_cursor_that_no_event_has_is_refused(api: httpx.Client, submit: Submit, last_event_id: str) -> None:
-    response = api.get(f"{submit()}/stream", headers={"last-event-id": last_event_id})
-    assert list(fields(problem(response, 422, "invalid-input"))) == ["Last-Event-ID"]
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "99999999999999999999", "7", "4000000"])
+def test_a_cursor_that_no_event_has_is_refused_by_the_name_it_came_under(
+    api: httpx.Client, submit: Submit, cursor: str, ended: bool
+) -> None:
+    here = submit()
+    if ended:
+        assert api.delete(here).status_code == 200
+    as_header = api.get(f"{here}/stream", headers={"last-event-id": cursor})
+    assert list(fields(problem(as_header, 422, "invalid-input"))) == ["Last-Event-ID"]
+    as_parameter = api.get(f"{here}/stream", params={"after": cursor})
+    assert list(fields(problem(as_parameter, 422, "invalid-input"))) == ["after"]
 
 
 def test_a_cancel_ends_the_stream_with_its_receipt(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:

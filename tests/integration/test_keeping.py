@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import Engine, event
 
 from jobcore.housekeeping import Housekeeping
-from jobcore.keeper import Keeper
+from jobcore.keeper import AT_ONCE_S, Keeper
 from jobcore.live import Announcer
 from jobcore.settings import CoreSettings
 from jobcore.states import Status
-from jobcore.store import gates, jobs, queues
+from jobcore.store import gates, jobs, key_limits, queues
+from jobcore.store.key_limits import KeyLimit
 from jobcore.wakeup import Waker
 from tests.integration.store.world import World
 
@@ -50,9 +51,10 @@ def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_pause
     assert world.promote()
     assert world.row(urgent)["ready"], "the first batch has a share of every queue"
     keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
-    keeper.look()
-    [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE NOT ready")
-    assert row["jobs"] == 0, "a look goes on until nothing is due"
+    left = "SELECT count(*) AS jobs FROM jobs WHERE NOT ready"
+    while world.sql(left)[0]["jobs"]:
+        keeper.look()
+        assert not world.sql(left)[0]["jobs"] or keeper.pause_s == AT_ONCE_S, "the next look comes without a pause"
 
 
 def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_full(
@@ -115,6 +117,52 @@ def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: Wo
     counts = {row["status"]: row["jobs"] for row in world.sql("SELECT status, count(*) AS jobs FROM jobs GROUP BY 1")}
     assert counts == {"FAILED": len(expired), "PENDING": 1}
     assert world.status(waiting) is Status.PENDING
+
+
+def test_a_step_that_fails_holds_up_no_other(world: World, settings: CoreSettings) -> None:
+    expired = world.insert()
+    world.edit(expired, "expires_at = now()")
+    world.sql("INSERT INTO fair_turns SELECT 'q', n, now(), now() - interval '1 day' FROM generate_series(1, 9) AS n"
+              " RETURNING key")  # fmt: skip
+    world.sql("ALTER TABLE job_steps RENAME TO gone; SELECT 1 AS one")
+    try:
+        housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
+        housekeeping.look()
+    finally:
+        world.sql("ALTER TABLE gone RENAME TO job_steps; SELECT 1 AS one")
+    assert world.status(expired) is Status.FAILED
+    assert world.sql("SELECT key FROM fair_turns") == []
+
+
+def test_turns_that_are_over_are_forgotten_without_a_pause_until_none_is_left(
+    world: World, settings: CoreSettings
+) -> None:
+    world.sql("INSERT INTO fair_turns SELECT 'q', n, now(), now() - interval '1 day' FROM generate_series(1, 9000) AS n"
+              " RETURNING key")  # fmt: skip
+    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
+    while housekeeping.look():
+        pass
+    assert world.sql("SELECT key FROM fair_turns") == []
+
+
+def test_a_limit_that_no_task_used_for_as_long_as_ended_tasks_are_kept_is_forgotten(
+    world: World, settings: CoreSettings
+) -> None:
+    for key, places in (("unused", 5), ("recent", 5), ("waits", 5), ("runs", 5), ("passes", 5), ("closed", 0)):
+        world.call(key_limits.put, KeyLimit(key, places))
+    age_s = settings.retention_days * 86_400
+    old = "UPDATE key_limits SET used_at = now() - make_interval(secs => :age_s + 60) WHERE key <> 'recent' RETURNING 1"
+    world.insert(concurrency_key="runs", queue="runs")
+    world.call(gates.pass_keys, ["runs"])
+    world.sql(old, age_s=age_s)
+    world.insert(concurrency_key="waits")
+    world.insert(concurrency_key="passes")
+    world.call(gates.pass_keys, ["passes"])
+    world.sql("DELETE FROM jobs WHERE concurrency_key = 'passes' RETURNING id")
+    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
+    while housekeeping.look():
+        pass
+    assert [limit.key for limit in world.call(key_limits.page)] == ["closed", "passes", "recent", "runs", "waits"]
 
 
 def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: CoreSettings) -> None:

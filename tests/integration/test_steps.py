@@ -127,7 +127,7 @@ def test_a_name_that_cannot_be_one_is_refused_before_the_function_is_called(runs
         (10**1001, "too large"),
         (
             "x" * RESULT_MAX_BYTES,
-            r"4,194,306 bytes as JSON and may have 4,194,304 \(LONGRUN_MAX_RESULT_BYTES\): store it elsewhere",
+            rf"{RESULT_MAX_BYTES + 2:,} bytes as JSON and may have {RESULT_MAX_BYTES:,} \(LONGRUN_MAX_RESULT_BYTES",
         ),
     ],
 )

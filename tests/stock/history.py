@@ -38,8 +38,8 @@ ON CONFLICT DO NOTHING
 """
 
 
-def make(url: str, count: int, schema: str, *, analyze: bool = True) -> None:
-    """Give a migrated database `count` ended jobs, the same backlog and queues however many; fresh statistics too."""
+def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, analyze: bool = True) -> None:
+    """Give a migrated database `count` ended jobs, `backlog` of each kind that wait, and queues."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -47,7 +47,7 @@ def make(url: str, count: int, schema: str, *, analyze: bool = True) -> None:
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
     with World(url) as world:
         for kind in ({}, {"delay_s": 3600}, {"concurrency_key": "full"}, {"queue": "limited"}):
-            world.insert_many(BACKLOG, **{"task_type": "backlog", "queue": "backlog", **kind})
+            world.insert_many(backlog, **{"task_type": "backlog", "queue": "backlog", **kind})
         world.sql(
             "INSERT INTO queues (name) SELECT 'queue-' || n FROM generate_series(1, :count) AS n RETURNING name",
             count=QUEUES,

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobcore.attempt import REFUSALS_MAX
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError
@@ -70,6 +70,34 @@ def test_errors_raised_on_purpose_say_whether_and_when_to_try_again() -> None:
     assert run(raising(RetryableError("later"))).events == ()
 
 
+class Told(RetryableError):
+    """Has more to say than a message."""
+
+    def __init__(self, details: Any) -> None:
+        super().__init__("no")
+        self.details = details
+
+
+def test_the_details_of_an_error_are_fields_of_the_jobs_error_and_no_detail_hides_what_it_is() -> None:
+    outcome = run(raising(Told({"status": 503, "headers": {"a": "b"}, "kind": "mine"})))
+    assert outcome.error == {
+        "status": 503,
+        "headers": {"a": "b"},
+        "kind": "raised",
+        "type": "Told",
+        "message": "no",
+        "attempt": 1,
+    }
+
+
+@pytest.mark.parametrize("details", [{"a": object()}, {"a": "\0"}, {"a": "x" * 20_000}, 5])
+def test_details_that_cannot_be_stored_do_not_change_how_the_run_ended(details: Any) -> None:
+    outcome = run(raising(Told(details)))
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["type"]) == (Status.PENDING, "Told")
+    assert "cannot be stored" in outcome.error["details"]
+
+
 @pytest.mark.parametrize("error", [BrokenError(), BaseExceptionGroup("several", [ValueError("\udcff"), BrokenError()])])
 def test_an_exception_that_cannot_be_read_still_ends_the_job(error: BaseException) -> None:
     outcome = run(raising(error), tries=3)
@@ -115,12 +143,39 @@ class Shape(BaseModel):
 
 
 @pytest.mark.parametrize(
-    "returned", [float("nan"), {"x": [float("inf")]}, {1, object()}, {"k": {(1, 2): 3}}, 10**1001, ["\0"]]
+    "returned",
+    [
+        float("nan"),
+        {"x": [float("inf")]},
+        [None, {-1: [float("nan")]}],
+        {1, object()},
+        10**1001,
+        ["\0"],
+        "\ud800",
+        b"\xff",
+    ],
 )
 def test_a_result_that_is_no_json_is_invalid_and_not_tried_again(returned: Any) -> None:
     outcome = run(lambda _ctx, _input: returned)
     assert outcome.error is not None
     assert (outcome.status, outcome.error["kind"], outcome.retry_s) == (Status.FAILED, "invalid", None)
+
+
+class Weights(BaseModel):
+    """Numbers that may be infinite, in a model that says how JSON has them."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    most: float
+    least: float | None = None
+
+
+def test_a_number_that_is_not_finite_is_stored_as_a_model_says_that_json_has_it() -> None:
+    def function(_ctx: JobContext, _input: Any) -> Any:
+        return Weights(most=float("inf"))
+
+    outcome = run_type(type_of(function, output_model=Weights), "{}")
+    assert (outcome.status, outcome.result) == (Status.SUCCESS, {"most": "Infinity", "least": None})
 
 
 @pytest.mark.parametrize("returned", [None, 5, {}, {"n": "many"}, Input])

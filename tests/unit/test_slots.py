@@ -64,14 +64,13 @@ def test_a_reader_never_sees_half_a_change() -> None:
         slot.write(state(number))
         time.sleep(0.00005)  # no child writes without a pause
 
-    seen = set()
+    seen: set[float] = set()
     with beside(write):
         until = time.monotonic() + WATCH_S
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(seen) <= 100:
             found = slot.read()
             assert found == state(int(found.run_since))
             seen.add(found.run_since)
-    assert len(seen) > 100, "the writer was hardly seen"
 
 
 def test_the_version_rises_with_every_change() -> None:

@@ -117,6 +117,14 @@ def test_a_parameter_that_cannot_be_written_is_refused_and_the_connection_lives(
     assert world.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
+def test_a_mistake_of_a_reader_is_not_the_rows_fault(world: World) -> None:
+    def misread(connection: Connection) -> None:
+        int(connection.execute(text("SELECT 'x'")).scalar_one())
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        world.call(misread)
+
+
 def test_nothing_set_for_a_statement_outlives_it(database_url: str) -> None:
     """PgBouncer hands the connection to somebody else next."""
     db = Database(database_url, name="test", pool_size=1)

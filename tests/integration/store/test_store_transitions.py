@@ -206,6 +206,7 @@ UNFENCED = [
     Trial(gates.waiting_keys, lambda case: case.world.call(gates.waiting_keys)),
     Trial(key_limits.page, lambda case: case.world.call(key_limits.page)),
     Trial(key_limits.put, lambda case: case.world.call(key_limits.put, KeyLimit("key", 2))),
+    Trial(key_limits.forget, lambda case: case.world.call(key_limits.forget, 0.0)),
     Trial(key_limits.delete, lambda case: case.world.call(key_limits.delete, "key")),
     Trial(queues.refresh_low_ranks, lambda case: case.world.refresh_low_ranks()),
     Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from jobcore.context import RunContext, printable
 from jobcore.errors import (
     InvalidValue,
     JobCancelled,
+    LongrunError,
     PermanentError,
     RetryableError,
     UnknownTaskType,
@@ -25,11 +27,12 @@ from jobcore.models import Claim, Outcome
 from jobcore.slots import Post
 from jobcore.states import ErrorKind, Status
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
-from jobcore.values import to_json
+from jobcore.values import from_json, infinite, to_json
 
 MESSAGE_MAX: Final = 2_000
 NAME_MAX: Final = 200
 TRACEBACK_MAX: Final = 8_000
+DETAILS_MAX_BYTES: Final = 16 * 1024
 ERRORS_MAX: Final = 20
 OWN_FRAMES: Final = 2
 """`_attempt` and `Interrupts.call` stand above the task's first frame."""
@@ -188,6 +191,7 @@ class Attempt:
 
     def _error(self, kind: ErrorKind, error: BaseException) -> dict[str, Any]:
         return {
+            **_details(error),
             "kind": kind,
             "type": printable(type(error).__name__[:NAME_MAX]),
             "message": _message(error),
@@ -206,21 +210,25 @@ class Attempt:
 def _result(task_type: TaskType, returned: Any, max_bytes: int) -> Result:
     """What the task returned, with the names that the type's `output_schema` has."""
     try:
-        value = _serialized(task_type.output_model, returned)
-        text = to_json("result", value, max_bytes)
+        text = _serialized(task_type.output_model, returned)
+        return Result(from_json("result", text, max_bytes), len(text))
     except ValidationError as error:
         raise InvalidOutput(f"{task_type.name} returned something else than its output model: {error}") from None
     except Exception as error:  # also out of a serializer of the model's own, or for want of memory
         raise InvalidOutput(_message(error)) from None
-    return Result(value, len(text))
 
 
-def _serialized(output_model: type[BaseModel], returned: Any) -> Any:
+def _serialized(output_model: type[BaseModel], returned: Any) -> str:
     if not isinstance(returned, output_model):
         plain = returned.model_dump() if isinstance(returned, BaseModel) else returned
         returned = output_model.model_validate(plain, by_alias=True, by_name=True)
     # the model's own serializer: a subclass may have fields that its output_schema does not know
-    return output_model.__pydantic_serializer__.to_python(returned, mode="json", by_alias=True)
+    serializer = output_model.__pydantic_serializer__
+    text = serializer.to_json(returned, by_alias=True).decode()
+    if "null" in text and "ser_json_inf_nan" not in output_model.model_config:
+        for path in infinite(json.loads(text), serializer.to_python(returned, by_alias=True), "result"):
+            raise InvalidOutput(f"{path} must be a finite number: JSON has no NaN and no infinity")
+    return text
 
 
 def _input_problems(error: ValidationError) -> str:
@@ -235,6 +243,16 @@ def _message(error: BaseException) -> str:
     except Exception:
         text = "its message cannot be read"
     return printable(text or type(error).__name__[:NAME_MAX])
+
+
+def _details(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, LongrunError):
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(to_json("details", dict(error.details), DETAILS_MAX_BYTES))
+    except Exception as unstorable:
+        return {"details": f"cannot be stored: {_message(unstorable)}"}
+    return found
 
 
 def _traceback(error: Exception) -> str:

@@ -6,6 +6,8 @@ have any name (`unacked_index` too), and other applications may use the same Red
 
 from __future__ import annotations
 
+import select
+import time
 from queue import Empty
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from kombu.transport import redis
 from redis.exceptions import ResponseError
 
 from jobcore import logs
+from jobcore.poller import GRACE_S, Poller, QoS
 from jobcore.redis_server import RedisServer
 from jobcore.settings import CoreSettings
 
@@ -49,8 +52,23 @@ class _Channel(redis.Channel):  # type: ignore[misc]
     Each item of a list that is no message would end a Celery main process.
     """
 
+    QoS = QoS
     from_transport_options = (*redis.Channel.from_transport_options, "server")
     server: RedisServer
+    _answer_by = 0.0
+
+    def is_overdue(self) -> bool:
+        """Whether Redis owes the answer to a BRPOP for too long."""
+        if not self._in_poll or time.monotonic() < self._answer_by:
+            return False
+        # a process that was frozen finds the answer waiting
+        there = select.poll()
+        there.register(self._in_poll._sock, select.POLLIN)
+        return not there.poll(0)
+
+    def give_up(self) -> None:
+        """Close the connection on which an answer is overdue."""
+        self.client.connection.disconnect()
 
     def _get_pool(self, asynchronous: bool = False) -> redis_py.ConnectionPool:
         self.keyprefix_fanout = str(redis.Channel.keyprefix_fanout).format(db=self.server.db)
@@ -81,6 +99,10 @@ class _Channel(redis.Channel):  # type: ignore[misc]
         # a name with a colon is that of Celery's own queue for the replies of remote control, which Flower reads too
         return str(super()._q_for_pri(queue if ":" in queue else f"queue:{queue}", pri))
 
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        super()._brpop_start(timeout)
+        self._answer_by = time.monotonic() + self.brpop_timeout + GRACE_S
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
@@ -98,6 +120,10 @@ class _Transport(redis.Transport):  # type: ignore[misc]
 
     Channel = _Channel
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
 
 
 class ImpatientConnection(Connection):  # type: ignore[misc]

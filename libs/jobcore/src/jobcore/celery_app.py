@@ -170,7 +170,8 @@ class _Worker:
         if self._slots is None:
             raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
         slot = self._slots[current_process().index]
-        prints = sys.stdout = Prints(sys.stdout)
+        prints = Prints(sys.stdout, "stdout"), Prints(sys.stderr, "stderr")
+        sys.stdout, sys.stderr = prints
         interrupts = Interrupts(slot)
         interrupts.install()
         interrupts.clear_after(Leftovers())

@@ -68,7 +68,8 @@ class Keeper:
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = 0.0
-        self._pause_s = settings.keeper_s
+        self.pause_s = settings.keeper_s
+        """Seconds until the next look."""
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
@@ -88,7 +89,7 @@ class Keeper:
     def run(self) -> None:
         """Look every `keeper_s` seconds, and when a schedule is due, until stopped."""
         with telemetry.quiet():
-            while not self._stopping.wait(self._pause_s):
+            while not self._stopping.wait(self.pause_s):
                 self._thread.beat()
                 try:
                     self.look()
@@ -101,7 +102,7 @@ class Keeper:
 
     def look(self) -> None:
         """One look at everything, if this keeper leads."""
-        self._pause_s = self._settings.keeper_s
+        self.pause_s = self._settings.keeper_s
         ttl_s = 3 * self._settings.keeper_s + 2
         leads = self._db.call(upkeep.lead, self._me, ttl_s)
         self._leads_until = time.monotonic() + ttl_s if leads else 0.0
@@ -111,12 +112,12 @@ class Keeper:
             # also by those that do not lead: the next leader knows already who is silent
             silent = self._silent(self._db.call(workers.live))
         if leads:
-            self._pause_s = min(self._pause_s, self._scheduler.look())
+            self.pause_s = min(self.pause_s, self._scheduler.look())
             if slow:
                 self._rescue(silent)
             more_is_due = self._promote()
             if self._gates.look() or more_is_due:
-                self._pause_s = AT_ONCE_S
+                self.pause_s = AT_ONCE_S
             self._raise_low_ranks(every=slow)
             self._wake()
         self._measuring.look(leads=leads)

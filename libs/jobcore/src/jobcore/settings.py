@@ -128,7 +128,7 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the kill of the child that did not stop."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, see and steer workers. Whoever reaches Redis can then stop them."""
-    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 4 * 2**20
+    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 16 * 2**20
     """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job."""
     max_log_lines: Annotated[int, Field(ge=1)] = 100_000
     """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""

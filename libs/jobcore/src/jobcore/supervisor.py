@@ -16,6 +16,7 @@ It acts by signals and SQL alone and needs nothing of Celery's insides.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -27,10 +28,12 @@ from jobcore.children import Children, Death
 from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
 from jobcore.escalation import Escalation
+from jobcore.hearing import Hearing
 from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Change, RunningJob
+from jobcore.patience import Patience
 from jobcore.processes import Process
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key, Post, Slots
@@ -70,14 +73,16 @@ class Supervisor:
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis, self._cancel_told)
         self._keeper = Keeper(settings, self._waker, self._announcer)
+        self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
+        self._unforeseen = Patience("supervision", settings.lease_s)
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper):
+        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._hearing):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
@@ -88,6 +93,9 @@ class Supervisor:
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
+            except Exception as error:
+                if not self._unforeseen.bears(error):
+                    raise
             self._children.wait(TICK_S)
         self._close()
 
@@ -282,6 +290,7 @@ class Supervisor:
 
 def ignore_signals() -> None:
     """The supervisor ends when the main process does, not when a terminal or an operator signals the group."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR1)
     os.setpgid(0, 0)

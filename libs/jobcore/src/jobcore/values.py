@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
@@ -20,7 +21,7 @@ MIB: Final = 2**20
 class Bounds:
     """How much a run may store. Sizes are bytes as JSON; see the settings of the same names."""
 
-    result_bytes: int = 4 * MIB
+    result_bytes: int = 16 * MIB
     log_lines: int = 100_000
     refused_backoff_s: float = 30.0
 
@@ -37,16 +38,36 @@ def to_json(name: str, value: Any, max_bytes: int) -> str:
     """The value as JSON text; InvalidValue says why it has none, or that it is larger than `max_bytes`."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        problems = list(documents.problems(json.loads(text), name))
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidValue(
-            f"{name} is not JSON ({error}): give only None, booleans, finite numbers, texts, lists and dicts, for a "
-            "Pydantic model model_dump(mode='json')"
-        ) from None
+        raise _no_json(name, error) from None
+    from_json(name, text, max_bytes)
+    return text
+
+
+def from_json(name: str, text: str, max_bytes: int) -> Any:
+    """The value of JSON text; InvalidValue says why it cannot be stored, or that it is larger than `max_bytes`."""
+    check_size(name, text, max_bytes)
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        problems = list(documents.problems(value, name))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise _no_json(name, error) from None
     for path, problem in problems:
         raise InvalidValue(f"{path} {problem}")
-    check_size(name, text, max_bytes)
-    return text
+    return value
+
+
+def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
+    """Where `shown`, which a serializer made of `given`, has null for a number that is not finite."""
+    if shown is None:
+        if isinstance(given, float) and not math.isfinite(given):
+            yield path
+    elif isinstance(shown, dict) and isinstance(given, Mapping):
+        for (name, left), right in zip(shown.items(), given.values(), strict=False):
+            yield from infinite(left, right, f"{path}.{name}")
+    elif isinstance(shown, list) and isinstance(given, Collection):
+        for index, (left, right) in enumerate(zip(shown, given, strict=False)):
+            yield from infinite(left, right, f"{path}[{index}]")
 
 
 def check_size(name: str, text: str, max_bytes: int) -> None:
@@ -75,6 +96,17 @@ def number(name: str, value: Any) -> int | float:
     if not math.isfinite(real):
         raise InvalidValue(f"{name} must be a finite number, not {_shown(value)}")
     return real
+
+
+def _no_json(name: str, error: BaseException) -> InvalidValue:
+    return InvalidValue(
+        f"{name} is not JSON ({error}): give only None, booleans, finite numbers, texts, lists and dicts, for a "
+        "Pydantic model model_dump(mode='json')"
+    )
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no finite number")
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,6 +27,7 @@ from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.store import failures
 from jobcore.store.connecting import Connecting
 from jobcore.store.deadlines import DEADLINES, Call, Line
+from jobcore.store.documents import NotJson
 from jobcore.store.misfits import misfit
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';
@@ -75,6 +76,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=min(2.0, timeout_s),
+            hide_parameters=True,  # else what a job was given is in the log of each error
             use_native_hstore=False,  # else each new connection asks for its types
             connect_args={
                 "application_name": name,
@@ -88,6 +90,7 @@ class Database:
         )
         event.listen(self.engine, "do_connect", self._connect)
         event.listen(self.engine, "close", _let_go)
+        event.listen(self.engine, "handle_error", _refuse_parameter, retval=True)
         begin_strings(self.engine, schema)
         ticker.add(self._shrink)
 
@@ -109,8 +112,7 @@ class Database:
             return self._call(call, lambda connection: function(connection, *args, **kwargs))
         except (DataError, IntegrityError) as error:
             raise RowRefused(failures.line(error)) from error
-        except ValueError as error:
-            # what cannot even be written into a statement: NaN, a lone surrogate
+        except NotJson as error:
             raise RowRefused(str(error)) from error
         except PoolTimeout as error:
             raise StoreUnavailable("every database connection of this process is busy") from error
@@ -200,6 +202,12 @@ def _let_go(_connection: Any, record: Any) -> None:
     line = record.info.pop(_LINE, None)
     if line:
         line.close()
+
+
+def _refuse_parameter(context: ExceptionContext) -> RowRefused | None:
+    """What cannot even be written into a statement: NUL, a lone surrogate. Other errors stay what they are."""
+    error = context.original_exception
+    return RowRefused(str(error)) if isinstance(error, ValueError) else None
 
 
 def _silent(call: Call) -> StoreUnavailable:

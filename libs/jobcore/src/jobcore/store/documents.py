@@ -29,8 +29,12 @@ _NUMBER_BEGINS: Final = re.compile(r"(?:^|[:,\[])(?:-?\d+(?:\.\d+)?)?$")
 _LONGEST_NUMBER: Final = 30
 
 
+class NotJson(ValueError):
+    """The value has no JSON: NaN, an infinity, a number of more than 4,300 digits, a list that holds itself."""
+
+
 def dumps(value: Any) -> str:
-    """JSON text of plain values, dataclasses, times and UUIDs; ValueError for NaN and infinities."""
+    """JSON text of plain values, dataclasses, times and UUIDs; NotJson for what has none."""
     return _dumps(value, _plain)
 
 
@@ -67,7 +71,10 @@ def loads(text: str | None) -> Any:
 
 
 def _dumps(value: Any, plain: Any) -> str:
-    return json.dumps(value, default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(value, default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except ValueError as error:
+        raise NotJson(str(error)) from None
 
 
 def _is_altered(text: str) -> bool:

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import ORDERED
 
 LOCK: Final = (
     DURABLE
@@ -55,7 +56,8 @@ concurrency_key IS NOT NULL AND ((status = 'PENDING' AND (ready OR gate = 'queue
 """Whether a row of `jobs` is past the gate of its key and not over."""
 
 PASS_KEYS: Final = text(
-    LOCK
+    ORDERED
+    + LOCK
     + f"""
 WITH room AS MATERIALIZED (
     SELECT key, coalesce(max_running, 1) - (
@@ -73,6 +75,8 @@ WITH room AS MATERIALIZED (
 ), changed AS (
     UPDATE jobs SET gate = NULL, ready = true WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, ready, rank
+), used AS (
+    UPDATE key_limits SET used_at = now() WHERE key = ANY(:names) AND used_at < now() - interval '1 day'
 ), {LOW_RANK}
 SELECT queue, count(*) FROM changed GROUP BY queue
 """
@@ -103,7 +107,7 @@ UPDATE jobs SET gate = 'key', ready = false WHERE id = ANY(ARRAY(SELECT id FROM 
 It follows `LOCK` and the change of the limit in one string."""
 
 
-WAITING_KEYS: Final = text(f"""
+WAITING_KEYS: Final = text(f"""{ORDERED}
 WITH RECURSIVE keys AS (
     (SELECT concurrency_key AS key, 1 AS place FROM jobs
      WHERE status = 'PENDING' AND gate = 'key' AND concurrency_key > :after ORDER BY concurrency_key LIMIT 1)

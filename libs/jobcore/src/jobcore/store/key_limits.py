@@ -1,4 +1,8 @@
-"""Limits by concurrency key: how many jobs of a key run at once. A key without a row lets one run."""
+"""Limits by concurrency key: how many jobs of a key run at once. A key without a row lets one run.
+
+A limit above 0 is forgotten when no job of its key came to its gate for as long as ended jobs are kept. A limit of 0
+is never forgotten: it holds back whatever comes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ def page(connection: Connection, after: str = "", limit: int = 100) -> list[KeyL
 PUT: Final = text(
     f"""{gates.LOCK}
 INSERT INTO key_limits (key, max_running) VALUES (:key, :max_running)
-ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running;
+ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running, used_at = now();
 {gates.CROWDED}"""
 )
 
@@ -46,3 +50,22 @@ DELETE: Final = text(f"{gates.LOCK} DELETE FROM key_limits WHERE key = :key; {ga
 def delete(connection: Connection, key: str) -> None:
     """Back to one job at a time, at once, as with `put`."""
     connection.execute(DELETE, {"key": key, "names": [key]})
+
+
+_UNUSED: Final = """
+max_running > 0 AND used_at < now() - make_interval(secs => :age_s)
+    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND status = 'PENDING' AND gate = 'key' LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {holds} LIMIT 1) IS NULL
+"""
+UNUSED: Final = text(f"SELECT key FROM key_limits WHERE {_UNUSED.format(holds=gates.HOLDS_A_PLACE)} LIMIT :limit")
+FORGET: Final = text(
+    f"""{gates.LOCK}
+DELETE FROM key_limits WHERE key = ANY(:names) AND {_UNUSED.format(holds=gates.HOLDS_A_PLACE)}
+"""
+)
+
+
+def forget(connection: Connection, age_s: float, limit: int = gates.AT_ONCE) -> int:
+    """Forget limits whose keys no job used for `age_s` seconds; returns how many."""
+    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
+    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 from jobcore.models import Job
 from jobcore.states import Status
 from jobcore.store.jobs import SUMMARY, from_row
+from jobcore.store.prepared import ORDERED
 
 TYPES: Final = """
 WITH RECURSIVE types AS (
@@ -42,7 +43,7 @@ def _narrowed(*, one_type: bool, one_schedule: bool) -> TextClause:
     among = "schedule_id = :schedule_id" if one_schedule else "true"
     types = "(SELECT CAST(:task_type AS text) AS task_type)" if one_type else "types"
     listed = NEWEST.format(summary=SUMMARY, types=types, among=among)
-    return text(listed if one_type else TYPES.format(among=among) + listed)
+    return text(ORDERED + (listed if one_type else TYPES.format(among=among) + listed))
 
 
 BY_STATUS: Final = _narrowed(one_type=False, one_schedule=False)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import gates
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import ORDERED
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
 """Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
@@ -23,6 +24,7 @@ DUE_RANK: Final = "run_at - priority * interval '60 s'"
 
 PROMOTE: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 WITH RECURSIVE level AS (
     (SELECT queue, priority, run_at FROM jobs WHERE {WAITS} ORDER BY queue, priority, run_at LIMIT 1)

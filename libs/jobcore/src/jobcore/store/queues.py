@@ -24,6 +24,7 @@ from sqlalchemy import Connection, text
 from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, READY_SINCE, STOPPING
 from jobcore.store.database import DURABLE
 from jobcore.store.jobs import INTAKES
+from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
 
 MARGIN: Final = "interval '30 s'"
@@ -38,16 +39,20 @@ def names(connection: Connection, after: str = "", limit: int = 500) -> list[str
     return list(connection.execute(NAMES, {"after": after, "limit": limit}).scalars())
 
 
-BUSY: Final = text("SELECT DISTINCT queue FROM jobs WHERE status = 'RUNNING' ORDER BY queue")
+BUSY: Final = text("""
+SELECT queue FROM jobs WHERE status = 'RUNNING'
+UNION SELECT unnest(queues) FROM workers WHERE state = 'active' ORDER BY queue
+""")
 
 
 def busy(connection: Connection) -> list[str]:
-    """The queues in which jobs run."""
+    """The queues from which workers claim, and those in which jobs run."""
     return list(connection.execute(BUSY).scalars())
 
 
 REFRESH: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 SELECT FROM queues WHERE name = ANY(:names) ORDER BY name FOR NO KEY UPDATE;
 UPDATE queues SET low_rank = least(now() - {MARGIN}, coalesce((
@@ -113,7 +118,7 @@ WHERE {{of}} AND status = 'PENDING' AND ready AND rank >= low_rank ORDER BY rank
 """
 
 # A job that no worker of its queue knows wakes nobody, and however many there are, none of them is read.
-DEMAND: Final = text(f"""
+DEMAND: Final = text(f"""{ORDERED}
 WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
     SELECT name, low_rank, children - busy AS idle, {PLACES} AS places FROM queues JOIN fleet USING (name)
     WHERE NOT paused
@@ -165,7 +170,7 @@ class Queue:
     children: int
 
 
-LOOK: Final = f"""
+LOOK: Final = f"""{ORDERED}
 WITH {OCCUPIED}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
@@ -234,6 +239,7 @@ UNUSED: Final = f"""(
 
 SEE_IDLE: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 WITH {OCCUPIED}, seen AS MATERIALIZED (
     SELECT name, {UNUSED} AS unused FROM queues WHERE name = ANY(:names)
@@ -249,6 +255,7 @@ SELECT name FROM queues WHERE name = ANY(:names) AND idle_since < now() - {IDLE}
 # beginning: the statement that follows sees all their jobs, and whoever comes after it makes the queue anew.
 FORGET: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 SET LOCAL lock_timeout = '100ms';
 SELECT pg_advisory_xact_lock({INTAKES});

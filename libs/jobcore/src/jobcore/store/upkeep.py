@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from jobcore.models import Change
 from jobcore.store.claims import CHANGE, Release, changes
 from jobcore.store.database import DURABLE
+from jobcore.store.prepared import ORDERED
 
 LEAD: Final = text("""
 INSERT INTO keeper_lease AS lease (holder, expires_at) VALUES (:me, now() + make_interval(secs => :ttl_s))
@@ -39,6 +40,7 @@ def lost(connection: Connection, limit: int = 500) -> list[Release]:
 
 EXPIRE: Final = text(
     DURABLE
+    + ORDERED
     + f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM jobs WHERE status = 'PENDING' AND expires_at <= now() AND started_at IS NULL
@@ -64,7 +66,9 @@ def expire(connection: Connection, limit: int = 1000) -> list[Change]:
     return changes(connection.execute(EXPIRE, {"limit": limit}))
 
 
-RETIRE: Final = text("""
+RETIRE: Final = text(
+    ORDERED
+    + """
 WITH seen AS MATERIALIZED (
     SELECT id FROM jobs WHERE id > :after AND id < :before ORDER BY id LIMIT :limit
 ), old AS MATERIALIZED (
@@ -81,7 +85,8 @@ WITH seen AS MATERIALIZED (
     DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM old)) RETURNING id
 )
 SELECT (SELECT count(*) FROM gone), (SELECT id FROM seen ORDER BY id DESC LIMIT 1)
-""")
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
