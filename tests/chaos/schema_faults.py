@@ -9,13 +9,14 @@ from tests.chaos.kinds import POSTGRES, Strike, fault
 from tests.chaos.stage import Stage
 
 BRIEF = (0.5, 3.0)
-OF_THREADS = ("workers", "keeper_lease", "schedules", "key_limits", "fair_turns")
+OF_THREADS = ("workers", "keeper_lease", "schedules")
 """Tables to which no request of the load writes."""
-TABLES = ("jobs", "job_events", "job_steps", "queues", *OF_THREADS)
+TABLES = ("jobs", "job_events", "job_steps", "queues", "key_limits", "fair_turns", *OF_THREADS)
 REFUSE = """
-CREATE FUNCTION clock.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused by an operator'; END $$;
-CREATE TRIGGER refused BEFORE INSERT OR UPDATE OR DELETE ON {table} EXECUTE FUNCTION clock.refuse()
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused by an operator'; END $$;
+CREATE TRIGGER refused BEFORE INSERT OR UPDATE OR DELETE ON {table} EXECUTE FUNCTION public.refuse()
 """
+ACCEPT = "DROP FUNCTION public.refuse() CASCADE"
 PATIENTLY = "SET LOCAL lock_timeout = '5s'; "
 
 
@@ -38,7 +39,7 @@ def statements_refused(strike: Strike) -> None:
     try:
         time.sleep(strike.seconds)
     finally:
-        _alter(strike.stage, "DROP FUNCTION clock.refuse() CASCADE")
+        _alter(strike.stage, ACCEPT)
 
 
 def _alter(stage: Stage, statement: str) -> None:

@@ -133,6 +133,26 @@ def _effect(ctx: JobContext, folder: str, number: int) -> dict[str, int]:
     return {"number": number, "fence": ctx.fence}
 
 
+class Kept(BaseModel):
+    """What to store after a line of the log and a progress, before the process is killed."""
+
+    kept: str
+
+
+@task("test_last_words", input=Kept, output=Done, max_attempts=1)
+def last_words(ctx: JobContext, input: Kept) -> Done:
+    """Say something, store something, and be killed at once; the second attempt ends well."""
+    if ctx.attempt == 1:
+        ctx.log("said before")
+        ctx.progress(1, 2)
+        if input.kept == "step":
+            ctx.step("one", ctx.log, "said within")
+        else:
+            ctx.checkpoint({"done": 1})
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
 class Later(BaseModel):
     """When to ask to be tried again, in seconds."""
 

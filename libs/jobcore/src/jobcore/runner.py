@@ -168,10 +168,20 @@ class Runner:
                 claim = batch.popleft()
             except IndexError:
                 return  # the writer was quicker
-            if not self._is_leaving() and self._is_ours(claim):
-                self._run(claim)
-            else:
+            if self._is_leaving():
                 self._writer.hand_back(claim)
+            else:
+                self._begin(claim)
+
+    def _begin(self, claim: Claim) -> None:
+        key = Key(claim.id, claim.fence)
+        self._held.begin(key, claim.timeout_s)
+        if self._is_ours(claim):
+            self._run(claim)
+        else:
+            self._held.end()
+            self._writer.hand_back(claim)
+        self._await_post_taken_back(key)
 
     def _is_ours(self, claim: Claim) -> bool:
         """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
@@ -186,7 +196,6 @@ class Runner:
             return False
 
     def _run(self, claim: Claim) -> None:
-        key = Key(claim.id, claim.fence)
         context = RunContext(
             claim,
             self._slot,
@@ -199,7 +208,6 @@ class Runner:
         if claim.task_type not in self._quick:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
             self._announcer.events(claim.id, [_running(claim, self._worker_id)])
-        self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
         with of_job(context.job_id, self._prints):
@@ -214,7 +222,6 @@ class Runner:
             self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
-        self._await_post_taken_back(key)
 
     def _await_post_taken_back(self, key: Key) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""

@@ -20,10 +20,10 @@ import faulthandler
 import os
 import signal
 import time
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
-from jobcore import clock, logs
+from jobcore import logs
 from jobcore.children import Children, Death
 from jobcore.deletion_cost import DeletionCost
 from jobcore.errors import StoreUnavailable
@@ -33,6 +33,7 @@ from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Change, RunningJob
+from jobcore.patience import Patience
 from jobcore.processes import Process
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key, Post, Slots
@@ -50,13 +51,6 @@ LAST_WORDS_S: Final = 20.0
 MAIN_DEATH_S: Final = 0.1
 
 log = logs.get(__name__)
-
-
-class Failing(NamedTuple):
-    """Since when looks have failed again and again, and when the last one did (`jobcore.clock`)."""
-
-    since: float
-    last: float
 
 
 class Supervisor:
@@ -84,7 +78,7 @@ class Supervisor:
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
-        self._failing: Failing | None = None
+        self._unforeseen = Patience("supervision", settings.lease_s)
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
@@ -100,20 +94,10 @@ class Supervisor:
             except StoreUnavailable as error:
                 self._outage.begin(error)
             except Exception as error:
-                self._bear(error)
+                if not self._unforeseen.bears(error):
+                    raise
             self._children.wait(TICK_S)
         self._close()
-
-    def _bear(self, error: Exception) -> None:
-        """An error that nobody foresaw (a table that is away for a moment) ends the worker if it lasts for a lease."""
-        now, lease_s = clock.now(), self._settings.lease_s
-        if self._failing is None or now > self._failing.last + lease_s:
-            self._failing = Failing(now, now)
-            log.exception("a look at this worker failed; it is tried again")
-        elif now > self._failing.since + lease_s:
-            raise error
-        else:
-            self._failing = Failing(self._failing.since, now)
 
     def _tick(self) -> None:
         deaths = self._children.look()
