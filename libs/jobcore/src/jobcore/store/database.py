@@ -157,6 +157,10 @@ class Database:
             if line.warned():
                 _confirm(connection, line)
             return result
+        except DBAPIError as error:
+            if failures.is_read_only(error) and not connection.invalidated:
+                connection.invalidate()  # another one may reach the primary, or be let write
+            raise
         finally:
             if DEADLINES.was_late(call):
                 self._left_behind.add(line.pid)
