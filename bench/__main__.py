@@ -19,6 +19,7 @@ from bench.measures import (
     drain,
     end_to_end,
     hostile,
+    idle_streams,
     memory,
     pickup,
     recovery,
@@ -43,6 +44,7 @@ MEASURES = {
     "backlogs": backlogs.measure,
     "memory": memory.measure,
     "hostile": hostile.measure,
+    "idle_streams": idle_streams.measure,
 }
 
 

@@ -42,7 +42,7 @@ class Process:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
             raise RuntimeError(f"{self.role} exited with {self._popen.returncode}; the end of {self.log}:\n{tail}")
 
-    def wait_for_port(self, port: int, timeout_s: float = 30) -> None:
+    def wait_for_port(self, port: int, timeout_s: float = 90) -> None:
         """Return once something listens there; RuntimeError if the process exits or it takes too long."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
@@ -16,6 +17,8 @@ LOST = "was accepted and is lost"
 NOT_ENDED = "and not at its end"
 TERMINAL_EVENTS = "terminal events and is"
 OVERLAP = "s before run"
+THAWED_S = 2.0
+"""The watchdogs look four times a second; a busy machine has them wait."""
 MOVES = {(str(start), str(end)) for (start, _), end in TRANSITIONS.items()}
 
 
@@ -72,13 +75,16 @@ def _problems(job: dict[str, Any], story: Sequence[dict[str, Any]], still_due: b
     return found
 
 
-def overlaps(ticks: Sequence[Tick]) -> list[str]:
-    """Runs of one job in two processes at once: the last sign of a run comes before the first of the next."""
+def overlaps(ticks: Sequence[Tick], thawed_at: float = -math.inf) -> list[str]:
+    """Runs of one job in two processes at once: the last sign of a run comes before the first of the next.
+
+    A host that was frozen as a whole and thawed at `thawed_at` has THAWED_S seconds to end what it runs.
+    """
     fences = sorted({tick.fence for tick in ticks})
     first = {fence: min(tick.at for tick in ticks if tick.fence == fence) for fence in fences}
     last = {fence: max(tick.at for tick in ticks if tick.fence == fence) for fence in fences}
     return [
         f"run {later} began {last[earlier] - first[later]:.2f} {OVERLAP} {earlier} ended"
         for earlier, later in pairwise(fences)
-        if first[later] <= last[earlier]
+        if first[later] <= last[earlier] and last[earlier] > thawed_at + THAWED_S
     ]

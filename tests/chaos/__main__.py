@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [--minutes 20] [--seed N] [--gap 4] [--plan]`: a storm, its progress, its scorecard.
+"""`python -m tests.chaos [--minutes 20] [--seed N] [--kinds …] [--plan]`: a storm, its progress, its scorecard.
 
 The same seed gives the same faults at the same times; what they hit depends on the machine. Exit code 1 if a promise
 was broken; the logs and data are kept then.
@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos.kinds import KINDS
 from tests.chaos.schedule import schedule
 from tests.chaos.storm import new_seed, rage
 
@@ -43,10 +44,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=None, help="replay the faults of an earlier storm")
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two faults, on average")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=(), metavar="KIND", help="only these")
     parser.add_argument("--plan", action="store_true", help="only print which faults would come")
     options = parser.parse_args()
     seed = new_seed() if options.seed is None else options.seed
-    planned = schedule(seed, options.minutes, options.gap)
+    planned = schedule(seed, options.minutes, options.gap, options.kinds)
     if options.plan:
         print(*planned, sep="\n")
         return 0

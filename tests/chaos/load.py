@@ -80,7 +80,7 @@ class Load:
         try:
             job_id = self._client.submit(body)
         except Refused:
-            if kind != "expiring":  # its time may pass before an API is there to accept it
+            if kind not in MAY_BE_REFUSED:
                 raise
             return
         self.kinds[kind] += 1
@@ -130,6 +130,17 @@ def _stepping(dice: Dice, stage: Stage) -> dict[str, Any]:
     return {"task_type": "test_steps", "input": {"folder": str(stage.diaries), "dies_after": dice.randrange(5)}}
 
 
+def _versioned(dice: Dice, stage: Stage) -> dict[str, Any]:
+    added = {f"field_{stage.version}": 1} if stage.version > 1 and dice.randrange(2) else {}
+    return {"task_type": "test_versioned", "input": {"number": dice.randrange(100), **added}}
+
+
+def _newest(dice: Dice, stage: Stage) -> dict[str, Any]:
+    return {"task_type": f"test_of_version_{max(stage.version, 2)}", "input": {"number": dice.randrange(100)}}
+
+
+MAY_BE_REFUSED = {"expiring", "versioned", "newest"}
+"""Its time may pass before an API is there to accept it, or an API of an older version is asked."""
 MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "short": (lambda dice, stage: tick("test_tick", dice.uniform(0, 0.1), stage), 30),
     "quick": (lambda dice, _: {"task_type": "echo", "input": {"text": "x" * dice.randrange(5000)}}, 30),
@@ -147,5 +158,7 @@ MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
     "limited": (_limited, 6),
     "revived": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 3}, "retry_s": 1.5}, 3),
     "stepping": (_stepping, 3),
+    "versioned": (_versioned, 6),
+    "newest": (_newest, 2),
 }
 """What a job of each kind looks like, and how often it comes."""

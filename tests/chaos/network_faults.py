@@ -10,6 +10,8 @@ from tests.harness import LEASE_S
 
 BRIEF = (0.5, 3.0)
 LONG = (1.0, LEASE_S + 3)
+MUTE = (2.0, 25.0)
+"""Some times longer than any deadline."""
 SLOW_S = 0.1
 
 
@@ -60,6 +62,20 @@ def worker_parted_from_redis(strike: Strike) -> None:
 def api_parted_from_redis(strike: Strike) -> None:
     """An API's link to Redis holds everything."""
     with strike.stage.nodes[strike.target].redis.held():
+        time.sleep(strike.seconds)
+
+
+@fault(ANY, MUTE)
+def postgres_connections_muted(strike: Strike) -> None:
+    """What is connected to PostgreSQL stays so and passes nothing any more; new connections are whole."""
+    with strike.stage.nodes[strike.target].postgres.muted():
+        time.sleep(strike.seconds)
+
+
+@fault(ANY, MUTE)
+def redis_connections_muted(strike: Strike) -> None:
+    """What is connected to Redis stays so and passes nothing any more; new connections are whole."""
+    with strike.stage.nodes[strike.target].redis.muted():
         time.sleep(strike.seconds)
 
 

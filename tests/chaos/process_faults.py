@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from tests.chaos.kinds import Strike, fault
-from tests.chaos.stage import APIS, KEEPER, WAKE_UPS, WORKERS
+from tests.chaos.stage import APIS, KEEPER, WAKE_UPS, WORKERS, Stage
 from tests.harness import LEASE_S, children, supervisor
+from tests.processes import Process
 
 BRIEF = (0.5, 3.0)
 PAST_THE_LEASE = (LEASE_S - 1, LEASE_S + 4)
@@ -30,6 +31,19 @@ def frozen(process: psutil.Process) -> Iterator[None]:
     finally:
         with suppress(psutil.NoSuchProcess):
             process.resume()
+
+
+@contextmanager
+def stopped(stage: Stage, name: str, worker: Process) -> Iterator[None]:
+    """SIGSTOP of a whole worker, and SIGCONT at the end."""
+    worker.send_group(signal.SIGSTOP)
+    held: set[str] = set()
+    try:
+        held = stage.note_frozen(name)
+        yield
+    finally:
+        stage.note_thawed(held)
+        worker.send_group(signal.SIGCONT)
 
 
 def a_child(strike: Strike) -> psutil.Process:
@@ -97,13 +111,8 @@ def node_lost(strike: Strike) -> None:
 @fault(WORKERS, PAST_THE_LEASE)
 def node_frozen(strike: Strike) -> None:
     """SIGSTOP a whole worker, some times past the lease, then SIGCONT."""
-    worker = strike.stage.worker(strike.target)
-    worker.send_group(signal.SIGSTOP)
-    try:
-        strike.stage.note_frozen(strike.target)
+    with stopped(strike.stage, strike.target, strike.stage.worker(strike.target)):
         time.sleep(strike.seconds)
-    finally:
-        worker.send_group(signal.SIGCONT)
 
 
 @fault(WORKERS)

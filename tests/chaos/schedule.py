@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.kinds import KINDS
@@ -28,12 +28,12 @@ class Planned:
         return f"{self.at_s:7.1f} s  {self.kind} on {self.target}{lasts}"
 
 
-def schedule(seed: int, minutes: float, gap_s: float) -> list[Planned]:
-    """Faults about every `gap_s` seconds; every kind comes once before any comes again."""
+def schedule(seed: int, minutes: float, gap_s: float, kinds: Collection[str] = ()) -> list[Planned]:
+    """Faults about every `gap_s` seconds, of these kinds or of all; each comes once before any comes again."""
     dice = random.Random(seed)
     planned: list[Planned] = []
     at_s = gap_s
-    for kind in _deck(dice):
+    for kind in _deck(dice, sorted(kinds or KINDS)):
         at_s += dice.uniform(0.3, 1.7) * gap_s
         if at_s > minutes * 60 - CALM_S:
             return planned
@@ -43,6 +43,6 @@ def schedule(seed: int, minutes: float, gap_s: float) -> list[Planned]:
     raise AssertionError("unreachable")
 
 
-def _deck(dice: random.Random) -> Iterator[str]:
+def _deck(dice: random.Random, kinds: Sequence[str]) -> Iterator[str]:
     while True:
-        yield from dice.sample(sorted(KINDS), len(KINDS))
+        yield from dice.sample(kinds, len(kinds))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from tests.chaos.deploys import REFUSED
 from tests.chaos.kinds import KINDS
 from tests.chaos.scheduled import TICK_DOUBLED, TICK_LOST, TOGETHER
 from tests.invariants import LOST, NOT_ENDED, OVERLAP, TERMINAL_EVENTS
@@ -30,6 +31,8 @@ class Score:
     """What recoveries that took long waited for."""
     problems: list[str] = field(default_factory=list)
     """Each broken promise, in words."""
+    servers: str = ""
+    """The versions of PostgreSQL and Redis."""
     accepted: int = 0
     stored: int = 0
     kinds_of_jobs: dict[str, int] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class Score:
 
     def lines(self) -> Sequence[str]:
         """The scorecard, as Markdown."""
-        lost = self.count(LOST, NOT_ENDED, TICK_LOST)
+        lost = self.count(LOST, NOT_ENDED, TICK_LOST, REFUSED)
         doubled = self.count(OVERLAP, TICK_DOUBLED, TOGETHER)
         twice = self.count(TERMINAL_EVENTS)
         kinds = sorted(set(self.recoveries) - {CONTROL})
@@ -67,6 +70,7 @@ class Score:
             f"| `python -m tests.chaos --minutes {self.minutes:g} --seed {self.seed}` | |",
             "|---|---|",
             f"| machine | {_machine()} |",
+            f"| servers | {self.servers} |",
             f"| jobs accepted (202), or made by a schedule | {self.accepted:,} |",
             f"| jobs stored, with those whose answer was lost | {self.stored:,} |",
             f"| of these | {_counts(self.kinds_of_jobs)} |",

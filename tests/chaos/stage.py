@@ -5,14 +5,17 @@ Whatever ends is started again, as Kubernetes or `make run` would.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import psycopg2
 import redis
@@ -23,9 +26,11 @@ from longrun_local import services
 from longrun_local.ports import free_port
 from tests.fault.clock import Hooks, let_database_clock_be_stepped
 from tests.fault.link import Link
+from tests.fault.torn import FOLDER
 from tests.harness import environment, sql, until
 from tests.processes import Process, Stack
 from tests.servers import postgres_kind, redis_kind
+from tests.stock.pgbouncer import PgBouncer
 
 QUEUE = "chaos"
 WAKE_UPS = RedisServer().queue(QUEUE)
@@ -37,8 +42,14 @@ CHILDREN = 2
 LOOK_S = 0.2
 AGAIN_S = 1.0
 UP_S = 60.0
+AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable)
 SETTINGS = {"max_connections": "300", "track_commit_timestamp": "on"}
-SHORT_STOPS = {"LONGRUN_CANCEL_SIGNAL_S": "0.5", "LONGRUN_CANCEL_KILL_S": "2", "LONGRUN_DRAIN_S": "2"}
+SHORT_STOPS = {
+    "LONGRUN_CANCEL_SIGNAL_S": "0.5",
+    "LONGRUN_CANCEL_KILL_S": "2",
+    "LONGRUN_DRAIN_S": "2",
+    "LONGRUN_REFUSED_BACKOFF_S": "2",
+}
 
 
 @dataclass
@@ -46,6 +57,7 @@ class Node:
     """One process that is kept running, and the links that it depends on."""
 
     name: str
+    folder: Path
     command: list[str]
     env: Mapping[str, str]
     postgres: Link
@@ -65,10 +77,13 @@ class Stage:
         self.diaries.mkdir()
         self.postgres = postgres_kind()(folder / "postgres", settings=SETTINGS)
         self.redis = redis_kind()(folder / "valkey")
+        self._pooler = ExitStack()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """By target: one fault at a time strikes it."""
-        self.frozen_jobs: set[str] = set()
-        """Held by a host that was frozen as a whole: only these may run on past their lease, until it thaws."""
+        self.thawed_at: dict[str, float] = {}
+        """When the host that held this job thawed: only its jobs may run past their lease, and only until then."""
+        self.version = 1
+        """Of the task types in `tests.fault.tasks_of_versions`: the newest that is deployed."""
         self.nodes: dict[str, Node] = {}
         self._over = threading.Event()
         self._watching = threading.Thread(target=self._watch, name="stage", daemon=True)
@@ -93,7 +108,7 @@ class Stage:
         while True:
             try:
                 return sql(f"{self.postgres.url}?connect_timeout=5", statement, *values)
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except AWAY:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(LOOK_S)
@@ -101,6 +116,14 @@ class Stage:
     def broker(self) -> redis.Redis:
         """A connection straight to Redis."""
         return redis.Redis.from_url(self.redis.url, socket_timeout=5)
+
+    def servers(self) -> str:
+        """What PostgreSQL and Redis say that they are."""
+        with self.broker() as client:
+            info = client.info("server")
+        [row] = self.sql("SHOW server_version")
+        name = info.get("server_name", "redis")
+        return f"PostgreSQL {row['server_version']}, {name} {info.get(f'{name}_version', info['redis_version'])}"
 
     def process(self, name: str) -> Process:
         """The running process of a node; waits until it has been started again."""
@@ -132,15 +155,25 @@ class Stage:
         """The fence of every job that runs now."""
         return {str(row["id"]): row["fence"] for row in self.sql("SELECT id, fence FROM jobs WHERE status = 'RUNNING'")}
 
-    def note_frozen(self, name: str) -> None:
-        """The host of this worker was just frozen as a whole."""
+    def note_frozen(self, name: str) -> set[str]:
+        """The host of this worker was just frozen as a whole; the jobs that it holds."""
         process = self.nodes[name].process
         assert process is not None
         rows = self.sql(
             "SELECT jobs.id FROM jobs JOIN workers ON workers.id = worker_id WHERE status = 'RUNNING' AND pid = %s",
             process.pid,
         )
-        self.frozen_jobs |= {str(row["id"]) for row in rows}
+        held = {str(row["id"]) for row in rows}
+        self.thawed_at |= dict.fromkeys(held, float("inf"))
+        return held
+
+    def note_thawed(self, jobs: Iterable[str]) -> None:
+        """The host that held these jobs thaws now."""
+        self.thawed_at |= dict.fromkeys(jobs, time.monotonic())
+
+    def start(self, name: str, command: list[str], env: Mapping[str, str]) -> Process:
+        """Start some process beside Longrun's."""
+        return self._stack.start(name, command, env)
 
     def diary(self, job_id: str) -> Path:
         """Where a ticking job writes its signs of life."""
@@ -149,6 +182,7 @@ class Stage:
     def _start(self) -> None:
         self.postgres.start()
         self.redis.start()
+        self._database_url = self._pooled() if os.environ.get("LONGRUN_TEST_POOLER") else self.postgres.url
         upgrade(self.postgres.url)
         let_database_clock_be_stepped(self.postgres.url)
         for name in APIS:
@@ -160,6 +194,15 @@ class Stage:
         self._watching.start()
         until(self.all_up, UP_S, "every process is up")
 
+    def _pooled(self) -> str:
+        """Longrun's way to PostgreSQL through a PgBouncer in transaction mode."""
+        parts = urlsplit(self.postgres.url)
+        assert parts.username
+        assert parts.password
+        pooler = self._pooler.enter_context(PgBouncer(self.folder / "pgbouncer", self.postgres.port))
+        port = pooler.serve(parts.username, parts.password)
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+
     def _stop(self) -> None:
         self._over.set()
         if self._watching.ident:
@@ -168,13 +211,14 @@ class Stage:
         for node in self.nodes.values():
             for link in filter(None, (node.postgres, node.redis, node.front)):
                 link.close()
+        self._pooler.close()
         self.redis.stop(immediate=True)
         self.postgres.stop(immediate=True)
 
     def _add(self, name: str, command: list[str], front: Link | None = None) -> None:
         folder = self.folder / name
         folder.mkdir()
-        postgres, broker, hooks = Link(self.postgres.url), Link(self.redis.url), Hooks(folder)
+        postgres, broker, hooks = Link(self._database_url), Link(self.redis.url), Hooks(folder)
         env = {
             **hooks.within(environment(self.folder)),
             **SHORT_STOPS,
@@ -182,8 +226,9 @@ class Stage:
             "LONGRUN_WORKER_CONCURRENCY": str(CHILDREN),
             "DATABASE_URL": postgres.url,
             "REDIS_URL": broker.url,
+            FOLDER: str(folder),
         }
-        self.nodes[name] = Node(name, command, env, postgres, broker, hooks, front)
+        self.nodes[name] = Node(name, folder, command, env, postgres, broker, hooks, front)
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):

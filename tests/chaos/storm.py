@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -11,37 +12,32 @@ from itertools import pairwise
 from pathlib import Path
 
 from jobcore.states import TERMINAL
-from tests.chaos import network_faults, postgres_faults, process_faults, redis_faults  # noqa: F401  (they register)
+from tests.chaos import (  # noqa: F401  (they register)
+    host_faults,
+    network_faults,
+    postgres_faults,
+    process_faults,
+    redis_faults,
+    schema_faults,
+)
 from tests.chaos.capacity import every_child_works
 from tests.chaos.client import Client
+from tests.chaos.deploys import ROLLING, refused_for_good
 from tests.chaos.kinds import KINDS, Strike, fault
 from tests.chaos.load import Load
+from tests.chaos.neighbour import not_run
 from tests.chaos.schedule import Planned
 from tests.chaos.scheduled import KIND, Schedules
 from tests.chaos.score import Score
-from tests.chaos.stage import APIS, QUEUE, WORKERS, Stage
+from tests.chaos.stage import QUEUE, Stage
 from tests.harness import Tick, until
-from tests.invariants import broken_promises, overlaps
+from tests.invariants import THAWED_S, broken_promises, overlaps
 
 POLL_S = 0.1
 RECOVERY_S = 120.0
 SLOW_S = 15.0
 CALM_S = 180.0
 CHUNK = 1000
-ROLLING = "all"
-
-
-@fault((ROLLING,))
-def everything_deployed(strike: Strike) -> None:
-    """SIGTERM each API and worker, one after the other, each once the one before is back."""
-    for name in (*APIS, *WORKERS):
-        with strike.stage.locks[name]:
-            process = strike.stage.process(name)
-            process.terminate()
-            process.wait(process_faults.GRACE_S)
-            strike.stage.process(name)
-            if name in WORKERS:
-                strike.stage.worker(name)
 
 
 @fault((QUEUE,), (0.5, 3.0))
@@ -191,11 +187,11 @@ class Storm:
             for problem in broken_promises(sql, everyone[start : start + CHUNK]):
                 score.problem(problem)
         for diary in self._stage.diaries.iterdir():
-            if diary.name not in self._stage.frozen_jobs and not diary.suffix:
+            if not diary.suffix:
                 ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
-                for problem in overlaps(ticks):
+                for problem in overlaps(ticks, self._stage.thawed_at.get(diary.name, -math.inf)):
                     score.problem(f"{diary.name}: {problem}")
-        for problem in self._together():
+        for problem in (*self._together(), *refused_for_good(self._stage), *not_run(self._stage)):
             score.problem(problem)
         for problem in (*self._schedules.problems(), *self._load.gaps, *self._load.failures, *self._client.errors):
             score.problem(problem)
@@ -206,6 +202,7 @@ class Storm:
         score.statuses = {
             row["status"]: row["count"] for row in sql("SELECT status, count(*) FROM jobs GROUP BY status")
         }
+        score.servers = self._stage.servers()
         score.runs = int(sql("SELECT sum(fence) AS runs FROM jobs")[0]["runs"])
 
     def _together(self) -> list[str]:
@@ -213,11 +210,14 @@ class Storm:
         runs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
         for row in self._stage.sql("SELECT id, concurrency_key FROM jobs WHERE concurrency_key IS NOT NULL"):
             diary = self._stage.diary(str(row["id"]))
-            if not diary.exists() or diary.name in self._stage.frozen_jobs:
+            if not diary.exists():
                 continue
+            thawed_at = self._stage.thawed_at.get(diary.name, -math.inf)
             ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
             for fence in {tick.fence for tick in ticks}:
                 times = [tick.at for tick in ticks if tick.fence == fence]
+                if max(times) <= thawed_at + THAWED_S:
+                    continue  # its lease may have ended while its host could not end it
                 runs[row["concurrency_key"]].append((min(times), max(times), f"{diary.name} run {fence}"))
         return [
             f"{key}: {later} began {end - begin:.3f} s before {earlier} ended"

@@ -23,11 +23,21 @@ def test_it_is_not_installed_without_a_login(helm: Helm) -> None:
 
 
 def test_login_and_broker_come_from_secrets(objects: Objects) -> None:
-    env = {each["name"]: each["valueFrom"] for each in objects.pod("Deployment", "longrun-flower").main["env"]}
+    given = objects.pod("Deployment", "longrun-flower").main["env"]
+    env = {each["name"]: each["valueFrom"] for each in given if "valueFrom" in each}
     assert env == {
         "CELERY_BROKER_URL": {"secretKeyRef": {"name": "longrun-redis", "key": "url"}},
         "FLOWER_BASIC_AUTH": {"secretKeyRef": {"name": "login", "key": "basicAuth"}},
     }
+
+
+def test_flower_is_told_how_longrun_uses_redis(helm: Helm) -> None:
+    values = {"flower": {"enabled": True, "existingSecret": "login"}, "config": {"LONGRUN_REDIS_PREFIX": "other:"}}
+    objects = helm.render(values)
+    pod = objects.pod("Deployment", "longrun-flower")
+    [mount] = [each for each in pod.main["volumeMounts"] if each["name"] == "config"]
+    assert (pod.env["PYTHONPATH"], pod.env["LONGRUN_REDIS_PREFIX"]) == (mount["mountPath"], "other:")
+    assert list(objects.one("ConfigMap", "longrun-flower")["data"]) == ["celeryconfig.py"]
 
 
 def test_the_probe_is_the_page_that_needs_no_login(objects: Objects) -> None:

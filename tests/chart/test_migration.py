@@ -52,5 +52,18 @@ def test_it_runs_the_apis_image_also_when_that_is_the_users_own(helm: Helm) -> N
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "acme/api:7"
 
 
+def test_it_takes_the_superusers_rights_on_the_charts_own_server_alone(helm: Helm, default: Objects) -> None:
+    def command(objects: Objects) -> list[str]:
+        [container] = objects.migration["spec"]["template"]["spec"]["containers"]
+        return list(container["command"])
+
+    external = {
+        "postgres": {"enabled": False, "external": {"existingSecret": "p"}},
+        "networkPolicy": {"postgres": {"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}},
+    }
+    assert "--shed-superuser" in command(default)
+    assert "--shed-superuser" not in command(helm.render(external))
+
+
 def test_it_can_be_left_to_the_user(helm: Helm) -> None:
     assert not helm.render({"migrations": {"enabled": False}}).of("Job")

@@ -34,7 +34,7 @@ def test_streams_are_neither_buffered_nor_cut_by_ingress_controllers(helm: Helm)
 
 def test_annotations_of_the_users_are_added_and_win(helm: Helm) -> None:
     mine = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "7200", "cert-manager.io/cluster-issuer": "acme"}
-    values = {"ingress": {**INGRESS["ingress"], "annotations": mine}}
+    values = {**INGRESS, "ingress": {**INGRESS["ingress"], "annotations": mine}}
     annotations = helm.render(values).one("Ingress", "longrun-api")["metadata"]["annotations"]
     assert mine.items() <= annotations.items()
     assert annotations["projectcontour.io/response-timeout"] == "infinity"
@@ -44,9 +44,9 @@ def test_an_ingress_leads_to_the_api_and_has_tls_when_it_names_a_certificate(hel
     plain = helm.render(INGRESS).one("Ingress", "longrun-api")["spec"]
     assert plain["ingressClassName"] == "nginx"
     assert "tls" not in plain
-    secure = helm.render({"ingress": {**INGRESS["ingress"], "tlsSecret": "jobs-tls"}}).one("Ingress", "longrun-api")[
-        "spec"
-    ]
+    secure = helm.render({**INGRESS, "ingress": {**INGRESS["ingress"], "tlsSecret": "jobs-tls"}}).one(
+        "Ingress", "longrun-api"
+    )["spec"]
     assert secure["tls"] == [{"hosts": ["jobs.example.com"], "secretName": "jobs-tls"}]
     (rule,) = secure["rules"]
     assert rule["host"] == "jobs.example.com"
@@ -78,7 +78,7 @@ def test_the_notes_say_how_to_reach_it_and_what_is_not_fit_for_production(each_h
     assert "port-forward svc/longrun-api 8000:80" in alone
     assert "no standby" in alone
     assert "networkPolicy.enabled" in alone
-    public = notes({"ingress": {**INGRESS["ingress"], "tlsSecret": "jobs-tls"}})
+    public = notes({**INGRESS, "ingress": {**INGRESS["ingress"], "tlsSecret": "jobs-tls"}})
     assert "export LONGRUN_URL=https://jobs.example.com" in public
     assert "plain HTTP" not in public
 

@@ -56,6 +56,10 @@ class Stack:
         inspected: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
         return inspected
 
+    def shell(self, service: str, command: str) -> str:
+        """What a shell command printed in a service's container, without the newline at its end."""
+        return self.run("exec", "-T", service, "sh", "-c", command).strip()
+
     def client(self) -> Longrun:
         """A client of this stack's API."""
         return Longrun(f"http://127.0.0.1:{self.api_port}", patience_s=60)
@@ -74,6 +78,11 @@ class Stack:
 def docker(*arguments: str) -> str:
     """The output of a docker command."""
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def docker_or_nothing(*arguments: str) -> str:
+    """The same, or an empty text if the command failed."""
+    return subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True).stdout
 
 
 def find_compose() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from longrun_client import Job, Longrun, Status
-from tests.compose.stack import SERVICES, SITE, Stack
+from tests.compose.stack import SERVICES, SITE, Stack, docker, docker_or_nothing
 from tests.harness import until
 
 pytestmark = pytest.mark.timeout(300)
@@ -90,6 +90,34 @@ def test_containers_have_no_root_user_no_writable_root_and_no_capabilities(stack
     ]
     assert len(containers) >= len(SERVICES)
     assert [weakness for container in containers for weakness in weaknesses(container)] == []
+
+
+def test_nobody_is_a_superuser_over_the_network_and_redis_asks_for_a_password(stack: Stack) -> None:
+    network = "psql -XAt postgresql://longrun:longrun@127.0.0.1/longrun -c"
+    superusers = "SELECT rolname FROM pg_authid WHERE rolsuper AND rolpassword IS NOT NULL"
+
+    assert stack.shell("postgres", f'{network} "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"') == "f"
+    assert stack.shell("postgres", f'psql -XAt -U postgres -c "{superusers}"') == ""
+    assert "NOAUTH" in stack.shell("redis", "env -u REDISCLI_AUTH redis-cli ping")
+    assert "requirepass" not in stack.shell("redis", "tr '\\0' ' ' < /proc/1/cmdline")
+
+
+def test_a_volume_of_an_earlier_version_is_upgraded_to_a_role_without_superuser(stack: Stack, client: Longrun) -> None:
+    """The role `longrun` was the superuser that initdb made: the volume is made anew in that way."""
+    stack.run("down", "--volumes")
+    stack.run("run", "--detach", "--name", f"{stack.project}-earlier", "--env", "POSTGRES_USER=longrun",
+              "--volume", "/dev/null:/docker-entrypoint-initdb.d/roles.sh", "postgres")  # fmt: skip
+    earlier = f"{stack.project}-earlier"
+    is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = 'longrun'"
+    ask = ("exec", earlier, "psql", "-XAt", "-h", "127.0.0.1", "-U", "longrun", "-c", is_superuser)
+    until(lambda: docker_or_nothing(*ask).startswith("t"), 60, "the earlier PostgreSQL is up")
+    docker("stop", earlier)
+    docker("rm", earlier)
+
+    stack.up()
+
+    assert stack.shell("postgres", f'psql -XAt -U postgres longrun -c "{is_superuser}"') == "f"
+    succeed(client, submit(client, 5, seconds=0.0))
 
 
 def test_four_workers_share_the_jobs(stack: Stack, client: Longrun) -> None:

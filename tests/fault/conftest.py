@@ -72,3 +72,12 @@ def stack(shared_stack: Stack, tmp_path: Path) -> Iterator[Stack]:
 def apart(stack: Stack, client: httpx.Client, tmp_path: Path) -> Harness:
     """Longrun with a queue of this test's own, which no worker serves yet."""
     return Harness(stack, client, f"apart-{next(_numbers)}", tmp_path)
+
+
+@pytest.fixture
+def own(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, tmp_path: Path) -> Iterator[Harness]:
+    """Longrun on a database of its own."""
+    with database(postgres, migrated_template) as url, Stack(url, redis_url, tmp_path) as stack:
+        api = stack.api(env=environment(tmp_path))
+        with httpx.Client(base_url=api.url, timeout=20) as client:
+            yield Harness(stack, client, "own", tmp_path)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import locale
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from jobcore.tasks import JobContext, task
+
+_of_a_library: ContextVar[str] = ContextVar("_of_a_library", default="unset")
 
 
 class Nothing(BaseModel):
@@ -107,6 +113,31 @@ def fork(_ctx: JobContext, input: Words) -> Facts:
     return Facts(facts={"code": os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])})
 
 
+@task("test_context_in_forks", input=Nothing, output=Facts, max_attempts=1)
+def context_in_forks(ctx: JobContext, _input: Nothing) -> Facts:
+    """Store from several processes at once what each of them says."""
+    forking = multiprocessing.get_context("fork")
+    processes = [forking.Process(target=_store_often, args=(ctx, number)) for number in range(3)]
+    for process in processes:
+        process.start()
+    _store_often(ctx, len(processes))
+    for process in processes:
+        process.join()
+    return Facts(facts={"codes": [process.exitcode for process in processes]})
+
+
+def _store_often(ctx: JobContext, number: int) -> None:
+    for _ in range(20):
+        ctx.checkpoint({"number": number})
+
+
+@task("test_other_user", input=Nothing, output=Pid, max_attempts=1)
+def other_user(_ctx: JobContext, _input: Nothing) -> Pid:
+    """Become somebody else for good."""
+    os.setegid(65534)
+    return Pid(pid=os.getpid())
+
+
 def _state() -> dict[str, Any]:
     mask = os.umask(0o022)
     os.umask(mask)
@@ -125,6 +156,11 @@ def _state() -> dict[str, Any]:
         "stdout": type(sys.stdout).__name__,
         "timeout": socket.getdefaulttimeout(),
         "recursion": sys.getrecursionlimit(),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "collects": gc.isenabled(),
+        "logging": (logging.root.level, logging.root.manager.disable, [str(each) for each in logging.root.handlers]),
+        "context": _of_a_library.get(),
     }
 
 
@@ -157,6 +193,11 @@ def mess(_ctx: JobContext, input: Folder) -> Pid:
     sys.stdout = sys.__stdout__
     socket.setdefaulttimeout(0.001)
     sys.setrecursionlimit(500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    logging.basicConfig(level=logging.CRITICAL, force=True)
+    _of_a_library.set("left")
     return Pid(pid=os.getpid())
 
 
@@ -187,6 +228,11 @@ def sigint_of_program(_ctx: JobContext, _input: Nothing) -> Facts:
 def say(_ctx: JobContext, input: Words) -> Pid:
     """Print and log."""
     print("printed", input.text)
+    print("printed to stderr", input.text, file=sys.stderr)
     print("begun", end="")
     logging.getLogger("users.library").warning("logged %s", input.text)
+    warnings.warn(f"warned of {input.text}", stacklevel=1)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(print, "printed by a thread").result()
+        threads.submit(logging.getLogger("users.library").warning, "logged by a thread").result()
     return Pid(pid=os.getpid())

@@ -32,6 +32,17 @@ def test_a_process_killed_between_two_steps_repeats_neither(longrun: Harness, di
     check(longrun, [job_id])
 
 
+@pytest.mark.parametrize("kept", ["step", "checkpoint"])
+def test_what_a_task_said_before_what_is_stored_is_stored_though_it_is_killed_then(longrun: Harness, kept: str) -> None:
+    job_id = longrun.submit("test_last_words", {"kept": kept})
+    longrun.reaches(job_id, "SUCCESS")
+    story = [event for event in longrun.events(job_id) if event["attempt"] == 1]
+    said = [event["data"]["message"] for event in story if event["kind"] == "log"]
+    assert said == ["said before", *(["said within"] if kept == "step" else [])]
+    assert [event["data"]["done"] for event in story if event["kind"] == "progress"] == [1]
+    check(longrun, [job_id])
+
+
 def test_a_job_that_used_up_its_tries_has_them_anew_when_retried_by_hand(longrun: Harness) -> None:
     job_id = longrun.submit("test_flaky", {"failures": 4}, max_attempts=2, retry={"backoff_s": 0, "jitter": 0})
     first = longrun.reaches(job_id, "FAILED")

@@ -113,6 +113,7 @@ def test_jobs_cancelled_while_their_worker_is_dead_never_run_again(apart: Harnes
     check(apart, [running, queued])
 
 
+@pytest.mark.timeout(300)  # most of the children are replaced, again and again
 def test_a_cancel_as_a_job_ends_never_harms_the_next_job_of_its_child(apart: Harness) -> None:
     apart.worker(concurrency=4, LONGRUN_CANCEL_SIGNAL_S="0.01", LONGRUN_CANCEL_KILL_S="0.3")
 

@@ -7,15 +7,16 @@ import pty
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from longrun_local import services
-from tests.harness import LEASE_S, Harness, children, environment, gone, supervisor, until
+from tests.harness import Harness, children, environment, gone, supervisor, until
 from tests.invariants import check
 from tests.processes import READY_S, Process
 
@@ -52,7 +53,7 @@ def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.
     idle = [child.pid for child in children(worker)]
     for pid in idle:
         os.kill(pid, number)
-    until(lambda: all(gone(pid) for pid in idle), 5, "the idle children are replaced")
+    until(lambda: all(gone(pid) for pid in idle), 15, "the idle children are replaced")
     both = [apart.tick(600), apart.tick(600)]
     pids = {apart.runs(job_id).pid for job_id in both}
     assert len(pids) == 2
@@ -85,7 +86,7 @@ def _successors(worker: Process, pid: int) -> list[psutil.Process]:
 
 def test_sigterm_to_every_process_of_a_worker_drains_it(apart: Harness) -> None:
     """As systemd's KillMode=control-group and many a platform do."""
-    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="1.5")
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="4")
     short, long = apart.tick(1, max_attempts=1), apart.tick(600, max_attempts=1)
     apart.runs(short)
     apart.runs(long)
@@ -106,7 +107,7 @@ def test_sighup_drains_a_worker_and_leaves_nothing_behind(apart: Harness) -> Non
     apart.runs(job_id)
     leaving.send(signal.SIGHUP)
     assert leaving.wait(GRACE_S) == 0
-    until(lambda: not leaving.pids, 2, "nothing is left of the worker")
+    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
     assert apart.job(job_id)["status"] == "SUCCESS"
     check(apart, [job_id])
 
@@ -118,7 +119,7 @@ def test_sigquit_hands_running_jobs_back_at_once_with_their_try(apart: Harness) 
         apart.runs(job_id)
     leaving.send(signal.SIGQUIT)
     leaving.wait(GRACE_S)
-    until(lambda: not leaving.pids, 5, "nothing is left of the worker")
+    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
     for job_id in jobs:
         job = apart.job(job_id)
         assert (job["status"], job["attempt"], job["crashes"], job["losses"]) == ("PENDING", 0, 0, 0)
@@ -149,7 +150,11 @@ def in_a_terminal(apart: Harness, tmp_path: Path, **env: str) -> Iterator[tuple[
     os.close(terminal)
     process = Process("foreground", popen, log)
     try:
-        until(lambda: apart.sql("SELECT 1 FROM workers WHERE state = 'active' AND pid = %s", popen.pid), 30, "it runs")
+        until(
+            lambda: apart.sql("SELECT 1 FROM workers WHERE state = 'active' AND pid = %s", popen.pid),
+            READY_S,
+            "it runs",
+        )
         yield process, keyboard
     finally:
         process.kill_group()
@@ -171,9 +176,9 @@ def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, t
         apart.runs(long)
         for understood in ("longrun: draining", "longrun: handing", "")[:presses]:
             press_ctrl_c(keyboard)
-            until(partial(_says, worker, understood), 5, "it has understood")
+            until(partial(_says, worker, understood), 15, "it has understood")
         worker.wait(GRACE_S)
-        until(lambda: not worker.pids, LEASE_S, "nothing is left of the worker")
+        until(lambda: not worker.pids, 15, "nothing is left of the worker")
         for job_id in (short, long):
             job = apart.job(job_id)
             assert (job["crashes"], job["losses"]) == (0, 0)
@@ -189,10 +194,38 @@ def _says(worker: Process, what: str) -> bool:
     return what in worker.log()
 
 
-def test_the_supervisor_outlives_signals_to_it(apart: Harness) -> None:
+def test_supervisor_and_main_process_outlive_signals_that_are_for_others(apart: Harness) -> None:
     worker = apart.worker(concurrency=1)
-    for number in ENDING:
+    for number in (*ENDING, signal.SIGUSR1, signal.SIGUSR2):
         supervisor(worker).send_signal(number)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        worker.send(number)
     job_id = apart.tick(0.5)
     assert apart.reaches(job_id, "SUCCESS")["fence"] == 1
     assert worker.popen.poll() is None
+
+
+@pytest.mark.timeout(300)
+def test_children_that_leave_again_and_again_keep_none_of_the_workers_wake_ups(apart: Harness) -> None:
+    """A wake-up may be on its way to a child that leaves; if nobody acknowledges it, it counts as being worked on."""
+    worker = apart.worker(concurrency=2)
+    jobs = []
+    for _ in range(40):
+        jobs += [apart.submit("test_pid") for _ in range(3)]
+        for child in children(worker):
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(signal.SIGTERM)
+    apart.all_reach(jobs, "SUCCESS", 60)
+    with redis.Redis.from_url(apart.stack.redis_url, decode_responses=True) as client:
+
+        def unacknowledged() -> list[str]:
+            return [message for message in client.hvals("longrun:unacked") if apart.queue in message]
+
+        until(lambda: not unacknowledged(), 15, "every wake-up is acknowledged")
+    assert {apart.job(job_id)["fence"] for job_id in jobs} == {1}
+    both = [apart.tick(600) for _ in range(2)]
+    assert len({apart.runs(job_id).pid for job_id in both}) == 2
+    for job_id in both:
+        apart.api.delete(f"/tasks/{job_id}")
+        apart.stopped(job_id)
+    check(apart, [*jobs, *both])

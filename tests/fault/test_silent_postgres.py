@@ -7,33 +7,21 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import psycopg2
 import pytest
 
-from longrun_local.postgres import EmbeddedPostgres
-from tests.conftest import database
 from tests.fault.link import Link
-from tests.harness import LEASE_S, Harness, children, environment, until
+from tests.harness import LEASE_S, Harness, children, until
 from tests.invariants import check
-from tests.processes import Process, Stack
+from tests.processes import Process
 
 pytestmark = pytest.mark.fault
 
 CALL_S = 10.0
 """How long a call of a worker's child may take."""
 MARGIN_S = 8.0
-
-
-@pytest.fixture
-def own(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, tmp_path: Path) -> Iterator[Harness]:
-    """Longrun on a database of its own."""
-    with database(postgres, migrated_template) as url, Stack(url, redis_url, tmp_path) as stack:
-        api = stack.api(env=environment(tmp_path))
-        with httpx.Client(base_url=api.url, timeout=20) as client:
-            yield Harness(stack, client, "own", tmp_path)
 
 
 @contextmanager

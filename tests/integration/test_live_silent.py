@@ -15,6 +15,7 @@ from jobcore.live import Announcer, CancelListener
 from jobcore.models import Event
 from jobcore.redis_url import parse
 from tests.fault.link import Link
+from tests.integration.test_live import heard
 
 
 def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: str) -> None:
@@ -32,7 +33,7 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: s
                 give_up = time.monotonic() + 10
                 while time.monotonic() < give_up:
                     announcer.events(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
-                    if event := await subscription.next(0.2):
+                    if event := await heard(subscription, 0.2):
                         return event
         return None
 

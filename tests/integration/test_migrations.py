@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg2
-import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from jobcore.migrations import config, upgrade
+from jobcore.migrations import Schema, config, look, upgrade
+from tests.harness import until
 from tests.servers import execute
 
 TABLES = {
@@ -71,23 +71,22 @@ def test_a_downgrade_leaves_nothing_and_can_be_upgraded_again(empty_url: str) ->
     assert tables(empty_url) >= TABLES
 
 
-def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str) -> None:
     """A backup holds a lock: the migration must not queue behind it for long, for all others queue behind it."""
-    upgrade(empty_url)
+    execute(empty_url, "CREATE SCHEMA longrun")
+    command.upgrade(config(empty_url), "0005")
     backup = psycopg2.connect(empty_url)
     with backup.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM jobs")
-    downgrade = threading.Thread(target=command.downgrade, args=(config(empty_url), "base"))
-    downgrade.start()
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
-    while execute(empty_url, waiting) == [(0,)]:
-        assert downgrade.is_alive()
-    while execute(empty_url, waiting) != [(0,)]:
-        assert downgrade.is_alive()
+        cursor.execute("SELECT count(*) FROM longrun.queues")
+    migrator = start_migrating(empty_url)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'longrun.queues'::regclass"
+    for count in (1, 0, 1):
+        until(lambda count=count: execute(empty_url, waiting) == [(count,)], 60, f"{count} wait for the lock")  # type: ignore[misc]
     backup.close()
-    downgrade.join()
-    assert tables(empty_url) == {"alembic_version"}
-    assert "trying the migration again" in capfd.readouterr().out
+    output, _ = migrator.communicate()
+    assert migrator.returncode == 0, output
+    assert output.startswith("longrun: a table is locked by another session, trying the migration again")
+    assert look(empty_url) is Schema.CURRENT
 
 
 def test_an_unreachable_database_ends_with_one_line_that_names_the_setting() -> None:

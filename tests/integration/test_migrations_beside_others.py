@@ -149,7 +149,7 @@ def test_a_schema_of_another_application_is_refused(url: str) -> None:
 
 
 def test_two_deployments_share_a_database_by_schemas_of_their_own(url: str) -> None:
-    for schema in ("longrun", "staging"):
+    for schema in ("longrun", "staging", "order", "_2"):
         upgrade(url, schema)
         assert names(url, schema) == TABLES | {"alembic_version"}
 
@@ -178,6 +178,12 @@ def test_tables_of_another_owner_are_refused_with_what_to_do(url: str, postgres:
     command.upgrade(config(admin(postgres, url)), "0004")
     execute(admin(postgres, url), f"GRANT ALL ON SCHEMA longrun TO {role}")
     assert f'OWNER TO "{role}"' in refusal(url)
+
+
+def test_a_database_that_takes_no_writes_is_refused_with_what_to_do(url: str, postgres: EmbeddedPostgres) -> None:
+    role = make_url(url).username
+    execute(admin(postgres, url), f"ALTER ROLE {role} SET default_transaction_read_only = on")
+    assert "default_transaction_read_only must be off" in refusal(url)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

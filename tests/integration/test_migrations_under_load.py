@@ -29,6 +29,10 @@ INDEX_STEPS = [
     ("0021", "jobs_ready_by_type"),
 ]
 """A revision, and the index that the next one builds first."""
+SOON_S = 90.0
+"""A migrator is a new process: on a busy machine it takes its time to start."""
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_writers_go_on_while_an_index_is_built(filled_url: str) -> None:
     with closing(psycopg2.connect(filled_url)) as writer, writer.cursor() as cursor:
         cursor.execute(WRITE)
         migrator = start_migrating(filled_url)
-        until(lambda: execute(filled_url, BUILDS), 20, "an index is being built")
+        until(lambda: execute(filled_url, BUILDS), SOON_S, "an index is being built")
         for _ in range(20):
             execute(filled_url, f"SET statement_timeout = '1s'; {ROWS.replace('1000', '10')}")
         assert execute(filled_url, BUILDS), "the build was over before the writers were"
@@ -60,11 +64,11 @@ def test_an_interrupted_build_is_begun_again(filled_url: str, index: str) -> Non
     with closing(psycopg2.connect(filled_url)) as writer, writer.cursor() as cursor:
         cursor.execute(WRITE)
         migrator = start_migrating(filled_url)
-        until(lambda: execute(filled_url, INVALID), 20, "an index is half built")
+        until(lambda: execute(filled_url, INVALID), SOON_S, "an index is half built")
         migrator.kill()
         migrator.communicate()
         execute(filled_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index")
-        until(lambda: not execute(filled_url, BUILDS), 20, "the build has ended")
+        until(lambda: not execute(filled_url, BUILDS), SOON_S, "the build has ended")
         assert execute(filled_url, INVALID) == [(index,)]
         writer.rollback()
     upgrade(filled_url)

@@ -23,6 +23,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC
 HOSTILE = (
     *("search_path = ''", "default_transaction_isolation = serializable", "default_transaction_deferrable = on"),
     *("statement_timeout = '3s'", "lock_timeout = '1s'", "idle_in_transaction_session_timeout = '2s'"),
+    *("idle_session_timeout = '700ms'", "default_tablespace = pg_default", "plpgsql.extra_errors = 'all'"),
     *("timezone = 'Pacific/Chatham'", "datestyle = 'SQL, DMY'", "intervalstyle = postgres_verbose"),
     *("bytea_output = escape", "extra_float_digits = -15", "client_encoding = 'LATIN1'", "lc_numeric = 'C'"),
     *("standard_conforming_strings = off", "backslash_quote = off", "transform_null_equals = on"),

@@ -70,6 +70,34 @@ def test_errors_raised_on_purpose_say_whether_and_when_to_try_again() -> None:
     assert run(raising(RetryableError("later"))).events == ()
 
 
+class Told(RetryableError):
+    """Has more to say than a message."""
+
+    def __init__(self, details: Any) -> None:
+        super().__init__("no")
+        self.details = details
+
+
+def test_the_details_of_an_error_are_fields_of_the_jobs_error_and_no_detail_hides_what_it_is() -> None:
+    outcome = run(raising(Told({"status": 503, "headers": {"a": "b"}, "kind": "mine"})))
+    assert outcome.error == {
+        "status": 503,
+        "headers": {"a": "b"},
+        "kind": "raised",
+        "type": "Told",
+        "message": "no",
+        "attempt": 1,
+    }
+
+
+@pytest.mark.parametrize("details", [{"a": object()}, {"a": "\0"}, {"a": "x" * 20_000}, 5])
+def test_details_that_cannot_be_stored_do_not_change_how_the_run_ended(details: Any) -> None:
+    outcome = run(raising(Told(details)))
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["type"]) == (Status.PENDING, "Told")
+    assert "cannot be stored" in outcome.error["details"]
+
+
 @pytest.mark.parametrize("error", [BrokenError(), BaseExceptionGroup("several", [ValueError("\udcff"), BrokenError()])])
 def test_an_exception_that_cannot_be_read_still_ends_the_job(error: BaseException) -> None:
     outcome = run(raising(error), tries=3)

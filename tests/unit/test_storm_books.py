@@ -1,4 +1,4 @@
-"""The books of a storm tell schedules that broke a promise of docs/schedules.md from those that kept them all."""
+"""The books of a storm tell schedules and runs that broke a promise from those that kept them all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.scheduled import TICK_DOUBLED, TICK_LOST, TOGETHER, problems
+from tests.harness import Tick
+from tests.invariants import THAWED_S, overlaps
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = {"overlap": "allow_all", "missed_runs": "run_all"}
@@ -64,3 +66,22 @@ def test_kept_promises_are_no_problem(row: dict[str, Any], made: list[dict[str, 
 )
 def test_a_broken_promise_is_the_one_problem_told(row: dict[str, Any], made: list[dict[str, Any]], said: str) -> None:
     assert problems(row, made) == [said]
+
+
+def runs(*times: tuple[int, float]) -> list[Tick]:
+    """Signs of life: of which run, when."""
+    return [Tick(pid=fence, fence=fence, at=at) for fence, at in times]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_two_runs_overlap_if_the_first_gives_a_sign_after_the_second_began(frozen: bool) -> None:
+    thawed = {"thawed_at": 10.0} if frozen else {}
+    assert overlaps(runs((1, 0), (1, 4), (2, 5), (2, 9)), **thawed) == []
+    late = 10 + THAWED_S + 1
+    assert len(overlaps(runs((1, 0), (1, late), (2, 5), (2, 20)), **thawed)) == 1
+
+
+def test_a_host_that_was_frozen_as_a_whole_has_a_moment_after_its_thaw_to_end_what_it_runs() -> None:
+    ticks = runs((1, 0), (2, 5), (1, 10 + THAWED_S / 2), (2, 20))
+    assert overlaps(ticks, thawed_at=10) == []
+    assert len(overlaps(ticks)) == 1

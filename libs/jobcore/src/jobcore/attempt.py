@@ -17,6 +17,7 @@ from jobcore.context import RunContext, printable
 from jobcore.errors import (
     InvalidValue,
     JobCancelled,
+    LongrunError,
     PermanentError,
     RetryableError,
     UnknownTaskType,
@@ -26,11 +27,12 @@ from jobcore.models import Claim, Outcome
 from jobcore.slots import Post
 from jobcore.states import ErrorKind, Status
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
-from jobcore.values import from_json, infinite
+from jobcore.values import from_json, infinite, to_json
 
 MESSAGE_MAX: Final = 2_000
 NAME_MAX: Final = 200
 TRACEBACK_MAX: Final = 8_000
+DETAILS_MAX_BYTES: Final = 16 * 1024
 ERRORS_MAX: Final = 20
 OWN_FRAMES: Final = 2
 """`_attempt` and `Interrupts.call` stand above the task's first frame."""
@@ -189,6 +191,7 @@ class Attempt:
 
     def _error(self, kind: ErrorKind, error: BaseException) -> dict[str, Any]:
         return {
+            **_details(error),
             "kind": kind,
             "type": printable(type(error).__name__[:NAME_MAX]),
             "message": _message(error),
@@ -240,6 +243,16 @@ def _message(error: BaseException) -> str:
     except Exception:
         text = "its message cannot be read"
     return printable(text or type(error).__name__[:NAME_MAX])
+
+
+def _details(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, LongrunError):
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(to_json("details", dict(error.details), DETAILS_MAX_BYTES))
+    except Exception as unstorable:
+        return {"details": f"cannot be stored: {_message(unstorable)}"}
+    return found
 
 
 def _traceback(error: Exception) -> str:

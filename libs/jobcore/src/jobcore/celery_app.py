@@ -170,23 +170,27 @@ class _Worker:
         if self._slots is None:
             raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
         slot = self._slots[current_process().index]
-        prints = sys.stdout = Prints(sys.stdout)
+        prints = Prints(sys.stdout, "stdout"), Prints(sys.stderr, "stderr")
+        sys.stdout, sys.stderr = prints
         interrupts = Interrupts(slot)
         interrupts.install()
         interrupts.clear_after(Leftovers())
         waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
         waker.start()
         announcer.start()
+        db = Database(
+            self._settings.database_url,
+            schema=self._settings.database_schema,
+            name=f"{self._name}-{slot.index}",
+            pool_size=2,
+        )
+        # what a task forks has its context too: over this process's connections it would garble its statements
+        os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
         return Runner(
             self._slots,
             slot,
             Held(slot, os.getpid()),
-            db=Database(
-                self._settings.database_url,
-                schema=self._settings.database_schema,
-                name=f"{self._name}-{slot.index}",
-                pool_size=2,
-            ),
+            db=db,
             waker=waker,
             announcer=announcer,
             registry=load_tasks(),

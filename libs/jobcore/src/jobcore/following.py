@@ -50,16 +50,13 @@ class Subscription:
         self._bytes = 0
         self._woken = asyncio.Event()
 
-    async def next(self, timeout_s: float) -> Event | None:
-        """The next live event; None after `timeout_s` seconds, or at once when the reader is behind."""
+    async def next(self) -> Event | None:
+        """The next live event; None at once when the reader is behind."""
         if not self._events and not self.behind:
             self._woken.clear()
             self.idle = True
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._woken.wait()
-            except TimeoutError:
-                return None
+                await self._woken.wait()
             finally:
                 self.idle = False
         if not self._events:

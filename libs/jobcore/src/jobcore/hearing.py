@@ -4,7 +4,7 @@ The keeper sends wake-ups for as long as jobs wait, and an idle worker takes one
 them all the same: its loop hangs, its connection is lost in a way that nothing reports, or Celery's remote control
 told it to stop consuming. `/workers` would call it active while its jobs wait for ever.
 
-It is taken for deaf once LEASES leases long, at each look,
+It is taken for deaf once LEASES leases long, and no less than START_S seconds, at each look,
 
 - it has a lease and does not drain,
 - a child is idle, and no child has begun or ended anything,
@@ -27,6 +27,8 @@ from jobcore.threads import LongThread
 from jobcore.wakeup import AWAY, TIMEOUT_S
 
 LEASES: Final = 3
+START_S: Final = 30.0
+"""So long a worker may take from its registration to its first wake-up, on a machine that is busy."""
 
 log = logs.get(__name__)
 
@@ -42,7 +44,7 @@ class Hearing:
         self._main = main
         self._look_s = settings.heartbeat_s
         # counted in looks: these stand still with a host that is frozen
-        self._most_looks = math.ceil(LEASES * settings.lease_s / settings.heartbeat_s)
+        self._most_looks = math.ceil(max(LEASES * settings.lease_s, START_S) / settings.heartbeat_s)
         self._drain_looks = math.ceil(settings.drain_s / settings.heartbeat_s)
         self._versions: list[int] = []
         self._looks = 0

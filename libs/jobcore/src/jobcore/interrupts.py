@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
@@ -58,12 +59,15 @@ class Interrupts:
         self._leftovers = leftovers
 
     def call(self, key: Key, function: Callable[..., T], *args: Any) -> T:
-        """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared."""
+        """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared.
+
+        It runs in a copy of the context: what it sets in context variables is gone afterwards too.
+        """
         self._put_off = False
         self.tainted = False
         try:
             self._inside = key
-            result = function(*args)
+            result = copy_context().run(function, *args)
             self._end_fork(None)
             return result
         except BaseException as error:
@@ -72,8 +76,8 @@ class Interrupts:
             raise
         finally:
             self._inside = None
-            if self._leftovers is not None:
-                self._leftovers.clear()
+            if self._leftovers is not None and not self._leftovers.clear():
+                self.tainted = True
 
     def _end_fork(self, error: BaseException | None) -> None:
         """A process that the task forked (`os.fork`) ends with the task's code: it must not go on as this child."""

@@ -3,24 +3,31 @@
 Restored after each run: working directory, environment and time zone, umask, locale, signal handlers, the mask of
 blocked signals and the wake-up descriptor of signals, interval timers (and `alarm`), `sys.path`, `sys.argv`,
 `sys.stdin`, `sys.stdout`, `sys.stderr`, the hooks for uncaught exceptions, trace and profile functions, the default
-timeout of sockets, the recursion limit.
+timeout of sockets, the recursion limit, the garbage collector, the root logger, resource limits, niceness. Context
+variables are kept apart by the caller.
 
-Not restored: imported modules and what they hold, threads, processes, open files, resource limits, niceness.
+What cannot be put back (a hard limit that was lowered, another user) is reported: the child is replaced.
+
+Not restored: imported modules and what they hold, threads, processes, open files.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import locale
+import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
+
+from jobcore import logs
 
 TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 SIGNALS: Final = tuple(
@@ -30,6 +37,7 @@ SIGNALS: Final = tuple(
 )
 _handler: Final = importlib.import_module("_signal").getsignal
 """What `signal.getsignal` calls, without making an enum of each answer, which takes ten times as long."""
+RESOURCES: Final = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 HOOKS: Final = (
     (sys, "excepthook"),
     (sys, "unraisablehook"),
@@ -39,6 +47,8 @@ HOOKS: Final = (
     (sys, "stdout"),
     (sys, "stderr"),
 )
+
+log = logs.get(__name__)
 
 
 class Leftovers:
@@ -54,19 +64,30 @@ class Leftovers:
         self._path, self._argv = list(sys.path), list(sys.argv)
         self._hooks = [(owner, name, getattr(owner, name)) for owner, name in HOOKS]
         self._limits = (socket.getdefaulttimeout(), sys.getrecursionlimit())
+        self._collects = gc.isenabled()
+        self._logging = (logging.root.handlers[:], logging.root.level, logging.root.manager.disable)
+        self._resources = [(which, resource.getrlimit(which)) for which in RESOURCES]
+        self._niceness, self._owner = _niceness(), _owner()
 
-    def clear(self) -> None:
-        """Put everything back. Whatever cannot be put back does not keep the rest from it."""
+    def clear(self) -> bool:
+        """Put everything back; False if something could not be, which does not keep the rest from it."""
+        whole = True
         for restore in (
             self._restore_timers,
             self._restore_signals,
             self._restore_folder,
             self._restore_environment,
             self._restore_interpreter,
+            self._restore_logging,
             self._restore_locale,
+            self._restore_resources,
         ):
-            with suppress(Exception):
+            try:
                 restore()
+            except Exception as error:
+                whole = False
+                log.warning("what a task changed cannot be put back", error=repr(error))
+        return whole
 
     def _restore_timers(self) -> None:
         for timer in TIMERS:
@@ -75,9 +96,8 @@ class Leftovers:
 
     def _restore_signals(self) -> None:
         for number, handler in self._handlers.items():
-            # None: set by native code; nobody can set it again
-            if handler is not None and _handler(number) is not handler:
-                signal.signal(number, handler)
+            if _handler(number) is not handler:
+                signal.signal(number, handler)  # TypeError for None: native code had set it, only that can do so again
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
@@ -110,6 +130,25 @@ class Leftovers:
             sys.setprofile(None)
         socket.setdefaulttimeout(self._limits[0])
         sys.setrecursionlimit(self._limits[1])
+        if gc.isenabled() is not self._collects:
+            (gc.enable if self._collects else gc.disable)()
+
+    def _restore_logging(self) -> None:
+        handlers, level, disable = self._logging
+        _refill(logging.root.handlers, handlers)
+        if logging.root.level != level:
+            logging.root.setLevel(level)
+        if logging.root.manager.disable != disable:
+            logging.disable(disable)
+
+    def _restore_resources(self) -> None:
+        for which, limits in self._resources:
+            if resource.getrlimit(which) != limits:
+                resource.setrlimit(which, limits)
+        if _niceness() != self._niceness:
+            os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
+        if _owner() != self._owner:
+            raise PermissionError("the process belongs to another user or group now")
 
     def _restore_locale(self) -> None:
         if locale.setlocale(locale.LC_ALL) != self._locale:
@@ -124,6 +163,14 @@ def _refill(values: list[Any], wanted: list[Any]) -> None:
 def _raw_environment() -> Mapping[Any, Any]:
     # comparing `os.environ` itself decodes each variable: 30 µs a job
     return getattr(os.environ, "_data", os.environ)
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _owner() -> tuple[int, ...]:
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
 
 
 def _umask() -> int:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import structlog
 from opentelemetry import trace
 
 from jobcore.settings import CoreSettings
+
+OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
+"""Loggers of threads that do not work for the job alone that runs now."""
+
+_job: str | None = None
 
 
 def setup(settings: CoreSettings) -> None:
@@ -18,6 +25,7 @@ def setup(settings: CoreSettings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        _add_job,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace,
     ]
@@ -58,6 +66,23 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+@contextmanager
+def of_job(job_id: str) -> Iterator[None]:
+    """What this process logs in this block is the job's, also in threads that the job starts."""
+    global _job
+    with structlog.contextvars.bound_contextvars(job_id=job_id):
+        _job = job_id
+        try:
+            yield
+        finally:
+            _job = None
+
+
+def job_id() -> str | None:
+    """The job that runs in this process now, if one does."""
+    return _job
+
+
 class Outage:
     """Says once that something is away, and once that it is back, however often it is tried in between."""
 
@@ -81,6 +106,13 @@ class Outage:
 
 
 def _keep(_logger: Any, _method: str, event: Any) -> Any:
+    return event
+
+
+def _add_job(_logger: Any, _method: str, event: Any) -> Any:
+    # threads have contexts of their own
+    if _job is not None and not event.get("logger", "").startswith(OUR_THREADS):
+        event.setdefault("job_id", _job)
     return event
 
 

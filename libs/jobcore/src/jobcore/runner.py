@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -68,7 +69,7 @@ class Runner:
         settings: WorkerSettings,
         interrupts: Interrupts,
         retirement: Retirement,
-        prints: Prints | None = None,
+        prints: Iterable[Prints] = (),
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -113,6 +114,10 @@ class Runner:
                     slice_end = time.monotonic() + SLICE_S
             if self._retirement.why is not None:
                 self._waker.publish(queue)
+        except BaseException:
+            # else this child would go on to answer for claims that nobody runs
+            self._retirement.ask("its claim loop failed")
+            raise
         finally:
             self._writer.settle()
 
@@ -163,10 +168,20 @@ class Runner:
                 claim = batch.popleft()
             except IndexError:
                 return  # the writer was quicker
-            if not self._is_leaving() and self._is_ours(claim):
-                self._run(claim)
-            else:
+            if self._is_leaving():
                 self._writer.hand_back(claim)
+            else:
+                self._begin(claim)
+
+    def _begin(self, claim: Claim) -> None:
+        key = Key(claim.id, claim.fence)
+        self._held.begin(key, claim.timeout_s)
+        if self._is_ours(claim):
+            self._run(claim)
+        else:
+            self._held.end()
+            self._writer.hand_back(claim)
+        self._await_post_taken_back(key)
 
     def _is_ours(self, claim: Claim) -> bool:
         """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
@@ -181,7 +196,6 @@ class Runner:
             return False
 
     def _run(self, claim: Claim) -> None:
-        key = Key(claim.id, claim.fence)
         context = RunContext(
             claim,
             self._slot,
@@ -194,14 +208,13 @@ class Runner:
         if claim.task_type not in self._quick:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
             self._announcer.events(claim.id, [_running(claim, self._worker_id)])
-        self._held.begin(key, claim.timeout_s)
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
         with of_job(context.job_id, self._prints):
             outcome = attempt.run()
         self._held.end()
         if self._interrupts.tainted:
-            self._retirement.ask("a run was interrupted, or failed within an import")
+            self._retirement.ask("a run may have left something behind")
         if outcome is None:
             self._writer.hand_back(claim)
         else:
@@ -209,7 +222,6 @@ class Runner:
             self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
-        self._await_post_taken_back(key)
 
     def _await_post_taken_back(self, key: Key) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""

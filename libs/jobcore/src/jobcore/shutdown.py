@@ -44,6 +44,7 @@ class Shutdown:
         """Main thread of the main process only."""
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it stops a job, in a child; here it would end the worker
 
     def drain(self) -> None:
         """However the worker ends: take no more jobs."""

@@ -16,6 +16,7 @@ It acts by signals and SQL alone and needs nothing of Celery's insides.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -32,6 +33,7 @@ from jobcore.keeper import Keeper
 from jobcore.lease import Identity, Lease
 from jobcore.live import Announcer, CancelListener
 from jobcore.models import Change, RunningJob
+from jobcore.patience import Patience
 from jobcore.processes import Process
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key, Post, Slots
@@ -76,6 +78,7 @@ class Supervisor:
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
+        self._unforeseen = Patience("supervision", settings.lease_s)
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
@@ -90,6 +93,9 @@ class Supervisor:
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
+            except Exception as error:
+                if not self._unforeseen.bears(error):
+                    raise
             self._children.wait(TICK_S)
         self._close()
 
@@ -284,6 +290,7 @@ class Supervisor:
 
 def ignore_signals() -> None:
     """The supervisor ends when the main process does, not when a terminal or an operator signals the group."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR1)
     os.setpgid(0, 0)

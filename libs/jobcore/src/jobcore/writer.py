@@ -28,6 +28,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.gates import Gates
 from jobcore.live import Announcer
 from jobcore.models import Change, Claim, Outcome
+from jobcore.patience import Patience
 from jobcore.settings import WorkerSettings
 from jobcore.slots import Key
 from jobcore.states import ErrorKind, Status
@@ -39,6 +40,7 @@ from jobcore.threads import LongThread
 HAND_BACK_S: Final = 0.05
 NOTE_S: Final = 0.05
 RETRY_S: Final = 0.5
+PATIENCE_S: Final = 5.0
 BATCH_BYTES: Final = 16 * 2**20
 """Results that are stored by one statement: its text is held several times over, here and in PostgreSQL."""
 MESSAGE_MAX: Final = 2_000
@@ -81,6 +83,7 @@ class Writer:
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
+        self._unforeseen = Patience("storing results", PATIENCE_S)
         self._thread = LongThread("writer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
@@ -141,9 +144,11 @@ class Writer:
             except StoreUnavailable as error:
                 self._outage.begin(error)
                 time.sleep(RETRY_S)
-            except Exception:
-                log.exception("this child cannot store results: it ends, its jobs run elsewhere")
-                _end_child()
+            except Exception as error:
+                if not self._unforeseen.bears(error):
+                    log.error("this child cannot store results: it ends, its jobs run elsewhere")
+                    _end_child()
+                time.sleep(RETRY_S)
 
     def _due(self) -> bool:
         now = time.monotonic()

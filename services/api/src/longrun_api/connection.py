@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import inf
@@ -210,7 +211,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.flow.write_paused:
             unsent = self.transport.get_write_buffer_size()
             if unsent >= self._unsent:
-                self.transport.abort()
+                reset(self.transport)
                 return
             self._unsent = unsent
         self._timer = self.loop.call_at(due, self._look)
@@ -257,6 +258,17 @@ class BoundedConnection(HttpToolsProtocol):
             port = b":%d" % target.port if target.port else b""
             others = [(name, value) for name, value in self.headers if name != b"host"]
             self.headers[:] = [(b"host", target.host + port), *others]
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Cut a connection whose peer takes nothing, and drop what was written to it, the kernel's part of it too.
+
+    The kernel would keep up to 4 MiB for minutes. What the peer has received and not read stays readable there.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _as_bytes(error: HttpError) -> bytes:

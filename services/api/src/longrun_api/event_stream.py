@@ -7,16 +7,21 @@ such readers together hold more than `Backlog.limit`; it may come back and resum
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from math import inf
+from typing import Any, Final
 
 import anyio
+from fastapi.sse import KEEPALIVE_COMMENT
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jobcore import logs
+from longrun_api.connection import reset
+from longrun_api.keepalive import Keepalive
 
 PIECE: Final = 64 * 1024
 """Bytes that are given to the server at once; it holds as many more that the socket has not taken."""
@@ -54,24 +59,44 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes], backlog: Backlog, stall_s: float) -> None:
+    def __init__(self, frames: AsyncGenerator[bytes], backlog: Backlog, keepalive: Keepalive, stall_s: float) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._frames = frames
         self._backlog = backlog
+        self._keepalive = keepalive
         self._stall_s = stall_s
+        self._request: Any = None
+        self._is_sending = False
+        self.sent_at = inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; the reader is gone when this returns."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._send_all, receive, send, tasks.cancel_scope)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            tasks.cancel_scope.cancel()
+        self._request = getattr(receive, "__self__", None)
+        self._keepalive.add(self)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._send_all, receive, send, tasks.cancel_scope)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                tasks.cancel_scope.cancel()
+        finally:
+            self._keepalive.remove(self)
+
+    async def ping(self) -> None:
+        """Send a comment past everything that a frame passes through: thousands of quiet streams get one each.
+
+        Nothing while a frame is being sent, or to a reader that takes nothing: the connection cuts that one.
+        """
+        if self._is_sending or self._request is None or self._request.flow.write_paused:
+            return
+        self.sent_at = asyncio.get_running_loop().time()
+        await self._request.send({"type": "http.response.body", "body": KEEPALIVE_COMMENT, "more_body": True})
 
     async def _send_all(self, receive: Receive, send: Send, everything: anyio.CancelScope) -> None:
         async with aclosing(self._frames) as frames:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            self.sent_at = asyncio.get_running_loop().time()
             async for frame in frames:
                 if not await self._send(send, frame):
                     log.warning("a stream was cut because its reader stopped reading")
@@ -83,6 +108,7 @@ class EventStream(Response):
 
     async def _send(self, send: Send, frame: bytes) -> bool:
         """Whether the reader took the frame, or may still take it."""
+        self._is_sending = True
         for start in range(0, len(frame), PIECE):
             with anyio.move_on_after(self._stall_s) as stalled:
                 self._backlog.add(stalled, len(frame) + HELD_BESIDE)
@@ -92,6 +118,8 @@ class EventStream(Response):
                     self._backlog.remove(stalled)
             if stalled.cancelled_caught:
                 return False
+        self._is_sending = False
+        self.sent_at = asyncio.get_running_loop().time()
         return True
 
 
@@ -102,4 +130,4 @@ def abort(receive: Receive) -> None:
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is not None:
-        transport.abort()
+        reset(transport)

@@ -21,6 +21,7 @@ from jobcore.tasks import Registry, load_tasks
 from jobcore.wakeup import Waker
 from longrun_api.database import AsyncDatabase
 from longrun_api.event_stream import Backlog
+from longrun_api.keepalive import Keepalive
 from longrun_api.readiness import Readiness
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
@@ -39,6 +40,7 @@ class Runtime:
     announcer: Announcer
     live: Live
     stream_backlog: Backlog
+    keepalive: Keepalive
     readiness: Readiness
     shutdown: Shutdown
 
@@ -61,18 +63,30 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     for part in (waker, announcer, intake, keeper):
         part.start()
     stream_check = StreamCheck(live, requests)
-    backlog = Backlog(settings.stream_backlog_bytes)
+    backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
     await live.start()
     await stream_check.start()
+    await keepalive.start()
     try:
         with shutdown.on_signals():
             yield Runtime(
-                settings, load_tasks(), requests, intake, waker, announcer, live, backlog, readiness, shutdown
+                settings,
+                load_tasks(),
+                requests,
+                intake,
+                waker,
+                announcer,
+                live,
+                backlog,
+                keepalive,
+                readiness,
+                shutdown,
             )
     finally:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(announcer, waker)  # they tell of what those did last
+        await keepalive.close()
         await stream_check.close()
         await live.close()
         await readiness.close()

@@ -11,14 +11,13 @@ story ends after the terminal event; one after which the job was retried is no e
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from fastapi.sse import format_sse_event
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
@@ -26,8 +25,6 @@ from jobcore.store import documents, follow
 from longrun_api.runtime import Runtime
 from longrun_api.schemas import rfc3339
 
-PING_S: Final = 14.0
-"""A comment follows so many quiet seconds."""
 RECONNECT_MS: Final = 1000
 PAGE_EVENTS: Final = 200
 PAGE_BYTES: Final = 64 * 1024
@@ -36,17 +33,10 @@ PAGE_BYTES: Final = 64 * 1024
 async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[bytes]:
     """The story as an event stream (WHATWG HTML, section 9.2)."""
     retry_ms: int | None = RECONNECT_MS
-    sent_at = time.monotonic()
     async with aclosing(story(runtime, job_id, cursor)) as events:
         async for event in events:
-            if event is not None:
-                yield frame(event, retry_ms)
-                retry_ms = None
-            elif time.monotonic() - sent_at >= PING_S:
-                yield KEEPALIVE_COMMENT
-            else:
-                continue
-            sent_at = time.monotonic()
+            yield frame(event, retry_ms)
+            retry_ms = None
 
 
 def frame(event: Event, retry_ms: int | None) -> bytes:
@@ -59,8 +49,8 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
     return format_sse_event(id=seq, event=event.kind, data_str=documents.dumps(data), retry=retry_ms)
 
 
-async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event | None]:
-    """Each event after `cursor` once, in order, as it happens; None when nothing did for a while."""
+async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
+    """Each event after `cursor` once, in order, as it happens."""
     shutdown = runtime.shutdown
     async with runtime.live.subscribe(job_id) as subscription:
         while not shutdown.begun:
@@ -74,9 +64,9 @@ async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[E
                 subscription.cursor = cursor
                 hint = None
                 with shutdown.interrupts():
-                    hint = await subscription.next(PING_S)
+                    hint = await subscription.next()
                 if hint is None:
-                    yield None
+                    pass
                 elif hint.seq is None:
                     yield hint
                 elif hint.seq == cursor + 1:

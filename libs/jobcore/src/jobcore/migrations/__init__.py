@@ -22,7 +22,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from jobcore.migrations import adoption, place
+from jobcore.migrations import adoption, place, superuser
 from jobcore.migrations.connections import engine, patiently, refusals, turn
 from jobcore.migrations.refusals import Refused
 from jobcore.settings import DEFAULT_SCHEMA
@@ -45,13 +45,17 @@ def config(database_url: str, schema: str = DEFAULT_SCHEMA) -> Config:
     return result
 
 
-def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA) -> None:
+def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA, *, shed_superuser: bool = False) -> None:
     """Apply every missing migration to the database at this URL, one at a time; none to a newer schema.
+
+    With `shed_superuser` the role of a server that an earlier chart made is no superuser afterwards.
 
     Raises Refused, with one line that says what to do, when the database or the role does not allow it.
     """
     settings = config(database_url, schema)
     with refusals(database_url, schema), turn(database_url, schema):
+        if shed_superuser:
+            patiently(superuser.shed, database_url, schema)
         patiently(place.prepare, database_url, schema)
         patiently(adoption.adopt, database_url, schema)
         while look(database_url, schema) is Schema.OLDER:

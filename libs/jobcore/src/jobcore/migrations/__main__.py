@@ -1,4 +1,4 @@
-"""`python -m jobcore.migrations [upgrade|wait|contract] [--timeout SECONDS]`, for the database at DATABASE_URL.
+"""`python -m jobcore.migrations [upgrade|wait|contract] [options]`, for the database at DATABASE_URL.
 
 upgrade   apply what is missing (the default); waits up to the timeout for the database to answer
 wait      return once somebody else has brought the schema up to date: for what starts beside a migration
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sqlalchemy.exc import OperationalError
@@ -41,7 +42,14 @@ def main() -> None:
         metavar="SECONDS",
         help="how long to wait for the database (0: not at all)",
     )
+    parser.add_argument(
+        "--shed-superuser",
+        action="store_true",
+        help="before an upgrade, take the superuser's rights from the role of a server that an earlier chart made",
+    )
     arguments = parser.parse_args()
+    if arguments.shed_superuser:
+        actions["upgrade"] = partial(_upgraded, shed_superuser=True)
     settings = read(CoreSettings)
     print(_until(arguments.timeout, actions[arguments.action], settings.database_url, settings.database_schema))
 
@@ -67,8 +75,8 @@ def _until(timeout_s: float, action: Action, url: str, schema: str) -> str:
         time.sleep(RETRY_S)
 
 
-def _upgraded(url: str, schema: str) -> str:
-    upgrade(url, schema)
+def _upgraded(url: str, schema: str, *, shed_superuser: bool = False) -> str:
+    upgrade(url, schema, shed_superuser=shed_superuser)
     return _satisfied(look(url, schema))
 
 

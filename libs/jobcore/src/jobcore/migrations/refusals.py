@@ -7,9 +7,12 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from jobcore.errors import LongrunError
+from jobcore.store import failures
 
 NO_RIGHT: Final = "42501"
 """SQLSTATE insufficient_privilege."""
+READ_ONLY: Final = "25006"
+"""SQLSTATE read_only_sql_transaction."""
 TIMED_OUT: Final = "57014"
 """SQLSTATE query_canceled."""
 
@@ -35,6 +38,8 @@ def explained(error: DBAPIError, role: str | None, schema: str) -> str:
             f'{line(error)}: the role "{role}" must own the schema "{schema}" and its tables '
             f'(as an administrator: ALTER SCHEMA "{schema}" OWNER TO "{role}", and ALTER TABLE … OWNER TO "{role}")'
         )
+    if code(error) == READ_ONLY:
+        return f"{line(error)}: {failures.READ_ONLY}"
     if code(error) == TIMED_OUT:
         return (
             f"{line(error)}: an index takes longer to build than statement_timeout allows, which a connection pooler "

@@ -76,6 +76,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=min(2.0, timeout_s),
+            hide_parameters=True,  # else what a job was given is in the log of each error
             use_native_hstore=False,  # else each new connection asks for its types
             connect_args={
                 "application_name": name,
@@ -156,6 +157,10 @@ class Database:
             if line.warned():
                 _confirm(connection, line)
             return result
+        except DBAPIError as error:
+            if failures.is_read_only(error) and not connection.invalidated:
+                connection.invalidate()  # another one may reach the primary, or be let write
+            raise
         finally:
             if DEADLINES.was_late(call):
                 self._left_behind.add(line.pid)

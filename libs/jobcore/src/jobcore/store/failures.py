@@ -17,7 +17,10 @@ EXHAUSTED: Final = (
     "PostgreSQL has no connection left: raise its max_connections (or the pooler's limit), "
     "or lower LONGRUN_DATABASE_POOL_SIZE and the number of worker children"
 )
-READ_ONLY: Final = "PostgreSQL is read-only: DATABASE_URL must name the primary"
+READ_ONLY: Final = (
+    "PostgreSQL is read-only: DATABASE_URL must name the primary, "
+    "and default_transaction_read_only must be off for the role, the database and the server"
+)
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _DETAILS: Final = {
@@ -50,6 +53,11 @@ def is_away(error: DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
     return isinstance(error, OperationalError) or code(error) in _DETAILS
+
+
+def is_read_only(error: DBAPIError) -> bool:
+    """Whether the session may not write: the server is a standby, or a setting says so."""
+    return code(error) == "25006"
 
 
 def is_too_large(error: DBAPIError) -> bool:

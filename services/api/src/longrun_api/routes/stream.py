@@ -49,7 +49,8 @@ async def stream_task(
         raise InvalidInput(FieldError(name, f"is ahead of the task, whose last event is {end.seq}"))
     if end.over and cursor == end.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return EventStream(frames(runtime, task_id, cursor), runtime.stream_backlog, runtime.settings.stream_stall_s)
+    stall_s = runtime.settings.stream_stall_s
+    return EventStream(frames(runtime, task_id, cursor), runtime.stream_backlog, runtime.keepalive, stall_s)
 
 
 def seq(name: str, text: str | None) -> int:
