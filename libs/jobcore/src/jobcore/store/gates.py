@@ -70,8 +70,9 @@ WITH room AS MATERIALIZED (
         ORDER BY rank, id LIMIT greatest(0, least(places, {BATCH} / cardinality(CAST(:names AS text[]))))
     ) AS first
 ), locked AS MATERIALIZED (
-    SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) AND status = 'PENDING' AND gate = 'key'
-    ORDER BY id FOR UPDATE
+    SELECT id FROM (
+        SELECT id, status, gate FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) ORDER BY id FOR UPDATE
+    ) AS found WHERE status = 'PENDING' AND gate = 'key'
 ), changed AS (
     UPDATE jobs SET gate = NULL, ready = true WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, ready, rank

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, text
 from jobcore.store import gates
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
-from jobcore.store.prepared import ORDERED
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
 """Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
@@ -24,7 +23,6 @@ DUE_RANK: Final = "run_at - priority * interval '60 s'"
 
 PROMOTE: Final = text(
     DURABLE
-    + ORDERED
     + f"""
 WITH RECURSIVE level AS (
     (SELECT queue, priority, run_at FROM jobs WHERE {WAITS} ORDER BY queue, priority, run_at LIMIT 1)
@@ -46,9 +44,12 @@ WITH RECURSIVE level AS (
         ORDER BY run_at LIMIT (SELECT jobs FROM share)
     ) AS first
 ), locked AS MATERIALIZED (
-    SELECT id FROM jobs
-    WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= (SELECT jobs FROM share))) AND {WAITS}
-    ORDER BY id FOR UPDATE SKIP LOCKED
+    -- compared afterwards: while a table is small, the partial index of what waits looks as cheap as the key
+    SELECT id FROM (
+        SELECT id, status, ready, gate FROM jobs
+        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= (SELECT jobs FROM share)))
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    ) AS found WHERE {WAITS}
 ), changed AS (
     UPDATE jobs SET gate = {gates.AHEAD}, ready = {gates.AHEAD} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
