@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from jobcore.settings import DEFAULT_SCHEMA
 from tests.processes import Process, Stack
 
 POLL_S = 0.02
+PATIENCE_S = 30.0
+"""So long a test waits for what takes a second on a machine that has nothing else to do."""
 HEARTBEAT_S = 1.0
 LEASE_S = 5.0
 NOTICED_S = LEASE_S + 12.0
@@ -37,7 +39,7 @@ versions = tests.fault.tasks_of_versions
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], within_s: float = 15.0, what: str = "") -> T:
+def until(condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: str = "") -> T:
     """The first truthy value of the condition; AssertionError if there is none within so many seconds."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
@@ -116,12 +118,12 @@ class Harness:
         """The job's story as it is stored."""
         return self.sql("SELECT * FROM job_events WHERE job_id = %s ORDER BY seq", job_id)
 
-    def reaches(self, job_id: str, status: str, within_s: float = 15.0) -> dict[str, Any]:
+    def reaches(self, job_id: str, status: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the job has this status; its row."""
         with self._explained(job_id):
             return until(lambda: self._job_if(job_id, status), within_s, f"{job_id} is {status}")
 
-    def all_reach(self, job_ids: Iterable[str], status: str, within_s: float = 20.0) -> None:
+    def all_reach(self, job_ids: Iterable[str], status: str, within_s: float = PATIENCE_S) -> None:
         """Wait until all these jobs have this status."""
         ids = list(job_ids)
 
@@ -137,7 +139,7 @@ class Harness:
         except AssertionError as error:
             raise AssertionError(f"{error}; others: {others()}") from None
 
-    def stopped(self, job_id: str, within_s: float = 15.0) -> dict[str, Any]:
+    def stopped(self, job_id: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the cancelled job's receipt is complete; its row."""
         return until(
             lambda: (job := self.job(job_id))["cancel_stopped_at"] and job, within_s, f"the receipt of {job_id}"
@@ -203,12 +205,21 @@ def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]
 
 def supervisor(worker: Process) -> psutil.Process:
     """The worker's supervisor: what its main process forked first."""
-    return min(psutil.Process(worker.pid).children(), key=lambda child: (child.create_time(), child.pid))
+    return _forked(worker)[0]
 
 
 def children(worker: Process) -> list[psutil.Process]:
     """The worker's pool children."""
-    return [child for child in psutil.Process(worker.pid).children() if child.pid != supervisor(worker).pid]
+    return _forked(worker)[1:]
+
+
+def _forked(worker: Process) -> list[psutil.Process]:
+    """What its main process forked and is still there, the oldest first."""
+    found = []
+    for child in psutil.Process(worker.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            found.append((child.create_time(), child.pid, child))
+    return [child for _, _, child in sorted(found, key=lambda entry: entry[:2])]
 
 
 def gone(pid: int) -> bool:

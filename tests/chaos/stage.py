@@ -5,14 +5,17 @@ Whatever ends is started again, as Kubernetes or `make run` would.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import psycopg2
 import redis
@@ -27,6 +30,7 @@ from tests.fault.torn import FOLDER
 from tests.harness import environment, sql, until
 from tests.processes import Process, Stack
 from tests.servers import postgres_kind, redis_kind
+from tests.stock.pgbouncer import PgBouncer
 
 QUEUE = "chaos"
 WAKE_UPS = RedisServer().queue(QUEUE)
@@ -73,6 +77,7 @@ class Stage:
         self.diaries.mkdir()
         self.postgres = postgres_kind()(folder / "postgres", settings=SETTINGS)
         self.redis = redis_kind()(folder / "valkey")
+        self._pooler = ExitStack()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """By target: one fault at a time strikes it."""
         self.thawed_at: dict[str, float] = {}
@@ -177,6 +182,7 @@ class Stage:
     def _start(self) -> None:
         self.postgres.start()
         self.redis.start()
+        self._database_url = self._pooled() if os.environ.get("LONGRUN_TEST_POOLER") else self.postgres.url
         upgrade(self.postgres.url)
         let_database_clock_be_stepped(self.postgres.url)
         for name in APIS:
@@ -188,6 +194,15 @@ class Stage:
         self._watching.start()
         until(self.all_up, UP_S, "every process is up")
 
+    def _pooled(self) -> str:
+        """Longrun's way to PostgreSQL through a PgBouncer in transaction mode."""
+        parts = urlsplit(self.postgres.url)
+        assert parts.username
+        assert parts.password
+        pooler = self._pooler.enter_context(PgBouncer(self.folder / "pgbouncer", self.postgres.port))
+        port = pooler.serve(parts.username, parts.password)
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+
     def _stop(self) -> None:
         self._over.set()
         if self._watching.ident:
@@ -196,13 +211,14 @@ class Stage:
         for node in self.nodes.values():
             for link in filter(None, (node.postgres, node.redis, node.front)):
                 link.close()
+        self._pooler.close()
         self.redis.stop(immediate=True)
         self.postgres.stop(immediate=True)
 
     def _add(self, name: str, command: list[str], front: Link | None = None) -> None:
         folder = self.folder / name
         folder.mkdir()
-        postgres, broker, hooks = Link(self.postgres.url), Link(self.redis.url), Hooks(folder)
+        postgres, broker, hooks = Link(self._database_url), Link(self.redis.url), Hooks(folder)
         env = {
             **hooks.within(environment(self.folder)),
             **SHORT_STOPS,

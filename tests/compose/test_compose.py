@@ -108,15 +108,15 @@ def test_a_volume_of_an_earlier_version_is_upgraded_to_a_role_without_superuser(
     stack.run("run", "--detach", "--name", f"{stack.project}-earlier", "--env", "POSTGRES_USER=longrun",
               "--volume", "/dev/null:/docker-entrypoint-initdb.d/roles.sh", "postgres")  # fmt: skip
     earlier = f"{stack.project}-earlier"
-    ask = ("exec", earlier, "psql", "-XAt", "-h", "127.0.0.1", "-U", "longrun", "-c", "SELECT rolsuper FROM pg_roles")
+    is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = 'longrun'"
+    ask = ("exec", earlier, "psql", "-XAt", "-h", "127.0.0.1", "-U", "longrun", "-c", is_superuser)
     until(lambda: docker_or_nothing(*ask).startswith("t"), 60, "the earlier PostgreSQL is up")
     docker("stop", earlier)
     docker("rm", earlier)
 
     stack.up()
 
-    whole = "SELECT rolsuper FROM pg_roles WHERE rolname = 'longrun'"
-    assert stack.shell("postgres", f'psql -XAt -U postgres longrun -c "{whole}"') == "f"
+    assert stack.shell("postgres", f'psql -XAt -U postgres longrun -c "{is_superuser}"') == "f"
     succeed(client, submit(client, 5, seconds=0.0))
 
 

@@ -9,6 +9,9 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -192,6 +195,59 @@ def leak(ctx: JobContext, input: Megabytes) -> Done:
     while True:
         leaked.append(bytearray(2**20))
         ctx.progress(len(leaked))
+
+
+class Lines(BaseModel):
+    """How many lines to log, and how long each is."""
+
+    lines: int
+    length: int
+
+
+class Memory(BaseModel):
+    """By how many mebibytes the process grew at most."""
+
+    grown_mib: float
+
+
+@task("test_chatty", input=Lines, output=Memory, max_attempts=1)
+def chatty(ctx: JobContext, input: Lines) -> Memory:
+    """Log as fast as it may."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(input.lines):
+        ctx.log(f"{number} " + "x" * input.length)
+    return Memory(grown_mib=(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+class Unstorable(BaseModel):
+    """Which door of the context to try."""
+
+    door: str
+
+
+@task("test_unstorable", input=Unstorable, output=Done, max_attempts=3, backoff_s=0)
+def unstorable(ctx: JobContext, input: Unstorable) -> Done:
+    """Say what cannot be stored."""
+    doors: dict[str, Callable[[], object]] = {
+        "progress of text": lambda: ctx.progress("half"),  # type: ignore[arg-type]
+        "progress of NaN": lambda: ctx.progress(float("nan")),
+        "progress of a list": lambda: ctx.progress(1, [2]),  # type: ignore[arg-type]
+        "checkpoint of an object": lambda: ctx.checkpoint(object()),
+        "checkpoint of NUL": lambda: ctx.checkpoint({"a": "\0"}),
+        "level": lambda: ctx.log("line", level="loud"),
+        "step of a set": lambda: ctx.step("s", lambda: {1}),
+    }
+    doors[input.door]()
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+@task("test_numbers", input=Unstorable, output=Done, max_attempts=1)
+def numbers(ctx: JobContext, input: Unstorable) -> Done:
+    """Say odd things that can be stored."""
+    ctx.progress(Decimal("0.5"), Fraction(3, 2), message=input)  # type: ignore[arg-type]
+    ctx.log("NUL \0 and a lone surrogate \ud800")
+    ctx.checkpoint([-0.0, 1e16, 1e308, 10**30])
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
 
 
 def _note(ctx: JobContext, input: TickInput) -> None:

@@ -63,7 +63,7 @@ def test_a_child_that_was_interrupted_is_replaced_and_what_it_held_runs(apart: H
     assert apart.stopped(running)["cancel_method"] == "signal"
     apart.all_reach(waiting, "SUCCESS")
     assert pid not in {result(apart, job_id)["pid"] for job_id in waiting}
-    until(lambda: gone(pid), 5, "the interrupted child is gone")
+    until(lambda: gone(pid), 15, "the interrupted child is gone")
     assert {apart.job(job_id)["fence"] for job_id in waiting} == {1}
     check(apart, [running, *waiting])
 
@@ -90,6 +90,15 @@ def test_a_process_that_a_task_forks_never_goes_on_as_the_child(apart: Harness, 
     jobs = [apart.submit("test_fork", {"text": how}) for _ in range(3)]
     assert [result(apart, job_id)["facts"] for job_id in jobs] == 3 * [{"code": code}]
     check(apart, jobs)
+
+
+def test_processes_that_a_task_forks_share_none_of_its_connections(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    apart.reaches(apart.submit("test_pid"), "SUCCESS")
+    job_id = apart.submit("test_context_in_forks")
+    assert result(apart, job_id)["facts"] == {"codes": [0, 0, 0]}
+    assert len([event for event in apart.events(job_id) if event["kind"] == "checkpoint"]) == 4 * 20
+    check(apart, [job_id])
 
 
 def test_what_a_task_leaves_in_its_process_is_gone_for_the_next(apart: Harness, tmp_path: Path) -> None:

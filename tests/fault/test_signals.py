@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from longrun_local import services
-from tests.harness import LEASE_S, Harness, children, environment, gone, supervisor, until
+from tests.harness import Harness, children, environment, gone, supervisor, until
 from tests.invariants import check
 from tests.processes import READY_S, Process
 
@@ -53,7 +53,7 @@ def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.
     idle = [child.pid for child in children(worker)]
     for pid in idle:
         os.kill(pid, number)
-    until(lambda: all(gone(pid) for pid in idle), 5, "the idle children are replaced")
+    until(lambda: all(gone(pid) for pid in idle), 15, "the idle children are replaced")
     both = [apart.tick(600), apart.tick(600)]
     pids = {apart.runs(job_id).pid for job_id in both}
     assert len(pids) == 2
@@ -86,7 +86,7 @@ def _successors(worker: Process, pid: int) -> list[psutil.Process]:
 
 def test_sigterm_to_every_process_of_a_worker_drains_it(apart: Harness) -> None:
     """As systemd's KillMode=control-group and many a platform do."""
-    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="1.5")
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="4")
     short, long = apart.tick(1, max_attempts=1), apart.tick(600, max_attempts=1)
     apart.runs(short)
     apart.runs(long)
@@ -107,7 +107,7 @@ def test_sighup_drains_a_worker_and_leaves_nothing_behind(apart: Harness) -> Non
     apart.runs(job_id)
     leaving.send(signal.SIGHUP)
     assert leaving.wait(GRACE_S) == 0
-    until(lambda: not leaving.pids, 2, "nothing is left of the worker")
+    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
     assert apart.job(job_id)["status"] == "SUCCESS"
     check(apart, [job_id])
 
@@ -119,7 +119,7 @@ def test_sigquit_hands_running_jobs_back_at_once_with_their_try(apart: Harness) 
         apart.runs(job_id)
     leaving.send(signal.SIGQUIT)
     leaving.wait(GRACE_S)
-    until(lambda: not leaving.pids, 5, "nothing is left of the worker")
+    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
     for job_id in jobs:
         job = apart.job(job_id)
         assert (job["status"], job["attempt"], job["crashes"], job["losses"]) == ("PENDING", 0, 0, 0)
@@ -150,7 +150,11 @@ def in_a_terminal(apart: Harness, tmp_path: Path, **env: str) -> Iterator[tuple[
     os.close(terminal)
     process = Process("foreground", popen, log)
     try:
-        until(lambda: apart.sql("SELECT 1 FROM workers WHERE state = 'active' AND pid = %s", popen.pid), 30, "it runs")
+        until(
+            lambda: apart.sql("SELECT 1 FROM workers WHERE state = 'active' AND pid = %s", popen.pid),
+            READY_S,
+            "it runs",
+        )
         yield process, keyboard
     finally:
         process.kill_group()
@@ -172,9 +176,9 @@ def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, t
         apart.runs(long)
         for understood in ("longrun: draining", "longrun: handing", "")[:presses]:
             press_ctrl_c(keyboard)
-            until(partial(_says, worker, understood), 5, "it has understood")
+            until(partial(_says, worker, understood), 15, "it has understood")
         worker.wait(GRACE_S)
-        until(lambda: not worker.pids, LEASE_S, "nothing is left of the worker")
+        until(lambda: not worker.pids, 15, "nothing is left of the worker")
         for job_id in (short, long):
             job = apart.job(job_id)
             assert (job["crashes"], job["losses"]) == (0, 0)

@@ -31,8 +31,8 @@ def test_a_killed_main_process_gives_its_job_back_at_once_and_takes_its_children
     guard = supervisor(doomed).pid
     doomed.kill()
     killed_at = time.monotonic()
-    assert longrun.runs(job_id, fence=2).at - killed_at < 2
-    until(lambda: gone(tick.pid) and gone(guard), 5, "nothing is left of the worker")
+    assert longrun.runs(job_id, fence=2).at - killed_at < LEASE_S, "nobody had to wait for the lease"
+    until(lambda: gone(tick.pid) and gone(guard), 15, "nothing is left of the worker")
     job = longrun.reaches(job_id, "SUCCESS")
     assert (job["losses"], job["crashes"]) == (1, 0)
     check(longrun, [job_id])
@@ -59,8 +59,8 @@ def test_a_worker_whose_supervisor_is_killed_ends_with_its_children_and_its_job_
     doomed, _heir = longrun.runner(longrun.runs(job_id))
     pool = children(doomed)
     supervisor(doomed).kill()
-    assert doomed.wait(5) == 70
-    until(lambda: all(gone(child.pid) for child in pool), 2, "the children are gone")
+    assert doomed.wait(15) == 70
+    until(lambda: all(gone(child.pid) for child in pool), 15, "the children are gone")
     until(lambda: longrun.job(job_id)["fence"] == 2, NOTICED_S, "the job is claimed again")
     assert longrun.reaches(job_id, "SUCCESS")["losses"] == 1
     check(longrun, [job_id])

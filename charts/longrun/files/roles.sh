@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs once, in a new volume of the postgres image: the role longrun owns its database and is no superuser.
 # The superuser postgres keeps no password, so it gets in through the socket of this container alone.
-set -eu
+# The image sources this file if it is not executable, so it sets no options of the shell.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_USER" <<'SQL'
 \set password `printf %s "$POSTGRES_PASSWORD"`
 CREATE ROLE longrun LOGIN PASSWORD :'password';

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ BUFFERED_MAX: Final = 1_000
 LEAST_LINES: Final = 1_000
 """Lines that every run may log, however much the runs before it logged."""
 RETRY_S: Final = 0.5
+UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -346,4 +348,4 @@ def printable(text: str) -> str:
     """Text without what PostgreSQL cannot hold: NUL and lone surrogates become U+FFFD."""
     if text.isascii() and "\0" not in text:
         return text
-    return text.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return UNSTORABLE.sub("\ufffd", text)

@@ -65,6 +65,16 @@ class Prints(io.TextIOBase):
         finally:
             self._logging.now = False
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the real stream: progress bars and command line libraries ask for it."""
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """Of the real stream."""
+        return self._stream.errors
+
     def writable(self) -> bool:
         """Yes."""
         return True
