@@ -113,6 +113,24 @@ def fork(_ctx: JobContext, input: Words) -> Facts:
     return Facts(facts={"code": os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])})
 
 
+@task("test_context_in_forks", input=Nothing, output=Facts, max_attempts=1)
+def context_in_forks(ctx: JobContext, _input: Nothing) -> Facts:
+    """Store from several processes at once what each of them says."""
+    forking = multiprocessing.get_context("fork")
+    processes = [forking.Process(target=_store_often, args=(ctx, number)) for number in range(3)]
+    for process in processes:
+        process.start()
+    _store_often(ctx, len(processes))
+    for process in processes:
+        process.join()
+    return Facts(facts={"codes": [process.exitcode for process in processes]})
+
+
+def _store_often(ctx: JobContext, number: int) -> None:
+    for _ in range(20):
+        ctx.checkpoint({"number": number})
+
+
 @task("test_other_user", input=Nothing, output=Pid, max_attempts=1)
 def other_user(_ctx: JobContext, _input: Nothing) -> Pid:
     """Become somebody else for good."""

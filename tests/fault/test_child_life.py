@@ -92,6 +92,15 @@ def test_a_process_that_a_task_forks_never_goes_on_as_the_child(apart: Harness, 
     check(apart, jobs)
 
 
+def test_processes_that_a_task_forks_share_none_of_its_connections(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    apart.reaches(apart.submit("test_pid"), "SUCCESS")
+    job_id = apart.submit("test_context_in_forks")
+    assert result(apart, job_id)["facts"] == {"codes": [0, 0, 0]}
+    assert len([event for event in apart.events(job_id) if event["kind"] == "checkpoint"]) == 4 * 20
+    check(apart, [job_id])
+
+
 def test_what_a_task_leaves_in_its_process_is_gone_for_the_next(apart: Harness, tmp_path: Path) -> None:
     apart.worker(concurrency=1)
     before = result(apart, apart.submit("test_state"))

@@ -36,6 +36,7 @@ def holder(longrun: Harness) -> str | None:
     return str(rows[0]["holder"]) if rows else None
 
 
+@pytest.mark.timeout(300)
 def test_a_second_keeper_takes_over_from_a_frozen_one_and_two_do_nothing_twice(unkept: Harness) -> None:
     first = unkept.stack.keeper(environment(unkept.folder))
     first_id = until(lambda: holder(unkept), what="the first keeper leads")

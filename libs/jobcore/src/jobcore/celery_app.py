@@ -178,16 +178,19 @@ class _Worker:
         waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
         waker.start()
         announcer.start()
+        db = Database(
+            self._settings.database_url,
+            schema=self._settings.database_schema,
+            name=f"{self._name}-{slot.index}",
+            pool_size=2,
+        )
+        # what a task forks has its context too: over this process's connections it would garble its statements
+        os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
         return Runner(
             self._slots,
             slot,
             Held(slot, os.getpid()),
-            db=Database(
-                self._settings.database_url,
-                schema=self._settings.database_schema,
-                name=f"{self._name}-{slot.index}",
-                pool_size=2,
-            ),
+            db=db,
             waker=waker,
             announcer=announcer,
             registry=load_tasks(),

@@ -110,8 +110,8 @@ def _let_through() -> None:
 
 def _in_fork() -> None:
     for number in (*HELD_BACK, signal.SIGUSR2):
-        handler = signal.getsignal(number)
-        if getattr(handler, "__module__", "").startswith("jobcore."):  # a task's own handlers stay
+        ours = str(getattr(signal.getsignal(number), "__module__", "")).startswith("jobcore.")
+        if ours:  # a task's own handlers stay
             usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)
     _let_through()

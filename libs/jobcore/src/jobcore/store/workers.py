@@ -88,13 +88,13 @@ def _worker(row: Sequence[Any]) -> Worker:
 
 RUNNING: Final = text("""
 SELECT worker_id, id, task_type, slot, fence, attempt, started_at FROM jobs
-WHERE status = 'RUNNING' AND worker_id = ANY(:ids) ORDER BY worker_id, slot, id
+WHERE status = 'RUNNING' AND worker_id = ANY(:ids) ORDER BY worker_id, slot, id LIMIT CAST(:limit AS bigint)
 """)
 
 
-def running(connection: Connection, worker_ids: Sequence[UUID]) -> list[RunningJob]:
-    """What these workers run, by worker and slot."""
-    return [RunningJob(*row) for row in connection.execute(RUNNING, {"ids": list(worker_ids)})]
+def running(connection: Connection, worker_ids: Sequence[UUID], limit: int | None = None) -> list[RunningJob]:
+    """What these workers run, by worker and slot; None: all of it."""
+    return [RunningJob(*row) for row in connection.execute(RUNNING, {"ids": list(worker_ids), "limit": limit})]
 
 
 DECLARE_DEAD: Final = text(

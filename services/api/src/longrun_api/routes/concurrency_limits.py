@@ -36,7 +36,10 @@ class LimitOfKey(Limit):
 
 
 class LimitPage(BaseModel):
-    """Limits that were set, by key. A key that is not here lets one task run at a time."""
+    """Limits that were set, by key. A key that is not here lets one task run at a time.
+
+    A limit above 0 is forgotten when no task of its key was due for `LONGRUN_RETENTION_DAYS` days.
+    """
 
     items: list[LimitOfKey]
     next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
