@@ -24,6 +24,7 @@ from bench.measures import (
     pickup,
     recovery,
     redis_away,
+    stock,
     stream,
     submit,
 )
@@ -34,6 +35,7 @@ from bench.stage import Stage, say
 MEASURES = {
     "ceiling": ceiling.measure,
     "submit": submit.measure,
+    "stock": stock.measure,
     "end_to_end": end_to_end.measure,
     "drain": drain.measure,
     "pickup": pickup.measure,

@@ -17,6 +17,7 @@ from bench.load import Answers, Load, post
 from bench.process import Process
 from bench.stacks import LITERAL, LONGRUN, Stack
 from longrun_local.ports import free_port
+from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.server import EmbeddedServer
 from tests.servers import postgres_kind, redis_kind
 
@@ -114,10 +115,19 @@ class Stage:
 
     @contextmanager
     def run(
-        self, stack: Stack, *, worker: bool = True, api: bool = True, worker_env: Mapping[str, str] | None = None
+        self,
+        stack: Stack,
+        *,
+        worker: bool = True,
+        api: bool = True,
+        worker_env: Mapping[str, str] | None = None,
+        postgres: EmbeddedPostgres | None = None,
     ) -> Iterator[Running]:
-        """The stack on empty tables, warmed up if it has an API; all its processes end with the block."""
-        url = database.create(self.postgres, stack.name)
+        """The stack on empty tables of the stage's PostgreSQL or of this one, warmed up if it has an API.
+
+        All its processes end with the block.
+        """
+        url = database.create(postgres or self.postgres, stack.name)
         stack.create_tables(url)
         redis.Redis.from_url(self.valkey.url).flushall()
         running = Running(stack, url, self.valkey.url, self.directory)

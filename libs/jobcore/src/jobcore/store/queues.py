@@ -170,24 +170,29 @@ class Queue:
     children: int
 
 
+HEAD: Final = 50
+"""The one that has been ready for the longest is looked for among so many that come first in a queue."""
+
+IN_ORDER: Final = "status = 'PENDING' AND ready AND rank >= low_rank ORDER BY rank, id"
+
 LOOK: Final = f"""{ORDERED}
 WITH {OCCUPIED}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
+    -- each is counted in an index alone
     SELECT *, {PLACES} AS places,
+        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND gate = 'key'
                                LIMIT :limit) AS seen) AS at_key,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
     FROM chosen
 ), {FLEET}
-SELECT name, paused, max_running, least(head.ready, places), head.oldest_s,
-       least(:limit, at_key + head.ready - least(head.ready, places)), waiting, coalesce(running, 0),
+SELECT name, paused, max_running, least(due, places), head.oldest_s,
+       least(:limit, at_key + due - least(due, places)), waiting, coalesce(running, 0),
        coalesce(fleet.workers, 0), coalesce(fleet.children, 0)
 FROM counted CROSS JOIN LATERAL (
-    SELECT count(*) AS ready, CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
-    FROM (SELECT {READY_SINCE} AS ready_since FROM jobs
-          WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
-          ORDER BY rank, id LIMIT :limit) AS first
+    SELECT CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
+    FROM (SELECT {READY_SINCE} AS ready_since FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT {HEAD}) AS first
 ) AS head LEFT JOIN occupied ON occupied.queue = name LEFT JOIN fleet USING (name)
 ORDER BY name
 """
