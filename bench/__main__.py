@@ -24,6 +24,7 @@ from bench.measures import (
     pickup,
     recovery,
     redis_away,
+    scrape,
     stock,
     stream,
     submit,
@@ -47,6 +48,7 @@ MEASURES = {
     "memory": memory.measure,
     "hostile": hostile.measure,
     "idle_streams": idle_streams.measure,
+    "scrape": scrape.measure,
 }
 
 

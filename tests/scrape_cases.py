@@ -8,7 +8,6 @@ part of its message.
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -381,116 +380,6 @@ HOPS = [
     ),
 ]
 
-HEADS = [
-    raw(
-        "interim-many",
-        b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n" + answer(),
-        "RFC 9110 15.2",
-        **RIGHT,
-    ),
-    raw("head-no-colon", answer(RIGHT_BODY, "nonsense", "Content-Language: en"), "Chromium drops the line", **RIGHT),
-    raw("head-space-colon", answer(RIGHT_BODY, "Content-Type : text/html", content_type=None), "Chromium", **RIGHT),
-    raw(
-        "head-folded",
-        answer(RIGHT_BODY, "X: a\r\n b", "Content-Type: text/html", content_type=None),
-        "RFC 9112 5.2",
-        **RIGHT,
-    ),
-    raw("head-bytes", answer(RIGHT_BODY, b"X-\xff: \xfe", b"X: \xfe"), "Chromium", **RIGHT),
-    raw("head-large", answer(RIGHT_BODY, *(f"X-{n}: {'y' * 1000}" for n in range(200))), "Chromium: 256 KB", **RIGHT),
-    raw(
-        "head-too-large",
-        answer(RIGHT_BODY, *(f"X-{n}: {'y' * 1000}" for n in range(300))),
-        "Chromium",
-        error=("InvalidResponse", "header"),
-    ),
-    raw(
-        "head-cut",
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/ht",
-        "a connection that breaks off",
-        error=("ConnectionFailed", "header"),
-    ),
-    raw("head-garbage", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP", error=("InvalidResponse", "not HTTP")),
-    raw(
-        "switching",
-        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        "we asked for no upgrade",
-        error=("InvalidResponse", "101"),
-    ),
-    raw(
-        "lengths-differ",
-        answer(RIGHT_BODY, "Content-Length: 5"),
-        "RFC 9112 6.3",
-        error=("InvalidResponse", "Content-Length"),
-    ),
-    raw("lengths-equal", answer(RIGHT_BODY, f"Content-Length: {len(RIGHT_BODY)}"), "RFC 9112 6.3", **RIGHT),
-    raw(
-        "length-nonsense",
-        answer(RIGHT_BODY, "Content-Length: many", length=False),
-        "Chromium reads to the end",
-        **RIGHT,
-    ),
-    raw(
-        "length-short",
-        answer(RIGHT_BODY, "Content-Length: 4096", length=False),
-        "broke off",
-        error=("IncompleteRead", "broke off"),
-    ),
-    raw(
-        "chunk-nonsense",
-        answer(b"5\r\nhello\r\nnot-a-size\r\nworld\r\n", "Transfer-Encoding: chunked", length=False),
-        "readable message",
-        error=("IncompleteRead", "broke off"),
-    ),
-]
-
-GZIPPED = gzip.compress(RIGHT_BODY * 50)
-CODINGS = [
-    *(
-        raw(f"coding-{name}", answer(RIGHT_BODY, f"Content-Encoding: {name}"), "Chromium: unknown is identity", **RIGHT)
-        for name in ("none", "UTF-8", "iso-8859-1", "identity", "text", "binary", ",")
-    ),
-    raw("coding-x-gzip", answer(gzip.compress(RIGHT_BODY), "Content-Encoding: X-GZip"), "RFC 9110 8.4.1.3", **RIGHT),
-    raw("coding-gzip-utf-8", answer(gzip.compress(RIGHT_BODY), "Content-Encoding: gzip, utf-8"), "Chromium", **RIGHT),
-    raw(
-        "coding-junk-after",
-        answer(gzip.compress(RIGHT_BODY) + b"\0junk", "Content-Encoding: gzip"),
-        "browsers",
-        **RIGHT,
-    ),
-    raw(
-        "coding-members",
-        answer(gzip.compress(RIGHT_BODY[:30]) + gzip.compress(RIGHT_BODY[30:]), "Content-Encoding: gzip"),
-        "RFC 1952",
-        **RIGHT,
-    ),
-    raw("coding-empty", answer(b"", "Content-Encoding: gzip"), "browsers", title=None),
-    raw(
-        "coding-half",
-        answer(GZIPPED[:100], "Content-Encoding: gzip", length=False),
-        "half a page",
-        error=("IncompleteRead", "broke off"),
-    ),
-    raw(
-        "coding-half-length",
-        answer(GZIPPED[:100], "Content-Encoding: gzip"),
-        "half a page",
-        error=("IncompleteRead", "broke off"),
-    ),
-    raw(
-        "coding-deflate-lie",
-        answer(RIGHT_BODY, "Content-Encoding: deflate"),
-        "curl 61",
-        error=("UnreadableBody", "unpacked"),
-    ),
-    raw(
-        "coding-brotli",
-        answer(b"\x0b\x02\x80hello\x03", "Content-Encoding: br"),
-        "not asked for",
-        error=("UnknownEncoding", "br"),
-    ),
-]
-
 SIZES = [
     page(
         "long-script",
@@ -508,4 +397,4 @@ SIZES = [
     page("1000-links", "".join(f"<a href=/{n % 1000}>x</a>" for n in range(2000)), "not cut", truncated=[]),
 ]
 
-CASES = [*FILES, *ENCODINGS, *TYPES, *URLS, *TREES, *TEXTS, *HOPS, *HEADS, *CODINGS, *SIZES]
+CASES = [*FILES, *ENCODINGS, *TYPES, *URLS, *TREES, *TEXTS, *HOPS, *SIZES]

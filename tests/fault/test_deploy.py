@@ -81,7 +81,7 @@ class Rollout:
         return False
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # processes start, one after the other
 def test_a_rolling_deploy_under_load_loses_nothing_and_runs_nothing_again_that_finished(apart: Harness) -> None:
     rollout = Rollout(apart)
     apis = [rollout.api(), rollout.api()]

@@ -47,6 +47,22 @@ def test_numbers_come_back_as_they_went_in_wherever_they_are_shown(longrun: Harn
     assert shown(page, "items", 0, "metadata", "n") == expected
 
 
+def test_numbers_of_a_schedule_reach_each_of_its_jobs(longrun: Harness) -> None:
+    expected = repr(json.loads(NUMBERS))
+    task = f'{{"task_type":"echo","queue":"{longrun.queue}","input":{{"n":{NUMBERS}}},"metadata":{{"n":{NUMBERS}}}}}'
+    body = f'{{"name":"numbers","cron":"0 0 1 1 *","task":{task}}}'
+    headers = {"content-type": "application/json"}
+    assert longrun.api.post("/schedules", content=body, headers=headers).status_code == 201
+    changed = longrun.api.patch("/schedules/numbers", content='{"cron":"0 0 2 1 *"}', headers=headers)
+    assert changed.status_code == 200
+    assert shown(longrun.api.get("/schedules/numbers").text, "task", "input", "n") == expected
+    job_id = longrun.api.post("/schedules/numbers/run").json()["task_id"]
+    longrun.reaches(job_id, "SUCCESS")
+    ran = longrun.api.get(f"/tasks/{job_id}").text
+    assert shown(ran, "input", "n") == shown(ran, "metadata", "n") == shown(ran, "result", "n") == expected
+    assert longrun.api.delete("/schedules/numbers").is_success
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_what_cannot_be_stored_is_refused_where_it_is_said_and_not_tried_again(longrun: Harness, door: str) -> None:
     job_id = longrun.submit("test_unstorable", {"door": door})

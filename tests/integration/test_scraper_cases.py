@@ -1,4 +1,4 @@
-"""Every page of the table in `tests/scrape_cases.py` is read as its source of truth says, over a real socket."""
+"""Every page of the tables in `tests/scrape*_cases.py` is read as its source of truth says, over a real socket."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 from jobcore.errors import LongrunError
 from longrun_scraper.scrape import scrape
 from longrun_scraper.settings import ScraperSettings
+from tests import scrape_cases, scrape_wire_cases
 from tests.answers import Answers
-from tests.scrape_cases import CASES, Case
+from tests.scrape_cases import Case
+
+CASES = [*scrape_cases.CASES, *scrape_wire_cases.CASES]
 
 
 @pytest.fixture(scope="module")

@@ -356,6 +356,12 @@ def test_what_the_model_refuses_is_refused_at_the_door_by_the_name_that_clients_
     assert field in [error.field for error in refused.value.errors]
 
 
+@pytest.mark.parametrize(("model", "names"), [(Camel, "pageSize, deepOne"), (Area, "width, height")])
+def test_an_unknown_field_is_told_the_names_that_clients_use(model: type[BaseModel], names: str) -> None:
+    with pytest.raises(InvalidInput, match=f"input.other: unknown field; known fields: {names}"):
+        accepted(model, {"other": 1})
+
+
 def test_a_refusal_shows_no_value_of_the_input() -> None:
     class Checked(BaseModel):
         password: SecretStr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from types import FrameType
 
 import pytest
 from hypothesis import example, given, settings
@@ -99,52 +96,6 @@ def test_a_result_is_below_a_mebibyte_of_json(character: str) -> None:
     assert len(json.dumps(document.model_dump())) < 1_000_000
     assert "links" in document.truncated
     assert len(document.h1) > 20
-
-
-FLOODS: dict[str, Callable[[int], str]] = {
-    "line breaks": lambda n: "<h1>x" + "<br>" * n,
-    "equal links": lambda n: "<a href=/x>l</a>" * n,
-    "links": lambda n: "".join(f"<a href=/{k}>l</a>" for k in range(n)),
-    "nested h1": lambda n: "<h1>" * n,
-    "nested div": lambda n: "<div>" * n + "</p></span>" * n,
-    "nested links": lambda n: "<a href=/x><object>" * n + "<img alt=x>" * n,
-    "formatting": lambda n: "".join(f"<font size={k}>" for k in range(n // 2)) + "<p>" * (n // 2),
-    "tables": lambda n: "<table><td><a href=/x>" * n,
-    "attributes": lambda n: "<a href=/x " + " ".join(f"a{k}=1" for k in range(n)) + ">x</a>",
-    "white space": lambda n: "<h1>" + "     " * n + "x" + "<a href=/x> " * n,
-    "comments": lambda n: "<!--" * n,
-    "prescan": lambda n: "<meta charset" * n,
-    "refresh": lambda n: f"<meta http-equiv=refresh content='{' ' * n}0{';' * n}'>",
-    "templates": lambda n: "<template>" * n,
-    "entities": lambda n: "<title>" + "&notit;&#0;" * n,
-}
-
-
-@pytest.mark.parametrize("flood", FLOODS)
-def test_a_page_of_nothing_but_markup_takes_work_that_grows_with_its_length_only(flood: str) -> None:
-    half, whole = (_calls(FLOODS[flood](count).encode()) for count in (4_000, 8_000))
-    assert whole < 2.2 * half + 1000  # quadratic work would be four times that of the half
-
-
-def test_nesting_ends_at_512_as_in_chromium() -> None:
-    deep = read("<div>" * 100_000 + "<a href=/x>x</a>")
-    assert [link.url for link in deep.links] == ["http://example.org/x"]
-
-
-def _calls(body: bytes) -> int:
-    """How many functions reading this page calls."""
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        read(body)
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 @pytest.mark.parametrize("charset", TEXTS)

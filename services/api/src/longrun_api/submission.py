@@ -169,7 +169,9 @@ def _check_input(task_type: TaskType, value: Mapping[str, Any]) -> None:
 
 
 def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(field.alias or name for name, field in model.model_fields.items())
+    """What clients call the fields of a model."""
+    aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
+    return tuple(alias if isinstance(alias, str) else name for name, alias in aliases.items())
 
 
 def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:

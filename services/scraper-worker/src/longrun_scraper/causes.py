@@ -21,6 +21,15 @@ from longrun_scraper.urls import InvalidUrl
 _INCOMPLETE = (http.client.IncompleteRead, exceptions.IncompleteRead, exceptions.InvalidChunkLength)
 _NOT_HTTP = (http.client.HTTPException, exceptions.InvalidHeader, requests.exceptions.InvalidHeader)
 _NO_URL = (requests.exceptions.InvalidURL, exceptions.LocationValueError)
+_NO_COMMON_TLS = {
+    "WRONG_VERSION_NUMBER",  # mostly plain HTTP
+    "HTTP_REQUEST",
+    "UNSUPPORTED_PROTOCOL",
+    "NO_PROTOCOLS_AVAILABLE",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "DH_KEY_TOO_SMALL",
+}
 
 Explained = CertificateRefused | ConnectionFailed | FetchTimeout | InvalidResponse | InvalidUrl
 
@@ -31,6 +40,8 @@ def explain(error: Exception) -> Explained:
     root = causes[-1]
     if isinstance(root, ssl.SSLCertVerificationError):
         return CertificateRefused(f"the certificate cannot be trusted: {root.verify_message}")
+    if isinstance(root, ssl.SSLError) and root.reason in _NO_COMMON_TLS:
+        return InvalidResponse(f"the server does not speak TLS as we do: {root.reason}")
     if isinstance(root, TimeoutError):
         return FetchTimeout("the server fell silent")
     for cause in causes:

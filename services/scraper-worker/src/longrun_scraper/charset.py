@@ -3,7 +3,7 @@
     byte order mark ▸ UTF-16 by its zeros ▸ Content-Type header ▸ <meta> ▸ UTF-8 ▸ a guess as Firefox makes it
 
 Labels and names are those of the WHATWG Encoding Standard ("latin1" means windows-1252). The guess is chardetng's, in
-turbohtml's port of it. `docs/adr/0014-pages-as-browsers-read-them.md` says where we differ from browsers, and why.
+turbohtml's port of it. `docs/adr/0014-the-scraper-reads-as-browsers-do.md` says where we differ from browsers, and why.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def _charset(body: bytes, header: str | None, host: str) -> str:
             return marked
     if wide := _utf_16(body):
         return wide
+    if header and _name(header) == "utf-8" and _is_utf_8(body):
+        return "utf-8"
     said = [name for label in (header, declared_charset(body)) if label and (name := _name(label))]
     if not _NOT_ASCII.search(body):
         return next((name for name in said if not name.startswith("utf-16")), "utf-8")
@@ -68,8 +70,9 @@ def _agrees(body: bytes, name: str) -> bool:
     """Whether at least as many characters beyond ASCII can be read as cannot."""
     if name.startswith("utf-16"):
         return False  # any bytes "are" UTF-16, but its markup has zeros
-    text = _decoded(body, name)
-    wrong = text.count("\ufffd") - body.count(b"\xef\xbf\xbd")
+    sample = _sample(body)
+    text = _decoded(sample, name)
+    wrong = text.count("\ufffd") - sample.count(b"\xef\xbf\xbd")
     right = len(_ASCII.sub("", text)) - wrong
     return wrong <= right
 
@@ -86,15 +89,20 @@ def _utf_16(body: bytes) -> str | None:
     """UTF-16 without a mark, told by the zeros beside the ASCII characters of its markup."""
     start = body[:_LOOKED_AT_FOR_ZEROS]
     even, odd = start[::2].count(0), start[1::2].count(0)
-    if max(even, odd) * 8 < len(start[::2]) or min(even, odd) * 8 > max(even, odd):
+    if not start or max(even, odd) * 8 < len(start[::2]) or min(even, odd) * 8 > max(even, odd):
         return None
     return "utf-16le" if odd > even else "utf-16be"
 
 
-def _guess(body: bytes, host: str) -> str:
-    tld = host.rpartition(".")[2].lower()
+def _sample(body: bytes) -> bytes:
+    """Where the characters beyond ASCII begin, _SAMPLE bytes long."""
     found = _NOT_ASCII.search(body)
     start = max(0, found.start() - 1024) if found else 0
-    sample = _META.sub(b"<x-meta", body[start : start + _SAMPLE])  # what they declare was already looked at
+    return body[start : start + _SAMPLE]
+
+
+def _guess(body: bytes, host: str) -> str:
+    tld = host.rpartition(".")[2].lower()
+    sample = _META.sub(b"<x-meta", _sample(body))  # what they declare was already looked at
     match = detect(sample, Detection(tld=tld if _TLD.fullmatch(tld) else None))
     return (match.encoding or "windows-1252").lower()

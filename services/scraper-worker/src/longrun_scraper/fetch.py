@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -20,25 +20,18 @@ from longrun_scraper import mime, unpack
 from longrun_scraper.causes import explain
 from longrun_scraper.deadline import Deadline
 from longrun_scraper.errors import (
-    HttpStatusError,
     InvalidResponse,
     PageTooLarge,
-    ServerUnavailable,
     TooManyRedirects,
     UnknownEncoding,
 )
 from longrun_scraper.guard import GuardedAdapter
 from longrun_scraper.refresh import refresh_url
-from longrun_scraper.retry_after import delay_s
+from longrun_scraper.refusal import refusal
 from longrun_scraper.settings import ScraperSettings
 from longrun_scraper.urls import InvalidUrl, WebUrl, header_href, web_url
 
 CHUNK: Final = 64 * 1024
-WORTH_A_RETRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-MAX_HEADER: Final = 1000
-"""Characters of one header field that an error tells; MAX_HEADERS are those of all."""
-MAX_HEADERS: Final = 16_384
-
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _HEADERS: Final = {
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.5",
@@ -97,7 +90,7 @@ class Visit:
         try:
             response, at = self._follow(web_url(url))
             with response:
-                _check_status(response, at)
+                self._check_status(response, at)
                 body = self._read(response, at)
             self._deadline.left_s()  # a connection cut by the deadline may look like the end of the page
         except (requests.RequestException, HTTPError, OSError) as error:
@@ -141,16 +134,24 @@ class Visit:
         timeout = (self._settings.fetch_connect_timeout_s, self._deadline.left_s())
         return self._session.send(request, stream=True, allow_redirects=False, timeout=timeout)
 
+    def _check_status(self, response: requests.Response, at: WebUrl) -> None:
+        if response.status_code < HTTPStatus.OK:
+            raise InvalidResponse(f"{at.href} answered {response.status_code}, which nobody asked for")
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            applied, _ = unpack.codings(_header(response, "content-encoding") or "")
+            raise refusal(response, at, unpack.unpacked(self._chunks(response.raw), applied))
+
     def _read(self, response: requests.Response, at: WebUrl) -> bytes:
         applied, unknown = unpack.codings(_header(response, "content-encoding") or "")
         limit = self._settings.fetch_max_bytes
         body = bytearray()
-        for piece in unpack.unpacked(self._chunks(response.raw), applied):
+        too_large = PageTooLarge(f"{at.href} is larger than {limit} bytes (LONGRUN_FETCH_MAX_BYTES)")
+        for piece in unpack.unpacked(_bounded(self._chunks(response.raw), limit, too_large), applied):
             body += piece
             if len(body) > limit:
-                raise PageTooLarge(f"{at.href} is larger than {limit} bytes (LONGRUN_FETCH_MAX_BYTES)")
+                raise too_large
         if unknown and mime.is_binary(bytes(body[:CHUNK])):  # text under such a name (utf-8, none) is taken as it is
-            raise UnknownEncoding(f"{at.href} came compressed as {', '.join(unknown)}, which we did not ask for")
+            raise UnknownEncoding(f"{at.href} came compressed as {', '.join(unknown)[:200]}, which we did not ask for")
         return bytes(body)
 
     def _chunks(self, raw: HTTPResponse) -> Iterator[bytes]:
@@ -158,6 +159,16 @@ class Visit:
         while chunk := raw.read1(CHUNK, decode_content=False):
             self._stop()
             yield chunk
+
+
+def _bounded(chunks: Iterator[bytes], limit: int, error: PageTooLarge) -> Iterator[bytes]:
+    """The chunks of a body, until there are more than `limit` bytes: they may unpack to nothing, for ever."""
+    received = 0
+    for chunk in chunks:
+        received += len(chunk)
+        if received > limit:
+            raise error
+        yield chunk
 
 
 class _Session(requests.Session):
@@ -198,33 +209,5 @@ def _joined(url: WebUrl, location: str) -> WebUrl:
         raise InvalidUrl(f"{url.href} redirects to where web_scrape cannot follow: {error}") from None
 
 
-def _check_status(response: requests.Response, at: WebUrl) -> None:
-    status = response.status_code
-    if status < HTTPStatus.OK:
-        raise InvalidResponse(f"{at.href} answered {status}, which nobody asked for")
-    if status < HTTPStatus.BAD_REQUEST:
-        return
-    said = f"{at.href} answered {status} {response.reason or ''}".rstrip()
-    details = {"status_code": status, "url": at.href, "headers": _headers(response)}
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in WORTH_A_RETRY:
-        raise ServerUnavailable(said, details, delay_s(_header(response, "retry-after")))
-    raise HttpStatusError(said, details)
-
-
 def _header(response: requests.Response, name: str) -> str | None:
     return response.headers.get(name)
-
-
-def _headers(response: requests.Response) -> dict[str, Any]:
-    """The header fields of an answer, within bounds, without cookies: the secrets of a session."""
-    headers: dict[str, Any] = {}
-    size = 0
-    for name, value in response.headers.items():
-        if name.lower() in ("set-cookie", "set-cookie2"):
-            continue
-        kept = value.replace("\0", "")[:MAX_HEADER]
-        size += len(name) + len(kept)
-        if size > MAX_HEADERS:
-            break
-        headers[name.lower()] = kept
-    return headers

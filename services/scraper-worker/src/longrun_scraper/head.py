@@ -1,7 +1,9 @@
 """The head of an HTTP answer as browsers take it, before http.client reads it.
 
 Interim answers (1xx, RFC 9110 §15.2) are passed over; lines that are no header fields are dropped, where http.client
-would take what follows for the body; and there may be more than its 100 fields, up to MAX_HEAD bytes in all.
+would take what follows for the body; NUL and bare CR become spaces (RFC 9110 §5.5); a status line is read as Chromium
+does (`HttpStreamParser`, `HttpResponseHeaders::ParseStatusLine`); and there may be more than http.client's 100 fields,
+up to MAX_HEAD bytes in all.
 """
 
 from __future__ import annotations
@@ -11,11 +13,19 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any, Final
 
+from longrun_scraper import unpack
+from longrun_scraper.chunked import Unchunked
+
 MAX_HEAD: Final = 256 * 1024
 """Bytes of status line and header fields (Chromium's limit)."""
 _MAX_INTERIM: Final = 100
-_MAX_LINE: Final = 65_536
-_INTERIM: Final = re.compile(rb"HTTP/1\.[0-9] 1(?!01)[0-9][0-9](?:\s|$)")
+_PIECE: Final = 60_000
+"""Bytes that http.client is given at once: it takes no more than 65,536."""
+_LONGEST_STATUS: Final = 4096
+_MAX_BLANK: Final = 4
+_STATUS: Final = re.compile(rb".{0,4}?(?:http|icy)(/1\.0)?[^ \t]*[ \t]*([0-9]*)[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+_NO_TEXT: Final = bytes.maketrans(b"\0\r", b"  ")
+_INTERIM: Final = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9][0-9] ")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t]*:)")
 
 
@@ -30,7 +40,18 @@ class Answer(HTTPResponse):
         self.fp = _Head(clean_head(body.readline), body.close)
         super().begin(**options)
         if self.fp is not None:
-            self.fp = body
+            self.fp = self._unchunked(body)
+
+    def _unchunked(self, body: Any) -> Any:
+        """The body without its chunks. What else a server did to it in transfer is undone with Content-Encoding."""
+        codings = [name.strip().lower() for name in (self.headers.get("transfer-encoding") or "").split(",")]
+        if "chunked" not in codings:
+            return body
+        for coding in codings:
+            if coding in unpack.UNDONE:
+                self.headers["Content-Encoding"] = coding
+        self.chunked, self.length = False, None
+        return Unchunked(body)
 
 
 class _Head:
@@ -54,24 +75,49 @@ def clean_head(readline: Callable[[int], bytes]) -> list[bytes]:
     is too large.
     """
     for _ in range(_MAX_INTERIM):
-        status, *fields = _lines(readline)
+        status = _status_line(_first(readline))
+        if not status.startswith(b"HTTP/"):
+            return [status]
+        fields = _fields(_lines(readline))
         if not _INTERIM.match(status):
-            return [status, *_pieces(_fields(fields)), b"\r\n"] if status else [b""]
+            return [status, *_pieces(fields), b"\r\n"]
     raise HTTPException(f"more than {_MAX_INTERIM} interim answers")
 
 
+def _first(readline: Callable[[int], bytes]) -> bytes:
+    """The status line, or whatever comes in its place, after empty lines."""
+    line = readline(_LONGEST_STATUS)
+    for _ in range(_MAX_BLANK):
+        if line in (b"\r\n", b"\n"):
+            line = readline(_LONGEST_STATUS)
+    return line and _spaced(line)
+
+
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of one head, without the empty one that ends it."""
-    lines = [readline(_MAX_LINE)]
-    size = len(lines[0])
-    while lines[-1].strip(b"\r\n"):
-        lines.append(readline(_MAX_LINE))
-        size += len(lines[-1])
-        if size > MAX_HEAD or len(lines[-1]) == _MAX_LINE:
-            raise HTTPException(f"more than {MAX_HEAD} bytes of header fields, or more than {_MAX_LINE} of one")
-        if not lines[-1]:
-            raise RemoteDisconnected("the connection was closed within the header fields")
-    return lines if len(lines) == 1 else lines[:-1]
+    """The lines up to the empty one that ends a head, without that."""
+    lines: list[bytes] = []
+    size = 0
+    while (line := readline(MAX_HEAD)).strip(b"\r\n"):
+        lines.append(_spaced(line))
+        size += len(line)
+        if size > MAX_HEAD:
+            raise HTTPException(f"more than {MAX_HEAD} bytes of header fields")
+    if not line:
+        raise RemoteDisconnected("the connection was closed within the header fields")
+    return lines
+
+
+def _spaced(line: bytes) -> bytes:
+    return line.rstrip(b"\r\n").translate(_NO_TEXT) + b"\r\n"
+
+
+def _status_line(line: bytes) -> bytes:
+    """The status line as http.client wants it; as it came if it is none."""
+    found = _STATUS.match(line)
+    if found is None:
+        return line
+    old, code, reason = found.groups()
+    return b"HTTP/1.%d %s %s\r\n" % (0 if old else 1, code or b"200", reason.strip())
 
 
 def _fields(lines: list[bytes]) -> list[bytes]:
@@ -90,9 +136,8 @@ def _fields(lines: list[bytes]) -> list[bytes]:
 
 
 def _pieces(fields: list[bytes]) -> list[bytes]:
-    pieces = [b""]
-    for field in fields:
-        if len(pieces[-1]) + len(field) > _MAX_LINE:
-            pieces.append(b"")
-        pieces[-1] += field
-    return pieces if pieces[0] else pieces[1:]
+    """All fields in few pieces of about the same size, so that none is an empty line."""
+    head = b"".join(fields)
+    count = max(1, -(-len(head) // _PIECE))
+    size = -(-len(head) // count)
+    return [head[at : at + size] for at in range(0, len(head), size or 1)]

@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+MAX_ESSENCE: Final = 255
+"""Characters of a type that are kept (RFC 6838 §4.2 allows 127 on each side)."""
+
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE: Final = re.compile(rf"[\t\n\r ]*({_NAME})/({_NAME})[\t\n\r ]*(?:;|$)")
 _PARAMETER: Final = re.compile(rf'[\t\n\r ]*({_NAME})=(?:"((?:[^"\\]|\\.)*)(?:"[^;]*|$)|([^;]*))(?:;|$)|[^;]*(?:;|$)')
@@ -87,4 +90,4 @@ def _parse(value: str) -> MimeType | None:
         name, quoted, plain = parameter.groups()
         if name is not None and name.lower() == "charset" and charset is None:
             charset = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain.strip(" \t\r\n'")
-    return MimeType(f"{essence[1]}/{essence[2]}".lower(), charset or None)
+    return MimeType(f"{essence[1]}/{essence[2]}".lower()[:MAX_ESSENCE], charset or None)

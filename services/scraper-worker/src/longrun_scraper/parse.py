@@ -15,7 +15,16 @@ from longrun_scraper.charset import decode
 from longrun_scraper.refresh import refresh_url
 from longrun_scraper.soup import soup
 from longrun_scraper.transcript import Passage, transcribe
-from longrun_scraper.urls import InvalidUrl, QueryEncoder, UrlTooLong, base_url, page_href, query_encoder, web_url
+from longrun_scraper.urls import (
+    NO_BASE,
+    InvalidUrl,
+    QueryEncoder,
+    UrlTooLong,
+    base_url,
+    page_href,
+    query_encoder,
+    web_url,
+)
 
 MAX_TEXT: Final = 1000
 """Characters of a title, a heading or a link's text that are kept."""
@@ -125,7 +134,7 @@ def _headings(passages: list[Passage]) -> tuple[list[str], bool]:
 def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit: int) -> tuple[list[Link], bool]:
     """The links of a page, each URL once, with its first text; also whether anything of them was left out."""
     links: dict[str, Link] = {}
-    size, cut = 0, False
+    size, cut = 0, base == NO_BASE
     for passage, href in _hrefs(passages):
         try:
             url = web_url(page_href(href, encode_query), base).href
@@ -137,7 +146,7 @@ def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit
         if url in links:
             continue
         text = _clean(passage.text or _attribute(passage.tag, "alt"))
-        rel = [_clean(word) for word in _attribute(passage.tag, "rel").split()]
+        rel = [_clean(word) for word in _attribute(passage.tag, "rel").split(maxsplit=MAX_REL)]
         link = Link(url=url, text=_cut(text), rel=[word[:100] for word in rel[:MAX_REL]])
         size += _json_bytes(link.model_dump())
         if len(links) == limit or size > MAX_LINKS_BYTES:

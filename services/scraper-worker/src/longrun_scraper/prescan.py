@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import turbohtml
 import webencodings
+
+from longrun_scraper.tree import tree
 
 _WINDOW: Final = 1024
 _MARKUP: Final = re.compile(
@@ -77,9 +78,10 @@ def _attributes(start: bytes, at: int) -> Iterator[tuple[str, str, int]]:
 
 
 def _late(body: bytes) -> str | None:
-    if b"charset" not in body.lower():
+    lower = body.lower()
+    if not 0 <= lower.find(b"<meta") < lower.rfind(b"charset"):
         return None
-    page = turbohtml.parse(body.decode("latin-1"), scripting=True, positions=False)
+    page, _ = tree(body.decode("latin-1"))
     metas = ({name: _text(value) for name, value in meta.attrs.items()} for meta in page.select("meta"))
     return next((label for attributes in metas if (label := _label(attributes))), None)
 

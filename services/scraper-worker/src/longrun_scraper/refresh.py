@@ -9,7 +9,7 @@ MAX_DELAY_S: Final = 10
 """A page that waits longer is there to be read: it is not taken for a redirect."""
 
 _SPACE: Final = r"[\t\n\f\r ]"
-_REFRESH: Final = re.compile(rf"{_SPACE}*(\d+|(?=\.))[\d.]*(?:{_SPACE}*[;,]{_SPACE}*|{_SPACE}+)(?!$)", re.ASCII)
+_REFRESH: Final = re.compile(rf"{_SPACE}*(\d++|(?=\.))[\d.]*+(?:{_SPACE}*+[;,]{_SPACE}*+|{_SPACE}++)(?!\Z)", re.ASCII)
 _URL: Final = re.compile(rf"url{_SPACE}*={_SPACE}*", re.IGNORECASE)
 
 

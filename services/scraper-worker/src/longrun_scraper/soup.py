@@ -1,8 +1,8 @@
 """What a page says, as a BeautifulSoup: parsed as browsers do (HTML Standard §13.2), reduced to what is read of it.
 
-turbohtml builds the tree, in C and in linear time, with scripting on, so that `<noscript>` is inert. The soup gets
-the elements of that tree that lead somewhere (links, frames, `<base>`, `<meta>`) or are read (title, h1), and in those
-the text as a reader perceives it: close to innerText, with the words that images and icons stand for.
+The soup gets the elements of turbohtml's `tree` that lead somewhere (links, frames, `<base>`, `<meta>`) or are read
+(title, h1), and in those the text as a reader perceives it: close to innerText, with the words that images and icons
+stand for.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import turbohtml
 from bs4 import BeautifulSoup
 from bs4.builder import HTMLTreeBuilder
 from turbohtml import Element, Namespace, Node, Text
 
-MAX_TAGS: Final = 1_000_000
-"""Tags of a page that are parsed: a page of nothing else makes a tree of about 150 MB then."""
+from longrun_scraper.tree import tree
+
 MAX_KEPT: Final = 20_000
 """Elements that the soup gets, and then the page is not read further: each takes 25 µs and 2 KB."""
 
@@ -35,13 +34,14 @@ _INERT: Final = frozenset(
     {"script", "style", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"}
 )
 _FOREIGN_INERT: Final = frozenset({"title", "desc", "metadata"})
+_TOLD_APART: Final = _KEPT | _FOREIGN_INERT
 _BLOCK_NAMES: Final = """
-    address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption figure
+    address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure
     footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main menu nav ol p plaintext pre search
     section summary table tbody td tfoot th thead tr ul xmp
 """
 _BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
-"""Elements that separate words (`display` of the standard's style sheet, HTML Standard §15.3), and `<br>`."""
+"""Elements that separate words (`display` of the standard's style sheet, HTML Standard §15.3)."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def soup(text: str) -> tuple[BeautifulSoup, bool]:
 
 
 class TreeBuilder(HTMLTreeBuilder):
-    """Builds a BeautifulSoup out of turbohtml's tree; `cut` tells whether MAX_TAGS or MAX_KEPT left something out."""
+    """Builds a BeautifulSoup out of turbohtml's tree; `cut` tells whether its bound or MAX_KEPT left something out."""
 
     NAME = "turbohtml"
     features = (NAME, "html")
@@ -73,7 +73,7 @@ class TreeBuilder(HTMLTreeBuilder):
     def feed(self, markup: str) -> None:
         """Hand the page over in document order, in one walk; BeautifulSoup calls it."""
         self._kept = self._reading = self._words = 0
-        document = turbohtml.parse(self._bounded(markup), scripting=True, positions=False)
+        document, self.cut = tree(markup)
         opened = [_Open(iter(document.children))]
         while opened and self._kept < MAX_KEPT:
             node = next(opened[-1].children, None)
@@ -86,17 +86,18 @@ class TreeBuilder(HTMLTreeBuilder):
                 self._say(node.data)
         self.cut = self.cut or bool(opened)
 
-    def _bounded(self, markup: str) -> str:
-        parts = markup.split("<", MAX_TAGS + 1)
-        self.cut = len(parts) > MAX_TAGS + 1
-        return "<".join(parts[:-1]) if self.cut else markup
-
     def _start(self, element: Element) -> _Open | None:
         """Hand over what the element is by itself; None if its children say nothing."""
-        tag, foreign = element.tag, element.namespace is not Namespace.HTML
+        tag, children = element.tag, element.children
+        if not self._reading and tag not in _TOLD_APART:  # most of a page: quick
+            return _Open(iter(children)) if children and tag not in _INERT else None
+        if tag == "br":
+            self._say(" ")
+            return None
+        foreign = element.namespace is not Namespace.HTML
         if tag in _INERT or (foreign and tag in _FOREIGN_INERT):
             return None
-        opened = _Open(iter(element.children))
+        opened = _Open(iter(children))
         if self._reading:
             opened.block = not foreign and tag in _BLOCKS
             opened.label = _label(element, tag, foreign)

@@ -19,6 +19,10 @@ from jobcore.errors import PermanentError
 
 MAX_URL_LENGTH: Final = 8192
 """Characters of a URL as it is sent (RFC 9110 §4.1 recommends to support 8,000)."""
+LONGEST_READ: Final = 4 * MAX_URL_LENGTH
+"""Characters of a URL before it is normalised."""
+NO_BASE: Final = "about:blank"
+"""A base that no relative URL can be read against."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST_PORT: Final = re.compile(r"(\[[0-9a-f:]+\]|[^:]+)(?::([0-9]+))?")
@@ -75,7 +79,7 @@ def web_url(text: str, base: str | None = None) -> WebUrl:
 
     Whether its host may be reached is only known when connecting.
     """
-    if len(text) > 4 * MAX_URL_LENGTH:  # whatever ada leaves out of it
+    if len(text) > LONGEST_READ:
         raise UrlTooLong(f"the URL has {len(text)} characters: {MAX_URL_LENGTH} at most")
     try:
         url = WebUrl(ada_url.URL(text, base).href.partition("#")[0])
@@ -91,7 +95,12 @@ def web_url(text: str, base: str | None = None) -> WebUrl:
 
 
 def base_url(text: str, fallback: str, encode_query: QueryEncoder) -> str:
-    """What relative links of a page are relative to, given its `<base href>` (HTML Standard §4.2.3)."""
+    """What relative links of a page are relative to, given its `<base href>` (HTML Standard §4.2.3).
+
+    NO_BASE for a base that is too long to be read again with each link.
+    """
+    if len(text) > LONGEST_READ:
+        return NO_BASE
     try:
         base = ada_url.URL(page_href(text, encode_query), fallback)
     except ValueError:

@@ -18,11 +18,11 @@ LOCK_TRIES: Final = 30
 LOCKED: Final = frozenset({"55P03", "40P01"})
 """SQLSTATEs lock_not_available and deadlock_detected."""
 TURN: Final = 0x6C6F6E6772756E  # "longrun"
-UNLIMITED: Final = "-c statement_timeout=0 -c lock_timeout=0"
+UNLIMITED: Final = "-c statement_timeout=0 -c lock_timeout=0 -c jit=off"
 BEGIN: Final = """
+SET LOCAL jit = off; SET LOCAL lock_timeout = '2s'; SET LOCAL search_path = "{schema}", pg_temp;
 SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
-WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
-SET LOCAL lock_timeout = '2s'; SET LOCAL jit = off; SET LOCAL search_path = "{schema}", pg_temp
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
 """
 
 
@@ -36,6 +36,7 @@ def engine(database_url: str, schema: str) -> Engine:
         database_url,
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
+        use_native_hstore=False,  # else each new connection asks for its types
         connect_args={
             "connect_timeout": CONNECT_S,
             "client_encoding": "utf8",
