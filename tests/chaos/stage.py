@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import psycopg2
 import redis
@@ -196,12 +195,8 @@ class Stage:
 
     def _pooled(self) -> str:
         """Longrun's way to PostgreSQL through a PgBouncer in transaction mode."""
-        parts = urlsplit(self.postgres.url)
-        assert parts.username
-        assert parts.password
         pooler = self._pooler.enter_context(PgBouncer(self.folder / "pgbouncer", self.postgres.port))
-        port = pooler.serve(parts.username, parts.password)
-        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+        return pooler.url_of(self.postgres.url)
 
     def _stop(self) -> None:
         self._over.set()

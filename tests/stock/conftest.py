@@ -20,7 +20,7 @@ from tests.harness import Harness, environment
 from tests.processes import Stack
 from tests.servers import DebianPostgres, DebianRedis, execute
 from tests.stock.flavours import FLAVOURS, Made
-from tests.stock.pgbouncer import PgBouncer
+from tests.stock.pgbouncer import PROGRAM, PgBouncer
 
 OPENSSL = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=longrun test")
 _numbers = count(1)
@@ -52,7 +52,7 @@ def stock_redis(server_folder: Path) -> Iterator[DebianRedis]:
 @pytest.fixture(scope="session")
 def pgbouncer(stock_postgres: DebianPostgres, server_folder: Path) -> Iterator[PgBouncer]:
     """PgBouncer in transaction mode in front of that PostgreSQL."""
-    if not shutil.which("pgbouncer"):
+    if not shutil.which(PROGRAM):
         pytest.skip("PgBouncer is not installed: apt install pgbouncer")
     with PgBouncer(server_folder / "pgbouncer", stock_postgres.port) as pooler:
         yield pooler

@@ -19,7 +19,7 @@ from jobcore.migrations import upgrade
 from jobcore.store.prepared import Prepared
 from tests.integration.store.world import World, race
 from tests.servers import DebianPostgres
-from tests.stock.pooler import PROGRAM, Pooler
+from tests.stock.pgbouncer import PROGRAM, PgBouncer
 
 SECRET = "the-input-of-a-client"
 POOL = 3
@@ -51,9 +51,8 @@ def url(server: DebianPostgres, request: pytest.FixtureRequest, server_folder: P
         return
     if not shutil.which(PROGRAM):
         pytest.skip("there is no PgBouncer on this machine: apt install pgbouncer")
-    folder = server_folder / f"pooler-{next(_numbers)}"
-    with Pooler(folder, server.url_of("jobs"), POOL) as it:
-        yield it.url
+    with PgBouncer(server_folder / f"pgbouncer-{next(_numbers)}", server.port, POOL) as pooler:
+        yield pooler.url_of(server.url_of("jobs"))
 
 
 def run_jobs(world: World, queue: str) -> None:
