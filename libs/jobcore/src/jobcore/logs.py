@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -70,12 +71,11 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 def of_job(job_id: str) -> Iterator[None]:
     """What this process logs in this block is the job's, also in threads that the job starts."""
     global _job
-    with structlog.contextvars.bound_contextvars(job_id=job_id):
-        _job = job_id
-        try:
-            yield
-        finally:
-            _job = None
+    _job = job_id
+    try:
+        yield
+    finally:
+        _job = None
 
 
 def job_id() -> str | None:
@@ -110,10 +110,14 @@ def _keep(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _add_job(_logger: Any, _method: str, event: Any) -> Any:
-    # threads have contexts of their own
-    if _job is not None and not event.get("logger", "").startswith(OUR_THREADS):
+    # no context variable says it: the threads of a job would have to be given it
+    if _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS)):
         event.setdefault("job_id", _job)
     return event
+
+
+def _in_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def _add_trace(_logger: Any, _method: str, event: Any) -> Any:

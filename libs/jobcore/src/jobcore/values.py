@@ -48,7 +48,7 @@ def from_json(name: str, text: str, max_bytes: int) -> Any:
     """The value of JSON text; InvalidValue says why it cannot be stored, or that it is larger than `max_bytes`."""
     check_size(name, text, max_bytes)
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = _DECODER.decode(text)
         problems = list(documents.problems(value, name))
     except (ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
@@ -107,6 +107,9 @@ def _no_json(name: str, error: BaseException) -> InvalidValue:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no finite number")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _shown(value: Any) -> str:
