@@ -182,7 +182,8 @@ def sentinels(folder: Path) -> Iterator[Watched]:
 
 def _knows_all(sentinel: redis.Redis) -> bool:
     try:
-        master: Any = sentinel.sentinel_master(MASTER)  # type: ignore[no-untyped-call]
+        # redis-py's own sentinel_master() trips over an option of its own in 6.4
+        master: Any = sentinel.execute_command("SENTINEL MASTER", MASTER)  # type: ignore[no-untyped-call]
     except redis.RedisError:
         return False
     return bool(master["num-other-sentinels"] == 2 and master["num-slaves"] == 1)

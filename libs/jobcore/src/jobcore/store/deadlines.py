@@ -33,16 +33,35 @@ HARMLESS: Final = ("DEBUG", "LOG", "INFO", "NOTICE")
 """Other severities are translated on a server with another language: whatever is not one of these is a warning."""
 
 
+class Warnings:
+    """The warnings of a server, as psycopg2 appends them.
+
+    SQLAlchemy empties a list of them after each statement; it leaves alone what it cannot iterate.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def append(self, notice: str) -> None:
+        """Keep a warning."""
+        if not notice.startswith(HARMLESS):
+            self._texts.append(notice.strip())
+
+    def take(self) -> str:
+        """What came since the last time; empty if nothing did."""
+        texts, self._texts = self._texts, []
+        return "; ".join(texts)
+
+
 class Line:
     """One connection's socket, under a descriptor of its own, so that it is never another's that took its number."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
         self.pid: int = connection.info.backend_pid
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        del connection.notices[:]  # of the connecting itself
+        self._warnings = connection.notices = Warnings()
 
     @property
     def spoilt(self) -> bool:
@@ -51,11 +70,7 @@ class Line:
 
     def warned(self) -> str:
         """What the server warned of since the last time this was asked; empty if of nothing."""
-        if not self._connection.notices:
-            return ""
-        warnings = [notice.strip() for notice in self._connection.notices if not notice.startswith(HARMLESS)]
-        del self._connection.notices[:]
-        return "; ".join(warnings)
+        return self._warnings.take()
 
     def shut(self) -> None:
         """End the conversation, for the thread that waits for it too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0011"
+revision = "0022"
 down_revision = "0021_indexes"
 branch_labels = None
 depends_on = None
