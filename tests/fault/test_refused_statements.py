@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.chaos.schema_faults import ACCEPT, REFUSE, TABLES
+from tests.fault.renamed import renamed
 from tests.harness import Harness, until
 from tests.invariants import check
 
@@ -17,15 +18,6 @@ pytestmark = pytest.mark.fault
 
 WHILE_S = 2.0
 SECRET = "what-the-client-gave"
-
-
-@contextmanager
-def renamed(longrun: Harness, table: str) -> Iterator[None]:
-    longrun.sql(f"ALTER TABLE {table} RENAME TO elsewhere")
-    try:
-        yield
-    finally:
-        longrun.sql(f"ALTER TABLE elsewhere RENAME TO {table}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.fault.renamed import renamed
 from tests.harness import HEARTBEAT_S, LEASE_S, Harness, until
 from tests.invariants import check
 from tests.processes import READY_S
@@ -19,16 +20,6 @@ REFUSE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'nobody foresaw this'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({rows}) EXECUTE FUNCTION refuse()
 """
-
-
-@contextmanager
-def renamed(longrun: Harness, table: str) -> Iterator[None]:
-    """The table is away, for everybody."""
-    longrun.sql(f"ALTER TABLE {table} RENAME TO elsewhere")
-    try:
-        yield
-    finally:
-        longrun.sql(f"ALTER TABLE elsewhere RENAME TO {table}")
 
 
 @contextmanager
