@@ -19,7 +19,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock bench chaos clean images up down dev kind-up compose e2e e2e-next
+.PHONY: help run demo test lint format pages hooks lock bench chaos clean images up down dev kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -42,6 +42,14 @@ lint: $(TEST) ## Style, types and import rules
 format: $(TEST) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pages: $(TEST) ## Write the generated pages anew: the settings, the chart's values, the schema
+	@$(BIN)/python -m tests.settings_page >docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	@$(BIN)/python -m tests.chart.values_page
+	@$(BIN)/python -m tests.schema_page >docs/schema.sql.new && mv docs/schema.sql.new docs/schema.sql
+
+hooks: $(TEST) ## Install the git hooks of .pre-commit-config.yaml
+	$(BIN)/prek install
 
 lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
