@@ -10,6 +10,9 @@ SOURCES = $(PACKAGES:=/src)
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
+UNIT = tests/unit tests/integration/store
+PYTEST = $(BIN)/pytest -n 2 --dist loadfile
+
 IMAGES = api worker scraper-worker
 TAG = dev
 MINUTES = 20
@@ -19,7 +22,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format pages hooks lock bench chaos clean images up down dev kind-up compose e2e e2e-next
+.PHONY: help run demo test unit lint format pages hooks lock bench chaos clean images up down dev kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -31,7 +34,13 @@ demo: $(RUN) ## Scrape a small site served from here, with `make run` in another
 	@$(BIN)/python -m longrun_local.demo
 
 test: lint ## Lint, then every test that runs on this machine
-	$(BIN)/pytest -n 2 --dist loadfile
+	@status=0; \
+	$(MAKE) --no-print-directory unit || status=1; \
+	echo "$(PYTEST) $(UNIT:%=--ignore %)"; $(PYTEST) $(UNIT:%=--ignore %) || status=1; \
+	exit $$status
+
+unit: $(TEST) ## The tests that start no process of Longrun (unit, store), and how much of the code they cover
+	$(PYTEST) --cov --cov-report=term $(UNIT)
 
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .
@@ -96,7 +105,7 @@ kind-up: images ## Make a kind cluster with all of Longrun in it, on http://long
 	    --values k8s/values-kind.yaml --set global.image.tag=$(TAG) --wait --timeout 5m
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(PACKAGES) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements/run.lock $(PROJECTS)

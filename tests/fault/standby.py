@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,8 +115,3 @@ def waiting(url: str) -> list[int]:
 def wait_for_commit(url: str) -> int:
     """Wait until a backend waits for the standby; its pid."""
     return until(lambda: next(iter(waiting(url)), 0), 10, "a commit waits for its standby")
-
-
-def settle(seconds: float) -> None:
-    """Let so much time pass."""
-    time.sleep(seconds)

@@ -59,7 +59,7 @@ class Rollout:
         seen: list[int] = []
         with httpx.Client(timeout=30) as http:
             while not self._follow(http, f"{self.urls[-1]}/tasks/{job_id}/stream", seen):
-                time.sleep(0.05)
+                time.sleep(0.05)  # as a client pauses before it connects again
         return seen
 
     def _follow(self, http: httpx.Client, url: str, seen: list[int]) -> bool:

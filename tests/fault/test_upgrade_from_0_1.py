@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,7 +129,6 @@ def test_the_version_before_goes_on_while_its_database_is_migrated_and_beside_th
             # a process of 0.1 that is started again while the deploy is on
             assert stack.start("old-wait", [*MIGRATIONS, "wait"], old).wait() == 0
             load.urls.remove(old_api.url)
-            time.sleep(PAUSE_S)
             old_worker.terminate()
             assert old_worker.wait(60) == 0
         finally:

@@ -295,7 +295,7 @@ telemetry.setup("forker", "0", spans=False)
 metrics.workers_lost(3)
 telemetry.flush()
 if os.fork() == 0:  # as a task does that uses multiprocessing
-    time.sleep(1.5)
+    time.sleep(1.5)  # longer than an interval of exports: that it sends nothing can only be waited for
     os._exit(0)
 os.wait()
 telemetry.flush()
