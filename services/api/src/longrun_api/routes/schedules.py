@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from jobcore import telemetry
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
 from jobcore.tasks import Registry
+from jobcore.telemetry import traces
 from longrun_api import paging
 from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
@@ -223,7 +223,7 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
 async def run_schedule(request: Request, schedule: Found) -> Response:
     """Submit its task now, whatever its ticks, its overlap and its pause say."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
-    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=telemetry.current_traceparent()))
+    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent()))
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 503))

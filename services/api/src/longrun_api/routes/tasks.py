@@ -11,11 +11,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore import telemetry
 from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import attempts, documents, events, jobs, listing
+from jobcore.telemetry import traces
 from longrun_api import paging
 from longrun_api.body import read_as
 from longrun_api.database import silence_is_absence
@@ -75,7 +75,7 @@ async def submit_task(request: Request) -> Response:
     """Accept a task: it is stored durably before this answers, and it will run."""
     if request.scope["query_string"]:  # asked first, because thousands of requests a second take this way
         refuse_others(request.query_params, {})
-    registry, traceparent = runtime_of(request).registry, telemetry.current_traceparent()
+    registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
     job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
     return await accept(request, job)
 

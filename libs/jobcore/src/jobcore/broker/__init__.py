@@ -1,0 +1,1 @@
+"""What travels over Redis: wake-ups through Celery, live events and cancels."""

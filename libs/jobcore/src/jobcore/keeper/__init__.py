@@ -1,0 +1,1 @@
+"""What looks at PostgreSQL and sets right what nobody else will."""

@@ -1,0 +1,5 @@
+"""What an operator sets: environment variables, and how the addresses of PostgreSQL and Redis are read."""
+
+from jobcore.settings.variables import DEFAULT_SCHEMA, CoreSettings, Seconds, WorkerSettings, read
+
+__all__ = ["DEFAULT_SCHEMA", "CoreSettings", "Seconds", "WorkerSettings", "read"]
