@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, Post, Slots
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Post, Slots
 from jobcore.worker.context import RunContext
-from jobcore.worker.interrupts import STOP_SIGNAL, Interrupts, JobInterrupted
+from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.steps import NAME_MAX
 from jobcore.worker.values import DEFAULT_BOUNDS
 from tests.integration.store.world import World

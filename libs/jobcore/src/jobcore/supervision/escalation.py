@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.children import Children
-from jobcore.supervision.slots import Key, Post, Slots
+from jobcore.supervision.slots import STOP_SIGNAL, Key, Post, Slots
 from jobcore.telemetry import logs
-from jobcore.worker.interrupts import STOP_SIGNAL
 
 log = logs.get(__name__)
 

@@ -18,6 +18,7 @@ by one aligned store each (`struct.pack_into` writes zeros first). The lease's d
 from __future__ import annotations
 
 import mmap
+import signal
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from uuid import UUID
 from jobcore.supervision.record import WORD, Record
 
 MAX_HELD: Final = 256
+STOP_SIGNAL: Final = signal.SIGUSR2
+"""Tells a child to look at its slot: a run is to stop."""
 
 # every struct that is followed by another is a multiple of 8 bytes, so that words are aligned
 _LEASE: Final = struct.Struct("=d16s")  # deadline, worker id

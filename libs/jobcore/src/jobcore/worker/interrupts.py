@@ -21,10 +21,9 @@ from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
-from jobcore.supervision.slots import Key, Post, Slot
+from jobcore.supervision.slots import STOP_SIGNAL, Key, Post, Slot
 from jobcore.worker.leftovers import Leftovers
 
-STOP_SIGNAL: Final = signal.SIGUSR2
 CHAIN_MAX: Final = 20
 T = TypeVar("T")
 
