@@ -224,7 +224,11 @@ CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) 
 
 CREATE INDEX jobs_expiring_unstarted ON longrun.jobs USING btree (expires_at) WHERE ((status = 'PENDING'::text) AND (expires_at IS NOT NULL) AND (started_at IS NULL));
 
-CREATE INDEX jobs_held ON longrun.jobs USING btree (queue) WHERE ((status = 'PENDING'::text) AND (gate = 'key'::text));
+CREATE INDEX jobs_held ON longrun.jobs USING btree (queue) WHERE (
+CASE
+    WHEN (gate = 'key'::text) THEN status
+    ELSE NULL::text
+END = 'PENDING'::text);
 
 CREATE INDEX jobs_of_key ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
 
@@ -232,7 +236,11 @@ CREATE UNIQUE INDEX jobs_one_a_tick ON longrun.jobs USING btree (schedule_id, sc
 
 CREATE INDEX jobs_open_by_schedule ON longrun.jobs USING btree (schedule_id) WHERE ((schedule_id IS NOT NULL) AND ((status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
 
-CREATE INDEX jobs_ready_by_type ON longrun.jobs USING btree ((ARRAY[queue, task_type]), rank, id) WHERE ((status = 'PENDING'::text) AND ready);
+CREATE INDEX jobs_ready_by_type ON longrun.jobs USING btree ((ARRAY[queue, task_type]), rank, id) WHERE (
+CASE
+    WHEN ready THEN status
+    ELSE NULL::text
+END = 'PENDING'::text);
 
 CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (status = 'RUNNING'::text);
 

@@ -18,13 +18,11 @@ import psutil
 import psycopg2
 import psycopg2.extras
 
-from jobcore.redis_server import RedisServer
 from jobcore.settings import DEFAULT_SCHEMA
-from tests import waiting
+from jobcore.settings.redis_server import RedisServer
 from tests.processes import Process, Stack
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
-until = waiting.until
 HEARTBEAT_S = 1.0
 LEASE_S = 5.0
 NOTICED_S = LEASE_S + 12.0

@@ -20,16 +20,17 @@ import psycopg2
 import redis
 
 from jobcore.migrations import upgrade
-from jobcore.redis_server import RedisServer
+from jobcore.settings.redis_server import RedisServer
 from longrun_local import services
 from longrun_local.ports import free_port
 from tests.fault.clock import Hooks, let_database_clock_be_stepped
 from tests.fault.link import Link
 from tests.fault.torn import FOLDER
-from tests.harness import environment, sql, until
+from tests.harness import environment, sql
 from tests.processes import Process, Stack
 from tests.servers import postgres_kind, redis_kind
 from tests.stock.pgbouncer import PgBouncer
+from tests.waiting import until
 
 QUEUE = "chaos"
 WAKE_UPS = RedisServer().queue(QUEUE)

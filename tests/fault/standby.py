@@ -15,7 +15,8 @@ import psutil
 from longrun_local.account import account_for
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
-from tests.harness import sql, until
+from tests.harness import sql
+from tests.waiting import until
 
 STREAMING = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"
 

@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

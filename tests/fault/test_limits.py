@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from tests.fault.clock import Hooks
-from tests.harness import Harness, children, environment, gone, until
+from tests.harness import Harness, children, environment, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.chaos.schema_faults import ACCEPT, REFUSE, TABLES
 from tests.fault.renamed import renamed
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -11,17 +11,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobcore.admission.intake import Intake
 from jobcore.errors import StoreUnavailable
-from jobcore.intake import Intake
 from jobcore.migrations import upgrade
 from jobcore.models import Accepted
 from jobcore.store.database import Database
 from longrun_local.postgres import EmbeddedPostgres
 from tests.fault.standby import Standby, wait_for_commit, waiting
-from tests.harness import LEASE_S, Harness, environment, sql, until
+from tests.harness import LEASE_S, Harness, environment, sql
 from tests.integration.store.world import World
 from tests.invariants import check
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

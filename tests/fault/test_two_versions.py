@@ -7,10 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobcore.attempt import REFUSALS_MAX
-from tests.harness import Harness, environment, until
+from jobcore.worker.attempt import REFUSALS_MAX
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -19,10 +19,11 @@ import httpx
 import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
-from tests.harness import ROOT, Harness, environment, until
+from tests.harness import ROOT, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
 from tests.servers import execute
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.harness import until
 from tests.integration.raw_http import connected, exchange, get, read, request, resident_bytes
 from tests.processes import Process, Stack
+from tests.waiting import until
 
 REQUEST_S = 1.0
 HOST = "Host: localhost"

@@ -63,7 +63,7 @@ def plainly_called(path: Path, function: Function) -> set[str]:
 
 def asserting_functions() -> set[str]:
     """The functions that assert, by themselves or by what they call, each as `module.name`."""
-    known, callers = {"tests.harness.until"}, dict[str, set[str]]()
+    known, callers = {"tests.waiting.until"}, dict[str, set[str]]()
     for path, module in MODULES.items():
         for function in functions(module):
             name = f"{name_of(path)}.{function.name}"
