@@ -85,3 +85,18 @@ def test_commands_name_objects_that_the_chart_makes(helm: Helm) -> None:
     named = re.findall(r"(cronjob|service|deployment)/(longrun-[a-z-]+)", README.read_text())
     assert named
     assert set(named) <= names
+
+
+def test_every_value_that_the_upgrade_notes_name_is_there(defaults: Any) -> None:
+    notes = (CHART / "UPGRADING.md").read_text()
+    known = {".".join(path[: length + 1]) for path in leaves(defaults) for length in range(len(path))}
+    free_form = ("config.",)  # maps whose keys are the user's
+    named = set(re.findall(rf"`((?:{'|'.join(defaults)})\b[\w.]*)", notes))
+    assert named > {"allowedHosts", "networkPolicy.clients"}
+    assert {name for name in named if not name.startswith(free_form)} <= known
+
+
+def test_the_chart_says_who_maintains_it_and_has_notes_for_its_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["maintainers"]
+    assert f"\n## {chart['version']}" in (CHART / "UPGRADING.md").read_text()

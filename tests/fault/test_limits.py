@@ -66,7 +66,15 @@ def test_a_worker_whose_host_can_start_no_process_loses_no_job_and_works_again_l
         child.kill()
     until(hooks.refused_a_fork, what="Celery tries to replace the children")
     hooks.refuse_forks(False)
-    if crowded.popen.poll() is not None:  # it may give up: then whoever runs it starts it again
+
+    def it_gave_up() -> bool:
+        return crowded.popen.poll() is not None
+
+    def it_replaced_them() -> bool:
+        return sum(not gone(child.pid) for child in children(crowded)) == 2
+
+    until(lambda: it_gave_up() or it_replaced_them(), what="Celery's main process ended, or has two children again")
+    if it_gave_up():  # then whoever runs it starts it again
         apart.worker("next")
     apart.all_reach(jobs, "SUCCESS", 30)
     both = [apart.tick(1), apart.tick(1)]

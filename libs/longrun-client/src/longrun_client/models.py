@@ -21,7 +21,7 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether a job of this status will never change again."""
+        """Whether a job of this status has ended: it runs no more, unless somebody retries it."""
         return self in TERMINAL
 
 

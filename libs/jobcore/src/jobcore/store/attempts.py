@@ -43,7 +43,7 @@ def of(connection: Connection, job_id: UUID, after: int, limit: int) -> list[Pas
 
 
 def outcome(ending: Mapping[str, Any] | None) -> str:
-    """What a run came to, by the data of the state event that ended it; None while it runs."""
+    """What a run came to, by the data of the state event that ended it; "running" if there is none yet."""
     if ending is None:
         return "running"
     if reason := ending.get("reason"):
