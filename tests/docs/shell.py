@@ -18,19 +18,21 @@ _VARIES = {
     r"\b\d+(?:\.\d+)? m?s\b": r"[\d.]+ (?:ms|s|min)",  # a duration
     r"\d+\.\d+": r"[\d.e-]+",
     r"…": r".*?",
+    r":\s*": r":\s*",  # JSON is shown with spaces or without
+    r",\s*": r",\s*",
     r"\s+": r"\s*",
 }
 _VARIABLE = re.compile("|".join(f"({pattern})" for pattern in _VARIES))
 
 
 def as_pattern(shown: str) -> re.Pattern[str]:
-    """A pattern for the output that a page shows: ids, times and durations vary, `…` is anything, and so is white space."""
-    replacements = list(_VARIES.values())
+    """A pattern for the output that a page shows: ids, times, durations and white space vary, `…` is anything."""
+    shown, replacements = shown.strip(), list(_VARIES.values())
     pattern, position = "", 0
-    for match in _VARIABLE.finditer(shown.strip()):
-        pattern += re.escape(shown.strip()[position : match.start()]) + replacements[(match.lastindex or 1) - 1]
+    for match in _VARIABLE.finditer(shown):
+        pattern += re.escape(shown[position : match.start()]) + replacements[(match.lastindex or 1) - 1]
         position = match.end()
-    return re.compile(pattern + re.escape(shown.strip()[position:]), re.DOTALL)
+    return re.compile(pattern + re.escape(shown[position:]), re.DOTALL)
 
 
 class Shell:
