@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from jobcore.context import RunContext
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
-from jobcore.interrupts import STOP_SIGNAL, Interrupts, JobInterrupted
 from jobcore.models import Claim
-from jobcore.slots import IDLE, Post, Slots
-from jobcore.steps import NAME_MAX
-from jobcore.values import DEFAULT_BOUNDS
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Post, Slots
+from jobcore.worker.context import RunContext
+from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from jobcore.worker.steps import NAME_MAX
+from jobcore.worker.values import DEFAULT_BOUNDS
 from tests.integration.store.world import World
 
 RESULT_MAX_BYTES = DEFAULT_BOUNDS.result_bytes
@@ -183,7 +183,7 @@ def test_a_step_waits_for_a_database_that_is_away(runs: Runs, monkeypatch: pytes
             raise StoreUnavailable("it committed, and the reply is lost")
         return call(function, *args, **kwargs)
 
-    monkeypatch.setattr("jobcore.context.RETRY_S", 0.01)
+    monkeypatch.setattr("jobcore.worker.context.RETRY_S", 0.01)
     monkeypatch.setattr(runs.world.db, "call", sometimes)
     assert runs.step("a", {"id": 1}) == {"id": 1}
     assert runs.calls == [{"id": 1}]

@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 
-from jobcore.retirement import ENDING, Retirement, held_back
+from jobcore.worker.retirement import ENDING, Retirement, held_back
 
 MAIN_HANDLED = 77
 ROUNDS = 50
