@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from longrun_local import services
 from tests.docs.conftest import PIP, QUICKSTART
 from tests.docs.pages import ROOT, blocks
 from tests.docs.shell import Shell, as_pattern
@@ -18,6 +21,7 @@ from tests.fault.launched import Launched
 pytestmark = pytest.mark.timeout(300)
 
 README = ROOT / "README.md"
+OPERATIONS = ROOT / "docs/operations.md"
 TYPED = [README, QUICKSTART, *(ROOT / "docs" / f"{name}.md" for name in ("api", "schedules", "scrape"))]
 SNIPPETS = [QUICKSTART, ROOT / "docs/writing-a-task.md", ROOT / "libs/longrun-client/README.md"]
 DONE_BEFORE = ("make run", PIP)
@@ -68,6 +72,8 @@ def as_on_the_page(text: str, addresses: dict[str, str]) -> str:
 def test_every_command_works_and_shows_what_the_page_shows(
     page: Path, workplace: Path, addresses: dict[str, str], environment: dict[str, str]
 ) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the pages type curl, which is not on this machine")
     commands = list(typed(page))
     assert commands, "the page has none"
     with Shell(workplace, environment) as shell:
@@ -102,3 +108,19 @@ def test_the_readme_shows_the_task_of_the_quickstart_on_its_first_screen() -> No
     [theirs] = [block for block in blocks(QUICKSTART) if block.language == "python" and "@task" in block.text]
     assert ours.text.replace("\n\n", "\n") == theirs.text.replace("\n\n\n", "\n").replace("\n\n", "\n")
     assert ours.line + ours.text.count("\n") < 25
+
+
+def test_the_commands_for_operators_are_those_that_run_here() -> None:
+    """`make run` and all tests start processes by `services`, so what they show holds for the page's commands."""
+    table = re.findall(
+        r"^\| (?:migrations|API|worker|scraper-worker|keeper) \| `([^`]+)` \|", OPERATIONS.read_text(), re.M
+    )
+    ours = [
+        services.migrations(),
+        services.api("0.0.0.0", 8000),
+        services.worker(services.WORKER_APP, "worker"),
+        services.worker(services.SCRAPER_APP, "scraper"),
+        services.keeper(),
+    ]
+    for shown, started in zip(table, ours, strict=True):
+        assert set(shown.removeprefix("python -m ").split()) <= set(started), shown

@@ -96,3 +96,15 @@ def test_every_test_that_the_reliability_page_names_exists() -> None:
         if not any(words in re.sub(r"_s_", "s_", name) or words in name for name in names):
             missing.append(f"{file}: {phrase}")
     assert not missing, "\n".join(missing)
+
+
+DECISIONS = sorted((ROOT / "docs/adr").glob("0*.md"))
+
+
+def test_every_decision_has_a_status_and_a_date_and_is_in_the_index() -> None:
+    index = (ROOT / "docs/adr/README.md").read_text()
+    for page in DECISIONS:
+        title, _, status = page.read_text().splitlines()[:3]
+        assert title.startswith(f"# {int(page.name[:4])}. "), page
+        assert re.match(r"Status: .*· \d{4}-\d\d-\d\d", status), page
+        assert f"({page.name})" in index, page
