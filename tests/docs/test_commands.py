@@ -23,7 +23,12 @@ pytestmark = pytest.mark.timeout(300)
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs/operations.md"
 TYPED = [README, QUICKSTART, *(ROOT / "docs" / f"{name}.md" for name in ("api", "schedules", "scrape"))]
-SNIPPETS = [QUICKSTART, ROOT / "docs/writing-a-task.md", ROOT / "libs/longrun-client/README.md"]
+SNIPPETS = [
+    QUICKSTART,
+    ROOT / "docs/writing-a-task.md",
+    ROOT / "libs/longrun/README.md",
+    ROOT / "libs/longrun-client/README.md",
+]
 DONE_BEFORE = ("make run", PIP)
 """What the fixtures did: `make run` is `longrun-local`, and the package is installed where this process may write."""
 ELSEWHERE = ("make test", "make up", "make kind-up", "make dev", "helm ")

@@ -47,6 +47,11 @@ def test_make_targets_exist(page: Path) -> None:
 
 
 @each_page
+def test_the_page_refers_to_nothing_outside_the_repository(page: Path) -> None:
+    assert not re.findall(r"the seed\b|the design (?:first|says)|this session", prose(page))
+
+
+@each_page
 def test_paths_in_code_spans_exist(page: Path) -> None:
     missing = [
         code
