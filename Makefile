@@ -4,9 +4,10 @@
 
 VENV = .venv
 BIN = $(VENV)/bin
-PACKAGES = libs/jobcore libs/longrun-client libs/longrun-local services/api services/worker services/scraper-worker
+PACKAGES = libs/jobcore libs/longrun libs/longrun-client libs/longrun-local \
+    services/api services/worker services/scraper-worker
 PROJECTS = $(PACKAGES:=/pyproject.toml)
-SOURCES = $(PACKAGES:=/src)
+SOURCES = $(wildcard $(PACKAGES:=/src))
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
@@ -19,16 +20,16 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock bench chaos clean images up down dev kind-up compose e2e e2e-next
+.PHONY: help run demo test lint format lock version dist bench chaos clean images up down dev kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 run: $(RUN) ## Start all of Longrun here: PostgreSQL, Valkey, API, workers; Ctrl-C stops it
-	@$(BIN)/longrun-local
+	@$(BIN)/longrun run-local
 
 demo: $(RUN) ## Scrape a small site served from here, with `make run` in another terminal
-	@$(BIN)/python -m longrun_local.demo
+	@$(BIN)/longrun demo
 
 test: lint ## Lint, then every test that runs on this machine
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -45,6 +46,12 @@ format: $(TEST) ## Format the code and fix what can be fixed
 
 lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
+
+version: $(TEST) ## Write the version in VERSION into each package and the chart
+	$(BIN)/python -m tests.packages version
+
+dist: $(TEST) ## Build the source distribution and the wheel of each package, in dist/
+	@$(BIN)/python -m tests.packages dist
 
 bench: $(TEST) ## Measure this machine
 	$(BIN)/python -m bench
@@ -88,7 +95,7 @@ kind-up: images ## Make a kind cluster with all of Longrun in it, on http://long
 	    --values k8s/values-kind.yaml --set global.image.tag=$(TAG) --wait --timeout 5m
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements/run.lock $(PROJECTS)
@@ -121,7 +128,7 @@ $(RUN) $(TEST):
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; \
 	say "installing $$lock (a minute or two the first time)"; \
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r $$lock; \
-	say "installing the six packages of this folder"; \
+	say "installing the packages of this folder"; \
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %); \
 	rm $(VENV)/.installing; \
 	touch $@

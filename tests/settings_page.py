@@ -18,7 +18,7 @@ SECTIONS: list[tuple[str, type[BaseSettings], type[BaseSettings] | None]] = [
     ("API", ApiSettings, CoreSettings),
     ("Workers", WorkerSettings, CoreSettings),
     ("Scraper worker", ScraperSettings, WorkerSettings),
-    ("`make run`", LocalSettings, None),
+    ("`longrun run-local` and `make run`", LocalSettings, None),
 ]
 
 HEAD = """# Settings

@@ -93,5 +93,5 @@ def test_the_demo_without_a_running_longrun_says_how_to_start_one() -> None:
         check=False,
     )
     assert demo.returncode == 1
-    assert "make run" in demo.stderr
+    assert "longrun run-local" in demo.stderr
     assert "Traceback" not in demo.stderr

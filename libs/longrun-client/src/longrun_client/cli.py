@@ -13,9 +13,9 @@ from typing import Annotated, Final
 
 import typer
 
-from longrun_client import cli_limits, cli_queues, cli_schedules, cli_tasks, cli_workers
+from longrun_client import cli_limits, cli_local, cli_queues, cli_schedules, cli_tasks, cli_workers
 from longrun_client.console import stderr
-from longrun_client.errors import InvalidAddress, LongrunError, ProblemError
+from longrun_client.errors import InvalidAddress, LongrunError, ProblemError, ServerNotInstalled
 from longrun_client.inputs import InputError
 from longrun_client.server import DEFAULT_URL
 from longrun_client.text import printable
@@ -33,6 +33,7 @@ app.add_typer(cli_schedules.app, name="schedules")
 app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_workers.app)
+app.add_typer(cli_local.app)
 
 
 def main() -> None:
@@ -65,4 +66,4 @@ def _server(
 
 def _exit_code(error: LongrunError) -> int:
     refused = isinstance(error, ProblemError) and error.status < 500
-    return USAGE if refused or isinstance(error, InputError | InvalidAddress) else UNREACHABLE
+    return USAGE if refused or isinstance(error, InputError | InvalidAddress | ServerNotInstalled) else UNREACHABLE

@@ -15,6 +15,10 @@ class InvalidAddress(LongrunError, ValueError):
     """The server's address cannot be used."""
 
 
+class ServerNotInstalled(LongrunError):
+    """A command needs packages of the server that are not installed beside the client."""
+
+
 class LongrunUnavailable(LongrunError):
     """The server could not be reached, or the connection to it broke."""
 

@@ -1,9 +1,10 @@
-"""What `make run` says once everything is up: where it is and what to try next."""
+"""What `longrun run-local` says once everything is up: where it is and what to try next."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ EXAMPLE = {"task_type": "web_scrape", "input": {"url": "https://example.com"}}
 
 def banner(settings: LocalSettings, home: Home) -> str:
     """The text; paths are relative to where the user is."""
-    command = _relative(Path(sys.executable).parent / "longrun")
+    command = _command()
     elsewhere = "" if settings.url == DEFAULTS.url else f"LONGRUN_URL={settings.url} "
     demo = elsewhere + ("" if settings.demo_port == DEFAULTS.demo_port else f"LONGRUN_DEMO_PORT={settings.demo_port} ")
     return f"""
@@ -32,11 +33,17 @@ def banner(settings: LocalSettings, home: Home) -> str:
 
     {elsewhere}{command} submit web_scrape --url https://example.com --follow
 
-    {demo}make demo     (a small site of its own, no internet needed)
+    {demo}{command} demo     (a small site of its own, no internet needed)
 
   Logs are in {_relative(home.logs)}, data in {_relative(home.data)}.
   Ctrl-C stops everything; the data stays for the next time.
 """
+
+
+def _command() -> str:
+    """How this installation's `longrun` is called here."""
+    own = Path(sys.executable).parent / "longrun"
+    return "longrun" if shutil.which("longrun") == str(own) else _relative(own)
 
 
 def _relative(path: Path) -> str:

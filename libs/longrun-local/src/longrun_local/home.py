@@ -82,7 +82,7 @@ class Home:
             who = ""
         return (
             f"Longrun already runs on {self.path}{who}: use that one, stop it with Ctrl-C, or give this one "
-            "a folder and a port of its own, for example LONGRUN_HOME=.longrun-2 LONGRUN_PORT=8010 make run"
+            "a folder and a port of its own, for example LONGRUN_HOME=.longrun-2 LONGRUN_PORT=8010"
         )
 
     def _is_marked(self, process: psutil.Process) -> bool:

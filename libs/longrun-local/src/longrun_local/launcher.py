@@ -1,4 +1,4 @@
-"""`make run`: all of Longrun on this machine, supervised, with its data in LONGRUN_HOME.
+"""`longrun run-local` (`make run` calls it): all of Longrun on this machine, supervised, its data in LONGRUN_HOME.
 
     PostgreSQL, Valkey ──▶ migrations ──▶ API, worker, scraper      (start: left to right)
     PostgreSQL, Valkey ◀── API ◀── worker, scraper                  (stop: right to left)

@@ -33,4 +33,5 @@ def keeper() -> list[str]:
 
 
 def _python(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", module, *arguments]
+    # -P: a celery.py in the folder where Longrun is started must not be taken for the library.
+    return [sys.executable, "-P", "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""What can be set for `make run`, beside the settings of the services that it starts."""
+"""What can be set for `longrun run-local`, beside the settings of the services that it starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LocalSettings(BaseSettings):
     port: Port = 8000
     """The port that the API listens on."""
     demo_port: Port = 8001
-    """The port on 127.0.0.1 where `make demo` serves its site: the one loopback port that scrapes may reach."""
+    """The port on 127.0.0.1 where `longrun demo` serves its site: the one loopback port that scrapes may reach."""
     database_url: Annotated[
         str | None, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))
     ] = None

@@ -22,7 +22,6 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -68,8 +67,7 @@ class Post(IntEnum):
     DRAIN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ChildState:
+class ChildState(NamedTuple):
     """What a child says it does. `held` are the claims it answers for, `run` the one whose code runs now.
 
     If `known` is false its slot is damaged and nobody can say: it may hold, run or be getting any job.
@@ -201,6 +199,7 @@ class Slots(Sequence[Slot]):
         self._words = memoryview(self._memory).cast("q")
         self._times = memoryview(self._memory).cast("d")
         self._lease = Record(self._memory, self._words, _LEASE_AT, _LEASE.size)
+        self._lease_read = 0, Lease(None, 0.0)
         self._words[_MAIN] = main_pid
         self.expire()
         starts = range(_HEADER_SIZE, len(self._memory), _SLOT_SIZE)
@@ -222,6 +221,12 @@ class Slots(Sequence[Slot]):
     @property
     def lease(self) -> Lease:
         """Worker id and deadline as they belong together; a lease that cannot be read is over."""
+        version = self._lease.version
+        if version != self._lease_read[0]:
+            self._lease_read = version, self._read_lease()  # a child asks before each job
+        return self._lease_read[1]
+
+    def _read_lease(self) -> Lease:
         deadline, raw = _LEASE.unpack(self._lease.read() or _LEASE.pack(0.0, _NO_ID))
         return Lease(None if raw == _NO_ID else UUID(bytes=raw), deadline)
 

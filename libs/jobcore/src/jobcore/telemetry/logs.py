@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
@@ -67,15 +65,10 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-@contextmanager
-def of_job(job_id: str) -> Iterator[None]:
-    """What this process logs in this block is the job's, also in threads that the job starts."""
+def of_job(job_id: str | None) -> None:
+    """What this process logs from now on is this job's, also in threads that the job starts; None: it is no job's."""
     global _job
     _job = job_id
-    try:
-        yield
-    finally:
-        _job = None
 
 
 def job_id() -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from jobcore.host.processes import started
@@ -27,7 +26,7 @@ class Held:
     def __init__(self, slot: Slot, pid: int) -> None:
         self._slot = slot
         self._lock = threading.Lock()
-        self._state = replace(IDLE, pid=pid)
+        self._state = IDLE._replace(pid=pid)
         self._adopted = False
 
     def adopt(self, timeout_s: float) -> bool:
@@ -47,31 +46,31 @@ class Held:
     def claiming(self) -> None:
         """A claim is on its way: jobs may become ours at any moment."""
         with self._lock:
-            self._change(replace(self._state, claiming=True))
+            self._change(self._state._replace(claiming=True))
 
     def claimed(self, claims: Iterable[Claim]) -> None:
         """The claim came back with these jobs, in one step: there is no moment in which they are nobody's."""
         keys = tuple(Key(claim.id, claim.fence) for claim in claims)
         with self._lock:
-            self._change(replace(self._state, claiming=False, held=self._state.held + keys))
+            self._change(self._state._replace(claiming=False, held=self._state.held + keys))
 
     def begin(self, key: Key, timeout_s: float | None) -> None:
         """This job's code runs from now on."""
         now = time.monotonic()
         deadline = None if timeout_s is None else now + timeout_s
         with self._lock:
-            self._change(replace(self._state, run=key, run_since=now, run_deadline=deadline))
+            self._change(self._state._replace(run=key, run_since=now, run_deadline=deadline))
 
     def end(self) -> None:
         """No job's code runs now; what ran is still held until its outcome is stored."""
         with self._lock:
-            self._change(replace(self._state, run=None, run_deadline=None))
+            self._change(self._state._replace(run=None, run_deadline=None))
 
     def drop(self, keys: Iterable[Key]) -> None:
         """These jobs are stored or handed back."""
         gone = set(keys)
         with self._lock:
-            self._change(replace(self._state, held=tuple(key for key in self._state.held if key not in gone)))
+            self._change(self._state._replace(held=tuple(key for key in self._state.held if key not in gone)))
 
     def _change(self, state: ChildState) -> None:
         self._state = state

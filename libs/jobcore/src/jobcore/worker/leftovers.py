@@ -30,13 +30,14 @@ from typing import Any, Final
 from jobcore.telemetry import logs
 
 TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+STOPPED: Final = [(0.0, 0.0)] * len(TIMERS)
 SIGNALS: Final = tuple(
     int(number)
     for number in signal.valid_signals()
     if number not in (signal.SIGKILL, signal.SIGSTOP) and number < getattr(signal, "SIGRTMIN", signal.NSIG)
 )
-_handler: Final = importlib.import_module("_signal").getsignal
-"""What `signal.getsignal` calls, without making an enum of each answer, which takes ten times as long."""
+_signal: Final = importlib.import_module("_signal")
+"""What `signal` calls, without making an enum of each answer, which takes ten times as long."""
 RESOURCES: Final = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 HOOKS: Final = (
     (sys, "excepthook"),
@@ -59,14 +60,14 @@ class Leftovers:
         self._environment, self._raw_environment = dict(os.environ), dict(_raw_environment())
         self._umask = _umask()
         self._locale = locale.setlocale(locale.LC_ALL)
-        self._handlers = {number: _handler(number) for number in SIGNALS}
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._handlers = _handlers()
+        self._mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._path, self._argv = list(sys.path), list(sys.argv)
         self._hooks = [(owner, name, getattr(owner, name)) for owner, name in HOOKS]
         self._limits = (socket.getdefaulttimeout(), sys.getrecursionlimit())
         self._collects = gc.isenabled()
         self._logging = (logging.root.handlers[:], logging.root.level, logging.root.manager.disable)
-        self._resources = [(which, resource.getrlimit(which)) for which in RESOURCES]
+        self._resources = _resources()
         self._niceness, self._owner = _niceness(), _owner()
 
     def clear(self) -> bool:
@@ -90,16 +91,18 @@ class Leftovers:
         return whole
 
     def _restore_timers(self) -> None:
-        for timer in TIMERS:
-            if signal.getitimer(timer) != (0.0, 0.0):
+        if list(map(signal.getitimer, TIMERS)) != STOPPED:
+            for timer in TIMERS:
                 signal.setitimer(timer, 0)
 
     def _restore_signals(self) -> None:
-        for number, handler in self._handlers.items():
-            if _handler(number) is not handler:
-                signal.signal(number, handler)  # TypeError for None: native code had set it, only that can do so again
         signal.set_wakeup_fd(-1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if _handlers() == self._handlers:
+            return
+        for number, handler in zip(SIGNALS, self._handlers, strict=True):
+            if _signal.getsignal(number) is not handler:
+                signal.signal(number, handler)  # TypeError for None: native code had set it, only that can do so again
 
     def _restore_folder(self) -> None:
         try:
@@ -142,9 +145,10 @@ class Leftovers:
             logging.disable(disable)
 
     def _restore_resources(self) -> None:
-        for which, limits in self._resources:
-            if resource.getrlimit(which) != limits:
-                resource.setrlimit(which, limits)
+        if _resources() != self._resources:
+            for which, limits in zip(RESOURCES, self._resources, strict=True):
+                if resource.getrlimit(which) != limits:
+                    resource.setrlimit(which, limits)
         if _niceness() != self._niceness:
             os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         if _owner() != self._owner:
@@ -158,6 +162,14 @@ class Leftovers:
 def _refill(values: list[Any], wanted: list[Any]) -> None:
     if values != wanted:
         values[:] = wanted
+
+
+def _handlers() -> list[Any]:
+    return list(map(_signal.getsignal, SIGNALS))
+
+
+def _resources() -> list[tuple[int, int]]:
+    return list(map(resource.getrlimit, RESOURCES))
 
 
 def _raw_environment() -> Mapping[Any, Any]:

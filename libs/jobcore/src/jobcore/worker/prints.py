@@ -19,12 +19,13 @@ log = logs.get("task")
 @contextmanager
 def of_job(job_id: str, prints: Iterable[Prints] = ()) -> Iterator[None]:
     """What is logged and printed in this block is the job's, also in threads that it starts."""
-    with logs.of_job(job_id):
-        try:
-            yield
-        finally:
-            for stream in prints:
-                stream.end_line()
+    logs.of_job(job_id)
+    try:
+        yield
+    finally:
+        for stream in prints:
+            stream.end_line()
+        logs.of_job(None)
 
 
 class Prints(io.TextIOBase):

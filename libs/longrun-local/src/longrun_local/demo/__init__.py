@@ -1,1 +1,1 @@
-"""`make demo`: a small site of its own, scraped by the running Longrun."""
+"""`longrun demo`: a small site of its own, scraped by the running Longrun."""

@@ -1,4 +1,4 @@
-"""`make demo`: serve a small site, let the running Longrun scrape it, show how that went."""
+"""`longrun demo` (`make demo` calls it): serve a small site, let the running Longrun scrape it, show how it went."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> int:
             client.task_types()
             return 0 if demo(client, settings.demo_port, console) else 1
     except LongrunUnavailable:
-        _say(f"no Longrun answers at {url}: start it with `make run` in another terminal, then try again")
+        _say(f"no Longrun answers at {url}: start it with `longrun run-local` in another terminal, then try again")
     except (LongrunError, StartError) as error:
         _say(str(error))
     except KeyboardInterrupt:
@@ -87,7 +87,7 @@ def _hint(job: Job, port: int) -> str:
     why = job.error.message if job.error else ""
     return (
         f"The scrape ended {job.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} only "
-        "if Longrun was started by `make run` with the same LONGRUN_DEMO_PORT."
+        "if Longrun was started by `longrun run-local` with the same LONGRUN_DEMO_PORT."
     )
 
 

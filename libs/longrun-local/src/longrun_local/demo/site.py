@@ -82,7 +82,7 @@ def served(port: int) -> Iterator[str]:
     except OSError as error:
         raise StartError(
             f"the demo's site cannot listen on {HOST}:{port} ({error.strerror}): stop the program that does, or "
-            "choose another port for both `make run` and `make demo`: LONGRUN_DEMO_PORT=8002"
+            "choose another port for both `longrun run-local` and `longrun demo`: LONGRUN_DEMO_PORT=8002"
         ) from error
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,0 +1,46 @@
+"""`longrun run-local` and `longrun demo`: commands that `longrun[server]` adds.
+
+The client imports nothing of the server. The server's packages announce their commands under the entry point group
+`longrun.commands`: a function without parameters that returns an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Final, cast
+
+import typer
+
+from longrun_client.errors import ServerNotInstalled
+from longrun_client.server import DEFAULT_URL
+
+GROUP: Final = "longrun.commands"
+
+app = typer.Typer()
+
+
+@app.command()
+def run_local() -> None:
+    """Run all of Longrun on this machine, until Ctrl-C: PostgreSQL, Valkey, the API and workers.
+
+    The data stays in LONGRUN_HOME (.longrun). LONGRUN_PORT and the other settings are read from the environment.
+    """
+    raise typer.Exit(_server_command("run-local")())
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Scrape a small site that this command serves, with `longrun run-local` in another terminal."""
+    if context.obj != DEFAULT_URL:
+        os.environ["LONGRUN_URL"] = context.obj
+    raise typer.Exit(_server_command("demo")())
+
+
+def _server_command(name: str) -> Callable[[], int]:
+    for entry_point in entry_points(group=GROUP, name=name):
+        return cast(Callable[[], int], entry_point.load())
+    raise ServerNotInstalled(
+        f"`longrun {name}` needs the packages of the server: install longrun[server] of the same version beside it"
+    )
