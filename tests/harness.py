@@ -19,8 +19,8 @@ import psutil
 import psycopg2
 import psycopg2.extras
 
-from jobcore.redis_server import RedisServer
 from jobcore.settings import DEFAULT_SCHEMA
+from jobcore.settings.redis_server import RedisServer
 from tests.processes import Process, Stack
 
 POLL_S = 0.02

@@ -20,7 +20,7 @@ import psycopg2
 import redis
 
 from jobcore.migrations import upgrade
-from jobcore.redis_server import RedisServer
+from jobcore.settings.redis_server import RedisServer
 from longrun_local import services
 from longrun_local.ports import free_port
 from tests.fault.clock import Hooks, let_database_clock_be_stepped

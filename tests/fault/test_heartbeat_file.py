@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobcore.heartbeat import BEAT_S
+from jobcore.worker.heartbeat import BEAT_S
 from tests.harness import until
 from tests.processes import Stack
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobcore.admission.intake import Intake
 from jobcore.errors import StoreUnavailable
-from jobcore.intake import Intake
 from jobcore.migrations import upgrade
 from jobcore.models import Accepted
 from jobcore.store.database import Database

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobcore.broker import create_sender
+from jobcore.broker.connection import create_sender
 from jobcore.settings import CoreSettings
 from longrun_local import services
 from tests.harness import ROOT, Harness, children, environment, until

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobcore.slots import ChildState
+    from jobcore.supervision.slots import ChildState
 
 FOLDER = "LONGRUN_TEST_TORN"
 CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {
@@ -59,7 +59,8 @@ def arm() -> None:
     folder = os.environ.get(FOLDER)
     if not folder:
         return
-    from jobcore import held, record  # not at the top: version 0.1 loads this module too, and has no records
+    from jobcore.supervision import record
+    from jobcore.worker import held  # not at the top: version 0.1 loads this module too, and has no records
 
     stamp = _Stamp(record._STAMP, Path(folder))
     change = held.Held._change

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore import redis_url
-from jobcore.live import Announcer
+from jobcore.broker.live import Announcer
 from jobcore.models import Claim, Event, NewEvent, Outcome
+from jobcore.settings import redis_url
 from jobcore.states import Status
 from jobcore.store import claims, events, stops, workers
 from jobcore.store.database import Database

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
+from jobcore.admission.intake import Intake
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.intake import Intake
 from jobcore.models import Accepted, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused

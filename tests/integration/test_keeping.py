@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from jobcore.housekeeping import Housekeeping
-from jobcore.keeper import AT_ONCE_S, Keeper
-from jobcore.live import Announcer
+from jobcore.broker.live import Announcer
+from jobcore.broker.wakeup import Waker
+from jobcore.keeper.housekeeping import Housekeeping
+from jobcore.keeper.keeper import AT_ONCE_S, Keeper
 from jobcore.settings import CoreSettings
 from jobcore.states import Status
 from jobcore.store import gates, jobs, key_limits, queues
 from jobcore.store.key_limits import KeyLimit
-from jobcore.wakeup import Waker
 from tests.integration.store.world import World
 
 CROWD = 6000

@@ -15,10 +15,10 @@ import pytest
 import redis
 from uuid_utils.compat import uuid7
 
-from jobcore import redis_url as urls
-from jobcore.following import WAITING_MAX, Live, Subscription
-from jobcore.live import QUEUED_MAX, TIMEOUT_S, Announcer, CancelListener
+from jobcore.broker.following import WAITING_MAX, Live, Subscription
+from jobcore.broker.live import QUEUED_MAX, TIMEOUT_S, Announcer, CancelListener
 from jobcore.models import Change, Event
+from jobcore.settings import redis_url as urls
 from jobcore.states import Status
 from longrun_local.valkey import EmbeddedValkey
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import redis
 from uuid_utils.compat import uuid7
 
-from jobcore.following import Live
-from jobcore.live import Announcer, CancelListener
+from jobcore.broker.following import Live
+from jobcore.broker.live import Announcer, CancelListener
 from jobcore.models import Event
-from jobcore.redis_url import parse
+from jobcore.settings.redis_url import parse
 from tests.fault.link import Link
 from tests.integration.test_live import heard
 

@@ -290,15 +290,15 @@ def test_with_a_dead_collector_posts_stay_quick_and_every_process_ends_in_time(s
 
 COUNT_AND_FORK = """
 import os, time
-from jobcore import metrics, telemetry
-telemetry.setup("forker", "0", spans=False)
+from jobcore.telemetry import metrics, traces
+traces.setup("forker", "0", spans=False)
 metrics.workers_lost(3)
-telemetry.flush()
+traces.flush()
 if os.fork() == 0:  # as a task does that uses multiprocessing
     time.sleep(1.5)
     os._exit(0)
 os.wait()
-telemetry.flush()
+traces.flush()
 """
 
 
@@ -319,8 +319,8 @@ def test_a_process_that_a_task_forks_sends_nothing_of_its_parents() -> None:
 
 SET_UP_FOR_METRICS = """
 import sys
-from jobcore import telemetry
-telemetry.setup("quiet", spans=False)
+from jobcore.telemetry import traces
+traces.setup("quiet", spans=False)
 print("opentelemetry.sdk" in sys.modules)
 """
 
@@ -333,11 +333,11 @@ def test_where_metrics_are_switched_off_nothing_is_loaded_for_them() -> None:
 
 SPAN_AND_COUNT = """
 from opentelemetry import trace
-from jobcore import metrics, telemetry
-telemetry.setup("metrics-only")
+from jobcore.telemetry import metrics, traces
+traces.setup("metrics-only")
 trace.get_tracer("test").start_span("x", kind=trace.SpanKind.SERVER).end()
 metrics.workers_lost(1)
-telemetry.flush()
+traces.flush()
 """
 
 

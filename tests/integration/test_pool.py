@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kombu.asynchronous import Hub, set_event_loop
 
-from jobcore.pool import TaskPool
+from jobcore.worker.pool import TaskPool
 from tests.harness import until
 
 LONG_S = 600.0

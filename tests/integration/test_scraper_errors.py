@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobcore.attempt import DETAILS_MAX_BYTES
-from jobcore.values import to_json
+from jobcore.worker.attempt import DETAILS_MAX_BYTES
+from jobcore.worker.values import to_json
 from longrun_scraper.errors import HttpStatusError, InvalidResponse, PageTooLarge, ServerUnavailable
 from longrun_scraper.fetch import fetch
 from longrun_scraper.settings import ScraperSettings

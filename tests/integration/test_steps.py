@@ -6,19 +6,18 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from jobcore.context import RunContext
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
-from jobcore.interrupts import STOP_SIGNAL, Interrupts, JobInterrupted
 from jobcore.models import Claim
-from jobcore.slots import IDLE, Post, Slots
-from jobcore.steps import NAME_MAX
-from jobcore.values import DEFAULT_BOUNDS
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Post, Slots
+from jobcore.worker.context import RunContext
+from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from jobcore.worker.steps import NAME_MAX
+from jobcore.worker.values import DEFAULT_BOUNDS
 from tests.integration.store.world import World
 
 RESULT_MAX_BYTES = DEFAULT_BOUNDS.result_bytes
@@ -140,7 +139,7 @@ def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Ru
 
 def test_a_cancelled_run_begins_no_other_step(runs: Runs) -> None:
     runs.step("a")
-    runs.slot.write(replace(IDLE, pid=os.getpid(), run=runs.context.key, held=(runs.context.key,)))
+    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, held=(runs.context.key,)))
     runs.slot.post(runs.context.key, Post.CANCEL)
     with pytest.raises(JobCancelled):
         runs.step("b")
@@ -161,7 +160,7 @@ def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, mon
     call = runs.world.db.call
 
     def interrupted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        runs.slot.write(replace(IDLE, pid=os.getpid(), run=key, held=(key,)))
+        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, held=(key,)))
         runs.slot.post(key, Post.CANCEL)
         os.kill(os.getpid(), STOP_SIGNAL)
         return call(function, *args, **kwargs)
@@ -183,7 +182,7 @@ def test_a_step_waits_for_a_database_that_is_away(runs: Runs, monkeypatch: pytes
             raise StoreUnavailable("it committed, and the reply is lost")
         return call(function, *args, **kwargs)
 
-    monkeypatch.setattr("jobcore.context.RETRY_S", 0.01)
+    monkeypatch.setattr("jobcore.worker.context.RETRY_S", 0.01)
     monkeypatch.setattr(runs.world.db, "call", sometimes)
     assert runs.step("a", {"id": 1}) == {"id": 1}
     assert runs.calls == [{"id": 1}]

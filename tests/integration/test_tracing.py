@@ -77,32 +77,19 @@ def ancestors(span: Span, spans: list[Span]) -> list[str]:
 def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_request(
     traced: httpx.Client, receiver: Receiver, site: BadSite
 ) -> None:
-    traceparent = new_traceparent()
-    _, trace_id, client_span_id, _ = traceparent.split("-")
-    task = run(traced, scrape(site), traceparent)
-    assert (task["status"], task["trace_id"]) == ("SUCCESS", trace_id)
-
-    def spans(service: str, kind: str, start: str) -> list[Span]:
-        return [
-            span
-            for span in receiver.trace(trace_id)
-            if span.service == service and span.kind == kind and span.name.startswith(start)
-        ]
-
-    until(lambda: spans("longrun-scraper", "CONSUMER", "run web_scrape"), what="the run's span arrives")
-    until(lambda: spans("longrun-scraper", "CONSUMER", "run/jobcore.work"), what="the wake-up's span arrives")
+    trace_id, client_span_id = until(
+        lambda: claimed_by_its_own_wake_up(traced, receiver, site), what="a job is claimed by its own wake-up"
+    )
     everything = receiver.trace(trace_id)
-    [post] = spans("longrun-api", "SERVER", "POST")
+    [post] = spans_of(everything, "longrun-api", "SERVER", "POST")
     assert post.parent_id == client_span_id
-    [published] = spans("longrun-api", "PRODUCER", "apply_async/jobcore.work")
+    [published] = spans_of(everything, "longrun-api", "PRODUCER", "apply_async/jobcore.work")
     assert published.parent_id == post.span_id
-    [woken] = spans("longrun-scraper", "CONSUMER", "run/jobcore.work")
+    [woken] = spans_of(everything, "longrun-scraper", "CONSUMER", "run/jobcore.work")
     assert woken.parent_id == published.span_id
-    [job_run] = spans("longrun-scraper", "CONSUMER", "run web_scrape")
+    [job_run] = spans_of(everything, "longrun-scraper", "CONSUMER", "run web_scrape")
     assert job_run.parent_id == post.span_id
-    assert job_run.links == (woken.span_id,)
-    assert job_run.attributes["longrun.job.id"] == task["task_id"]
-    [request] = spans("longrun-scraper", "CLIENT", "GET")
+    [request] = spans_of(everything, "longrun-scraper", "CLIENT", "GET")
     assert request.parent_id == job_run.span_id
     sql = {span.span_id: span for span in everything if "db.statement" in span.attributes}
     executed = {
@@ -112,6 +99,27 @@ def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_r
     assert all(executed.values())
     assert all(ancestors(span, everything)[-1] == post.name for span in executed["accept"] + executed["finish"])
     assert all(woken.name in ancestors(span, everything) for span in executed["claim"])
+
+
+def claimed_by_its_own_wake_up(client: httpx.Client, receiver: Receiver, site: BadSite) -> tuple[str, str] | None:
+    """Run a job; its trace and the client's span, or None if a wake-up of another job or of the keeper claimed it."""
+    traceparent = new_traceparent()
+    _, trace_id, client_span_id, _ = traceparent.split("-")
+    task = run(client, scrape(site), traceparent)
+    assert (task["status"], task["trace_id"]) == ("SUCCESS", trace_id)
+
+    def span(start: str) -> Span | None:
+        return next(iter(spans_of(receiver.trace(trace_id), "longrun-scraper", "CONSUMER", start)), None)
+
+    job_run = until(lambda: span("run web_scrape"), what="the run's span arrives")
+    woken = until(lambda: span("run/jobcore.work"), what="the wake-up's span arrives")
+    assert job_run.attributes["longrun.job.id"] == task["task_id"]
+    assert len(job_run.links) == 1
+    return (trace_id, client_span_id) if job_run.links == (woken.span_id,) else None
+
+
+def spans_of(spans: list[Span], service: str, kind: str, start: str) -> list[Span]:
+    return [span for span in spans if (span.service, span.kind) == (service, kind) and span.name.startswith(start)]
 
 
 def test_a_stream_is_one_span_however_many_events_it_carries(

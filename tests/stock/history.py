@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import psycopg2
 
 from tests.integration.store.world import World
+
+Statistics = Literal["fresh", "outdated", "none"]
+"""What the planner knows: everything, the history without what waits, or nothing."""
 
 SCHEDULES = 5
 BACKLOG = 3000
@@ -38,13 +43,15 @@ ON CONFLICT DO NOTHING
 """
 
 
-def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, analyze: bool = True) -> None:
+def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistics: Statistics = "fresh") -> None:
     """Give a migrated database `count` ended jobs, `backlog` of each kind that wait, and queues."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
         for statement in (JOBS, EVENTS):
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
+        if statistics == "outdated":
+            cursor.execute("ANALYZE")
     with World(url) as world:
         for kind in ({}, {"delay_s": 3600}, {"concurrency_key": "full"}, {"queue": "limited"}):
             world.insert_many(backlog, **{"task_type": "backlog", "queue": "backlog", **kind})
@@ -52,6 +59,6 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, analyze: 
             "INSERT INTO queues (name) SELECT 'queue-' || n FROM generate_series(1, :count) AS n RETURNING name",
             count=QUEUES,
         )
-    if analyze:
+    if statistics == "fresh":
         connection.cursor().execute("VACUUM (ANALYZE)")
     connection.close()

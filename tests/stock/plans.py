@@ -48,24 +48,30 @@ class Recorder:
         self.names = statements()
         self.plans: dict[str, list[Plan]] = defaultdict(list)
         self._name = ""
+        self._warnings: Any = None
 
     @contextmanager
     def recording(self, database: Database) -> Iterator[None]:
         """Record what is sent meanwhile."""
         engine = database.engine
         event.listen(engine, "before_execute", self._begin)
+        event.listen(engine, "before_cursor_execute", self._listen)
         event.listen(engine, "after_cursor_execute", self._end)
         try:
             yield
         finally:
             event.remove(engine, "before_execute", self._begin)
+            event.remove(engine, "before_cursor_execute", self._listen)
             event.remove(engine, "after_cursor_execute", self._end)
 
     def _begin(self, _connection: Any, clause: Any, *_: Any) -> None:
         self._name = self.names.get(str(clause), "")
 
+    def _listen(self, _connection: Any, cursor: Any, *_: Any) -> None:
+        self._warnings, cursor.connection.notices = cursor.connection.notices, []
+
     def _end(self, _connection: Any, cursor: Any, *_: Any) -> None:
-        notices, cursor.connection.notices = cursor.connection.notices, []
+        notices, cursor.connection.notices = cursor.connection.notices, self._warnings
         if self._name:
             self.plans[self._name] += [plan for notice in notices if (plan := _plan(notice))]
             self.plans[self._name] += []  # a statement that was sent is there, whatever it reported

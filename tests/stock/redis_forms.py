@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from jobcore.redis_server import RedisServer
-from jobcore.redis_url import parse
+from jobcore.settings.redis_server import RedisServer
+from jobcore.settings.redis_url import parse
 from longrun_local.ports import free_port
 from tests.harness import until
 from tests.servers import DebianRedis

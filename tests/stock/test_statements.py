@@ -201,13 +201,14 @@ def keep_a_schedule(world: World) -> None:
     world.call(schedules.delete, schedule.id)
 
 
-def record(server: DebianPostgres, name: str, count: int, *, analyze: bool = True) -> Recorder:
-    """The plans of the same work beside a history of `count` ended jobs, with statistics or without any."""
+def record(server: DebianPostgres, name: str, count: int, statistics: history.Statistics = "fresh") -> Recorder:
+    """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
-    if not analyze:
+    if statistics != "fresh":
         for table in ("jobs", "job_events", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
-    history.make(url, count, "longrun", backlog=history.BACKLOG if analyze else CROWD, analyze=analyze)
+    backlog = history.BACKLOG if statistics == "fresh" else CROWD
+    history.make(url, count, "longrun", backlog=backlog, statistics=statistics)
     recorder = Recorder()
     with World(url) as world, recorder.recording(world.db):
         exercise(world)
@@ -226,7 +227,12 @@ def long(explaining: DebianPostgres) -> Recorder:
 
 @pytest.fixture(scope="module")
 def unanalysed(explaining: DebianPostgres) -> Recorder:
-    return record(explaining, "unanalysed", LONG, analyze=False)
+    return record(explaining, "unanalysed", LONG, "none")
+
+
+@pytest.fixture(scope="module")
+def outdated(explaining: DebianPostgres) -> Recorder:
+    return record(explaining, "outdated", LONG, "outdated")
 
 
 def test_every_statement_of_the_store_is_tried(short: Recorder) -> None:
@@ -245,10 +251,12 @@ def test_no_statement_is_dear_enough_to_be_compiled(short: Recorder, long: Recor
     assert not dear, "\n".join(f"{name}\n{text}" for name, text in dear.items())
 
 
-def test_no_statement_is_compiled_whatever_its_cost(short: Recorder, long: Recorder, unanalysed: Recorder) -> None:
+def test_no_statement_is_compiled_whatever_its_cost(
+    short: Recorder, long: Recorder, unanalysed: Recorder, outdated: Recorder
+) -> None:
     compiled = {
         name
-        for recorder in (short, long, unanalysed)
+        for recorder in (short, long, unanalysed, outdated)
         for name, found in recorder.plans.items()
         for plan in found
         if plan.text.startswith("JIT")
@@ -258,10 +266,10 @@ def test_no_statement_is_compiled_whatever_its_cost(short: Recorder, long: Recor
     assert dearest >= COMPILES_FROM, "PostgreSQL would have compiled something"
 
 
-def test_no_statement_reads_a_large_table_as_a_whole(long: Recorder, unanalysed: Recorder) -> None:
+def test_no_statement_reads_a_large_table_as_a_whole(long: Recorder, unanalysed: Recorder, outdated: Recorder) -> None:
     scans = {
         name: plan.text
-        for recorder in (long, unanalysed)
+        for recorder in (long, unanalysed, outdated)
         for name, found in recorder.plans.items()
         for plan in found
         if plan.scanned & LARGE
@@ -276,6 +284,11 @@ def test_no_statement_reads_more_blocks_with_a_long_history(short: Recorder, lon
 
 def test_no_statement_reads_more_blocks_where_there_are_no_statistics(short: Recorder, unanalysed: Recorder) -> None:
     grown = grown_beside(short, unanalysed, UNSEEN)
+    assert not grown, "\n".join(grown)
+
+
+def test_no_statement_reads_more_blocks_for_what_came_after_the_statistics(short: Recorder, outdated: Recorder) -> None:
+    grown = grown_beside(short, outdated, UNSEEN)
     assert not grown, "\n".join(grown)
 
 
@@ -312,7 +325,7 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
 
         with early.recording(world.db):
             hot()
-        history.make(url, SHORT, "longrun", analyze=False)
+        history.make(url, SHORT, "longrun", statistics="none")
         with late.recording(world.db):
             hot()
     for name in ("jobs.INSERT", "claims.CLAIM", "claims.FINISH"):

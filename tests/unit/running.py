@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 from uuid_utils.compat import uuid7
 
-from jobcore.attempt import Attempt
-from jobcore.context import RunContext
-from jobcore.interrupts import Interrupts
 from jobcore.models import Claim, Outcome
-from jobcore.slots import Slots
 from jobcore.store.database import Database
+from jobcore.supervision.slots import Slots
 from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
-from jobcore.values import DEFAULT_BOUNDS, Bounds
+from jobcore.worker.attempt import Attempt
+from jobcore.worker.context import RunContext
+from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 
 class Input(BaseModel):

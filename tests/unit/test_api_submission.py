@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from jobcore.errors import InvalidInput
 from jobcore.models import NewJob
 from jobcore.tasks import Registry, RetryPolicy, TaskType
+from longrun_api import cursors
 from longrun_api.problems import path
-from longrun_api.routes.tasks import decode_cursor, encode_cursor
 from longrun_api.submission import parse, to_job
 
 
@@ -98,13 +98,13 @@ def test_paths_read_like_json() -> None:
 
 @given(st.uuids())
 def test_a_cursor_leads_back_to_its_job(job_id: UUID) -> None:
-    assert decode_cursor(encode_cursor(job_id)) == job_id
+    assert cursors.decode(cursors.encode(job_id)) == job_id
 
 
 @given(st.text(max_size=40).filter(lambda text: len(text) != 22))
 def test_any_other_cursor_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidInput, match="cursor: is not one that this API gave"):
-        decode_cursor(text)
+        cursors.decode(text)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from jobcore.attempt import REFUSALS_MAX
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError
 from jobcore.states import Status
 from jobcore.tasks import JobContext
-from jobcore.values import Bounds
+from jobcore.worker.attempt import REFUSALS_MAX
+from jobcore.worker.values import Bounds
 from tests.unit.running import Input, raising, run, run_type, type_of
 
 

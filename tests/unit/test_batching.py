@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobcore.batching import BATCH_S, MAX_BATCH, MIN_RUNS, BatchSize
+from jobcore.worker.batching import BATCH_S, MAX_BATCH, MIN_RUNS, BatchSize
 
 QUICK_S = 0.0001
 

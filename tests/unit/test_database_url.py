@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from jobcore.database_url import normalized
 from jobcore.settings import CoreSettings, read
+from jobcore.settings.database_url import normalized
 
 TEXT = st.text(st.characters(min_codepoint=33, exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1)
 HOSTS = st.sampled_from(["db", "db.example.org", "10.0.0.1", "[::1]", "%2Fvar%2Frun%2Fpostgresql"])

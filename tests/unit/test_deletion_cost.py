@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from jobcore.deletion_cost import cost
 from jobcore.settings import WorkerSettings
-from jobcore.slots import IDLE, ChildState, Key
+from jobcore.supervision.deletion_cost import cost
+from jobcore.supervision.slots import IDLE, ChildState, Key
 
 NOW = 10_000.0
 

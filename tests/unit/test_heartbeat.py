@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from jobcore import heartbeat
-from jobcore.heartbeat import HeartbeatFile
-from jobcore.slots import Slots
+from jobcore.supervision.slots import Slots
+from jobcore.worker import heartbeat
+from jobcore.worker.heartbeat import HeartbeatFile
 
 OLD = 1_000_000.0
 

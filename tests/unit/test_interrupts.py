@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from jobcore.interrupts import STOP_SIGNAL, Interrupts, JobInterrupted
-from jobcore.slots import IDLE, ChildState, Key, Post, Slot, Slots
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, ChildState, Key, Post, Slot, Slots
+from jobcore.worker.interrupts import Interrupts, JobInterrupted
 
 FORK = multiprocessing.get_context("fork")
 ROUNDS = 5000

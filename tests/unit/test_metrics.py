@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from opentelemetry.metrics import CallbackOptions
 
-from jobcore import metrics
-from jobcore.measuring import show
-from jobcore.metrics import Gauge
+from jobcore.keeper.measuring import show
 from jobcore.store.gauges import Fleet, OpenJobs
+from jobcore.telemetry import metrics
+from jobcore.telemetry.metrics import Gauge
 
 PAGE = Path(__file__).parents[2] / "docs/metrics.md"
 

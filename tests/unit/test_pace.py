@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobcore import housekeeping
 from jobcore.errors import StoreUnavailable
-from jobcore.housekeeping import Done, Pass
-from jobcore.pace import FIRST, MOST, STEP_S, Pace
+from jobcore.keeper import housekeeping
+from jobcore.keeper.housekeeping import Done, Pass
+from jobcore.keeper.pace import FIRST, MOST, STEP_S, Pace
 
 
 @pytest.mark.parametrize("row_s", [1e-5, 1e-3, 0.05, 3.0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobcore import clock
-from jobcore.patience import Patience
+from jobcore.host import clock
+from jobcore.host.patience import Patience
 
 MOST_S = 10.0
 

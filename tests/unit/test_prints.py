@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobcore import logs
-from jobcore.prints import LINE_MAX, Prints, of_job
 from jobcore.settings import CoreSettings
+from jobcore.telemetry import logs
+from jobcore.worker.prints import LINE_MAX, Prints, of_job
 
 
 class Lines(logging.Handler):

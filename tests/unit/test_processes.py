@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobcore import processes
-from jobcore.children import Children
-from jobcore.processes import Process, kill_child, started
-from jobcore.slots import Slots
+from jobcore.host import processes
+from jobcore.host.processes import Process, kill_child, started
+from jobcore.supervision.children import Children
+from jobcore.supervision.slots import Slots
 
 WITHIN_A_PID_NAMESPACE = textwrap.dedent("""
     import os, signal, subprocess, sys
     from pathlib import Path
-    from jobcore import processes
+    from jobcore.host import processes
 
     def ticks():
         return float(Path("/proc/uptime").read_text().split()[0]) * os.sysconf("SC_CLK_TCK")

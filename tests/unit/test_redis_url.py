@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from jobcore.broker import create_sender
-from jobcore.redis_server import RedisServer, Tls
-from jobcore.redis_url import parse
+from jobcore.broker.connection import create_sender
 from jobcore.settings import CoreSettings
+from jobcore.settings.redis_server import RedisServer, Tls
+from jobcore.settings.redis_url import parse
 
 SECRET = "s3cr3t"
 

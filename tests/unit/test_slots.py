@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobcore import record
-from jobcore.slots import IDLE, MAX_HELD, ChildState, Key, Lease, Post, Slots, unknown
+from jobcore.supervision import record
+from jobcore.supervision.slots import IDLE, MAX_HELD, ChildState, Key, Lease, Post, Slots, unknown
 
 FORK = multiprocessing.get_context("fork")
 WATCH_S = 0.5

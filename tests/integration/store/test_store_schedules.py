@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from jobcore.gates import Gates
-from jobcore.live import Announcer
+from jobcore.admission.gates import Gates
+from jobcore.broker.live import Announcer
+from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
 from jobcore.schedule import Firing, Plan, Schedule, fire
-from jobcore.scheduler import BATCH, Scheduler
 from jobcore.states import Status
 from jobcore.store import schedules
 from tests.integration.store.world import QUEUE, World, race

@@ -11,7 +11,7 @@ from typing import Final
 
 import uvicorn
 
-from jobcore.redis_check import refuse_cluster
+from jobcore.broker.redis_check import refuse_cluster
 from jobcore.settings import read
 from longrun_api.connection import BoundedConnection, Bounds, Held
 from longrun_api.settings import ApiSettings

@@ -14,8 +14,8 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
 
-from jobcore import logs, telemetry
 from jobcore.tasks import load_tasks
+from jobcore.telemetry import logs, traces
 from longrun_api import openapi, problems
 from longrun_api.door import PROBES, Door
 from longrun_api.hosts import Hosts
@@ -37,7 +37,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The application; it starts its threads and connections when the server starts it."""
     logs.setup(settings)
     _let_uvicorn_log_through_root()
-    telemetry.setup("longrun-api")
+    traces.setup("longrun-api")
     registry = load_tasks()
 
     @asynccontextmanager
@@ -45,7 +45,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         async with running(settings) as runtime:
             app.state.runtime = runtime
             yield
-        await anyio.to_thread.run_sync(telemetry.flush)
+        await anyio.to_thread.run_sync(traces.flush)
 
     app = FastAPIOffline(
         title="Longrun",

@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
-from jobcore import logs
 from jobcore.errors import StoreUnavailable
 from jobcore.store.database import Database
+from jobcore.telemetry import logs
 
 log = logs.get(__name__)
 P = ParamSpec("P")

@@ -19,7 +19,7 @@ from fastapi.sse import KEEPALIVE_COMMENT
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from jobcore import logs
+from jobcore.telemetry import logs
 from longrun_api.connection import reset
 from longrun_api.keepalive import Keepalive
 

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Protocol
 
-from jobcore import logs
+from jobcore.telemetry import logs
 
 PING_S: Final = 14.0
 """A comment follows so many quiet seconds."""

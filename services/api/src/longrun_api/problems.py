@@ -14,9 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from jobcore import logs
 from jobcore.errors import FieldError, InvalidInput, LongrunError
 from jobcore.store.database import RowRefused
+from jobcore.telemetry import logs
 from longrun_api.methods import allowed
 
 MEDIA_TYPE: Final = "application/problem+json"

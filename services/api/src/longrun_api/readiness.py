@@ -9,10 +9,10 @@ from typing import Final
 
 from redis import RedisError
 
-from jobcore import redis_check
+from jobcore.admission.intake import Intake
+from jobcore.broker import redis_check
 from jobcore.errors import LongrunError
-from jobcore.intake import Intake
-from jobcore.redis_server import RedisServer
+from jobcore.settings.redis_server import RedisServer
 from longrun_api.database import silence_is_absence
 from longrun_api.problems import ShuttingDown
 from longrun_api.shutdown import Shutdown

@@ -11,14 +11,14 @@ from typing import cast
 
 from fastapi import Request
 
-from jobcore.following import Live
-from jobcore.gates import Gates
-from jobcore.intake import Intake
-from jobcore.keeper import Keeper
-from jobcore.live import Announcer
+from jobcore.admission.gates import Gates
+from jobcore.admission.intake import Intake
+from jobcore.broker.following import Live
+from jobcore.broker.live import Announcer
+from jobcore.broker.wakeup import Waker
+from jobcore.keeper.keeper import Keeper
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
-from jobcore.wakeup import Waker
 from longrun_api.database import AsyncDatabase
 from longrun_api.event_stream import Backlog
 from longrun_api.keepalive import Keepalive

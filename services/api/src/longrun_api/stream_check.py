@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
-from jobcore import logs
+from jobcore.broker.following import Live, Subscription
 from jobcore.errors import StoreUnavailable
-from jobcore.following import Live, Subscription
 from jobcore.store import follow
+from jobcore.telemetry import logs
 from longrun_api.database import AsyncDatabase
 
 CHECK_S: Final = 5.0

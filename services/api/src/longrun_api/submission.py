@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
-from jobcore import logs
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
 from jobcore.store import documents
 from jobcore.tasks import Registry, TaskType
+from jobcore.telemetry import logs
 from longrun_api.problems import MalformedJson, field_errors
 
 QUEUE_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"

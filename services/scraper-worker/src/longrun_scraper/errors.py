@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobcore.errors import PermanentError, RetryableError
+from jobcore import PermanentError, RetryableError
 
 
 class RefusedAddress(PermanentError):

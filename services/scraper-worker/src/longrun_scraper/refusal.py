@@ -10,7 +10,7 @@ from typing import Final
 import requests
 from urllib3.exceptions import HTTPError
 
-from jobcore.errors import PermanentError, RetryableError
+from jobcore import PermanentError, RetryableError
 from longrun_scraper import mime
 from longrun_scraper.charset import decode
 from longrun_scraper.errors import HttpStatusError, ServerUnavailable

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from jobcore import JobContext, task
 from jobcore.settings import read
-from jobcore.tasks import JobContext, task
 from longrun_scraper.fetch import Page
 from longrun_scraper.parse import Link
 from longrun_scraper.scrape import scrape

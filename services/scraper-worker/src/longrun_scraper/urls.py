@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes
 import ada_url
 import webencodings
 
-from jobcore.errors import PermanentError
+from jobcore import PermanentError
 
 MAX_URL_LENGTH: Final = 8192
 """Characters of a URL as it is sent (RFC 9110 §4.1 recommends to support 8,000)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobcore.celery_app import create_app
 from jobcore.settings import WorkerSettings, read
+from jobcore.worker.celery_app import create_app
 
 app = create_app("longrun_worker", read(WorkerSettings), ("default",))

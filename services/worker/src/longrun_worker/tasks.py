@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.tasks import JobContext, task
+from jobcore import JobContext, task
 
 
 class EchoInput(BaseModel):

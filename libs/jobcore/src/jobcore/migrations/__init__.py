@@ -9,6 +9,8 @@ migrations that do nothing else (`jobcore.migrations.indexes`). What was interru
 
 A schema newer than this code is left alone: migrations expand first and contract in a later version, so the code of
 the version before works on it, and a rollback needs no downgrade.
+
+Of jobcore it imports settings, errors and, from store, only the reading of PostgreSQL's errors.
 """
 
 from __future__ import annotations

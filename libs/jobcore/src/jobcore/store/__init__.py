@@ -1,1 +1,4 @@
-"""All SQL of Longrun, a file a noun. Each function is one statement string and one transaction."""
+"""All SQL of Longrun, a file a noun. Each function is one statement string and one transaction.
+
+Every room above may use it; it imports host, telemetry and the shared words.
+"""

@@ -64,8 +64,16 @@ READY: Final = f"""
 queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
           AND {CLAIMABLE}
 """
-READY_OF_TYPE: Final = READY.replace("queue = :queue AND", "ARRAY[queue, task_type] = ARRAY[:queue, {task_type}] AND")
-"""Written as the index `jobs_ready_by_type` has it, so that no other index can be chosen, whatever statistics say."""
+OF_TYPE: Final = """
+ARRAY[queue, jobs.task_type] = ARRAY[{queue}, {task_type}] AND CASE WHEN ready THEN status END = 'PENDING'
+"""
+"""Whether a row of `jobs` is ready, of a queue and a task type.
+
+Written as the index `jobs_ready_by_type` has it, so that no other index can be chosen, whatever statistics say: those
+taken before a burst of jobs was committed say that each index of ready jobs is empty."""
+READY_OF_TYPE: Final = READY.replace(
+    "queue = :queue AND status = 'PENDING' AND ready", OF_TYPE.format(queue=":queue", task_type="{name}")
+)
 LIVE: Final = """
 EXISTS (
               SELECT FROM workers WHERE id = :worker_id AND state = 'active'
@@ -104,14 +112,15 @@ WITH room AS MATERIALIZED (
 ), firsts AS MATERIALIZED (
     SELECT name, one.rank, one.id
     FROM unnest(:types) AS name CROSS JOIN LATERAL (
-        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(task_type="name")} ORDER BY rank, id LIMIT 1
+        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(name="name")} ORDER BY rank, id LIMIT 1
     ) AS one
     WHERE NOT (SELECT known FROM first)
     ORDER BY one.rank, one.id LIMIT 2
 ), behind AS MATERIALIZED (
     SELECT * FROM (
         SELECT {HEAD} FROM jobs
-        WHERE {READY_OF_TYPE.format(task_type="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
+        WHERE {READY_OF_TYPE.format(name="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
+          AND NOT (SELECT known FROM first)
           AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
         ORDER BY rank, id
         LIMIT {MOST}

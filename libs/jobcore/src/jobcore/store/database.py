@@ -21,8 +21,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from jobcore import ticker
 from jobcore.errors import LongrunError, StoreUnavailable
+from jobcore.host import ticker
 from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.store import failures
 from jobcore.store.connecting import Connecting

@@ -23,7 +23,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from jobcore import ticker
+from jobcore.host import ticker
 
 MARGIN_S: Final = 1.0
 MARGIN_SHARE: Final = 8

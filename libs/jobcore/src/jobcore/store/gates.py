@@ -49,6 +49,13 @@ BATCH: Final = 5000
 AHEAD: Final = "CASE WHEN concurrency_key IS NOT NULL AND gate IS NULL THEN 'key' END"
 """The gate ahead of a row of `jobs` that would otherwise be ready now."""
 
+HELD: Final = "CASE WHEN gate = 'key' THEN status END = 'PENDING'"
+"""Whether a row of `jobs` waits at the gate of its key, for what reads it by queue: as the index `jobs_held` has it.
+
+What reads it by key says `status = 'PENDING' AND gate = 'key'`, as `jobs_at_key` does. If both said the same, either
+index could answer either question, one of them by reading all of it; and the planner cannot tell which when its
+statistics are older than what waits."""
+
 HOLDS_A_PLACE: Final = """
 concurrency_key IS NOT NULL AND ((status = 'PENDING' AND (ready OR gate = 'queue')) OR status = 'RUNNING'
     OR (status = 'CANCELLED' AND cancel_stopped_at IS NULL))
@@ -71,7 +78,10 @@ WITH room AS MATERIALIZED (
     ) AS first
 ), locked AS MATERIALIZED (
     SELECT id FROM (
-        SELECT id, status, gate FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) ORDER BY id FOR UPDATE
+        SELECT id, status, gate FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) ORDER BY id
+        -- keeps the conditions outside: with them inside, an index of what waits could be read as a whole
+        OFFSET 0
+        FOR UPDATE
     ) AS found WHERE status = 'PENDING' AND gate = 'key'
 ), changed AS (
     UPDATE jobs SET gate = NULL, ready = true WHERE id = ANY(ARRAY(SELECT id FROM locked))

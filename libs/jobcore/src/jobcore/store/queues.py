@@ -21,8 +21,9 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, READY_SINCE, STOPPING
+from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, OF_TYPE, READY_SINCE, STOPPING
 from jobcore.store.database import DURABLE
+from jobcore.store.gates import HELD
 from jobcore.store.jobs import INTAKES
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
@@ -112,9 +113,10 @@ class Demand:
     idle: int
 
 
+READY: Final = "status = 'PENDING' AND ready"
 _FIRST: Final = f"""
 SELECT id, rank, {READY_SINCE} AS ready_since FROM jobs
-WHERE {{of}} AND status = 'PENDING' AND ready AND rank >= low_rank ORDER BY rank, id LIMIT :limit
+WHERE {{of}} AND rank >= low_rank ORDER BY rank, id LIMIT :limit
 """
 
 # A job that no worker of its queue knows wakes nobody, and however many there are, none of them is read.
@@ -134,8 +136,8 @@ FROM served CROSS JOIN LATERAL (
     SELECT count(*) AS ready, coalesce(extract(epoch FROM now() - min(ready_since)), 0) AS oldest_s
     FROM (
         SELECT DISTINCT rank, id, ready_since FROM known CROSS JOIN LATERAL (
-            ({_FIRST.format(of="ARRAY[queue, jobs.task_type] = ARRAY[known.name, known.task_type]")})
-            UNION ALL ({_FIRST.format(of="known.task_type IS NULL AND queue = known.name")})
+            ({_FIRST.format(of=OF_TYPE.format(queue="known.name", task_type="known.task_type"))})
+            UNION ALL ({_FIRST.format(of=f"known.task_type IS NULL AND queue = known.name AND {READY}")})
         ) AS one WHERE known.name = served.name
         ORDER BY rank, id LIMIT least(:limit, places)
     ) AS first
@@ -182,7 +184,7 @@ WITH {OCCUPIED}, chosen AS MATERIALIZED (
     -- each is counted in an index alone
     SELECT *, {PLACES} AS places,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
-        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND gate = 'key'
+        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {HELD}
                                LIMIT :limit) AS seen) AS at_key,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
     FROM chosen
@@ -236,7 +238,7 @@ UNUSED: Final = f"""(
     NOT paused AND max_running IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND status = 'PENDING' AND ready LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
-    AND (SELECT 1 FROM jobs WHERE queue = name AND status = 'PENDING' AND gate = 'key' LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE queue = name AND {HELD} LIMIT 1) IS NULL
     AND name NOT IN (SELECT queue FROM occupied)
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from jobcore import threads
+from jobcore.host import threads
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 

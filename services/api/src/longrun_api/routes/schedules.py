@@ -11,15 +11,15 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from jobcore import telemetry
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
 from jobcore.store import schedules
 from jobcore.tasks import Registry
-from longrun_api import paging
+from jobcore.telemetry import traces
+from longrun_api import cursors, paging
+from longrun_api.acceptance import accept
 from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
-from longrun_api.routes.tasks import accept, decode_cursor, encode_cursor
 from longrun_api.runtime import runtime_of
 from longrun_api.scheduling import NAME, merged, parse_schedule, to_plan
 from longrun_api.schemas import Accepted, Utc
@@ -174,14 +174,14 @@ class ScheduleQuery(BaseModel):
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
     """The schedules, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
     database = runtime_of(request).database
-    start = None if query.cursor is None else decode_cursor(query.cursor)
+    start = None if query.cursor is None else cursors.decode(query.cursor)
 
     def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
         found = schedules.page(connection, limit=limit, before=before)
         return [(each.id, _shown(request, each).model_dump_json().encode()) for each in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit, FIRST_ROWS)
-    return page.response(next=encode_cursor(page.last) if page.last and page.has_more else None)
+    return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
 
 
 @router.get("/{schedule}", responses=problem_responses(404, 503))
@@ -223,7 +223,7 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
 async def run_schedule(request: Request, schedule: Found) -> Response:
     """Submit its task now, whatever its ticks, its overlap and its pause say."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
-    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=telemetry.current_traceparent()))
+    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent()))
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 503))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore import telemetry
-from jobcore.errors import FieldError, InvalidInput, JobAlreadyEnded, JobNotFound, NotRetryable
-from jobcore.models import Job, NewJob
+from jobcore.errors import JobAlreadyEnded, NotRetryable
+from jobcore.models import Job
 from jobcore.states import Status
-from jobcore.store import attempts, documents, events, jobs, listing
-from longrun_api import paging
+from jobcore.store import attempts, events, jobs, listing
+from jobcore.telemetry import traces
+from longrun_api import cursors, paging
+from longrun_api.acceptance import RETRY_AFTER, accept
 from longrun_api.body import read_as
-from longrun_api.database import silence_is_absence
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
@@ -31,38 +29,13 @@ from longrun_api.schemas import (
     TaskPage,
     TaskSummary,
     links,
-    rfc3339,
     task_json,
 )
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
+from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
-
-RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds until a look at a task that has not ended is worth while."""
-
-
-IdInPath = Annotated[str, Path(description="As `POST /tasks` gave it.", json_schema_extra={"format": "uuid"})]
-
-
-async def task_id(task_id: IdInPath) -> UUID:
-    """The id in the path; JobNotFound if it is not one, for no task has it."""
-    try:
-        return UUID(task_id)
-    except ValueError:
-        raise not_found(task_id) from None
-
-
-TaskId = Annotated[UUID, Depends(task_id)]
-
-
-def not_found(task_id: UUID | str) -> JobNotFound:
-    """The error that says what an id looks like."""
-    return JobNotFound(
-        f"no task has the id {str(task_id)[:100]!r}; ids are UUIDs such as 019a5e0c-7c5e-7b6f-9c53-2f6d8a3b1e47, "
-        "as given by POST /tasks and listed by GET /tasks"
-    )
 
 
 @router.post(
@@ -75,27 +48,9 @@ async def submit_task(request: Request) -> Response:
     """Accept a task: it is stored durably before this answers, and it will run."""
     if request.scope["query_string"]:  # asked first, because thousands of requests a second take this way
         refuse_others(request.query_params, {})
-    registry, traceparent = runtime_of(request).registry, telemetry.current_traceparent()
+    registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
     job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
     return await accept(request, job)
-
-
-async def accept(request: Request, job: NewJob) -> Response:
-    """Store the job, and answer 202 with its id."""
-    runtime = runtime_of(request)
-    async with silence_is_absence(runtime.settings.database_timeout_s):
-        accepted = await runtime.intake.submit(job)
-    here = links(accepted.id, request.scope.get("root_path", ""))
-    # written by hand: this route must take thousands of requests a second
-    document = {
-        "task_id": str(accepted.id),
-        "task_type": job.task_type,
-        "status": Status.PENDING,
-        "created_at": rfc3339(accepted.created_at),
-        "links": here,
-    }
-    headers = {"Location": here["self"], **RETRY_AFTER}
-    return Response(documents.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
 
 
 class ListQuery(BaseModel):
@@ -114,7 +69,7 @@ class ListQuery(BaseModel):
 async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """The history, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
     database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
-    start = None if query.cursor is None else decode_cursor(query.cursor)
+    start = None if query.cursor is None else cursors.decode(query.cursor)
 
     def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
         found = listing.page(
@@ -128,22 +83,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
         return [(job.id, TaskSummary.of(job, root_path).model_dump_json().encode()) for job in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit)
-    return page.response(next=encode_cursor(page.last) if page.last and page.has_more else None)
-
-
-def encode_cursor(last: UUID) -> str:
-    """The cursor after the page that ends with this job."""
-    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def decode_cursor(cursor: str) -> UUID:
-    """The job that ended the page before; InvalidInput names `cursor`."""
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        raise InvalidInput(
-            FieldError("cursor", "is not one that this API gave: use `next` of a page as it is")
-        ) from None
+    return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
 
 
 @router.get("/{task_id}", response_model=Task, responses=problem_responses(404, 503))

@@ -16,8 +16,8 @@ NEW = {
     "jobs_by_schedule_and_type": "jobs (schedule_id, task_type, status, id) WHERE schedule_id IS NOT NULL",
     # what waits for its time. The gate `queue` is one of the version before
     "jobs_delayed": f"jobs (queue, priority, run_at) {PENDING} AND NOT ready AND gate IS DISTINCT FROM 'key'",
-    # what waits at the gate of its key, counted by queue
-    "jobs_held": f"jobs (queue) {PENDING} AND gate = 'key'",
+    # what waits at the gate of its key, counted by queue. The planner must not see that `jobs_at_key` has the same rows
+    "jobs_held": "jobs (queue) WHERE CASE WHEN gate = 'key' THEN status END = 'PENDING'",
     # what expires unless it starts before
     "jobs_expiring_unstarted": f"jobs (expires_at) {PENDING} AND expires_at IS NOT NULL AND started_at IS NULL",
 }

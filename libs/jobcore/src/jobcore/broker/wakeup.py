@@ -1,0 +1,143 @@
+"""Wake-ups: Celery messages that say "there is work in queue Q". They name no job, so losing one loses nothing.
+
+Publishing costs a millisecond or two and Redis may be away or frozen, so nobody who accepts or runs jobs waits for
+it: a thread publishes, with short timeouts, no more than a queue's list lacks. Sent through the anonymous exchange
+(`queue=` alone), a wake-up also arrives after a FLUSHALL.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import redis
+from kombu.exceptions import OperationalError as BrokerError
+
+from jobcore.broker.connection import create_sender
+from jobcore.host.threads import LongThread
+from jobcore.models import Accepted
+from jobcore.settings import CoreSettings
+from jobcore.telemetry import logs, metrics, traces
+
+WORK_TASK: Final = "jobcore.work"
+ENOUGH: Final = 2
+"""So many wake-ups in a queue's list are enough: who takes one and finds more than it can do wakes others."""
+BREAK_S: Final = 0.5
+PACE_S: Final = 0.005
+"""Looks at the lists come at least so many seconds apart; the first after a pause is at once."""
+TIMEOUT_S: Final = 1
+TRANSPORT_OPTIONS: Final = {
+    "socket_timeout": TIMEOUT_S,
+    "socket_keepalive": True,
+    "max_retries": 0,
+    "interval_start": 0,
+}
+AWAY: Final = (redis.RedisError, BrokerError, OSError)
+
+log = logs.get(__name__)
+
+
+class Waker:
+    """Sends wake-ups from its own thread; `publish` sends one from the caller's."""
+
+    def __init__(self, settings: CoreSettings) -> None:
+        self._app = create_sender(settings)
+        self._connection = self._app.connection_for_write(transport_options={**TRANSPORT_OPTIONS})
+        self._producer: Any = None
+        self._server = settings.redis
+        self._redis = self._server.client(TIMEOUT_S)
+        self._wanted: dict[str, int] = defaultdict(int)
+        self._traces: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._stopping = False
+        self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
+        self._thread = LongThread("waker", self._run)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what waits, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(3)
+
+    def notify(self, accepted: Iterable[Accepted]) -> None:
+        """Jobs were accepted: wake somebody for those that are ready."""
+        with self._changed:
+            for job in accepted:
+                if job.ready:
+                    self._wanted[job.queue] += 1
+                    if job.traceparent:
+                        self._traces.setdefault(job.queue, job.traceparent)
+            self._changed.notify()
+
+    def wake(self, queue: str, count: int) -> None:
+        """Ask for up to `count` wake-ups of a queue."""
+        with self._changed:
+            self._wanted[queue] += count
+            self._changed.notify()
+
+    def publish(self, queue: str) -> bool:
+        """Send one wake-up now; False if Redis did not take it within a second or two."""
+        with self._sending:
+            try:
+                self._send(queue, None)
+            except AWAY:
+                self._forget_connection()
+                return False
+        return True
+
+    def fill(self, wanted: Mapping[str, int]) -> int:
+        """Send each queue what its list lacks; returns how many were sent. Raises what `AWAY` lists."""
+        lengths = self._lengths(list(wanted))
+        lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
+        with self._sending:
+            try:
+                for queue in lacking:
+                    self._send(queue, self._traces.pop(queue, None))
+            except AWAY:
+                self._forget_connection()
+                raise
+        return len(lacking)
+
+    def _lengths(self, queues: list[str]) -> dict[str, int]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for queue in queues:
+            pipeline.llen(self._server.queue(queue))
+        return dict(zip(queues, pipeline.execute(), strict=True))
+
+    def _send(self, queue: str, traceparent: str | None) -> None:
+        if self._producer is None:
+            self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
+        with traces.within(traceparent):
+            self._app.send_task(WORK_TASK, args=(queue,), queue=queue, producer=self._producer, retry=False)
+        metrics.woken(queue)
+
+    def _forget_connection(self) -> None:
+        self._producer = None
+        self._connection.close()
+
+    def _run(self) -> None:
+        while True:
+            self._thread.rest()
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._stopping)
+                self._thread.beat()
+                if not self._wanted:
+                    return
+                wanted = {queue: min(count, ENOUGH) for queue, count in self._wanted.items()}
+                self._wanted.clear()
+            try:
+                self.fill(wanted)
+                self._outage.end()
+                time.sleep(PACE_S)
+            except AWAY as error:
+                self._outage.begin(error)
+                time.sleep(BREAK_S)

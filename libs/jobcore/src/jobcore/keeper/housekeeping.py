@@ -1,0 +1,182 @@
+"""Housekeeping: what may take long, beside the keeper and at a pace of its own, so that it delays no wake-up or rescue.
+
+    expiry       jobs that were not started in time fail, the longest expired first
+    retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
+    forgetting   turns of fairness keys that are over, queues and limits that nobody uses, workers that ended a day ago
+
+Each step is a short statement over a batch. While there is more to do, steps follow each other with as long a pause as
+each took: a large backlog never takes more than half of one connection. A step that fails holds up no other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from jobcore.broker.live import Announcer
+from jobcore.errors import LongrunError, StoreUnavailable
+from jobcore.host.threads import LongThread
+from jobcore.keeper.pace import Pace
+from jobcore.settings import CoreSettings
+from jobcore.store import key_limits, queues, upkeep, workers
+from jobcore.store.database import Database
+from jobcore.telemetry import logs, traces
+
+LOOK_S: Final = 0.5
+PASS_S: Final = 5.0
+"""A pass over something begins so many seconds after the one before has ended."""
+FRUITLESS: Final = 10
+"""A pass that looked at much and found nothing is followed by a pause of so many times its duration."""
+QUEUES: Final = 500
+"""Intakes wait while so many queues are forgotten at most."""
+DAY_S: Final = 86_400
+START: Final = UUID(int=0)
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many rows a step changed, and whether its pass goes on."""
+
+    rows: int
+    more: bool
+
+
+class Pass:
+    """Steps over one kind of thing, from its first row to its last; `step` takes about so many rows."""
+
+    def __init__(self, step: Callable[[int], Done], *, pause_s: float = PASS_S) -> None:
+        self._step = step
+        self._pause_s = pause_s
+        self._pace = Pace()
+        self._due = 0.0
+        self._fruitless_s = 0.0
+
+    def go_on(self) -> bool:
+        """Take a step if one is due; whether the next one is due at once."""
+        began = time.monotonic()
+        if began < self._due:
+            return False
+        try:
+            done = self._step(self._pace.size)
+        except BaseException:
+            self._pace.failed()
+            self._due = time.monotonic() + PASS_S
+            raise
+        seconds = time.monotonic() - began
+        if not done.rows:
+            self._fruitless_s += seconds
+        if done.more:
+            self._pace.took(seconds)
+        else:
+            self._due = time.monotonic() + max(self._pause_s, FRUITLESS * self._fruitless_s)
+            self._fruitless_s = 0.0
+        return done.more
+
+
+class Housekeeping:
+    """The thread that tidies while `leads` says that this process is the one to do so."""
+
+    def __init__(self, settings: CoreSettings, announcer: Announcer, leads: Callable[[], bool]) -> None:
+        self._announcer = announcer
+        self._leads = leads
+        self._retention_s = settings.retention_days * DAY_S
+        self._db = Database(
+            settings.database_url, schema=settings.database_schema, name="longrun-housekeeping", pool_size=1
+        )
+        self._outage = logs.Outage(log, "housekeeping waits: the database is away", "housekeeping goes on")
+        self._retired = START
+        self._queue = ""
+        self._passes = [
+            Pass(self._expire, pause_s=LOOK_S),
+            Pass(self._retire),
+            Pass(self._forget_turns),
+            Pass(self._forget_queues),
+            Pass(self._forget_limits),
+            Pass(self._forget_workers),
+        ]
+        self._stopping = threading.Event()
+        self._thread = LongThread("housekeeping", self.run)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._stopping.set()
+        self._thread.join(5)
+
+    def run(self) -> None:
+        """Tidy until stopped."""
+        with traces.quiet():
+            pause_s = LOOK_S
+            while not self._stopping.wait(pause_s):
+                self._thread.beat()
+                began = time.monotonic()
+                more = self._leads() and self.look()
+                pause_s = min(LOOK_S, time.monotonic() - began) if more else LOOK_S
+
+    def look(self) -> bool:
+        """One step of every pass that is due; whether there is more to do at once."""
+        more = False
+        failure: LongrunError | None = None
+        for each in self._passes:
+            self._thread.beat()
+            try:
+                more |= each.go_on()
+            except LongrunError as error:
+                failure = error
+            except Exception:
+                log.exception("housekeeping failed; it tries again")
+        if failure:
+            self._outage.begin(failure)
+        else:
+            self._outage.end()
+        return more
+
+    def _expire(self, size: int) -> Done:
+        changes = self._db.call(upkeep.expire, size)
+        self._announcer.announce(changes)
+        return Done(len(changes), len(changes) == size)
+
+    def _retire(self, size: int) -> Done:
+        if not self._retention_s:
+            return Done(0, False)
+        seen = self._db.call(upkeep.retire, self._retired, _oldest_kept(self._retention_s), self._retention_s, size)
+        self._retired = seen.last or START
+        return Done(seen.jobs, seen.last is not None)
+
+    def _forget_turns(self, size: int) -> Done:
+        forgotten = self._db.call(upkeep.forget_turns, size)
+        return Done(forgotten, forgotten == size)
+
+    def _forget_queues(self, size: int) -> Done:
+        names = self._db.call(queues.names, self._queue, min(size, QUEUES))
+        self._queue = names[-1] if names else ""
+        forgotten = 0
+        with suppress(StoreUnavailable):  # an intake takes long: later
+            forgotten = self._db.call(queues.forget, names)
+        return Done(forgotten, bool(names))
+
+    def _forget_limits(self, _size: int) -> Done:
+        if not self._retention_s:
+            return Done(0, False)
+        forgotten = self._db.call(key_limits.forget, self._retention_s)
+        return Done(forgotten, forgotten > 0)
+
+    def _forget_workers(self, _size: int) -> Done:
+        return Done(self._db.call(workers.forget), False)
+
+
+def _oldest_kept(age_s: float) -> UUID:
+    """The smallest UUIDv7 (RFC 9562, section 5.7) of a time `age_s` seconds ago."""
+    at = datetime.now(UTC) - timedelta(seconds=age_s)
+    return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -1,0 +1,75 @@
+"""The scheduler, a step of the keeper: what its schedules' time has come for becomes jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from jobcore.admission.gates import Gates
+from jobcore.broker.live import Announcer
+from jobcore.errors import StoreUnavailable
+from jobcore.schedule import Firing, Schedule, fire
+from jobcore.store import schedules
+from jobcore.store.database import Database
+from jobcore.telemetry import logs, metrics
+
+BATCH: Final = 100
+BATCHES: Final = 10
+"""So many at most in one look: the keeper has more to do."""
+SHORTEST_S: Final = 0.02
+
+log = logs.get(__name__)
+
+
+class Scheduler:
+    """Fires due schedules, many in one commit. Any number may do so at once (see store/schedules.py)."""
+
+    def __init__(self, db: Database, announcer: Announcer, gates: Gates) -> None:
+        self._db = db
+        self._gates = gates
+        self._announcer = announcer
+
+    def look(self) -> float:
+        """Fire what is due; returns the seconds until something is due again.
+
+        A schedule that cannot be fired says why, and the others are fired all the same.
+        """
+        for _ in range(BATCHES):
+            due = self._db.call(schedules.due, BATCH)
+            firings = [(schedule, firing) for schedule, now in due if (firing := self._firing(schedule, now))]
+            self._fire(firings)
+            if len(due) < BATCH:
+                break
+        return max(SHORTEST_S, self._db.call(schedules.due_in_s))
+
+    def _firing(self, schedule: Schedule, now: datetime) -> Firing | None:
+        try:
+            return fire(schedule, now)
+        except Exception as error:
+            self._fail(schedule, error)
+            return None
+
+    def _fire(self, firings: Sequence[tuple[Schedule, Firing]]) -> None:
+        if not firings:
+            return
+        try:
+            fired = self._db.call(schedules.fire, [firing for _, firing in firings])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(firings) == 1:
+                self._fail(firings[0][0], error)
+                return
+            # one that is refused must not sink the others
+            for each in firings:
+                self._fire([each])
+            return
+        metrics.accepted(fired.jobs)
+        self._gates.arrived(fired.accepted)
+        self._gates.freed(fired.cancelled)
+        self._announcer.announce(fired.cancelled)
+
+    def _fail(self, schedule: Schedule, error: Exception) -> None:
+        log.error("a schedule cannot be fired", schedule=schedule.plan.name, exc_info=error)
+        self._db.call(schedules.fail, schedule, f"{type(error).__name__}: {error}")

@@ -1,0 +1,176 @@
+"""What an operator can set: environment variables, read once, the same names in every service."""
+
+from __future__ import annotations
+
+import re
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobcore.settings import database_url, redis_url
+from jobcore.settings.redis_server import PREFIX, RedisServer
+
+PREFIX_FORM: Final = re.compile(r"(?=.{2,64}\Z)([A-Za-z0-9_.-]+:)+")
+Seconds = Annotated[float, Field(gt=0)]
+DEFAULT_SCHEMA: Final = "longrun"
+
+
+class CoreSettings(BaseSettings):
+    """What every Longrun process needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))] = (
+        "postgresql://longrun:longrun@127.0.0.1:5432/longrun"
+    )
+    """PostgreSQL, as `postgresql://user:password@host:port/name`, or with several hosts, of which the primary is used:
+    `postgresql://user:password@host1:5432,host2:5432/name?target_session_attrs=read-write`."""
+    database_schema: Annotated[
+        str,
+        Field(validation_alias="LONGRUN_SCHEMA", pattern="^[a-z_][a-z0-9_]{0,62}$"),
+    ] = DEFAULT_SCHEMA
+    """The schema of that database in which Longrun keeps its tables: lower-case letters, digits and underscores."""
+    redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    """Redis or Valkey: `redis://host:port/db`, `rediss://…` (TLS), `unix:///path` or `sentinel://host;sentinel://host`."""
+    redis_prefix: str = PREFIX
+    """How each key and channel in Redis begins; ends with a colon. Deployments that share a Redis need one each."""
+    redis_ca_file: str | None = None
+    """The authority (PEM) that signed the certificate of Redis, if the system does not know it."""
+    redis_cert_file: str | None = None
+    """The certificate (PEM) that Redis asks its clients for."""
+    redis_key_file: str | None = None
+    """The key of that certificate, if it is in a file of its own."""
+    redis_sentinel_master: str | None = None
+    """The name under which the Sentinels of `REDIS_URL` know the master."""
+    redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
+    """The Sentinels' own password, if they ask for one."""
+    heartbeat_s: Seconds = 5.0
+    """How often a worker says it is alive, in seconds."""
+    lease_s: Seconds = 30.0
+    """How long a worker may be silent before its jobs go to others, in seconds."""
+    keeper_s: Seconds = 1.0
+    """How often the keeper looks for what is due, in seconds."""
+    log_format: Annotated[str, Field(pattern="^(console|json)$")] = "console"
+    """`console` for people, `json` for machines."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    """The least important level that is logged."""
+    max_crashes: Annotated[int, Field(ge=1)] = 3
+    """How often a job may kill its process before it is failed as `worker_lost`."""
+    max_losses: Annotated[int, Field(ge=1)] = 20
+    """How often a job may lose its worker through no fault of its own before it is failed."""
+    retention_days: Annotated[float, Field(ge=0)] = 30
+    """Days that ended jobs are kept; 0 keeps them for good (some 1.2 kB of disk a job)."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: str) -> str:
+        return database_url.normalized(value)
+
+    @field_validator("database_schema")
+    @classmethod
+    def _is_our_own(cls, value: str) -> str:
+        if value in ("public", "information_schema") or value.startswith("pg_"):
+            raise ValueError("must name a schema of Longrun's own, in which nothing else is kept")
+        return value
+
+    @field_validator("redis_prefix")
+    @classmethod
+    def _is_prefix(cls, value: str) -> str:
+        if not PREFIX_FORM.fullmatch(value):
+            raise ValueError("must be letters, digits, _ . - and colons, with a colon at the end, such as longrun:")
+        return value
+
+    @cached_property
+    def redis(self) -> RedisServer:
+        """Redis, as every part connects to it; ValueError if the settings do not say how."""
+        return redis_url.parse(
+            self.redis_url,
+            prefix=self.redis_prefix,
+            master=self.redis_sentinel_master,
+            sentinel_password=self.redis_sentinel_password,
+            ca_file=self.redis_ca_file,
+            cert_file=self.redis_cert_file,
+            key_file=self.redis_key_file,
+        )
+
+    @model_validator(mode="after")
+    def _redis_can_be_used(self) -> Self:
+        _ = self.redis
+        return self
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        if self.lease_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"LONGRUN_LEASE_S ({self.lease_s:g}) must be at least twice LONGRUN_HEARTBEAT_S "
+                f"({self.heartbeat_s:g}): one late heartbeat must not cost a worker its lease"
+            )
+        return self
+
+
+class WorkerSettings(CoreSettings):
+    """What a worker process needs beside the core."""
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 2
+    """Child processes, each running one job at a time."""
+    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    """Queues to serve, comma-separated; empty: the service's own."""
+    drain_s: Seconds = 25.0
+    """Seconds that running jobs get to finish after SIGTERM, before they are handed back."""
+    cancel_signal_s: Seconds = 2.0
+    """Seconds from a cancel to the signal that interrupts the job's own code."""
+    cancel_kill_s: Seconds = 10.0
+    """Seconds from a cancel to the kill of the child that did not stop."""
+    remote_control: bool = False
+    """Let Celery's remote control, and so Flower, see and steer workers. Whoever reaches Redis can then stop them."""
+    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 16 * 2**20
+    """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job."""
+    max_log_lines: Annotated[int, Field(ge=1)] = 100_000
+    """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""
+    refused_backoff_s: Seconds = 30.0
+    """Seconds until another worker may try a job whose input this worker's version of the task type cannot read;
+    doubled for each further one. After five the job fails."""
+    heartbeat_file: Path | None = None
+    """A file that is touched every second while the worker is registered and looked after, for probes; unset: none."""
+    pod_deletion_cost: bool = False
+    """On Kubernetes, annotate the worker's own pod so that a scale-down removes idle pods first."""
+    pod_name: Annotated[str, Field(validation_alias=AliasChoices("POD_NAME", "LONGRUN_POD_NAME"))] = ""
+    """The pod this worker runs in, for `LONGRUN_POD_DELETION_COST`."""
+    pod_namespace: Annotated[str, Field(validation_alias=AliasChoices("POD_NAMESPACE", "LONGRUN_POD_NAMESPACE"))] = ""
+    """The namespace of that pod."""
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _pod_has_a_name(self) -> Self:
+        if self.pod_deletion_cost and not (self.pod_name and self.pod_namespace):
+            raise ValueError("LONGRUN_POD_DELETION_COST needs POD_NAME and POD_NAMESPACE (Kubernetes' downward API)")
+        return self
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+@cache
+def read(settings_class: type[SettingsT]) -> SettingsT:
+    """Read settings from the environment; ends the process with one clear line for each variable at fault."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        lines = [f"  {_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        raise SystemExit("longrun: settings that cannot be used:\n" + "\n".join(lines)) from None
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    if not loc:
+        return ""
+    name = str(loc[0])
+    return f"{name}: " if name.isupper() else f"LONGRUN_{name.upper()}: "

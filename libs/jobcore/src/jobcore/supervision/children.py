@@ -1,0 +1,84 @@
+"""The pool children as the supervisor sees them: it learns their pids from the slots and hears of each death at once.
+
+On Linux a death wakes the supervisor through a pidfd; elsewhere it looks at every tick. Only the Celery main process
+reaps the children.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from jobcore.host.processes import Process
+from jobcore.supervision.slots import ChildState, Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A child that died, and what its slot said last."""
+
+    slot: int
+    state: ChildState
+
+
+@dataclass
+class Children:
+    """Watches the main process and the children in the slots; `nudge` wakes a waiting supervisor."""
+
+    slots: Slots
+    main: Process
+    processes: dict[int, Process] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._nudge_read, self._nudge_write = os.pipe()
+        os.set_blocking(self._nudge_read, False)
+        os.set_blocking(self._nudge_write, False)
+        self._selector.register(self._nudge_read, selectors.EVENT_READ)
+        if self.main.fd is not None:
+            self._selector.register(self.main.fd, selectors.EVENT_READ)
+
+    def look(self) -> list[Death]:
+        """Take note of new children; returns those that died since the last look."""
+        for slot in self.slots:
+            if slot.pid and slot.index not in self.processes:
+                process = self.processes[slot.index] = Process(slot.pid, slot.started)
+                if process.fd is not None:
+                    self._selector.register(process.fd, selectors.EVENT_READ)
+        return [
+            Death(index, self.slots[index].read())
+            for index, process in sorted(self.processes.items())
+            if process.exited()
+        ]
+
+    def bury(self, slot: int) -> None:
+        """A dead child is accounted for: its slot is free for the next one."""
+        process = self.processes.pop(slot)
+        if process.fd is not None:
+            self._selector.unregister(process.fd)
+        process.close()
+        self.slots[slot].clear()
+
+    def signal(self, slot: int, number: int) -> None:
+        """Send a signal to the child in this slot."""
+        if slot in self.processes:
+            self.processes[slot].signal(number)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every child."""
+        for process in self.processes.values():
+            process.signal(number)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a death, a nudge, or the time to pass."""
+        ready = self._selector.select(timeout_s)
+        if any(key.fd == self._nudge_read for key, _ in ready):
+            with suppress(BlockingIOError):
+                os.read(self._nudge_read, 4096)
+
+    def nudge(self) -> None:
+        """Wake the supervisor; callable from any thread."""
+        with suppress(BlockingIOError):
+            os.write(self._nudge_write, b"!")

@@ -1,0 +1,97 @@
+"""A worker's lease, as its supervisor keeps it: one heartbeat renews it for everything the worker runs.
+
+The deadline counts from before the heartbeat was sent, on a clock that goes on during a suspend, and stands in shared
+memory, so every process of the worker knows when to stop. A lost lease is never taken up again: the worker gets a new
+id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from jobcore.errors import StoreUnavailable
+from jobcore.host import clock
+from jobcore.settings import WorkerSettings
+from jobcore.store import workers
+from jobcore.store.database import Database
+from jobcore.supervision.slots import Slots
+from jobcore.telemetry import logs
+
+RETRY_S: Final = 1.0
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a worker says of itself."""
+
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    version: str
+    task_types: tuple[str, ...]
+
+
+class Lease:
+    """Registers the worker, renews its lease, and notices when it is lost."""
+
+    def __init__(self, db: Database, slots: Slots, settings: WorkerSettings, identity: Identity) -> None:
+        self._db = db
+        self._slots = slots
+        self._settings = settings
+        self._identity = identity
+        self._outage = logs.Outage(log, "no heartbeat: the database is away", "the lease is renewed again")
+        self._due = 0.0
+        self._said_draining = False
+        self.worker_id: UUID | None = None
+
+    def renew(self) -> bool:
+        """Renew the lease if it is time; False once it is lost and until `restart`."""
+        now = clock.now()
+        draining = self._slots.draining_since is not None
+        if self.worker_id is not None and now > self._slots.deadline:
+            return False
+        if now < self._due and draining == self._said_draining:
+            return True
+        self._due = now + self._settings.heartbeat_s
+        try:
+            if self.worker_id is None:
+                self.worker_id = self._register(draining)
+            elif not self._db.call(workers.beat, self.worker_id, draining=draining):
+                log.error("this worker was declared dead", worker_id=str(self.worker_id))
+                return False
+        except StoreUnavailable as error:
+            self._outage.begin(error)
+            self._due = clock.now() + min(RETRY_S, self._settings.heartbeat_s)
+            return True
+        self._outage.end()
+        self._said_draining = draining
+        self._slots.renew(self.worker_id, now + self._settings.lease_s)
+        return True
+
+    def restart(self) -> None:
+        """Forget the lost lease; the next `renew` registers under a new id."""
+        self.worker_id = None
+        self._due = 0.0
+
+    def _register(self, draining: bool) -> UUID:
+        worker_id = uuid7()
+        self._db.call(
+            workers.register,
+            worker_id,
+            host=self._identity.host,
+            pid=self._identity.pid,
+            queues=self._identity.queues,
+            concurrency=self._identity.concurrency,
+            version=self._identity.version,
+            state="draining" if draining else "active",
+            task_types=self._identity.task_types,
+        )
+        log.info("worker registered", worker_id=str(worker_id), queues=",".join(self._identity.queues))
+        return worker_id

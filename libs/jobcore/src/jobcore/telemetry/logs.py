@@ -1,0 +1,120 @@
+"""Logs as one event a line: readable on a console, JSON for machines; standard-library loggers go the same way."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any, Final
+
+import structlog
+from opentelemetry import trace
+
+from jobcore.settings import CoreSettings
+
+OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
+"""Loggers of threads that do not work for the job alone that runs now."""
+
+_job: str | None = None
+
+
+def setup(settings: CoreSettings) -> None:
+    """Send every log line of this process to standard error in the format that the settings ask for."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _add_job,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info if settings.log_format == "json" else _keep,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for noisy in ("celery.worker.strategy", "celery.app.trace", "urllib3", "alembic", "kombu"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def of_job(job_id: str | None) -> None:
+    """What this process logs from now on is this job's, also in threads that the job starts; None: it is no job's."""
+    global _job
+    _job = job_id
+
+
+def job_id() -> str | None:
+    """The job that runs in this process now, if one does."""
+    return _job
+
+
+class Outage:
+    """Says once that something is away, and once that it is back, however often it is tried in between."""
+
+    def __init__(self, logger: structlog.stdlib.BoundLogger, away: str, back: str) -> None:
+        self._logger = logger
+        self._away = away
+        self._back = back
+        self._on = False
+
+    def begin(self, error: BaseException) -> None:
+        """It is away, because of this error."""
+        if not self._on:
+            self._on = True
+            self._logger.warning(self._away, error=getattr(error, "reason", str(error)))
+
+    def end(self) -> None:
+        """It answers."""
+        if self._on:
+            self._on = False
+            self._logger.info(self._back)
+
+
+def _keep(_logger: Any, _method: str, event: Any) -> Any:
+    return event
+
+
+def _add_job(_logger: Any, _method: str, event: Any) -> Any:
+    # no context variable says it: the threads of a job would have to be given it
+    if _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS)):
+        event.setdefault("job_id", _job)
+    return event
+
+
+def _in_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _add_trace(_logger: Any, _method: str, event: Any) -> Any:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = format(context.trace_id, "032x")
+    return event

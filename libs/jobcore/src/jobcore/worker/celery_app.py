@@ -1,0 +1,217 @@
+"""Celery as Longrun uses it: one task, `work(queue)`, delivered by Redis to a supervised pool of child processes.
+
+worker_init             (main, before any fork)   refuse bad options, make the shared memory, fork the supervisor
+ShutdownStep            (main)                    take the signals, drain
+worker_ready            (main)                    start the watchdog
+worker_process_init     (child)                   own process group, watchdog, telemetry
+worker_process_shutdown (child)                   send what telemetry has
+
+Celery logs what a signal's handler raises and goes on with half a worker; ours end it.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing.process
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, Final
+
+from billiard import current_process
+from celery import Celery, signals
+
+from jobcore.broker.connection import create
+from jobcore.broker.live import Announcer
+from jobcore.broker.redis_check import refuse_cluster
+from jobcore.broker.wakeup import WORK_TASK, Waker
+from jobcore.settings import WorkerSettings
+from jobcore.store.database import Database
+from jobcore.supervision.lease import Identity
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.supervisor import Supervisor, ignore_signals
+from jobcore.tasks import load_tasks
+from jobcore.telemetry import logs, traces
+from jobcore.worker import retirement, watchdog
+from jobcore.worker.heartbeat import HeartbeatFile
+from jobcore.worker.held import Held
+from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.leftovers import Leftovers
+from jobcore.worker.prints import Prints
+from jobcore.worker.refusals import close_back_doors, refuse_what_breaks_promises
+from jobcore.worker.runner import Runner
+from jobcore.worker.shutdown import Shutdown, ShutdownStep
+
+CHILD_START_S: Final = 30.0
+EX_SOFTWARE: Final = 70
+NO_DAEMON: Final = multiprocessing.process.current_process()
+"""Python's own idea of the main process, from before billiard puts its own, a daemon, in the place."""
+
+log = logs.get(__name__)
+
+
+def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, ...]) -> Celery:
+    """The Celery app of a worker service; it serves `settings.queues`, else `default_queues`, unless -Q says else."""
+    queues = settings.queues or default_queues
+    app = create(name, settings)
+    app.conf.update(
+        task_default_queue=queues[0],
+        task_queues=None,
+        worker_pool="jobcore.worker.pool:TaskPool",
+        worker_concurrency=settings.worker_concurrency,
+        worker_prefetch_multiplier=1,
+        # else a child that starts slowly, because the machine is busy, is killed after 4 s, and so is the next one
+        worker_proc_alive_timeout=CHILD_START_S,
+        # else a worker uses one of its children for hours after a blip of Redis under long jobs
+        worker_enable_prefetch_count_reduction=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=settings.remote_control,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    if len(queues) > 1:
+        app.conf.task_queues = {queue: {} for queue in queues}
+    _Worker(app, name, settings)
+    return app
+
+
+class _Worker:
+    """Ties the parts together in the processes of one worker."""
+
+    def __init__(self, app: Celery, name: str, settings: WorkerSettings) -> None:
+        self._app = app
+        self._name = name
+        self._service_name = name.replace("_", "-")
+        self._settings = settings
+        self._slots: Slots | None = None
+        self._heartbeat: HeartbeatFile | None = None
+        self._supervisor_pid = 0
+        self._runner: Runner | None = None
+        app.steps["worker"].add(ShutdownStep)
+        app.task(name=WORK_TASK)(self._work)
+        for event, handler in (
+            (signals.setup_logging, self._set_up_logging),
+            (signals.worker_init, self._start_supervisor),
+            (signals.worker_ready, self._start_watchdog),
+            (signals.worker_process_init, self._start_child),
+            (signals.worker_process_shutdown, self._end_child),
+        ):
+            event.connect(_or_end(handler), weak=False)
+
+    def _work(self, queue: str) -> None:
+        if self._runner is None:
+            self._runner = self._create_runner()
+        self._runner.work(queue)
+
+    def _set_up_logging(self, **_: Any) -> None:
+        logs.setup(self._settings)
+
+    def _start_supervisor(self, sender: Any, **_: Any) -> None:
+        refuse_what_breaks_promises(sender)
+        refuse_cluster(self._settings.redis)
+        close_back_doors(sender, remote_control=self._settings.remote_control)
+        logs.setup(self._settings)  # Celery sets logging up later; the supervisor is forked here
+        registry = load_tasks()
+        identity = Identity(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=tuple(sender.app.amqp.queues.consume_from),
+            concurrency=sender.concurrency,
+            version=version("longrun-jobcore"),
+            task_types=registry.names(),
+        )
+        log.info("serving task types", types=list(identity.task_types))
+        traces.preload()
+        self._slots = Slots(identity.concurrency, identity.pid)
+        ShutdownStep.shutdown = Shutdown(self._slots)
+        if self._settings.heartbeat_file:
+            self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
+        gc.freeze()  # else a collection touches, and so copies, what children share with the main process
+        self._supervisor_pid = os.fork()
+        if self._supervisor_pid == 0:
+            self._supervise(self._slots, identity)
+
+    def _supervise(self, slots: Slots, identity: Identity) -> None:
+        code = 1
+        try:
+            ignore_signals()
+            traces.setup(self._service_name, "supervisor", spans=False)
+            Supervisor(slots, self._settings, identity, Waker(self._settings)).run()
+            traces.flush()
+            code = 0
+        except BaseException:
+            log.exception("the supervisor failed")
+        finally:
+            os._exit(code)
+
+    def _start_watchdog(self, **_: Any) -> None:
+        if self._slots is not None:
+            watchdog.watch_as_main(self._slots, self._supervisor_pid, self._heartbeat)
+
+    def _start_child(self, **_: Any) -> None:
+        # a signal to the worker's group reaches the main process alone, and killpg reaches a job's own children
+        os.setpgid(0, 0)
+        # a task may start processes of its own; a daemon may not, and would end with what it started
+        multiprocessing.process._current_process = NO_DAEMON  # type: ignore[attr-defined]
+        traces.setup(self._service_name, str(current_process().index))
+        if self._slots is not None:
+            watchdog.watch_as_child(self._slots, self._slots[current_process().index])
+
+    def _end_child(self, exitcode: int, **_: Any) -> None:
+        traces.flush()
+        retirement.leave_at_sigterm(exitcode)
+
+    def _create_runner(self) -> Runner:
+        if self._slots is None:
+            raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
+        slot = self._slots[current_process().index]
+        prints = Prints(sys.stdout, "stdout"), Prints(sys.stderr, "stderr")
+        sys.stdout, sys.stderr = prints
+        interrupts = Interrupts(slot)
+        interrupts.install()
+        interrupts.clear_after(Leftovers())
+        waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
+        waker.start()
+        announcer.start()
+        db = Database(
+            self._settings.database_url,
+            schema=self._settings.database_schema,
+            name=f"{self._name}-{slot.index}",
+            pool_size=2,
+        )
+        # what a task forks has its context too: over this process's connections it would garble its statements
+        os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
+        return Runner(
+            self._slots,
+            slot,
+            Held(slot, os.getpid()),
+            db=db,
+            waker=waker,
+            announcer=announcer,
+            registry=load_tasks(),
+            settings=self._settings,
+            interrupts=interrupts,
+            retirement=retirement.HERE,
+            prints=prints,
+        )
+
+
+def _or_end(handler: Callable[..., None]) -> Callable[..., None]:
+    """A handler of a Celery signal whose failure ends the worker."""
+
+    def guarded(**given: Any) -> None:
+        try:
+            handler(**given)
+        except Exception:
+            log.exception("this worker cannot go on", within=handler.__name__)
+            if current_process().name != "MainProcess":
+                os.kill(os.getppid(), signal.SIGQUIT)  # the main process hands back what others run, and fails
+            raise SystemExit(EX_SOFTWARE) from None
+
+    return guarded

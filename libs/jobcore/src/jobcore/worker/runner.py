@@ -1,0 +1,236 @@
+"""The claim loop of a pool child: what happens inside the Celery task `work(queue)`.
+
+    work(queue)
+      └─ until nothing is due, the time slice is over, or the worker drains:
+           pace      let a few jobs arrive, so that one claim takes several
+           claim     take up to k jobs, durably; wake others if more is ready than this child takes
+           run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
+      └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
+
+A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
+child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from jobcore.admission.gates import Gates
+from jobcore.broker.live import Announcer
+from jobcore.broker.wakeup import Waker
+from jobcore.errors import StoreUnavailable
+from jobcore.host import clock
+from jobcore.models import Claim, Event
+from jobcore.settings import WorkerSettings
+from jobcore.store import claims
+from jobcore.store.database import Database
+from jobcore.supervision.slots import MAX_HELD, Key, Post, Slot, Slots
+from jobcore.tasks import Registry
+from jobcore.telemetry import logs, metrics
+from jobcore.worker.attempt import Attempt
+from jobcore.worker.batching import MAX_BATCH, BatchSize
+from jobcore.worker.context import RunContext
+from jobcore.worker.held import Held
+from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.prints import Prints, of_job
+from jobcore.worker.retirement import Retirement
+from jobcore.worker.values import Bounds
+from jobcore.worker.writer import RunEnd, Writer
+
+SLICE_S: Final = 5.0
+FAN_OUT: Final = 2
+PACE_A_JOB_S: Final = 0.001
+"""Claims of a child come so many seconds apart for each job that the last one took, so that one takes several quick
+jobs: it costs as much as running ten. The first claim after a wake-up never waits, nor does a child that finds a
+backlog."""
+SHORTEST_PACE_S: Final = 0.010
+LONGEST_PACE_S: Final = 0.030
+POST_POLL_S: Final = 0.01
+
+log = logs.get(__name__)
+
+
+class Runner:
+    """What one pool child does for a living."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        slot: Slot,
+        held: Held,
+        *,
+        db: Database,
+        waker: Waker,
+        announcer: Announcer,
+        registry: Registry,
+        settings: WorkerSettings,
+        interrupts: Interrupts,
+        retirement: Retirement,
+        prints: Iterable[Prints] = (),
+    ) -> None:
+        self._slots = slots
+        self._slot = slot
+        self._held = held
+        self._db = db
+        self._waker = waker
+        self._announcer = announcer
+        self._registry = registry
+        self._settings = settings
+        self._interrupts = interrupts
+        self._retirement = retirement
+        self._prints = prints
+        self._batch_size = BatchSize()
+        self._quick: list[str] = []
+        self._bounds = Bounds.of(settings)
+        self._worker_id: UUID | None = None
+        self._claim_sent = 0.0
+        self._writer = Writer(
+            db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
+        )
+        self._writer.start()
+
+    def work(self, queue: str) -> None:
+        """Run what is due in this queue."""
+        if not self._held.adopt(self._settings.lease_s):
+            return
+        slice_end = time.monotonic() + SLICE_S
+        try:
+            while self._may_claim():
+                claimed_at, self._claim_sent = time.monotonic(), clock.now()
+                batch = self._claim(queue)
+                if not batch:
+                    return
+                claimed = len(batch)
+                self._run_all(batch)
+                if claimed < MAX_BATCH:
+                    pace_s = min(max(claimed * PACE_A_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
+                    time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
+                if time.monotonic() > slice_end:
+                    if self._waker.publish(queue):
+                        return
+                    slice_end = time.monotonic() + SLICE_S
+            if self._retirement.why is not None:
+                self._waker.publish(queue)
+        except BaseException:
+            # else this child would go on to answer for claims that nobody runs
+            self._retirement.ask("its claim loop failed")
+            raise
+        finally:
+            self._writer.settle()
+
+    def _may_claim(self) -> bool:
+        return not self._is_leaving() and clock.now() < self._slots.deadline
+
+    def _is_leaving(self) -> bool:
+        return self._slots.draining_since is not None or self._retirement.why is not None
+
+    def _claim(self, queue: str) -> deque[Claim]:
+        self._worker_id = worker_id = self._slots.worker_id
+        if worker_id is None:
+            return deque()
+        self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
+        self._quick = self._batch_size.quick()
+        self._held.claiming()
+        began = time.monotonic()
+        try:
+            taken = self._db.call(
+                claims.claim,
+                queue=queue,
+                worker_id=worker_id,
+                slot=self._slot.index,
+                limit=self._batch_size.next(),
+                quick=self._quick,
+                types=self._registry.names(),
+                lease_s=self._settings.lease_s,
+            )
+        except Exception as error:
+            # with the reply lost, jobs may be ours without our knowing: the supervisor hands them back
+            self._held.claimed(())
+            if not isinstance(error, StoreUnavailable):
+                raise
+            log.warning("cannot claim: the database is away", error=str(error))
+            return deque()
+        self._held.claimed(taken.claims)
+        metrics.claimed(queue, taken.claims, time.monotonic() - began)
+        self._batch_size.claimed(len(taken.claims), more=taken.more)
+        if taken.more:
+            self._waker.wake(queue, FAN_OUT)
+        return deque(taken.claims)
+
+    def _run_all(self, batch: deque[Claim]) -> None:
+        if len(batch) > 1:
+            self._writer.watch(batch)
+        while batch:
+            try:
+                claim = batch.popleft()
+            except IndexError:
+                return  # the writer was quicker
+            if self._is_leaving():
+                self._writer.hand_back(claim)
+            else:
+                self._begin(claim)
+
+    def _begin(self, claim: Claim) -> None:
+        key = Key(claim.id, claim.fence)
+        self._held.begin(key, claim.timeout_s)
+        if self._is_ours(claim):
+            self._run(claim)
+        else:
+            self._held.end()
+            self._writer.hand_back(claim)
+        self._await_post_taken_back(key)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
+        now = clock.now()
+        if self._worker_id is None or not self._slots.lease.holds(self._worker_id, now):
+            return False
+        if now < self._claim_sent + self._settings.heartbeat_s:
+            return True
+        try:
+            return self._db.call(claims.holds, claim.id, claim.fence, self._worker_id)
+        except StoreUnavailable:
+            return False
+
+    def _run(self, claim: Claim) -> None:
+        context = RunContext(
+            claim,
+            self._slot,
+            self._db,
+            self._interrupts.shield,
+            self._writer.note,
+            lambda event: self._announcer.events(claim.id, [event]),
+            self._bounds,
+        )
+        if claim.task_type not in self._quick:
+            # of a quick job streams learn at its end: they find this event in PostgreSQL then
+            self._announcer.events(claim.id, [_running(claim, self._worker_id)])
+        started = time.monotonic()
+        attempt = Attempt(claim, context, self._registry, self._interrupts)
+        with of_job(context.job_id, self._prints):
+            outcome = attempt.run()
+        self._held.end()
+        if self._interrupts.tainted:
+            self._retirement.ask("a run may have left something behind")
+        if outcome is None:
+            self._writer.hand_back(claim)
+        else:
+            duration_s = time.monotonic() - started
+            self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
+            self._batch_size.record(claim.task_type, duration_s)
+            metrics.ran(claim, outcome.status, duration_s)
+
+    def _await_post_taken_back(self, key: Key) -> None:
+        """Start nothing while the supervisor may still mean to kill for the run that just ended."""
+        while self._slot.posted(key) is not Post.NONE and clock.now() < self._slots.deadline:
+            time.sleep(POST_POLL_S)
+
+
+def _running(claim: Claim, worker_id: UUID | None) -> Event:
+    return Event(
+        claim.seq, claim.claimed_at, claim.attempt, "state", {"status": "RUNNING", "worker_id": str(worker_id)}
+    )

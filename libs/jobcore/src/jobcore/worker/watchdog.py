@@ -1,0 +1,96 @@
+"""The last line of the lease: whoever holds jobs past its end dies, even if the supervisor is frozen or gone.
+
+A thread of the main process watches the children and the supervisor; a thread of each child watches the child
+itself, for the time when the main process is frozen too. A task that holds the GIL stops only its own child's thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from jobcore.host import clock
+from jobcore.host.processes import kill_child
+from jobcore.host.threads import LongThread
+from jobcore.supervision.slots import Slot, Slots
+from jobcore.telemetry import logs
+from jobcore.worker.heartbeat import HeartbeatFile
+
+TICK_S: Final = 0.25
+MARGIN_S: Final = 2 * TICK_S
+"""The watchdogs act so early that nobody is alive when the lease ends."""
+EX_SOFTWARE: Final = 70
+PR_SET_PDEATHSIG: Final = 1
+
+log = logs.get(__name__)
+
+
+def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | None = None) -> None:
+    """Start the main process' watchdog, which also beats for probes."""
+
+    killed: set[int] = set()
+
+    def look() -> None:
+        if heartbeat:
+            heartbeat.beat()
+        if _exited(supervisor_pid):
+            log.error("the supervisor died: this worker ends, its jobs run elsewhere")
+            for slot in slots:
+                kill_child(slot.pid)
+            os._exit(EX_SOFTWARE)
+        if clock.now() > slots.deadline - MARGIN_S:
+            for slot in slots:
+                state = slot.read()
+                if state.busy:
+                    if state.pid not in killed:
+                        killed.add(state.pid)
+                        log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
+                    kill_child(state.pid)
+        else:
+            killed.clear()
+
+    _start(look)
+
+
+def watch_as_child(slots: Slots, slot: Slot) -> None:
+    """Start a child's watchdog, and let the kernel kill the child when its main process dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def look() -> None:
+        orphan = os.getppid() != slots.main_pid
+        if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
+            kill(os.getpid())
+
+    _start(look)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL a process that may be gone already."""
+    if pid > 0:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _start(look: Callable[[], None]) -> None:
+    def run() -> None:
+        while True:
+            thread.beat()
+            time.sleep(TICK_S)
+            look()
+
+    thread = LongThread("watchdog", run)
+    thread.start()
+
+
+def _exited(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True

@@ -1,0 +1,35 @@
+"""The answer to a task that was submitted, by a client or by a schedule: 202 once its job is stored."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from jobcore.models import NewJob
+from jobcore.states import Status
+from jobcore.store import documents
+from longrun_api.database import silence_is_absence
+from longrun_api.runtime import runtime_of
+from longrun_api.schemas import links, rfc3339
+
+RETRY_AFTER = {"Retry-After": "1"}
+"""Seconds until a look at a task that has not ended is worth while."""
+
+
+async def accept(request: Request, job: NewJob) -> Response:
+    """Store the job, and answer 202 with its id."""
+    runtime = runtime_of(request)
+    async with silence_is_absence(runtime.settings.database_timeout_s):
+        accepted = await runtime.intake.submit(job)
+    here = links(accepted.id, request.scope.get("root_path", ""))
+    # written by hand: this route must take thousands of requests a second
+    document = {
+        "task_id": str(accepted.id),
+        "task_type": job.task_type,
+        "status": Status.PENDING,
+        "created_at": rfc3339(accepted.created_at),
+        "links": here,
+    }
+    headers = {"Location": here["self"], **RETRY_AFTER}
+    return Response(documents.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
