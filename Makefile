@@ -47,7 +47,7 @@ format: $(TEST) ## Format the code and fix what can be fixed
 lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
 
-version: $(TEST) ## Write the version in VERSION into each package and the chart
+version: $(TEST) ## Write the version in VERSION into each package, the chart and the docs
 	$(BIN)/python -m tests.packages version
 
 dist: $(TEST) ## Build the source distribution and the wheel of each package, in dist/

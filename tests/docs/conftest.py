@@ -55,7 +55,9 @@ def greetings(workplace: Path) -> Path:
         if block.language == "python" and "@task" in block.text:
             (package / "greetings.py").write_text(block.text)
     [command] = [line for block in blocks(QUICKSTART) for line, _ in block.commands() if line.startswith(PIP)]
-    arguments = [*command.removeprefix(PIP).split(), "--target", str(target)]
+    # what pip would fetch from an index is in this environment already
+    offline = ["--no-build-isolation", "--no-deps", "--target", str(target)]
+    arguments = [*command.removeprefix(PIP).split(), *offline]
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], cwd=workplace, check=True)
     return target
 
