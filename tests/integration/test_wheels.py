@@ -21,8 +21,8 @@ from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.emptyenv import EmptyEnvironment, outer
-from tests.harness import until
 from tests.packages import PACKAGES, ROOT, build, version
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 
