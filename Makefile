@@ -65,7 +65,7 @@ hooks: $(TEST) ## Install the git hooks of .pre-commit-config.yaml
 lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
 
-version: $(TEST) ## Write the version in VERSION into each package and the chart
+version: $(TEST) ## Write the version in VERSION into each package, the chart and the docs
 	$(BIN)/python -m tests.packages version
 
 dist: $(TEST) ## Build the source distribution and the wheel of each package, in dist/

@@ -28,7 +28,10 @@ from tests.waiting import until
 pytestmark = pytest.mark.fault
 
 VERSION_0_1 = "db6a7fd"
-SOURCES = [f"{package}/src" for package in ("libs/jobcore", "libs/longrun-local", "services/api", "services/worker")]
+SOURCES = [
+    f"{package}/src"
+    for package in ("libs/jobcore", "libs/longrun-local", "services/api", "services/scraper-worker", "services/worker")
+]
 MIGRATIONS = [sys.executable, "-m", "jobcore.migrations"]
 PAUSE_S = 0.02
 

@@ -24,7 +24,7 @@ from tests.emptyenv import EmptyEnvironment, outer
 from tests.packages import PACKAGES, ROOT, build, version
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 FIRST_RESULT_S = 60.0
