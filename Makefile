@@ -11,6 +11,9 @@ SOURCES = $(wildcard $(PACKAGES:=/src))
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
+UNIT = tests/unit tests/integration/store
+PYTEST = $(BIN)/pytest -n 2 --dist loadfile
+
 IMAGES = api worker scraper-worker
 TAG = dev
 MINUTES = 20
@@ -20,7 +23,8 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test lint format lock version dist bench chaos clean images up down dev kind-up compose e2e e2e-next
+.PHONY: help run demo test unit lint format pages hooks lock version dist bench chaos clean images up down dev \
+    kind-up compose e2e e2e-next
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -32,7 +36,13 @@ demo: $(RUN) ## Scrape a small site served from here, with `make run` in another
 	@$(BIN)/longrun demo
 
 test: lint ## Lint, then every test that runs on this machine
-	$(BIN)/pytest -n 2 --dist loadfile
+	@status=0; \
+	$(MAKE) --no-print-directory unit || status=1; \
+	echo "$(PYTEST) $(UNIT:%=--ignore %)"; $(PYTEST) $(UNIT:%=--ignore %) || status=1; \
+	exit $$status
+
+unit: $(TEST) ## The tests that start no process of Longrun (unit, store), and how much of the code they cover
+	$(PYTEST) --cov --cov-report=term $(UNIT)
 
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .
@@ -44,10 +54,18 @@ format: $(TEST) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+pages: $(TEST) ## Write the generated pages anew: the settings, the chart's values, the schema
+	@$(BIN)/python -m tests.settings_page >docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	@$(BIN)/python -m tests.chart.values_page
+	@$(BIN)/python -m tests.schema_page >docs/schema.sql.new && mv docs/schema.sql.new docs/schema.sql
+
+hooks: $(TEST) ## Install the git hooks of .pre-commit-config.yaml
+	$(BIN)/prek install
+
 lock: $(TEST) ## Write the locks anew from the pyproject.toml files
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile
 
-version: $(TEST) ## Write the version in VERSION into each package and the chart
+version: $(TEST) ## Write the version in VERSION into each package, the chart and the docs
 	$(BIN)/python -m tests.packages version
 
 dist: $(TEST) ## Build the source distribution and the wheel of each package, in dist/
@@ -95,7 +113,7 @@ kind-up: images ## Make a kind cluster with all of Longrun in it, on http://long
 	    --values k8s/values-kind.yaml --set global.image.tag=$(TAG) --wait --timeout 5m
 
 clean: ## Remove what was installed and cached; the data in .longrun stays
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(PACKAGES) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements/run.lock $(PROJECTS)

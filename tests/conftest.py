@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import redis
+from hypothesis import settings
 
 from jobcore.migrations import upgrade
 from longrun_local.postgres import EmbeddedPostgres
@@ -20,6 +21,9 @@ from tests.processes import Stack
 from tests.servers import postgres_kind, redis_kind
 
 TEMPLATE = "longrun_template"
+
+settings.register_profile("longrun", deadline=None)  # a busy machine is no error
+settings.load_profile("longrun")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts what it puts into the background deaf to Ctrl-C, and all processes of the tests would inherit it

@@ -7,12 +7,11 @@ test that needs workers unlike the fleet's starts them for a queue of its own.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
@@ -22,10 +21,8 @@ import psycopg2.extras
 from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.settings.redis_server import RedisServer
 from tests.processes import Process, Stack
+from tests.waiting import PATIENCE_S, until
 
-POLL_S = 0.02
-PATIENCE_S = 30.0
-"""So long a test waits for what takes a second on a machine that has nothing else to do."""
 HEARTBEAT_S = 1.0
 LEASE_S = 5.0
 NOTICED_S = LEASE_S + 12.0
@@ -36,17 +33,6 @@ tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
 versions = tests.fault.tasks_of_versions
 """
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: str = "") -> T:
-    """The first truthy value of the condition; AssertionError if there is none within so many seconds."""
-    deadline = time.monotonic() + within_s
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s:g} s: {what or condition.__name__}")
-        time.sleep(POLL_S)
-    return value
 
 
 def environment(folder: Path) -> dict[str, str]:

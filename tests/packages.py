@@ -1,6 +1,6 @@
 """The packages of this repository: `python -m tests.packages version|dist`, which `make version` and `make dist` call.
 
-version   write the version in VERSION into each package and the chart
+version   write the version in VERSION into each package, the chart and the pages that name it
 dist      build the source distribution of each package, and from that its wheel, in dist/
 
 All packages have one version and need each other in that version exactly: docs/adr/0023-packages.md.
@@ -20,6 +20,7 @@ PACKAGES: Final = [
     path.parent for parent in ("libs", "services") for path in sorted(ROOT.glob(f"{parent}/*/pyproject.toml"))
 ]
 CHART: Final = ROOT / "charts/longrun/Chart.yaml"
+PAGES: Final = [ROOT / name for name in ("docs/quickstart.md", "docs/writing-a-task.md", "libs/longrun/README.md")]
 UV: Final = str(Path(sys.executable).parent / "uv")
 
 
@@ -39,9 +40,16 @@ def chart_with(version: str, text: str) -> str:
     return re.sub(r"^(version|appVersion): .*$", rf"\g<1>: {version}", text, flags=re.MULTILINE)
 
 
+def page_with(version: str, text: str) -> str:
+    """A page whose example of a task package depends on any patch of this version."""
+    major, minor = version.split(".")[:2]
+    return re.sub(r"longrun-jobcore~=[0-9.]+", f"longrun-jobcore~={major}.{minor}.0", text)
+
+
 def versioned() -> dict[Path, str]:
     """Each file that repeats the version, as it should be."""
-    files = {package / "pyproject.toml": package_with for package in PACKAGES} | {CHART: chart_with}
+    packages = {package / "pyproject.toml": package_with for package in PACKAGES}
+    files = packages | dict.fromkeys(PAGES, page_with) | {CHART: chart_with}
     return {path: with_version(version(), path.read_text()) for path, with_version in files.items()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +16,9 @@ import psycopg2
 from jobcore.settings import DEFAULT_SCHEMA
 from longrun_local import services, sessions
 from longrun_local.ports import free_port
+from tests.waiting import until
 
 READY_S = 90.0
-POLL_S = 0.05
 Environment = Mapping[str, str]
 
 
@@ -158,13 +157,14 @@ class Stack:
         }
 
     def _until(self, process: Process, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_S
-        while not ready():
-            ended = process.popen.poll() is not None
-            if ended or time.monotonic() > deadline:
-                happened = f"ended with code {process.popen.returncode}" if ended else "was not ready in time"
-                raise AssertionError(f"{process.name} {happened}:\n{process.log()}")
-            time.sleep(POLL_S)
+        def is_ready() -> bool:
+            if ready():
+                return True
+            code = process.popen.poll()
+            assert code is None, f"{process.name} ended with code {code}:\n{process.log()}"
+            return False
+
+        until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
 
 
 def _answers(url: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from tests.chaos.client import Client
 from tests.chaos.load import tick
 from tests.chaos.stage import CHILDREN, QUEUE, WORKERS, Stage
-from tests.harness import Tick, until
+from tests.harness import Tick
+from tests.waiting import until
 
 LONG_S = 600.0
 FRESH_S = 2.0

@@ -11,7 +11,7 @@ from tests.chaos.kinds import Strike, fault
 from tests.chaos.process_faults import GRACE_S, PAST_THE_LEASE, stopped
 from tests.chaos.stage import WORKERS
 from tests.fault.torn import CHANGES
-from tests.harness import until
+from tests.waiting import until
 
 TORN_S = 20.0
 """At most, until a child makes the wanted change."""

@@ -9,8 +9,9 @@ from celery import Celery
 
 from tests.chaos.kinds import Strike, fault
 from tests.chaos.stage import QUEUE, Stage
-from tests.harness import ROOT, until
+from tests.harness import ROOT
 from tests.processes import Process
+from tests.waiting import until
 
 NEIGHBOUR = "neighbour"
 TASKS = 100

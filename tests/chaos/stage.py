@@ -26,10 +26,11 @@ from longrun_local.ports import free_port
 from tests.fault.clock import Hooks, let_database_clock_be_stepped
 from tests.fault.link import Link
 from tests.fault.torn import FOLDER
-from tests.harness import environment, sql, until
+from tests.harness import environment, sql
 from tests.processes import Process, Stack
 from tests.servers import postgres_kind, redis_kind
 from tests.stock.pgbouncer import PgBouncer
+from tests.waiting import until
 
 QUEUE = "chaos"
 WAKE_UPS = RedisServer().queue(QUEUE)

@@ -30,8 +30,9 @@ from tests.chaos.schedule import Planned
 from tests.chaos.scheduled import KIND, Schedules
 from tests.chaos.score import Score
 from tests.chaos.stage import QUEUE, Stage
-from tests.harness import Tick, until
+from tests.harness import Tick
 from tests.invariants import THAWED_S, broken_promises, overlaps
+from tests.waiting import until
 
 POLL_S = 0.1
 RECOVERY_S = 120.0

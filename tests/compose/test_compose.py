@@ -11,7 +11,7 @@ import pytest
 
 from longrun_client import Job, Longrun, Status
 from tests.compose.stack import SERVICES, SITE, Stack, docker, docker_or_nothing
-from tests.harness import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

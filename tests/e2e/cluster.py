@@ -13,6 +13,8 @@ from typing import Any
 
 from kubernetes import client, config, watch
 
+from tests.waiting import until
+
 TOO_MANY_REQUESTS = 429
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
 
@@ -80,15 +82,17 @@ class Cluster:
     def evict(self, pod: str, within_s: float = 60) -> None:
         """What `kubectl drain` does with a pod, and wait until it is gone; a budget may hold it up for a while."""
         metadata = client.V1ObjectMeta(name=pod, namespace=self.namespace)
-        deadline = time.monotonic() + within_s
-        while True:
+
+        def evicted() -> bool:
             try:
                 self.core.create_namespaced_pod_eviction(pod, self.namespace, client.V1Eviction(metadata=metadata))
-                break
             except client.ApiException as error:
-                if error.status != TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                if error.status != TOO_MANY_REQUESTS:
                     raise
-                time.sleep(1)
+                return False
+            return True
+
+        until(evicted, within_s, f"no budget forbids to evict {pod}", poll_s=1)
         kubectl("-n", self.namespace, "wait", "--for=delete", f"pod/{pod}", "--timeout=120s")
 
     def scale(self, deployment: str, replicas: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from tests.waiting import until
 
 SITE = "192.88.99.10"
 PRIVATE_NEIGHBOUR = "10.66.0.10"
@@ -24,17 +25,15 @@ def web_site(prefix: str, port: int = 80, within_s: float = 20) -> Iterator[None
         command = [*prefix.split(), "python3", "-m", "http.server", str(port), "--directory", folder]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
-                _await_answer(port, time.monotonic() + within_s)
+                until(lambda: _answers(port), within_s, f"something answers at {SITE}:{port}", poll_s=0.1)
                 yield
             finally:
                 process.terminate()
 
 
-def _await_answer(port: int, deadline: float) -> None:
-    while True:
-        try:
-            socket.create_connection((SITE, port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"nothing answers at {SITE}:{port}"
-            time.sleep(0.1)
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((SITE, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

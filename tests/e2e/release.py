@@ -17,6 +17,7 @@ from jobcore.states import TERMINAL
 from tests.e2e.cluster import Cluster, kubectl
 from tests.harness import sql
 from tests.invariants import broken_promises
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 NAME = "longrun"
@@ -81,13 +82,15 @@ class Release:
 
     def outcome(self, client: httpx.Client, task_id: str, within_s: float = 60) -> dict[str, Any]:
         """Wait for a task's end; the task."""
-        deadline = time.monotonic() + within_s
-        while True:
+
+        def look() -> dict[str, Any]:
             task: dict[str, Any] = client.get(f"/tasks/{task_id}").raise_for_status().json()
-            if task["status"] in TERMINAL:
-                return task
-            assert time.monotonic() < deadline, f"not at its end within {within_s:g} s: {task}"
-            time.sleep(POLL_S)
+            return task
+
+        def ended() -> dict[str, Any] | None:
+            return task if (task := look())["status"] in TERMINAL else None
+
+        return until(ended, within_s, lambda: f"the end of {look()}", POLL_S)
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -106,11 +109,12 @@ class Release:
         started = time.monotonic()
         left = "SELECT count(*) FROM jobs WHERE id = ANY(%s::uuid[]) AND status IN ('PENDING', 'RUNNING')"
         with self.database() as url:
-            while sql(url, left, task_ids)[0]["count"]:
-                assert time.monotonic() < started + within_s, sql(
-                    url, "SELECT status, queue, ready, count(*) FROM jobs GROUP BY 1, 2, 3"
-                )
-                time.sleep(POLL_S)
+            until(
+                lambda: sql(url, left, task_ids)[0]["count"] == 0,
+                within_s,
+                lambda: sql(url, "SELECT status, queue, ready, count(*) FROM jobs GROUP BY 1, 2, 3"),
+                POLL_S,
+            )
             ended_s = time.monotonic() - started
             broken = broken_promises(lambda statement, *values: sql(url, statement, *values), task_ids)
         assert not broken, "\n".join(broken)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Record, has_crd
 from tests.e2e.release import Release
+from tests.waiting import until
 
 PREFIX = "workloads.worker.autoscaling"
 
@@ -36,9 +37,7 @@ def test_workers_come_with_the_work_and_leave_after_it(by_keda: Release, outside
     release.cluster.await_ready("worker", 0)
     started = time.monotonic()
     tasks = [release.submit(outside, "sleep", {"seconds": 5, "steps": 1}) for _ in range(40)]
-    while not release.cluster.ready("worker"):
-        assert time.monotonic() < started + 120, release.cluster.picture()
-        time.sleep(0.2)
+    until(lambda: release.cluster.ready("worker"), 120, release.cluster.picture, poll_s=0.2)
     record("KEDA: 0 to 1 worker ready, s", time.monotonic() - started)
     release.cluster.await_ready("worker", 3)
     record("KEDA: 0 to 3 workers ready, s", time.monotonic() - started)

@@ -11,6 +11,7 @@ from httpx_sse import connect_sse
 
 from tests.e2e.conftest import Record, has_crd, setting
 from tests.e2e.release import Release
+from tests.waiting import until
 
 IDLE_S = 190
 ROUTE_HOST = "route.longrun.localhost"
@@ -43,11 +44,8 @@ def entrance(request: pytest.FixtureRequest, release: Release) -> Release:
 
 def await_route(release: Release, within_s: float = 30) -> None:
     """A new route takes the proxy a moment to learn."""
-    deadline = time.monotonic() + within_s
     with release.client() as client:
-        while client.get("/readyz").is_error:
-            assert time.monotonic() < deadline, f"{release.host} does not answer"
-            time.sleep(0.2)
+        until(lambda: client.get("/readyz").is_success, within_s, f"{release.host} answers", poll_s=0.2)
 
 
 def test_events_arrive_when_they_happen(entrance: Release, record: Record) -> None:
@@ -70,12 +68,10 @@ def test_events_arrive_when_they_happen(entrance: Release, record: Record) -> No
 def test_a_cancel_stops_the_job(entrance: Release) -> None:
     with entrance.client() as client:
         task_id = entrance.submit(client, "sleep", {"seconds": 60})
-        while client.get(f"/tasks/{task_id}").json()["status"] != "RUNNING":
-            time.sleep(0.1)
+        until(lambda: client.get(f"/tasks/{task_id}").json()["status"] == "RUNNING", what="it runs")
         client.delete(f"/tasks/{task_id}").raise_for_status()
-        while not (receipt := client.get(f"/tasks/{task_id}").json()["cancel"])["stopped_at"]:
-            time.sleep(0.1)
-        assert receipt["method"] == "cooperative"
+        until(lambda: client.get(f"/tasks/{task_id}").json()["cancel"]["stopped_at"], what="it has stopped")
+        assert client.get(f"/tasks/{task_id}").json()["cancel"]["method"] == "cooperative"
 
 
 @pytest.mark.timeout(IDLE_S + 120)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Record
 from tests.e2e.release import NAME, Release
+from tests.waiting import until
 
 WORKER = f"{NAME}-worker"
 WINDOW_S = 15
@@ -21,7 +22,7 @@ def finished(release: Release) -> int:
 def rate(release: Release) -> float:
     """Jobs a second that end now."""
     before, started = finished(release), time.monotonic()
-    time.sleep(WINDOW_S)
+    time.sleep(WINDOW_S)  # what is measured
     return (finished(release) - before) / (time.monotonic() - started)
 
 
@@ -58,19 +59,18 @@ def test_throughput_follows_the_replicas_and_a_busy_pod_outlives_the_idle_ones(
 
 def busy_pod(release: Release, task_id: str) -> str:
     query = "SELECT host FROM workers JOIN jobs ON workers.id = jobs.worker_id WHERE jobs.id = %s"
-    while not (rows := release.sql(query, task_id)):
-        time.sleep(0.2)
-    return str(rows[0]["host"])
+    return str(until(lambda: release.sql(query, task_id), what=f"{task_id} runs")[0]["host"])
 
 
 def until_priced(release: Release, busy: str, within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        costs = {
+    def costs() -> dict[str, str | None]:
+        return {
             pod.metadata.name: (pod.metadata.annotations or {}).get("controller.kubernetes.io/pod-deletion-cost")
             for pod in release.cluster.pods("worker")
         }
-        if int(costs.pop(busy) or 0) > 0 and set(costs.values()) == {"0"}:
-            return
-        assert time.monotonic() < deadline, f"{busy} should cost more than the others: {costs}"
-        time.sleep(0.5)
+
+    def priced() -> bool:
+        found = costs()
+        return int(found.pop(busy) or 0) > 0 and set(found.values()) == {"0"}
+
+    until(priced, within_s, lambda: f"{busy} costs more than the others: {costs()}", poll_s=0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ import httpx
 from tests.e2e.conftest import setting
 from tests.e2e.outside import SITE, web_site
 from tests.e2e.release import NAME, Release
+from tests.waiting import until
 
 
 def test_a_trace_spans_api_redis_worker_database_and_the_outside_with_pod_names(
@@ -34,15 +34,19 @@ def test_a_trace_spans_api_redis_worker_database_and_the_outside_with_pod_names(
 
 def trace(release: Release, trace_id: str, at_least: int, within_s: float = 30) -> list[dict[str, Any]]:
     """The spans of a trace once so many have arrived, as Jaeger's query API tells them."""
-    deadline = time.monotonic() + within_s
     with release.cluster.forwarded(f"svc/{NAME}-jaeger", 16686) as port:
-        while True:
-            answer = httpx.get(f"http://127.0.0.1:{port}/api/traces/{trace_id}")
+
+        def ask() -> httpx.Response:
+            return httpx.get(f"http://127.0.0.1:{port}/api/traces/{trace_id}")
+
+        def whole() -> list[dict[str, Any]]:
+            answer = ask()
             found = answer.json()["data"] if answer.is_success else []
-            if found and len(spans := found[0]["spans"]) >= at_least and _whole(spans):
-                return [_plain(span, found[0]["processes"]) for span in spans]
-            assert time.monotonic() < deadline, f"{len(found and found[0]['spans'])} spans: {answer.text[:2000]}"
-            time.sleep(0.5)
+            if not found or len(spans := found[0]["spans"]) < at_least or not _whole(spans):
+                return []
+            return [_plain(span, found[0]["processes"]) for span in spans]
+
+        return until(whole, within_s, lambda: f"a trace of {at_least} spans: {ask().text[:2000]}", poll_s=0.5)
 
 
 def _whole(spans: list[dict[str, Any]]) -> bool:

@@ -43,7 +43,7 @@ class Hooks:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "hooks.bin"
-        self._path.write_bytes(bytes(3 * WORD))
+        self._path.write_bytes(bytes(4 * WORD))
         self._own = str(Path(__file__).parent / "hooks")
 
     def within(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -59,10 +59,17 @@ class Hooks:
         """`os.fork()` fails with EAGAIN from now on, as with RLIMIT_NPROC or a full pid cgroup; or works again."""
         self._write(1, float(refuse))
 
+    def refused_a_fork(self) -> bool:
+        """Whether a process wanted to fork and could not."""
+        return self._read(3) > 0
+
     def suspended(self, seconds: float) -> None:
         """Its host was suspended for so long just now: `time.monotonic()` stood still; the process was stopped."""
-        (before,) = struct.unpack_from("d", self._path.read_bytes(), 2 * WORD)
-        self._write(2, before + seconds)
+        self._write(2, self._read(2) + seconds)
+
+    def _read(self, word: int) -> float:
+        (value,) = struct.unpack_from("d", self._path.read_bytes(), word * WORD)
+        return float(value)
 
     def _write(self, word: int, value: float) -> None:
         with self._path.open("r+b") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,8 @@ import psutil
 from longrun_local.account import account_for
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
-from tests.harness import sql, until
+from tests.harness import sql
+from tests.waiting import until
 
 STREAMING = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"
 
@@ -116,8 +116,3 @@ def waiting(url: str) -> list[int]:
 def wait_for_commit(url: str) -> int:
     """Wait until a backend waits for the standby; its pid."""
     return until(lambda: next(iter(waiting(url)), 0), 10, "a commit waits for its standby")
-
-
-def settle(seconds: float) -> None:
-    """Let so much time pass."""
-    time.sleep(seconds)

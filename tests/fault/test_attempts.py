@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

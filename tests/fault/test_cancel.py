@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Harness, gone, supervisor, until
+from tests.harness import Harness, gone, supervisor
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Harness, gone, until
+from tests.harness import Harness, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -13,9 +13,10 @@ import pytest
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
 from tests.fault.clock import Hooks, let_database_clock_be_stepped, step_database_clock
-from tests.harness import LEASE_S, NOTICED_S, Harness, environment, until
+from tests.harness import LEASE_S, NOTICED_S, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -59,7 +60,7 @@ class Rollout:
         seen: list[int] = []
         with httpx.Client(timeout=30) as http:
             while not self._follow(http, f"{self.urls[-1]}/tasks/{job_id}/stream", seen):
-                time.sleep(0.05)
+                time.sleep(0.05)  # as a client pauses before it connects again
         return seen
 
     def _follow(self, http: httpx.Client, url: str, seen: list[int]) -> bool:

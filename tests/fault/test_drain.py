@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from longrun_local.valkey import EmbeddedValkey
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobcore.worker.heartbeat import BEAT_S
-from tests.harness import until
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

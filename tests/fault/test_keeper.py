@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from tests.fault.conftest import FLEET_CHILDREN
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 
 import psutil
 import pytest
 
 from tests.fault.clock import Hooks
-from tests.harness import Harness, children, environment, gone, until
+from tests.harness import Harness, children, environment, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -64,7 +64,7 @@ def test_a_worker_whose_host_can_start_no_process_loses_no_job_and_works_again_l
     hooks.refuse_forks(True)
     for child in children(crowded):
         child.kill()
-    time.sleep(2)  # Celery tries to fork meanwhile
+    until(hooks.refused_a_fork, what="Celery tries to replace the children")
     hooks.refuse_forks(False)
     if crowded.popen.poll() is not None:  # it may give up: then whoever runs it starts it again
         apart.worker("next")

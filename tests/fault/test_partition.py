@@ -9,8 +9,9 @@ import pytest
 
 from tests.fault.link import Link
 from tests.fault.test_worker_dies import assert_all_children_work
-from tests.harness import LEASE_S, NOTICED_S, Harness, children, gone, until
+from tests.harness import LEASE_S, NOTICED_S, Harness, children, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

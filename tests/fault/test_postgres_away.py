@@ -10,8 +10,9 @@ import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
 from tests.fault.test_worker_dies import assert_all_children_work
-from tests.harness import LEASE_S, Harness, gone, until
+from tests.harness import LEASE_S, Harness, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

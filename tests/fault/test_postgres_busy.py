@@ -18,9 +18,10 @@ from alembic import command
 from jobcore.migrations import config
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
-from tests.harness import ROOT, Harness, environment, until
+from tests.harness import ROOT, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

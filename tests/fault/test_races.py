@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -15,8 +15,9 @@ import redis
 from longrun_local.valkey import EmbeddedValkey
 from tests.fault.conftest import FLEET_CHILDREN
 from tests.fault.test_worker_dies import assert_all_children_work
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

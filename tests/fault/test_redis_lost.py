@@ -17,8 +17,9 @@ import redis
 from longrun_local.valkey import EmbeddedValkey
 from tests.fault.link import Link
 from tests.fault.test_worker_dies import assert_all_children_work
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.chaos.schema_faults import ACCEPT, REFUSE, TABLES
 from tests.fault.renamed import renamed
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -56,7 +57,7 @@ def test_a_heartbeat_that_is_refused_for_a_while_costs_no_run(own: Harness) -> N
     own.runs(job_id)
     with refused(own, "workers"):
         until(lambda: "an unforeseen error; it is tried again" in worker.log(), what="a heartbeat was refused")
-        time.sleep(WHILE_S)
+        time.sleep(WHILE_S)  # the fault itself
     assert own.reaches(job_id, "SUCCESS")["fence"] == 1
     assert own.worker_id(worker) == worker_id
     own.reaches(own.submit(), "SUCCESS")

@@ -14,9 +14,10 @@ import redis
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.conftest import database
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process, Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -16,9 +16,10 @@ import pytest
 import redis
 
 from longrun_local import services
-from tests.harness import Harness, children, environment, gone, supervisor, until
+from tests.harness import Harness, children, environment, gone, supervisor
 from tests.invariants import check
 from tests.processes import READY_S, Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

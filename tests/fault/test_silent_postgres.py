@@ -13,9 +13,10 @@ import psycopg2
 import pytest
 
 from tests.fault.link import Link
-from tests.harness import LEASE_S, Harness, children, until
+from tests.harness import LEASE_S, Harness, children
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

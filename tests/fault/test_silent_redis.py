@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from tests.fault.link import Link
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

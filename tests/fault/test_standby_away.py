@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from jobcore.migrations import upgrade
 from jobcore.models import Accepted
 from jobcore.store.database import Database
 from longrun_local.postgres import EmbeddedPostgres
-from tests.fault.standby import Standby, settle, wait_for_commit, waiting
-from tests.harness import LEASE_S, Harness, environment, sql, until
+from tests.fault.standby import Standby, wait_for_commit, waiting
+from tests.harness import LEASE_S, Harness, environment, sql
 from tests.integration.store.world import World
 from tests.invariants import check
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -116,7 +118,7 @@ def test_a_running_job_outlives_a_standby_that_is_away_for_longer_than_the_lease
             job_id = longrun.tick(LEASE_S + 6)
             longrun.runs(job_id)
             with standby.away():
-                settle(LEASE_S + 4)
+                time.sleep(LEASE_S + 4)  # the fault itself
                 assert longrun.post().status_code == httpx.codes.SERVICE_UNAVAILABLE
                 assert client.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
             job = longrun.reaches(job_id, "SUCCESS", 30)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import Harness, gone, until
+from tests.harness import Harness, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

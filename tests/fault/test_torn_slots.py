@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fault.torn import CHANGES, FOLDER
-from tests.harness import HEARTBEAT_S, NOTICED_S, Harness, gone, until
+from tests.harness import HEARTBEAT_S, NOTICED_S, Harness, gone
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -11,9 +11,10 @@ import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

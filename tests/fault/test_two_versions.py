@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from jobcore.worker.attempt import REFUSALS_MAX
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

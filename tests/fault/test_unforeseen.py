@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.fault.renamed import renamed
-from tests.harness import HEARTBEAT_S, LEASE_S, Harness, until
+from tests.harness import HEARTBEAT_S, LEASE_S, Harness
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

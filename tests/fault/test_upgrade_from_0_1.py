@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,15 +19,19 @@ import httpx
 import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
-from tests.harness import ROOT, Harness, environment, until
+from tests.harness import ROOT, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
 from tests.servers import execute
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
 VERSION_0_1 = "db6a7fd"
-SOURCES = [f"{package}/src" for package in ("libs/jobcore", "libs/longrun-local", "services/api", "services/worker")]
+SOURCES = [
+    f"{package}/src"
+    for package in ("libs/jobcore", "libs/longrun-local", "services/api", "services/scraper-worker", "services/worker")
+]
 MIGRATIONS = [sys.executable, "-m", "jobcore.migrations"]
 PAUSE_S = 0.02
 
@@ -130,7 +133,6 @@ def test_the_version_before_goes_on_while_its_database_is_migrated_and_beside_th
             # a process of 0.1 that is started again while the deploy is on
             assert stack.start("old-wait", [*MIGRATIONS, "wait"], old).wait() == 0
             load.urls.remove(old_api.url)
-            time.sleep(PAUSE_S)
             old_worker.terminate()
             assert old_worker.wait(60) == 0
         finally:

@@ -10,9 +10,10 @@ import redis
 
 from longrun_local import services
 from longrun_local.valkey import EmbeddedValkey
-from tests.harness import NOTICED_S, Harness, environment, until
+from tests.harness import NOTICED_S, Harness, environment
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from tests.fault.conftest import FLEET_CHILDREN
-from tests.harness import LEASE_S, NOTICED_S, Harness, children, gone, supervisor, until
+from tests.harness import LEASE_S, NOTICED_S, Harness, children, gone, supervisor
 from tests.invariants import check
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

@@ -15,9 +15,10 @@ import pytest
 from jobcore.broker.connection import create_sender
 from jobcore.settings import CoreSettings
 from longrun_local import services
-from tests.harness import ROOT, Harness, children, environment, until
+from tests.harness import ROOT, Harness, children, environment
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 

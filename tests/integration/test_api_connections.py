@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.harness import until
 from tests.integration.raw_http import connected, exchange, get, read, request, resident_bytes
 from tests.processes import Process, Stack
+from tests.waiting import until
 
 REQUEST_S = 1.0
 HOST = "Host: localhost"
@@ -90,7 +90,7 @@ def test_a_stream_and_its_quiet_client_are_no_slow_request(impatient: Process) -
     with httpx.stream("GET", f"{impatient.url}{here}/stream", timeout=30) as response:
         frames = response.iter_raw()
         assert b'"status":"PENDING"' in next(frames)
-        time.sleep(2.5 * REQUEST_S)
+        time.sleep(2.5 * REQUEST_S)  # longer than a request may take: that nothing ends it can only be waited for
         httpx.delete(f"{impatient.url}{here}")
         assert b'"status":"CANCELLED"' in next(frames)
 

@@ -23,6 +23,7 @@ from longrun_local.valkey import EmbeddedValkey
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import problem
 from tests.processes import Stack
+from tests.waiting import until
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 ROUTES = [
@@ -53,13 +54,6 @@ def frozen(pid: int | None) -> Iterator[None]:
     finally:
         for process in processes:
             process.send_signal(signal.SIGCONT)
-
-
-def until(answers: Any, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not answers():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("fault", ["stopped", "crashed", "frozen"])
@@ -192,7 +186,8 @@ def stopped(server: EmbeddedValkey) -> Iterator[None]:
 def test_a_stream_lives_through_an_outage_of_postgresql(
     stack: Stack, postgres: EmbeddedPostgres, redis_url: str
 ) -> None:
-    with httpx.Client(base_url=stack.api().url, timeout=20) as api:
+    process = stack.api()
+    with httpx.Client(base_url=process.url, timeout=20) as api:
         here = call(api, "POST", "/tasks").headers["location"]
         with HandWorker(stack.database_url, redis_url) as worker:
             claim = worker.claim()
@@ -200,9 +195,9 @@ def test_a_stream_lives_through_an_outage_of_postgresql(
                 events = EventSource(response).iter_sse()
                 assert [next(events).id, next(events).id] == ["1", "2"]
                 with away(postgres, "crashed"):
-                    # it looks at PostgreSQL every few seconds: let it fail once
                     until(lambda: api.get("/readyz").status_code == 503, 5)
-                    time.sleep(5.5)
+                    missed = "quiet streams could not be checked"
+                    until(lambda: missed in process.log(), 15, "the stream looked in vain")
                 until(lambda: api.get("/readyz").status_code == 200, 15)
                 worker.finish(claim, quiet=True)
                 assert [event.id for event in events if event.data] == ["3"]

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import sql, until
+from tests.harness import sql
 from tests.processes import Stack
+from tests.waiting import until
 
 YEARLY = "0 0 1 1 *"
 ECHO = {"task_type": "echo", "input": {"n": 1}}

@@ -79,7 +79,7 @@ def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: 
     if mode is GenerationMode.NEGATIVE and (takes_nothing or label in TAKE_ANY_TEXT):
         pytest.skip("takes nothing that could be wrong")
 
-    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(mode))
     def check(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS, timeout=10)

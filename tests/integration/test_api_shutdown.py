@@ -12,6 +12,7 @@ from httpx_sse import EventSource
 
 from tests.integration.hand_worker import HandWorker
 from tests.processes import Stack
+from tests.waiting import until_async
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -43,25 +44,25 @@ def test_open_streams_end_at_once_and_resume_at_another_api(
 def test_what_was_submitted_before_the_signal_is_answered_and_stored(stack: Stack) -> None:
     process = stack.api()
 
-    async def submit(client: httpx.AsyncClient) -> list[str]:
-        accepted: list[str] = []
+    accepted: list[str] = []
+
+    async def submit(client: httpx.AsyncClient) -> None:
         while True:
             try:
                 response = await client.post("/tasks", json={"task_type": "echo", "input": {}})
             except httpx.TransportError:
-                return accepted
+                return
             assert response.status_code == 202
             accepted.append(response.json()["task_id"])
 
-    async def run() -> list[str]:
+    async def run() -> None:
         async with httpx.AsyncClient(base_url=process.url, timeout=20) as client:
             clients = [asyncio.create_task(submit(client)) for _ in range(8)]
-            await asyncio.sleep(1)
+            await until_async(lambda: len(accepted) > 100, what="all clients are at work")
             process.terminate()
-            return [task_id for accepted in await asyncio.gather(*clients) for task_id in accepted]
+            await asyncio.gather(*clients)
 
-    accepted = asyncio.run(run())
-    assert accepted
+    asyncio.run(run())
     assert process.wait(timeout=20) == 0
     with httpx.Client(base_url=stack.api().url) as client:
         known: set[str] = set()

@@ -17,10 +17,10 @@ from httpx_sse import EventSource
 
 from jobcore.models import NewEvent
 from jobcore.store import events as job_events
-from tests.harness import until
 from tests.integration.hand_worker import HandWorker
 from tests.integration.raw_http import resident_bytes
 from tests.processes import Stack
+from tests.waiting import until
 
 MIB = 1024 * 1024
 LINES = 1500

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.badsite import TEXTS, BadSite, bomb
-from tests.harness import until
 from tests.processes import Stack
+from tests.waiting import until
 
 PRIVATE_PORT = 9
 """Nobody allowed this port: the guard must refuse it before anything connects."""

@@ -17,6 +17,7 @@ from jobcore.models import Accepted, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
 from tests.integration.store.world import World
+from tests.waiting import until_async
 
 Answer = Accepted | BaseException
 
@@ -153,8 +154,7 @@ def test_a_client_that_left_in_time_is_not_taken_at_its_word_and_holds_up_nobody
 
     async def leave(lock: Connection) -> None:
         late = asyncio.create_task(desk.intake.submit(under_way))
-        while not world.sql(waiting):
-            await asyncio.sleep(0.005)
+        await until_async(lambda: world.sql(waiting), what="the insert waits for the lock")
         left = asyncio.create_task(desk.intake.submit(leaver))
         await asyncio.sleep(0)
         left.cancel()

@@ -21,6 +21,7 @@ from jobcore.models import Change, Event
 from jobcore.settings import redis_url as urls
 from jobcore.states import Status
 from longrun_local.valkey import EmbeddedValkey
+from tests.waiting import until, until_async
 
 SOON_S = 10.0
 
@@ -42,8 +43,7 @@ async def listening(redis_url: str) -> AsyncIterator[Live]:
     live = Live(urls.parse(redis_url))
     await live.start()
     try:
-        while not live.connected:
-            await asyncio.sleep(0.005)
+        await until_async(lambda: live.connected, SOON_S, "it is connected")
         yield live
     finally:
         await live.close()
@@ -152,10 +152,7 @@ def test_followers_hear_again_after_redis_was_restarted(
             announcer.events(job_id, [event()])
             await receive(subscription)
             redis_server.stop(immediate=True)
-            give_up = time.monotonic() + SOON_S
-            while live.connected:
-                assert time.monotonic() < give_up, "nobody noticed that Redis is gone"
-                await asyncio.sleep(0.01)
+            await until_async(lambda: not live.connected, SOON_S, "it noticed that Redis is gone")
             async with live.subscribe(other_id) as meanwhile:
                 redis_server.start()
                 await until_received(announcer, subscription, job_id)
@@ -176,7 +173,7 @@ def test_frozen_redis_never_blocks_who_announces(
             announcer.events(job_id, [event()] * 50)
             slowest = max(slowest, time.monotonic() - began)
             assert len(announcer._messages) <= QUEUED_MAX, "what waits for Redis has no bound"
-            time.sleep(0.005)
+            time.sleep(0.005)  # the pace of the load
     assert slowest < TIMEOUT_S, "who announces waited for Redis"
 
     async def follow() -> None:
@@ -228,10 +225,8 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
             if restart:
                 redis_server.stop(immediate=True)
                 redis_server.start()
+            until(lambda: dict(client.pubsub_numsub(channel))[channel.encode()], SOON_S, "the listener has subscribed")
             give_up = time.monotonic() + SOON_S
-            while not dict(client.pubsub_numsub(channel))[channel.encode()]:
-                assert time.monotonic() < give_up
-                time.sleep(0.02)  # Redis tells nobody of a new subscriber
             announcer.announce([finished])
             assert not heard.wait(0.2), "a finish was taken for a cancel"
             while not heard.is_set():

@@ -16,6 +16,7 @@ from jobcore.models import Event
 from jobcore.settings.redis_url import parse
 from tests.fault.link import Link
 from tests.integration.test_live import heard
+from tests.waiting import until, until_async
 
 
 def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: str) -> None:
@@ -24,9 +25,8 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: s
     async def run(link: Link, announcer: Announcer) -> Event | None:
         live = Live(parse(link.url))
         await live.start()
-        while not live.connected:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(1)  # an idle connection that answers stays
+        await until_async(lambda: live.connected, 10, "it is connected")
+        await asyncio.sleep(1)  # an idle connection that answers stays: that nothing replaces it can only be waited for
         assert live.connected
         async with live.subscribe(job_id) as subscription:
             with link.muted():
@@ -50,11 +50,12 @@ def test_a_silent_connection_of_the_cancel_listener_is_replaced(redis_url: str) 
         listener = CancelListener(parse(link.url), told.set)
         listener._redis.connection_pool.connection_kwargs["health_check_interval"] = 1
         listener.start()
-        time.sleep(1.5)
+        client = redis.Redis.from_url(redis_url)
+        channel = parse(redis_url).cancels
+        until(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 1)], what="the listener has subscribed")
         with link.muted():
-            client = redis.Redis.from_url(redis_url)
             give_up = time.monotonic() + 15
             while not told.wait(0.2) and time.monotonic() < give_up:
-                client.publish(parse(redis_url).cancels, "x")
+                client.publish(channel, "x")
         listener.stop()
     assert told.is_set()

@@ -22,10 +22,11 @@ import yaml
 
 from longrun_local import services
 from longrun_local.ports import free_port
-from tests.harness import NOTICED_S, Harness, environment, until
+from tests.harness import NOTICED_S, Harness, environment
 from tests.otlp import Receiver
 from tests.processes import READY_S, Process, Stack
 from tests.promql import Selector, exported, grouped_by, selectors
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "charts/longrun/files/rules.yaml").read_text())
@@ -295,7 +296,7 @@ traces.setup("forker", "0", spans=False)
 metrics.workers_lost(3)
 traces.flush()
 if os.fork() == 0:  # as a task does that uses multiprocessing
-    time.sleep(1.5)
+    time.sleep(1.5)  # longer than an interval of exports: that it sends nothing can only be waited for
     os._exit(0)
 os.wait()
 traces.flush()

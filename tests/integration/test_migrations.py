@@ -15,8 +15,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from jobcore.migrations import Schema, config, look, upgrade
-from tests.harness import until
 from tests.servers import execute
+from tests.waiting import until
 
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",

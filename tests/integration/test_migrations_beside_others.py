@@ -107,7 +107,7 @@ def test_whoever_was_let_in_to_the_tables_of_0_1_still_is(url: str, postgres: Em
     upgrade(url)
     try:
         for table in ("public.jobs", "longrun.jobs"):
-            execute(admin(postgres, url), f"SET ROLE {reader}; SELECT count(*) FROM {table}")
+            assert execute(admin(postgres, url), f"SET ROLE {reader}; SELECT count(*) FROM {table}") == [(0,)]
     finally:
         execute(admin(postgres, url), f"DROP OWNED BY {reader}; DROP ROLE {reader}")
 

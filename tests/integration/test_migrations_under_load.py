@@ -11,9 +11,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from jobcore.migrations import Schema, config, look, upgrade
-from tests.harness import until
 from tests.integration.test_migrations import start_migrating
 from tests.servers import execute
+from tests.waiting import until
 
 ROWS = """
 INSERT INTO longrun.jobs (id, task_type, queue, rank, status, ready, run_at, input, max_attempts)

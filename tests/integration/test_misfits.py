@@ -12,9 +12,9 @@ from alembic import command
 from jobcore.migrations import config, upgrade
 from longrun_local import services
 from longrun_local.ports import free_port
-from tests.harness import until
 from tests.processes import Stack
 from tests.servers import execute
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

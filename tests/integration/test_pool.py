@@ -12,7 +12,7 @@ import pytest
 from kombu.asynchronous import Hub, set_event_loop
 
 from jobcore.worker.pool import TaskPool
-from tests.harness import until
+from tests.waiting import until
 
 LONG_S = 600.0
 

@@ -16,9 +16,9 @@ import pytest
 
 from longrun_local.ports import free_port
 from tests.badsite import BadSite
-from tests.harness import until
 from tests.otlp import Receiver, Span
 from tests.processes import Process, Stack
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

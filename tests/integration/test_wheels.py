@@ -21,10 +21,10 @@ from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.emptyenv import EmptyEnvironment, outer
-from tests.harness import until
 from tests.packages import PACKAGES, ROOT, build, version
+from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 FIRST_RESULT_S = 60.0

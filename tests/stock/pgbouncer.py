@@ -15,7 +15,7 @@ import psycopg2
 
 from longrun_local.account import account_for
 from longrun_local.ports import free_port
-from tests.harness import until
+from tests.waiting import until
 
 PROGRAM: Final = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 POOL_SIZE: Final = 20

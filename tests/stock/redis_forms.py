@@ -15,8 +15,8 @@ import redis
 from jobcore.settings.redis_server import RedisServer
 from jobcore.settings.redis_url import parse
 from longrun_local.ports import free_port
-from tests.harness import until
 from tests.servers import DebianRedis
+from tests.waiting import until
 
 ACL_PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 MASTER = "longrun-master"

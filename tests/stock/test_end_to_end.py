@@ -7,10 +7,11 @@ import sys
 import httpx
 import pytest
 
-from tests.harness import Harness, until
+from tests.harness import Harness
 from tests.invariants import check
 from tests.servers import execute
 from tests.stock.flavours import Made
+from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 MIGRATE = [sys.executable, "-m", "jobcore.migrations"]

@@ -11,12 +11,13 @@ import redis
 
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
-from tests.harness import Harness, environment, until
+from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
 from tests.servers import DebianRedis
 from tests.stock.redis_forms import FORMS, Formed, Redis, Watched, certificates, sentinels
 from tests.stock.test_end_to_end import streamed
+from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]
 SOON_S = 20.0

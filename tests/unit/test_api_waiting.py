@@ -45,7 +45,7 @@ def test_a_shutdown_ends_every_wait_that_began_before_or_after_it() -> None:
 
         async def wait(name: str) -> None:
             with shutdown.interrupts():
-                await asyncio.sleep(60)
+                await asyncio.sleep(60)  # the wait under test
             ended.append(name)
 
         before = asyncio.create_task(wait("before"))

@@ -81,10 +81,12 @@ def test_patience_counts_from_the_break_not_from_the_last_event() -> None:
 def test_patience_starts_anew_with_every_connection() -> None:
     now = [0.0]
     cursor = _opened(_cursor(clock=lambda: now[0]))
+    pauses = []
     for _ in range(3):
-        cursor.broke(CUT)
+        pauses.append(cursor.broke(CUT))
         now[0] += 50
         _opened(cursor)
+    assert pauses == [RETRY_S] * 3, "three breaks of 50 s each are not one of 150 s"
 
 
 def test_a_server_that_was_never_reached_gets_few_tries() -> None:

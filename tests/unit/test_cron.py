@@ -8,7 +8,7 @@ from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobcore.cron import NAMED, Cron
@@ -43,7 +43,6 @@ def ticks(expression: str, zone: str, after: str, count: int) -> list[str]:
     return [f"{tick:%m-%d %H:%M}" for tick in found]
 
 
-@settings(deadline=None)
 @given(fields=st.tuples(*(field(*bounds) for bounds in FIELDS)), zone=st.sampled_from(ZONES), after=times)
 def test_ticks_rise_strictly_and_match_the_expression(
     fields: tuple[tuple[str, frozenset[int]], ...], zone: str, after: datetime
@@ -64,7 +63,6 @@ def test_ticks_rise_strictly_and_match_the_expression(
         assert (tick.second, tick.microsecond, tick.tzinfo) == (0, 0, UTC)
 
 
-@settings(deadline=None)
 @given(fields=st.tuples(*(field(*bounds) for bounds in FIELDS)), zone=st.sampled_from(ZONES), after=times)
 def test_no_tick_depends_on_where_one_begins_to_look(
     fields: tuple[tuple[str, frozenset[int]], ...], zone: str, after: datetime
@@ -76,7 +74,6 @@ def test_no_tick_depends_on_where_one_begins_to_look(
         assert cron.next(tick - timedelta(seconds=1)) == tick
 
 
-@settings(deadline=None)
 @given(
     fields=st.tuples(*(field(*bounds) for bounds in FIELDS)),
     zone=st.sampled_from(ZONES),
@@ -172,7 +169,6 @@ def test_a_mistake_names_its_field(expression: str, timezone: str, complaint: st
         Cron.parse(expression, timezone)
 
 
-@settings(deadline=None)
 @given(expression=st.text(max_size=40) | st.text("0123456789*/,-#LW? MONJA", max_size=30))
 def test_whatever_is_given_is_a_cron_expression_or_a_named_mistake(expression: str) -> None:
     try:

@@ -119,7 +119,7 @@ def test_signals_stop_task_code_alone_at_most_once_a_run_and_never_what_is_shiel
             posted.add(run)
             slot.post(run, Post.CANCEL)
         os.kill(pid, STOP_SIGNAL)
-        time.sleep(0.00002)
+        time.sleep(0.00002)  # the pace of the signals
 
     seen = in_child(lambda slot: Child(slot).rounds(), press)
     assert seen["outside"] == seen["twice"] == seen["shielded"] == seen["mistaken"] == 0
@@ -129,7 +129,7 @@ def test_signals_stop_task_code_alone_at_most_once_a_run_and_never_what_is_shiel
 def test_signals_for_no_run_or_another_run_stop_nothing() -> None:
     def press(pid: int, _slot: Slot) -> None:
         os.kill(pid, STOP_SIGNAL)
-        time.sleep(0.00002)
+        time.sleep(0.00002)  # the pace of the signals
 
     def work(slot: Slot) -> Report:
         slot.post(key(ROUNDS + 1), Post.CANCEL)
@@ -189,14 +189,15 @@ def test_an_interrupt_put_off_is_not_lost_when_the_shielded_code_raises(interrup
 
 
 def test_an_interrupt_put_off_in_one_run_does_not_strike_the_next(interrupts: Interrupts, slot: Slot) -> None:
-    def last_words() -> None:
+    def last_words() -> str:
         with interrupts.shield():
             interrupts._handle(STOP_SIGNAL, None)
+        return "said"
 
     slot.post(key(1), Post.CANCEL)
     last_words()
     slot.post(key(2), Post.NONE)
-    interrupts.call(key(2), last_words)
+    assert interrupts.call(key(2), last_words) == "said"
 
 
 def test_what_the_task_returns_or_raises_passes_through(interrupts: Interrupts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.packages import CHART, PACKAGES, ROOT, chart_with, package_with, version, versioned
+from tests.packages import CHART, PACKAGES, PAGES, ROOT, chart_with, package_with, page_with, version, versioned
 
 
 def ours(project: dict[str, Any]) -> list[Requirement]:
@@ -19,7 +19,7 @@ def ours(project: dict[str, Any]) -> list[Requirement]:
     return [requirement for requirement in needed if requirement.name.startswith("longrun")]
 
 
-def test_the_version_stands_in_every_package_and_in_the_chart() -> None:
+def test_the_version_stands_in_every_package_the_chart_and_on_the_pages() -> None:
     for path, text in versioned().items():
         assert path.read_text() == text, f"{path.relative_to(ROOT)} has not the version in VERSION: make version"
 
@@ -36,6 +36,11 @@ def test_a_new_version_reaches_the_chart_and_its_images() -> None:
     before, after = (text.splitlines() for text in (CHART.read_text(), chart_with("9.8.7", CHART.read_text())))
     changed = [line for line, old in zip(after, before, strict=True) if line != old]
     assert changed == ["version: 9.8.7", "appVersion: 9.8.7"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_new_version_reaches_the_pages_that_show_a_task_package(page: Path) -> None:
+    assert page_with("9.8.7", page.read_text()).count('"longrun-jobcore~=9.8.0"') == 1
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
@@ -97,7 +97,6 @@ def test_years_of_missed_seconds_are_counted_up_to_a_bound() -> None:
     assert (len(firing.jobs), firing.missed + len(firing.jobs) + firing.skipped) == (1, COUNTED)
 
 
-@settings(deadline=None)
 @given(
     late_s=st.floats(0, 20_000),
     missed_runs=st.sampled_from(MissedRuns),

@@ -6,7 +6,7 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from longrun_scraper.errors import RefusedAddress
@@ -48,7 +48,6 @@ def spellings(ip: IPv4Address) -> list[str]:
     ]
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(within(BLOCKED_V4))
 def test_a_blocked_ipv4_address_is_refused_in_every_spelling(ip: IPv4Address) -> None:
     for host in spellings(ip):
@@ -56,7 +55,6 @@ def test_a_blocked_ipv4_address_is_refused_in_every_spelling(ip: IPv4Address) ->
             fetch(f"http://{host}/", ScraperSettings(), lambda: None)
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(within(BLOCKED_V6))
 def test_a_blocked_ipv6_address_is_refused_in_every_spelling(ip: IPv6Address) -> None:
     for host in (ip.compressed, ip.exploded, ip.compressed.upper()):
@@ -64,14 +62,12 @@ def test_a_blocked_ipv6_address_is_refused_in_every_spelling(ip: IPv6Address) ->
             fetch(f"http://[{host}]/", ScraperSettings(), lambda: None)
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(within(SPECIAL))
 def test_what_python_does_not_call_global_is_refused(ip: IPv4Address | IPv6Address) -> None:
     inner = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
     assert (inner or ip).is_global or why_refused(str(ip)) is not None
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(st.ip_addresses(v=6))
 def test_of_ipv6_only_global_unicast_and_ipv4_in_disguise_can_pass(ip: IPv6Address) -> None:
     disguised = ip in IPv6Network("64:ff9b::/96") or ip in IPv6Network("::ffff:0:0/96")

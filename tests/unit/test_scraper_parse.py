@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from longrun_scraper.parse import MAX_TEXT, Document, parse
@@ -180,7 +180,6 @@ SNIPPETS = st.sampled_from(
 PAGES = st.one_of(st.binary(), st.lists(SNIPPETS | st.binary(max_size=4), max_size=30).map(b"".join))
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(PAGES, CONTENT_TYPES | st.none() | st.text())
 @example(b"<title>\xed\xa0\x80&#xD800;&#0;\0</title>", "text/html; charset=utf-8")
 @example(b"\xff\xfe<\x00\x00\xd8", "text/html")

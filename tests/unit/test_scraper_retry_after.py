@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from longrun_scraper.retry_after import LONGEST_S, delay_s
@@ -36,7 +36,6 @@ def test_the_delay_of_a_header(header: str | None, seconds: float | None) -> Non
     assert delay_s(header, NOW) == seconds
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(st.text())
 def test_any_header_gives_a_bounded_delay_or_none(header: str) -> None:
     delay = delay_s(header)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 
@@ -104,7 +104,6 @@ WORDS = st.lists(
 )
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(WORDS.map("".join) | st.text())
 @example("")
 def test_requests_and_urllib3_connect_to_the_host_that_the_guard_checks(text: str) -> None:

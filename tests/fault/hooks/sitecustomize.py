@@ -9,8 +9,8 @@ import time
 
 path = os.environ.get("LONGRUN_TEST_HOOKS")
 if path:
-    with open(path, "rb") as file:
-        words = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)).cast("d")
+    with open(path, "r+b") as file:
+        words = memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
     true_time, true_fork, true_monotonic = time.time, os.fork, time.monotonic
 
     def shifted_time() -> float:
@@ -18,6 +18,7 @@ if path:
 
     def limited_fork() -> int:
         if words[1]:
+            words[3] += 1
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         return true_fork()
 

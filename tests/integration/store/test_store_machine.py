@@ -156,5 +156,5 @@ class StoreMachine(RuleBasedStateMachine):
 def test_no_sequence_of_store_functions_breaks_a_promise(world: World) -> None:
     run_state_machine_as_test(
         lambda: StoreMachine(world),  # type: ignore[arg-type]
-        settings=settings(max_examples=40, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=40, stateful_step_count=40),
     )

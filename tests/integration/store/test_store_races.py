@@ -117,6 +117,7 @@ def test_batches_over_the_same_jobs_lock_them_in_one_order(world: World) -> None
         )
         for claim in batch:
             world.cancel(claim.id)
+        world.check_ending(*[claim.id for claim in batch])
 
 
 def test_a_reader_never_sees_a_gap_while_many_write_and_one_cancels(world: World) -> None:

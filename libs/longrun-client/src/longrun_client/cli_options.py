@@ -26,5 +26,5 @@ def stands_alone(context: typer.Context, as_json: bool) -> bool:
     """Whether no command of the group was named; InputError if --json stands before the one that was."""
     command = context.invoked_subcommand
     if command is not None and as_json:
-        raise InputError(f"--json: it comes after {command}: {context.command_path} {command} … --json")
+        raise InputError(f"--json: it comes after {command}: longrun {context.info_name} {command} … --json")
     return command is None

@@ -50,8 +50,8 @@ class StreamCheck:
             await asyncio.sleep(CHECK_S if self._live.connected else CHECK_WITHOUT_REDIS_S)
             try:
                 await self._check()
-            except StoreUnavailable:
-                pass  # the next check finds what this one missed
+            except StoreUnavailable as error:  # the next check finds what this one missed
+                log.warning("quiet streams could not be checked", error=str(error))
             except Exception:
                 log.exception("quiet streams could not be checked")
 

@@ -1,0 +1,92 @@
+"""Longrun as `make run` starts it, with the task package of the quickstart installed beside it."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from longrun_local.home import Home
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+from tests.docs.pages import ROOT, blocks
+from tests.fault.launched import Launched
+
+QUICKSTART = ROOT / "docs/quickstart.md"
+PIP = ".venv/bin/pip install "
+EXAMPLE_PAGE = b"""<!doctype html><html><head><title>Example Domain</title></head>
+<body><h1>Example Domain</h1><p><a href="https://iana.org/domains/example">Learn more</a></p></body></html>"""
+
+
+class _ExampleDomain(http.server.BaseHTTPRequestHandler):
+    """Stands for https://example.com, which a test cannot rely on."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(EXAMPLE_PAGE)))
+        self.end_headers()
+        self.wfile.write(EXAMPLE_PAGE)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the commands are typed."""
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.fixture(scope="session")
+def greetings(workplace: Path) -> Path:
+    """The quickstart's package, written and installed as the page says; the folder it was installed into."""
+    package, target = workplace / "greetings", workplace / "site"
+    package.mkdir()
+    for block in blocks(QUICKSTART):
+        if block.language == "toml":
+            (package / "pyproject.toml").write_text(block.text)
+        if block.language == "python" and "@task" in block.text:
+            (package / "greetings.py").write_text(block.text)
+    [command] = [line for block in blocks(QUICKSTART) for line, _ in block.commands() if line.startswith(PIP)]
+    # what pip would fetch from an index is in this environment already
+    offline = ["--no-build-isolation", "--no-deps", "--target", str(target)]
+    arguments = [*command.removeprefix(PIP).split(), *offline]
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], cwd=workplace, check=True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def longrun(workplace: Path, greetings: Path) -> Iterator[Launched]:
+    """`make run`, ready."""
+    path = os.pathsep.join([str(greetings), os.environ.get("PYTHONPATH", "")])
+    try:
+        with Launched(workplace, "real", {"PYTHONPATH": path, "LONGRUN_LOG_LEVEL": "warning"}) as run:
+            run.until("ready on")
+            # nothing may wait for a reader of its output
+            drain = threading.Thread(target=run.process.stdout.read if run.process.stdout else None, daemon=True)
+            drain.start()
+            yield run
+            run.interrupt()
+            run.process.wait()
+            drain.join()
+    finally:
+        Home(workplace / "home").stop_leftovers()
+        EmbeddedPostgres(workplace / "home/data/postgres").stop_leftover()
+        EmbeddedValkey(workplace / "home/data/valkey").stop_leftover()
+
+
+@pytest.fixture(scope="session")
+def example_domain(longrun: Launched) -> Iterator[str]:
+    """A page on the one loopback port that scrapes may reach; its address."""
+    port = int(longrun.settings["LONGRUN_DEMO_PORT"])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), _ExampleDomain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{port}"
+        server.shutdown()
