@@ -33,8 +33,8 @@ DONE_BEFORE = ("make run", PIP)
 """What the fixtures did: `make run` is `longrun-local`, and the package is installed where this process may write."""
 ELSEWHERE = ("make test", "make up", "make kind-up", "make dev", "helm ", "make dist", "python3 -m venv", "~/jobs/")
 ELSEWHERE += ("cd ~/jobs", "bin/longrun")
-"""CI runs the first. The next need a container engine or a cluster: tests/compose, tests/e2e. `test_wheels` does what the
-last do, in an empty environment."""
+"""CI runs the first. The next need a container engine or a cluster: tests/compose, tests/e2e. The last are done by
+`test_wheels`, in an empty environment."""
 BIN = str(Path(sys.executable).parent)
 
 
