@@ -85,7 +85,7 @@ def test_new_connections_leave_no_error_and_no_input_in_postgresqls_log(
     for again in range(2):
         with World(url) as world:
             run_jobs(world, f"{request.node.callspec.id}-{again}")
-            assert prepared(world) == 3, "accept, claim and finish are planned once a connection of the server"
+            assert prepared(world) == 5, "accept, claim and finish, and the locks of two, are planned once a connection"
     log = server.log.read_text()[before:]
     assert "ERROR" not in log, log
     assert SECRET not in log

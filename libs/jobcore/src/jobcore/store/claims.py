@@ -54,7 +54,7 @@ CLAIMS_OF: Final = "hashtextextended('claim:' || name, 0)"
 # the other, as each counts what runs, in the statement that follows: it sees what the lock waited for.
 ONE_BY_ONE: Final = f"""
 SELECT CASE WHEN max_running IS NULL THEN CAST(pg_advisory_xact_lock_shared({CLAIMS_OF}) AS text)
-            ELSE CAST(pg_advisory_xact_lock({CLAIMS_OF}) AS text) END FROM queues WHERE name = :queue;
+            ELSE CAST(pg_advisory_xact_lock({CLAIMS_OF}) AS text) END FROM queues WHERE name = :queue
 """
 
 MOST: Final = 1000
@@ -84,52 +84,18 @@ HEAD: Final = """
 id, rank, task_type = ANY(:types) AS known, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
 """
 
-# Generic plans are kept while tables grow, so no table is joined: its rows are looked up by key, in an array or one by
-# one, where no other plan exists. In an empty table a partial index looks as cheap as the key: it would be read whole.
-#
-# `head` is what every claim takes where all workers know all types. If the first job of the queue is of a type that
-# this worker does not know, `behind` takes the first job of those that it does know, found by one look at an index
-# for each of its types: the jobs in front, however many, are not read.
-CLAIM: Final = Prepared(
-    "claim",
-    f"""
-WITH room AS MATERIALIZED (
+ROOM: Final = f"""
+room AS MATERIALIZED (
     -- `places` is null without a limit. The lock is held but for a limit that came between the two statements
     SELECT low_rank, CASE WHEN max_running IS NOT NULL THEN CASE WHEN pg_try_advisory_xact_lock({CLAIMS_OF})
         THEN greatest(0, max_running - {OCCUPIED}) ELSE 0 END END AS places
     FROM queues WHERE name = :queue AND NOT paused
-), first AS MATERIALIZED (
-    SELECT task_type = ANY(:types) AS known FROM jobs WHERE {READY} ORDER BY rank, id LIMIT 1
-), head AS MATERIALIZED (
-    SELECT * FROM (
-        SELECT {HEAD} FROM jobs WHERE {READY} AND {LIVE} AND (SELECT known FROM first)
-        ORDER BY rank, id
-        -- the planner takes an unknown limit for a tenth of all there are
-        LIMIT {MOST}
-        FOR UPDATE SKIP LOCKED
-    ) AS due
-    LIMIT least(:limit, (SELECT places FROM room))
-), firsts AS MATERIALIZED (
-    SELECT name, one.rank, one.id
-    FROM unnest(:types) AS name CROSS JOIN LATERAL (
-        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(name="name")} ORDER BY rank, id LIMIT 1
-    ) AS one
-    WHERE NOT (SELECT known FROM first)
-    ORDER BY one.rank, one.id LIMIT 2
-), behind AS MATERIALIZED (
-    SELECT * FROM (
-        SELECT {HEAD} FROM jobs
-        WHERE {READY_OF_TYPE.format(name="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
-          AND NOT (SELECT known FROM first)
-          AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
-        ORDER BY rank, id
-        LIMIT {MOST}
-        FOR UPDATE SKIP LOCKED
-    ) AS due
-    LIMIT least(:limit, (SELECT places FROM room))
-), ordered AS MATERIALIZED (
+)
+"""
+CLAIMED: Final = f"""
+ordered AS MATERIALIZED (
     SELECT id, row_number() OVER w AS place, known, bool_and(quick) OVER w AS quick
-    FROM (SELECT * FROM head UNION ALL SELECT * FROM behind) AS either WINDOW w AS (ORDER BY rank, id)
+    FROM due WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
@@ -153,17 +119,70 @@ SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout
            WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
              AND id NOT IN (SELECT id FROM claimed)
        ) AS more
+"""
+PARAMETERS: Final = {
+    "queue": "text",
+    "worker_id": "uuid",
+    "slot": "smallint",
+    "limit": "integer",
+    "quick": "text[]",
+    "types": "text[]",
+    "lease_s": "double precision",
+}
+
+# Generic plans are kept while tables grow, so no table is joined: its rows are looked up by key, in an array or one by
+# one, where no other plan exists. In an empty table a partial index looks as cheap as the key: it would be read whole.
+#
+# CLAIM is what every claim takes where all workers know all types. It takes nothing if the first job of the queue is
+# of a type that this worker does not know, and says so by a row without an id.
+CLAIM: Final = Prepared(
+    "claim",
+    f"""
+WITH {ROOM}, first AS MATERIALIZED (
+    SELECT task_type = ANY(:types) AS known FROM jobs WHERE {READY} ORDER BY rank, id LIMIT 1
+), due AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT {HEAD} FROM jobs WHERE {READY} AND {LIVE} AND (SELECT known FROM first)
+        ORDER BY rank, id
+        -- the planner takes an unknown limit for a tenth of all there are
+        LIMIT {MOST}
+        FOR UPDATE SKIP LOCKED
+    ) AS head
+    LIMIT least(:limit, (SELECT places FROM room))
+), {CLAIMED}
+FROM (SELECT FROM first WHERE NOT known) AS stranger FULL JOIN claimed ON true ORDER BY rank, id
+""",
+    first=ONE_BY_ONE,
+    planner=BY_INDEX,
+    **PARAMETERS,
+)
+# Takes the first job of those that this worker knows, found by one look at an index for each of its types: the jobs in
+# front, however many, are not read. It is a statement of its own, as PostgreSQL sets up the whole of a plan each time.
+CLAIM_BEHIND: Final = Prepared(
+    "behind",
+    f"""
+WITH {ROOM}, firsts AS MATERIALIZED (
+    SELECT name, one.rank, one.id
+    FROM unnest(:types) AS name CROSS JOIN LATERAL (
+        SELECT rank, id FROM jobs WHERE {READY_OF_TYPE.format(name="name")} ORDER BY rank, id LIMIT 1
+    ) AS one
+    ORDER BY one.rank, one.id LIMIT 2
+), due AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT {HEAD} FROM jobs
+        WHERE {READY_OF_TYPE.format(name="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LIVE}
+          AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
+        ORDER BY rank, id
+        LIMIT {MOST}
+        FOR UPDATE SKIP LOCKED
+    ) AS first_type
+    LIMIT least(:limit, (SELECT places FROM room))
+), {CLAIMED}
 FROM claimed ORDER BY rank, id
 """,
     first=ONE_BY_ONE,
     planner=BY_INDEX,
-    queue="text",
-    worker_id="uuid",
-    slot="smallint",
-    limit="integer",
-    quick="text[]",
-    types="text[]",
-    lease_s="double precision",
+    **PARAMETERS,
 )
 CHECKPOINT: Final = 9
 """Its place in a row of CLAIM."""
@@ -186,19 +205,18 @@ def claim(
     first one is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types and
     never crashed or lost their worker.
     """
-    rows = CLAIM.execute(
-        connection,
-        {
-            "queue": queue,
-            "worker_id": worker_id,
-            "slot": slot,
-            "limit": limit,
-            "quick": list(quick),
-            "types": list(types),
-            "lease_s": lease_s,
-        },
-    )
-    found = list(rows)
+    parameters = {
+        "queue": queue,
+        "worker_id": worker_id,
+        "slot": slot,
+        "limit": limit,
+        "quick": list(quick),
+        "types": list(types),
+        "lease_s": lease_s,
+    }
+    found = CLAIM.execute(connection, parameters).all()
+    if found and found[0][0] is None:
+        found = CLAIM_BEHIND.execute(connection, parameters).all()
     return Taken([_claim(row[:-1]) for row in found], bool(found and found[0][-1]))
 
 
@@ -374,4 +392,4 @@ def holds(connection: Connection, job_id: UUID, fence: int, worker_id: UUID) -> 
 
 def changes(rows: CursorResult[Any]) -> list[Change]:
     """Read the rows that `CHANGE` selects."""
-    return [Change(row[0], row[1], Status(row[2]), *row[3:]) for row in rows]
+    return [Change(row[0], row[1], Status(row[2]), *row[3:]) for row in rows.all()]

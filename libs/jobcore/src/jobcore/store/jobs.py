@@ -91,7 +91,7 @@ WITH given AS MATERIALIZED (
 )
 SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM accepted
 """,
-    first=f"SELECT pg_advisory_xact_lock_shared({INTAKES});\n",
+    first=f"SELECT pg_advisory_xact_lock_shared({INTAKES})",
     planner=BY_INDEX,
     jobs="text",
 )

@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
@@ -44,21 +45,20 @@ _SHARED: Final = "longrun_shared"
 class Prepared:
     """A durable statement with `:name` parameters of the given SQL types.
 
-    `first` is a string of statements that is sent before it in the same transaction, with the same parameters: what
-    has to be locked before the statement looks. `planner` are settings under which it is planned.
+    `first` is a statement that is sent before it in the same transaction, with the same parameters: what has to be
+    locked before the statement looks. `planner` are settings under which both are planned.
     """
 
     def __init__(self, label: str, sql: str, *, first: str = "", planner: str = NESTED, **types: str) -> None:
-        order = list(types)
-        signature = ", ".join(types.values())
-        self._name = f"longrun_{label}_{hashlib.sha256(f'{signature}{sql}'.encode()).hexdigest()[:12]}"
-        numbered = _PARAMETER.sub(lambda match: f"${order.index(match[1]) + 1}", sql).replace(":", "\\:")
-        prepare = f"PREPARE {self._name} ({signature}) AS {numbered}"
-        execute = f"EXECUTE {self._name} ({', '.join(f':{parameter}' for parameter in order)})"
+        statement = _Statement.of(label, sql, types)
+        statements = [_Statement.of(f"before_{label}", first, types), statement] if first else [statement]
+        prepare = ";\n".join(one.prepare for one in statements)
+        execute = ";\n".join(one.execute for one in statements)
+        self._name = statement.name
         self._prepare = text(prepare)
-        self._execute = text(f"{DURABLE}{first}{planner}{execute}")
-        self._prepare_and_execute = text(f"{DURABLE}{first}{planner}{_unless_known(self._name, prepare)}{execute}")
-        self._plain = text(DURABLE + first + sql)
+        self._execute = text(f"{DURABLE}{planner}{execute}")
+        self._prepare_and_execute = text(f"{DURABLE}{planner}{_unless_known(self._name, prepare)}{execute}")
+        self._plain = text(";\n".join([DURABLE.rstrip(";\n"), *([first] if first else []), sql]))
 
     @property
     def texts(self) -> tuple[TextClause, ...]:
@@ -85,6 +85,25 @@ class Prepared:
     def inside(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
         """Run it as a part of the caller's transaction: not prepared, under the planner settings that are there."""
         return connection.execute(self._plain, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """One statement of a `Prepared`, with the parameters that it uses."""
+
+    name: str
+    prepare: str
+    execute: str
+
+    @classmethod
+    def of(cls, label: str, sql: str, types: Mapping[str, str]) -> Self:
+        used = set(_PARAMETER.findall(sql))
+        order = [parameter for parameter in types if parameter in used]
+        signature = f"({', '.join(types[parameter] for parameter in order)})" if order else ""
+        given = f"({', '.join(f':{parameter}' for parameter in order)})" if order else ""
+        name = f"longrun_{label}_{hashlib.sha256(f'{signature}{sql}'.encode()).hexdigest()[:12]}"
+        numbered = _PARAMETER.sub(lambda match: f"${order.index(match[1]) + 1}", sql).replace(":", "\\:")
+        return cls(name, f"PREPARE {name} {signature} AS {numbered}", f"EXECUTE {name} {given}")
 
 
 def _is_shared(connection: Connection) -> bool:

@@ -53,6 +53,8 @@ class Prints(io.TextIOBase):
 
     def end_line(self) -> None:
         """Log what was begun."""
+        if not self._line:
+            return
         with self._lock:
             line, self._line = self._line, ""
         self._log(line)
