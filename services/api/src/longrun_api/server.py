@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -26,6 +27,8 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Tick until this process is to stop."""
         self._loop = asyncio.get_running_loop()
+        gc.collect()
+        gc.freeze()  # what was made until now is never garbage: no collection looks at it again, with all else waiting
         while not await self.on_tick(counter=0):  # uvicorn makes a new `Date` at every tenth
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
