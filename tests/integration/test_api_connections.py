@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import psutil
@@ -24,6 +25,7 @@ JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 TASK = b'{"task_type": "echo", "input": {}}'
 MIB = 1024 * 1024
+STREAMS = 150
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,34 @@ def test_a_connection_that_rests_between_requests_is_closed(impatient: Process) 
     with connected(impatient.url) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read(connection).status == 200
+
+
+def test_a_request_that_does_not_end_is_cut_also_on_a_connection_that_rested_before(impatient: Process) -> None:
+    with connected(impatient.url) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in connection.recv(65536)
+        time.sleep(2.5 * REQUEST_S)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")
+        assert read(connection).status == 408
+
+
+def test_quiet_streams_do_not_each_wake_the_server(impatient: Process) -> None:
+    here = httpx.post(f"{impatient.url}/tasks", json={**json.loads(TASK), "delay_s": 3600}).headers["location"]
+    with ExitStack() as stack:
+        for _ in range(STREAMS):
+            client = stack.enter_context(connected(impatient.url))
+            client.sendall(get(f"{here}/stream", HOST))
+            assert b" 200 " in client.recv(65536)
+        time.sleep(2.5 * REQUEST_S)
+        before = wake_ups(impatient.pid)
+        time.sleep(3 * REQUEST_S)
+        assert wake_ups(impatient.pid) - before < STREAMS
+
+
+def wake_ups(pid: int) -> int:
+    """How often the main thread of a process went to sleep so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("voluntary_ctxt_switches:")[1].split()[0])
 
 
 def test_a_stream_and_its_quiet_client_are_no_slow_request(impatient: Process) -> None:

@@ -83,6 +83,36 @@ def until_settled(world: World, keeper: Keeper) -> None:
     raise AssertionError(f"only {row['jobs']} are ready after 20 looks")
 
 
+def test_on_a_quiet_system_a_look_is_one_statement(world: World, settings: CoreSettings) -> None:
+    world.worker()
+    world.insert(delay_s=3600)
+    world.finish(world.running())
+    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
+    keeper.look()
+    with statements() as sent:
+        keeper.look()
+    assert len(sent) == 1
+    world.insert()
+    with statements() as sent:
+        keeper.look()
+    assert len(sent) > 1
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What this process sends to PostgreSQL meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, sql: str, *_: object) -> None:
+        sent.append(sql)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
 @contextmanager
 def locked_keys() -> Iterator[list[int]]:
     """How many keys each statement of this process locked meanwhile."""

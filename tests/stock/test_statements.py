@@ -30,6 +30,7 @@ from jobcore.store import (
     follow,
     gates,
     gauges,
+    glance,
     health,
     jobs,
     key_limits,
@@ -167,7 +168,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(workers.live)
     world.call(workers.declare_dead, {worker: 99})
     world.call(workers.forget)
-    world.call(upkeep.lead, worker, 60.0)
+    world.call(glance.look, worker, 60.0)
     world.cancel(job_id)
     world.call(stops.stopping, worker)
     world.call(stops.acknowledge, job_id, claim.fence)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
+
 import pytest
 
 from jobcore.errors import StoreUnavailable
@@ -34,3 +37,22 @@ def test_a_step_that_does_not_end_in_time_is_tried_again_much_smaller(monkeypatc
             each.go_on()
     assert each.go_on()
     assert sizes == [FIRST, FIRST // 10, FIRST // 100]
+
+
+def test_a_pass_that_finds_nothing_comes_less_and_less_often_until_it_finds_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    found = iter([0, 0, 0, 0, 7, 0])
+    passes: list[float] = []
+
+    def step(_size: int) -> Done:
+        passes.append(clock)
+        return Done(next(found), more=False)
+
+    each = Pass(step, pause_s=5, longest_s=30)
+    while len(passes) < 6:
+        each.go_on()
+        clock += 1.0
+    assert [later - earlier for earlier, later in pairwise(passes)] == [10, 20, 30, 30, 5]

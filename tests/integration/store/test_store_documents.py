@@ -81,5 +81,32 @@ def test_nesting_is_accepted_up_to_its_limit(world: World) -> None:
     assert len(list(documents.problems([value], "input"))) == 1
 
 
+@given(value=JSON)
+def test_what_is_storable_for_sure_has_no_problems_and_what_has_none_is_storable(value: Any) -> None:
+    text = documents.storable(value)
+    problems = list(documents.problems(value, "input"))
+    assert text is None or not problems
+    if not problems and "\\u0000" not in documents.dumps(value):
+        assert text == documents.dumps(value)
+
+
+@pytest.mark.parametrize("inner", [1, "]", {"}": "{"}, [], {}, [[], {}]])
+@pytest.mark.parametrize("levels", [1, 90, *range(95, 103), 150])
+def test_nesting_is_seen_in_the_text_as_it_is_in_the_value(levels: int, inner: Any) -> None:
+    value: Any = inner
+    for level in range(levels):
+        value = {"[": value} if level % 3 else [value, [], '\\"[[[']
+    deep = bool(list(documents.problems(value, "input")))
+    assert deep <= (documents.storable(value) is None)
+    if levels < documents.MAX_DEPTH - 3:
+        assert documents.storable(value) == documents.dumps(value)
+
+
+def test_a_number_that_may_be_too_large_is_never_storable_for_sure() -> None:
+    for value in (10**1000, -(10**1000), "9" * 1001, [10**1001], {"a": [-(10**4000)]}, 10**5000):
+        assert documents.storable([value]) is None
+    assert documents.storable([10**999, "0" * 1000]) is not None
+
+
 def test_every_problem_is_told_not_only_the_first() -> None:
     assert [path for path, _ in documents.problems({"a": "\0", "b": ["\0"]}, "input")] == ["input.a", "input.b[0]"]

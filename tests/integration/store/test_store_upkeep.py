@@ -1,4 +1,4 @@
-"""The keeper's statements: one leader, lost runs found, the overdue expired, the old retired."""
+"""The keeper's statements: lost runs found, the overdue expired, the old retired."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from uuid_utils.compat import uuid7
 
 from jobcore.states import TERMINAL, Status
 from jobcore.store import stops, upkeep, workers
 from tests.integration.store.world import World, race
 
 LAST = UUID(int=2**128 - 1)
-
-
-def test_one_of_many_concurrent_keepers_leads(world: World) -> None:
-    for _ in range(40):
-        keepers = [uuid7() for _ in range(5)]
-        leads = race(*[partial(world.call, upkeep.lead, keeper, 60.0) for keeper in keepers])
-        assert sum(leads) == 1
-        leader = keepers[leads.index(True)]
-        assert [world.call(upkeep.lead, keeper, 60.0) for keeper in keepers] == [k == leader for k in keepers]
-        world.sql("UPDATE keeper_lease SET expires_at = now() - interval '1 s' RETURNING holder")
 
 
 @pytest.mark.parametrize("state", ["dead", "gone"])

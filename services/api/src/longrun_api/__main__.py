@@ -14,6 +14,7 @@ import uvicorn
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.settings import read
 from longrun_api.connection import BoundedConnection, Bounds, Held
+from longrun_api.server import serve
 from longrun_api.settings import ApiSettings
 
 OTHER_FILES: Final = 256
@@ -31,14 +32,16 @@ def main() -> None:
     refuse_cluster(settings.redis)
     # once it has shut down in order, uvicorn raises the signal again that it was stopped by
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "longrun_api.main:app",
-        host=options.host,
-        port=options.port,
-        http=partial(BoundedConnection, bounds=_bounds(settings), held=Held()),  # type: ignore[arg-type]
-        ws="none",
-        access_log=options.access_log,
-        timeout_graceful_shutdown=settings.shutdown_s,
+    serve(
+        uvicorn.Config(
+            "longrun_api.main:app",
+            host=options.host,
+            port=options.port,
+            http=partial(BoundedConnection, bounds=_bounds(settings), held=Held()),  # type: ignore[arg-type]
+            ws="none",
+            access_log=options.access_log,
+            timeout_graceful_shutdown=settings.shutdown_s,
+        )
     )
 
 

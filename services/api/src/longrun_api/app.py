@@ -42,6 +42,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # now: the first request with a query would build it, and the routes, with all others waiting
         async with running(settings) as runtime:
             app.state.runtime = runtime
             yield

@@ -107,7 +107,7 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.connections) > self._bounds.connections:
             self._refuse(ServerBusy(f"this server has {self._bounds.connections:,} open connections"), linger_s=0)
         else:
-            self._timer = self.loop.call_at(self._since + self._bounds.request_s, self._look)
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back what was held."""
@@ -136,6 +136,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_is_whole = False
         self._since = self.loop.time()
         self._raw_bytes = self._body_bytes = 0
+        self._watch()
 
     def on_headers_complete(self) -> None:
         """Its head is whole: refused by an exception if it is too large."""
@@ -172,6 +173,11 @@ class BoundedConnection(HttpToolsProtocol):
             self._since = -inf
             self._timer = self.loop.call_later(LINGER_S, self._look)
 
+    def pause_writing(self) -> None:
+        """The client does not take its answer."""
+        super().pause_writing()
+        self._watch()
+
     def resume_writing(self) -> None:
         """The client takes its answer."""
         super().resume_writing()
@@ -202,7 +208,13 @@ class BoundedConnection(HttpToolsProtocol):
         self._all_held.bytes -= self._held
         self._held = 0
 
+    def _watch(self) -> None:
+        """Look at the connection some time. A quiet stream is not looked at: nothing arrives and all was taken."""
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._bounds.request_s, self._look)
+
     def _look(self) -> None:
+        self._timer = None
         now = self.loop.time()
         due = now + self._bounds.request_s
         if self._is_arriving and (due := self._since + self._bounds.request_s) <= now:
@@ -214,7 +226,8 @@ class BoundedConnection(HttpToolsProtocol):
                 reset(self.transport)
                 return
             self._unsent = unsent
-        self._timer = self.loop.call_at(due, self._look)
+        if self._is_arriving or self.flow.write_paused:
+            self._timer = self.loop.call_at(due, self._look)
 
     def _refuse(self, error: HttpError, linger_s: float = LINGER_S) -> None:
         """Take no more from this connection, and say why if that is the answer to the request at fault."""

@@ -27,6 +27,7 @@ PIECE: Final = 64 * 1024
 """Bytes that are given to the server at once; it holds as many more that the socket has not taken."""
 HELD_BESIDE: Final = 4 * PIECE
 """What a stalled reader makes us hold beside its frame, about: a page of events, live events, the server's buffer."""
+COMMENT_CHUNK: Final = b"%x\r\n%b\r\n" % (len(KEEPALIVE_COMMENT), KEEPALIVE_COMMENT)
 HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 """Proxies must pass each event on at once, and as it is."""
 
@@ -83,15 +84,18 @@ class EventStream(Response):
         finally:
             self._keepalive.remove(self)
 
-    async def ping(self) -> None:
-        """Send a comment past everything that a frame passes through: thousands of quiet streams get one each.
+    def ping(self) -> None:
+        """Write a comment, as a chunk (RFC 9112, section 7.1), to the connection itself, past all that a frame passes.
 
         Nothing while a frame is being sent, or to a reader that takes nothing: the connection cuts that one.
         """
-        if self._is_sending or self._request is None or self._request.flow.write_paused:
+        request = self._request
+        if self._is_sending or request is None or request.flow.write_paused or not request.chunked_encoding:
+            return
+        if request.disconnected or request.response_complete:
             return
         self.sent_at = asyncio.get_running_loop().time()
-        await self._request.send({"type": "http.response.body", "body": KEEPALIVE_COMMENT, "more_body": True})
+        request.transport.write(COMMENT_CHUNK)
 
     async def _send_all(self, receive: Receive, send: Send, everything: anyio.CancelScope) -> None:
         async with aclosing(self._frames) as frames:

@@ -13,7 +13,8 @@ from jobcore.telemetry import logs
 
 PING_S: Final = 14.0
 """A comment follows so many quiet seconds."""
-LOOK_S: Final = 0.5
+LOOK_S: Final = 1.0
+"""The streams that are due are pinged together once in so many seconds: the process wakes up once for all of them."""
 
 log = logs.get(__name__)
 
@@ -24,7 +25,7 @@ class Quiet(Protocol):
     sent_at: float
     """When something was last sent, on the event loop's clock."""
 
-    async def ping(self) -> None:
+    def ping(self) -> None:
         """Send a comment, if nothing is being sent."""
 
 
@@ -61,6 +62,6 @@ class Keepalive:
             due = loop.time() - PING_S
             for stream in [stream for stream in self._streams if stream.sent_at <= due]:
                 try:
-                    await stream.ping()
+                    stream.ping()
                 except Exception:  # of one connection: the others need their comments
                     log.exception("a stream could not be kept open")

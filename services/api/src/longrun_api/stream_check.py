@@ -7,12 +7,11 @@ seconds, and more often while Redis is away. That is how long a lost event may h
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from contextlib import suppress
+from operator import attrgetter
 from typing import Final
-from uuid import UUID
 
-from jobcore.broker.following import Live, Subscription
+from jobcore.broker.following import Live
 from jobcore.errors import StoreUnavailable
 from jobcore.store import follow
 from jobcore.telemetry import logs
@@ -20,8 +19,8 @@ from longrun_api.database import AsyncDatabase
 
 CHECK_S: Final = 5.0
 CHECK_WITHOUT_REDIS_S: Final = 2.0
-BATCH: Final = 1000
-"""Jobs that one query asks for: it stays far below the timeout of a request, however many streams there are."""
+BATCH: Final = 5000
+"""Streams that one query asks for: it stays far below the timeout of a request, however many streams there are."""
 
 log = logs.get(__name__)
 
@@ -56,13 +55,11 @@ class StreamCheck:
                 log.exception("quiet streams could not be checked")
 
     async def _check(self) -> None:
-        readers: defaultdict[UUID, list[Subscription]] = defaultdict(list)
-        for reader in self._live.idle():
-            readers[reader.job_id].append(reader)
-        ids = list(readers)
-        for start in range(0, len(ids), BATCH):
-            jobs = ids[start : start + BATCH]
-            cursors = {job_id: min(reader.cursor for reader in readers[job_id]) for job_id in jobs}
-            for job_id in await self._database.call(follow.ahead, cursors):
-                for reader in readers[job_id]:
-                    reader.look()
+        readers = sorted(self._live.idle(), key=attrgetter("cursor"), reverse=True)
+        for start in range(0, len(readers), BATCH):
+            batch = readers[start : start + BATCH]
+            cursors = {reader.job_id: reader.cursor for reader in batch}  # of several readers of a job the lowest
+            if ahead := await self._database.call(follow.ahead, cursors):
+                for reader in batch:
+                    if reader.job_id in ahead:
+                        reader.look()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -123,9 +123,11 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
 def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
     """The job to store; InvalidInput names each field at fault, UnknownTaskType lists those that exist."""
     task_type = registry.get(submission.task_type)
-    if errors := list(islice(_problems(submission, task_type, datetime.now(UTC)), MAX_ERRORS)):
+    text = documents.storable(submission.input)
+    found = chain(_unstorable(submission, text), _problems(submission, task_type, datetime.now(UTC)))
+    if errors := list(islice(found, MAX_ERRORS)):
         raise InvalidInput(*errors)
-    _check_input(task_type, submission.input)
+    _check_input(task_type, text or documents.dumps(submission.input))
     return NewJob(
         id=uuid7(),
         task_type=task_type.name,
@@ -150,7 +152,7 @@ def _own_backoff(submission: Submission) -> dict[str, float]:
     return submission.retry.model_dump(exclude_none=True) if submission.retry else {}
 
 
-def _check_input(task_type: TaskType, value: Mapping[str, Any]) -> None:
+def _check_input(task_type: TaskType, text: str) -> None:
     """InvalidInput unless the task type's model takes this input, which is then stored as it is.
 
     The model reads it as JSON, as it will in the worker: it may be strict, and JSON has neither dates nor tuples. What
@@ -158,7 +160,7 @@ def _check_input(task_type: TaskType, value: Mapping[str, Any]) -> None:
     """
     model = task_type.input_model
     try:
-        model.model_validate_json(documents.dumps(value))
+        model.model_validate_json(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", _names(model))) from None
@@ -174,10 +176,19 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(alias if isinstance(alias, str) else name for name, alias in aliases.items())
 
 
-def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:
-    for name in ("input", "tags", "metadata", "concurrency_key", "fairness_key"):
-        for path, message in documents.problems(getattr(submission, name), name):
+def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
+    """What PostgreSQL cannot hold; `text` is the input's if it can hold that for sure."""
+    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key")}
+    if text is None:
+        unsure["input"] = submission.input
+    if submission.metadata and documents.storable(submission.metadata) is None:
+        unsure["metadata"] = submission.metadata
+    for name, value in unsure.items():
+        for path, message in documents.problems(value, name):
             yield FieldError(path[:200], message)
+
+
+def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Iterator[FieldError]:
     if submission.run_at is not None:
         if submission.delay_s is not None:
             yield FieldError("delay_s", "cannot be given together with run_at: choose one")

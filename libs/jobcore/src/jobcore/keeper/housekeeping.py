@@ -29,8 +29,11 @@ from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
 LOOK_S: Final = 0.5
+EXPIRY_S: Final = 1.0
 PASS_S: Final = 5.0
 """A pass over something begins so many seconds after the one before has ended."""
+LONGEST_PASS_S: Final = 60.0
+"""A pass that changes nothing doubles the pause, up to so many seconds."""
 FRUITLESS: Final = 10
 """A pass that looked at much and found nothing is followed by a pause of so many times its duration."""
 QUEUES: Final = 500
@@ -52,9 +55,13 @@ class Done:
 class Pass:
     """Steps over one kind of thing, from its first row to its last; `step` takes about so many rows."""
 
-    def __init__(self, step: Callable[[int], Done], *, pause_s: float = PASS_S) -> None:
+    def __init__(
+        self, step: Callable[[int], Done], *, pause_s: float = PASS_S, longest_s: float = LONGEST_PASS_S
+    ) -> None:
         self._step = step
-        self._pause_s = pause_s
+        self._shortest_s = self._pause_s = pause_s
+        self._longest_s = longest_s
+        self._changed = False
         self._pace = Pace()
         self._due = 0.0
         self._fruitless_s = 0.0
@@ -73,12 +80,18 @@ class Pass:
         seconds = time.monotonic() - began
         if not done.rows:
             self._fruitless_s += seconds
+        self._changed |= done.rows > 0
         if done.more:
             self._pace.took(seconds)
         else:
-            self._due = time.monotonic() + max(self._pause_s, FRUITLESS * self._fruitless_s)
-            self._fruitless_s = 0.0
+            self._end()
         return done.more
+
+    def _end(self) -> None:
+        self._pause_s = self._shortest_s if self._changed else min(2 * self._pause_s, self._longest_s)
+        self._due = time.monotonic() + max(self._pause_s, FRUITLESS * self._fruitless_s)
+        self._fruitless_s = 0.0
+        self._changed = False
 
 
 class Housekeeping:
@@ -95,7 +108,7 @@ class Housekeeping:
         self._retired = START
         self._queue = ""
         self._passes = [
-            Pass(self._expire, pause_s=LOOK_S),
+            Pass(self._expire, pause_s=EXPIRY_S, longest_s=EXPIRY_S),
             Pass(self._retire),
             Pass(self._forget_turns),
             Pass(self._forget_queues),

@@ -3,8 +3,9 @@
 It is a thread of every API process and every supervisor; one of them leads by a lease row. Two leaders at once do no
 harm: every step is a guarded statement that looks at what is, not at what changed.
 
-    every second          schedules that are due get their jobs, what became due is made ready, gates let jobs pass;
-                          queues with idle children and no wake-up are woken
+    every second          one glance: whether this keeper leads, and whether there is anything to do. Then schedules
+                          that are due get their jobs, what became due is made ready, gates let jobs pass; queues with
+                          idle children and no wake-up are woken
     every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels end,
                           low-water ranks move up
 
@@ -31,15 +32,17 @@ from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.measuring import Measuring
-from jobcore.keeper.scheduler import Scheduler
+from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import claims, promotion, queues, stops, upkeep, workers
+from jobcore.store import claims, glance, promotion, queues, stops, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.telemetry import logs, metrics, traces
 
 SLOW_S: Final = 3.0
+QUIET_RANKS_S: Final = 10.0
+"""While there is nothing to do, low-water ranks move up once in so many seconds."""
 NEGLECTED_S: Final = 2.0
 PROMOTION_S: Final = 0.5
 """A look makes ready what became due for so long at most, then it wakes workers for that."""
@@ -65,7 +68,7 @@ class Keeper:
         self._last_queue = ""
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
-        self._slow_at = 0.0
+        self._slow_at = self._ranks_at = 0.0
         self.pause_s = settings.keeper_s
         """Seconds until the next look."""
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
@@ -101,24 +104,33 @@ class Keeper:
     def look(self) -> None:
         """One look at everything, if this keeper leads."""
         self.pause_s = self._settings.keeper_s
-        ttl_s = 3 * self._settings.keeper_s + 2
-        leads = self._db.call(upkeep.lead, self._me, ttl_s)
-        self._leads_until = time.monotonic() + ttl_s if leads else 0.0
+        seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
+        leads = seen.leads_s > 0
+        self._leads_until = time.monotonic() + seen.leads_s
         slow = time.monotonic() >= self._slow_at
+        silent: dict[UUID, int] = {}
         if slow:
             self._slow_at = time.monotonic() + SLOW_S
             # also by those that do not lead: the next leader knows already who is silent
             silent = self._silent(self._db.call(workers.live))
-        if leads:
-            self.pause_s = min(self.pause_s, self._scheduler.look())
-            if slow:
-                self._rescue(silent)
-            more_is_due = self._promote()
-            if self._gates.look() or more_is_due:
-                self.pause_s = AT_ONCE_S
-            self._raise_low_ranks(every=slow)
-            self._wake()
+        if leads and (seen.work or silent):
+            self._work(silent, slow=slow)
+        elif leads:
+            self.pause_s = min(self.pause_s, max(SHORTEST_S, seen.tick_in_s))
+            if time.monotonic() >= self._ranks_at:
+                self._raise_low_ranks(every=True)
         self._measuring.look(leads=leads)
+
+    def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
+        """Every step, as each may have made something to do for the next."""
+        self.pause_s = min(self.pause_s, self._scheduler.look())
+        if slow:
+            self._rescue(silent)
+        more_is_due = self._promote()
+        if self._gates.look() or more_is_due:
+            self.pause_s = AT_ONCE_S
+        self._raise_low_ranks(every=slow)
+        self._wake()
 
     def _wake(self) -> None:
         wanted = {demand.queue: _wanted(demand) for demand in self._db.call(queues.demand)}
@@ -133,7 +145,7 @@ class Keeper:
             self._redis.end()
 
     def _rescue(self, silent: dict[UUID, int]) -> None:
-        dead = self._db.call(workers.declare_dead, silent)
+        dead = self._db.call(workers.declare_dead, silent) if silent else []
         metrics.workers_lost(len(dead))
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
@@ -171,6 +183,7 @@ class Keeper:
         """Those of the queues in which jobs run, and of some hundred others every few seconds."""
         names = self._db.call(queues.busy)
         if every:
+            self._ranks_at = time.monotonic() + QUIET_RANKS_S
             others = self._db.call(queues.names, self._last_queue, QUEUES)
             self._last_queue = others[-1] if len(others) == QUEUES else ""
             names = sorted({*names, *others})

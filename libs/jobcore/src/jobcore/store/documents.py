@@ -24,6 +24,13 @@ VALUES: Final = frozenset({"input", "metadata", "result", "progress", "data", "t
 """The fields of rows that hold a value of a client or a task."""
 EXACT: Final = "_exact"
 
+STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+"""A string in JSON text, also one that is cut off."""
+
+_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * 1001
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _EXPONENT: Final = re.compile(r"e(?:\+\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
 _NEGATIVE_ZERO: Final = re.compile(r"-0\.0(?=[,\]}]|$)")
 _NUMBER_BEGINS: Final = re.compile(r"(?:^|[:,\[])(?:-?\d+(?:\.\d+)?)?$")
@@ -37,6 +44,33 @@ class NotJson(ValueError):
 def dumps(value: Any) -> str:
     """JSON text of plain values, dataclasses, times and UUIDs; NotJson for what has none."""
     return _dumps(value, _plain)
+
+
+def storable(value: Any) -> str | None:
+    """`dumps` of a value that jsonb holds for sure; None if it may not: `problems` says what is wrong, if anything.
+
+    This looks at the text as a whole, in C, where `problems` looks at each value: a tenth of the time.
+    """
+    try:
+        text = dumps(value)
+        data = text.encode()
+    except (ValueError, RecursionError):  # no JSON, or a lone surrogate
+        return None
+    if b"\\u0000" in data or _LONG_NUMBER in data.translate(_DIGITS) or _is_deep(data):
+        return None
+    return text
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether lists and objects lie MAX_DEPTH deep in each other in this JSON text."""
+    if data.count(b"[") + data.count(b"{") < MAX_DEPTH:
+        return False
+    brackets = STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH - 1):
+        if not brackets:
+            break
+        brackets = brackets.replace(b"[]", b"")  # the innermost
+    return bool(brackets)
 
 
 def rows(values: Iterable[Any]) -> str:

@@ -21,10 +21,8 @@ WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'
 DUE_RANK: Final = "run_at - priority * interval '60 s'"
 """The rank of a job that waited for its time: its place is where it became due, whenever it is promoted."""
 
-PROMOTE: Final = text(
-    DURABLE
-    + f"""
-WITH RECURSIVE level AS (
+LEVEL: Final = f"""
+level AS (
     (SELECT queue, priority, run_at FROM jobs WHERE {WAITS} ORDER BY queue, priority, run_at LIMIT 1)
     UNION ALL
     SELECT next.queue, next.priority, next.run_at FROM level CROSS JOIN LATERAL (
@@ -32,7 +30,13 @@ WITH RECURSIVE level AS (
         WHERE {WAITS} AND (queue, priority) > (level.queue, level.priority)
         ORDER BY queue, priority, run_at LIMIT 1
     ) AS next
-), due_level AS MATERIALIZED (
+)"""
+"""In WITH RECURSIVE: the first time for which jobs wait, of each queue and priority."""
+
+PROMOTE: Final = text(
+    DURABLE
+    + f"""
+WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
     SELECT queue, priority FROM level WHERE run_at <= now()
 ), share AS MATERIALIZED (
     SELECT greatest(1, :batch / greatest(1, count(DISTINCT queue))) AS jobs FROM due_level

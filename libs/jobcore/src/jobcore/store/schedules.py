@@ -105,9 +105,10 @@ def delete(connection: Connection, schedule_id: UUID) -> Schedule | None:
     return _one(connection, DELETE, {"id": schedule_id})
 
 
+IS_DUE: Final = f"next_at <= now() AND (error_at IS NULL OR error_at < now() - interval '{RETRY_S} s')"
+
 DUE: Final = text(f"""
-SELECT {COLUMNS}, now() AS now FROM schedules
-WHERE next_at <= now() AND (error_at IS NULL OR error_at < now() - interval '{RETRY_S} s')
+SELECT {COLUMNS}, now() AS now FROM schedules WHERE {IS_DUE}
 ORDER BY next_at LIMIT :limit
 """)
 

@@ -1,4 +1,4 @@
-"""What the keeper asks of PostgreSQL beside queues and workers: its lease, lost runs, expiry, retention."""
+"""What the keeper asks of PostgreSQL beside queues and workers: lost runs, expiry, retention."""
 
 from __future__ import annotations
 
@@ -12,19 +12,6 @@ from jobcore.models import Change
 from jobcore.store.claims import CHANGE, Release, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import ORDERED
-
-LEAD: Final = text("""
-INSERT INTO keeper_lease AS lease (holder, expires_at) VALUES (:me, now() + make_interval(secs => :ttl_s))
-ON CONFLICT (only_one) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-WHERE lease.holder = excluded.holder OR lease.expires_at < now()
-RETURNING holder
-""")
-
-
-def lead(connection: Connection, me: UUID, ttl_s: float) -> bool:
-    """Take or renew the keeper's lease; False while another holds it."""
-    return connection.execute(LEAD, {"me": me, "ttl_s": ttl_s}).first() is not None
-
 
 LOST: Final = text("""
 SELECT jobs.id, jobs.fence FROM jobs LEFT JOIN workers ON workers.id = jobs.worker_id
