@@ -11,8 +11,9 @@ SOURCES = $(wildcard $(PACKAGES:=/src))
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
-UNIT = tests/unit tests/integration/store
 PYTEST = $(BIN)/pytest -n 2 --dist loadfile
+UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
+OTHERS = $(PYTEST) tests/docs tests/integration tests/stock tests/fault tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
 TAG = dev
@@ -36,13 +37,10 @@ demo: $(RUN) ## Scrape a small site served from here, with `make run` in another
 	@$(BIN)/longrun demo
 
 test: lint ## Lint, then every test that runs on this machine
-	@status=0; \
-	$(MAKE) --no-print-directory unit || status=1; \
-	echo "$(PYTEST) $(UNIT:%=--ignore %)"; $(PYTEST) $(UNIT:%=--ignore %) || status=1; \
-	exit $$status
+	status=0; $(UNIT) || status=1; $(OTHERS) || status=1; exit $$status
 
 unit: $(TEST) ## The tests that start no process of Longrun (unit, store), and how much of the code they cover
-	$(PYTEST) --cov --cov-report=term $(UNIT)
+	$(UNIT)
 
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,17 @@ def test_a_commit_of_python_that_is_not_in_order_is_refused_and_the_mended_one_p
     module.write_text('"""A module."""\n\nx = {"a": 1}\n')
     run(checkout, "git", "add", "module.py")
     run(checkout, "git", "commit", "-m", "A module")
+
+
+def test_make_test_runs_all_that_pytest_alone_would_run_and_nothing_twice() -> None:
+    given = re.findall(r"^(?:UNIT|OTHERS) = .*$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(given) == 2
+    run = [path for line in given for path in re.findall(r"(?<!--ignore )(tests/[\w/]+)", line)]
+    left_to_the_first = re.findall(r"--ignore (tests/[\w/]+)", given[1])
+    assert set(left_to_the_first) < set(run)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert sorted(set(run) - set(left_to_the_first)) == sorted(settings["testpaths"])
+    assert len(run) == len(set(run))
 
 
 def test_the_development_container_has_what_the_servers_tests_need_and_sets_itself_up() -> None:
