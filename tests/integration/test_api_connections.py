@@ -91,7 +91,7 @@ def test_a_request_that_does_not_end_is_cut_also_on_a_connection_that_rested_bef
     with connected(impatient.url) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b" 200 " in connection.recv(65536)
-        time.sleep(2.5 * REQUEST_S)  # it rests for longer than a request may take: that it stays can only be waited for
+        time.sleep(2.5 * REQUEST_S)  # nothing happens meanwhile: that is what is tested
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")
         assert read(connection).status == 408
 
@@ -103,9 +103,9 @@ def test_quiet_streams_do_not_each_wake_the_server(impatient: Process) -> None:
             client = stack.enter_context(connected(impatient.url))
             client.sendall(get(f"{here}/stream", HOST))
             assert b" 200 " in client.recv(65536)
-        time.sleep(2.5 * REQUEST_S)  # every deadline of the requests has passed
+        time.sleep(2.5 * REQUEST_S)  # nothing happens meanwhile: that is what is tested
         before = wake_ups(impatient.pid)
-        time.sleep(3 * REQUEST_S)  # what is measured
+        time.sleep(3 * REQUEST_S)  # as above
         assert wake_ups(impatient.pid) - before < STREAMS
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from jobcore.store.gates import HELD
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import LEVEL
 from jobcore.store.schedules import IS_DUE
@@ -51,7 +52,7 @@ SELECT CAST(extract(epoch FROM coalesce(
         WHERE next_at > now() ORDER BY next_at LIMIT 1),
        EXISTS (SELECT FROM jobs WHERE status = 'RUNNING')
        OR EXISTS (SELECT FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL)
-       OR EXISTS (SELECT FROM jobs WHERE status = 'PENDING' AND gate = 'key')
+       OR EXISTS (SELECT FROM jobs WHERE {HELD})
        OR EXISTS (SELECT FROM schedules WHERE {IS_DUE})
        OR EXISTS (SELECT FROM level WHERE run_at <= now())
        OR EXISTS (
