@@ -37,7 +37,7 @@ WITH RECURSIVE {LEVEL}, taken AS (
     INSERT INTO keeper_lease AS lease (holder, expires_at)
     SELECT :me, now() + make_interval(secs => :ttl_s) WHERE NOT EXISTS (
         SELECT FROM keeper_lease
-        WHERE expires_at > now() + make_interval(secs => CASE WHEN holder = :me THEN :ttl_s / 2 ELSE 0 END)
+        WHERE only_one AND expires_at > now() + make_interval(secs => CASE WHEN holder = :me THEN :ttl_s / 2 ELSE 0 END)
     )
     ON CONFLICT (only_one) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
     WHERE lease.holder = excluded.holder OR lease.expires_at < now()
@@ -46,7 +46,7 @@ WITH RECURSIVE {LEVEL}, taken AS (
     SELECT DISTINCT unnest(queues) AS name FROM workers WHERE state = 'active'
 )
 SELECT CAST(extract(epoch FROM coalesce(
-           (SELECT expires_at FROM taken), (SELECT expires_at FROM keeper_lease WHERE holder = :me)
+           (SELECT expires_at FROM taken), (SELECT expires_at FROM keeper_lease WHERE only_one AND holder = :me)
        ) - now()) AS double precision),
        (SELECT CAST(extract(epoch FROM next_at - now()) AS double precision) FROM schedules
         WHERE next_at > now() ORDER BY next_at LIMIT 1),
