@@ -35,13 +35,13 @@ versions = tests.fault.tasks_of_versions
 """
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, entry_points: str = ENTRY_POINTS) -> dict[str, str]:
     """Short leases, and the task types of `tests/fault/tasks.py` beside the usual ones, for every process."""
     package = folder / "longrun_fault_tests-0.dist-info"
     if not package.exists():
         package.mkdir()
         (package / "METADATA").write_text("Metadata-Version: 2.1\nName: longrun-fault-tests\nVersion: 0\n")
-        (package / "entry_points.txt").write_text(ENTRY_POINTS)
+        (package / "entry_points.txt").write_text(entry_points)
     return {
         "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "LONGRUN_HEARTBEAT_S": f"{HEARTBEAT_S:g}",

@@ -32,10 +32,10 @@ def open_streams(running: Running, count: int, stack: ExitStack) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process and all its children have used."""
+    """Seconds of CPU that a process and all its children have used, also those that have ended."""
     process = psutil.Process(pid)
     times = [each.cpu_times() for each in (process, *process.children(recursive=True)) if each.is_running()]
-    return sum(time.user + time.system for time in times)
+    return sum(time.user + time.system + time.children_user + time.children_system for time in times)
 
 
 def shares(running: Running, postgres: int, seconds: float) -> tuple[float, float]:

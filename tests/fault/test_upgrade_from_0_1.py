@@ -33,6 +33,7 @@ SOURCES = [
     for package in ("libs/jobcore", "libs/longrun-local", "services/api", "services/scraper-worker", "services/worker")
 ]
 MIGRATIONS = [sys.executable, "-m", "jobcore.migrations"]
+ENTRY_POINTS_OF_0_1 = "[longrun.tasks]\ntests = tests.fault.tasks\n"
 PAUSE_S = 0.02
 
 
@@ -73,7 +74,8 @@ def env_of(code: Path, harness: Harness) -> dict[str, str]:
     folder = harness.folder / "0.1"
     folder.mkdir()
     paths = [str(folder), str(code), *(str(code / source) for source in SOURCES)]
-    return environment(folder) | {"PYTHONPATH": os.pathsep.join(paths), "LONGRUN_QUEUES": harness.queue}
+    found = {"PYTHONPATH": os.pathsep.join(paths), "LONGRUN_QUEUES": harness.queue}
+    return environment(folder, ENTRY_POINTS_OF_0_1) | found
 
 
 class Load:

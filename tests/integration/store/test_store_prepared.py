@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import ProgrammingError
 
 from jobcore.store.prepared import Prepared
 
@@ -48,6 +49,22 @@ def test_a_pooler_that_changes_connections_at_every_statement_gets_the_plain_one
 
     event.listen(connection.engine, "after_cursor_execute", change)
     assert DOUBLE.execute(connection, {"n": 3}).one() == (6, 3)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_could_be_prepared_only_in_part_is_prepared_whole_once_it_can_be(
+    connection: Connection, shared: bool
+) -> None:
+    later = Prepared("later", "SELECT n FROM made_later", first="SELECT 1")
+    connection.info["longrun_shared"] = shared
+    for _ in range(2):
+        with pytest.raises(ProgrammingError, match="made_later"):
+            later.execute(connection, {})
+    connection.execute(text("CREATE TABLE made_later AS SELECT 7 AS n"))
+    try:
+        assert later.execute(connection, {}).scalar_one() == 7
+    finally:
+        connection.execute(text("DROP TABLE made_later"))
 
 
 def test_settings_of_the_statement_do_not_outlive_it(connection: Connection) -> None:

@@ -52,12 +52,11 @@ class Prepared:
     def __init__(self, label: str, sql: str, *, first: str = "", planner: str = NESTED, **types: str) -> None:
         statement = _Statement.of(label, sql, types)
         statements = [_Statement.of(f"before_{label}", first, types), statement] if first else [statement]
-        prepare = ";\n".join(one.prepare for one in statements)
         execute = ";\n".join(one.execute for one in statements)
-        self._name = statement.name
-        self._prepare = text(prepare)
+        missing = "".join(_unless_known(one) for one in statements)
+        self._prepare = {one.name: text(one.prepare) for one in statements}
         self._execute = text(f"{DURABLE}{planner}{execute}")
-        self._prepare_and_execute = text(f"{DURABLE}{planner}{_unless_known(self._name, prepare)}{execute}")
+        self._prepare_and_execute = text(f"{DURABLE}{planner}{missing}{execute}")
         self._plain = text(";\n".join([DURABLE.rstrip(";\n"), *([first] if first else []), sql]))
 
     @property
@@ -70,9 +69,10 @@ class Prepared:
         if _is_shared(connection):
             return connection.execute(self._prepare_and_execute, parameters)
         prepared: set[str] = connection.info.setdefault(_PREPARED, set())
-        if self._name not in prepared:
-            connection.execute(self._prepare)
-            prepared.add(self._name)
+        # one by one: PREPARE is no part of a transaction, so what came before one that fails is there all the same
+        for name in self._prepare.keys() - prepared:
+            connection.execute(self._prepare[name])
+            prepared.add(name)
         try:
             return connection.execute(self._execute, parameters)
         except DBAPIError as error:
@@ -115,11 +115,11 @@ def _is_shared(connection: Connection) -> bool:
     return shared
 
 
-def _unless_known(name: str, prepare: str) -> str:
+def _unless_known(statement: _Statement) -> str:
     return f"""
 DO $longrun$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_prepared_statements WHERE name = '{name}') THEN
-        EXECUTE $statement${prepare}$statement$;
+    IF NOT EXISTS (SELECT FROM pg_prepared_statements WHERE name = '{statement.name}') THEN
+        EXECUTE $statement${statement.prepare}$statement$;
     END IF;
 END $longrun$;
 """
