@@ -16,7 +16,7 @@ NO_RIGHT: Final = "42501"
 UNKNOWN: Final = frozenset({"3F000", "42P01", "42703", "42704", "42883", "42P10"})
 """SQLSTATEs of an unknown schema, table, column, object, function, and of an index that ON CONFLICT needs."""
 _VERSIONS: Final = Path(__file__).parents[1] / "migrations" / "versions"
-_REVISION: Final = re.compile(r"^(?:down_)?revision = (?:\"(\w+)\"|None)", re.MULTILINE)
+_DOWN: Final = re.compile(r"^down_revision = \"(\w+)\"", re.MULTILINE)
 
 
 def misfit(error: DBAPIError, engine: Engine, schema: str) -> str | None:
@@ -48,5 +48,4 @@ def _is_closed(engine: Engine, schema: str) -> bool:
 @cache
 def older_revisions() -> frozenset[str]:
     """Every revision of the schema that this version knows, but the newest."""
-    found = [_REVISION.findall(path.read_text()) for path in _VERSIONS.glob("*.py")]
-    return frozenset(down for _, down in found if down)
+    return frozenset(down for path in _VERSIONS.glob("*.py") for down in _DOWN.findall(path.read_text()))

@@ -84,7 +84,8 @@ WITH orphaned AS MATERIALIZED (
     SELECT jobs.id FROM jobs LEFT JOIN workers ON workers.id = jobs.worker_id
     WHERE jobs.status = 'CANCELLED' AND jobs.cancel_stopped_at IS NULL
       AND (workers.id IS NULL OR workers.state IN ('dead', 'gone'))
-    ORDER BY jobs.id LIMIT 500 FOR UPDATE OF jobs SKIP LOCKED
+    -- in the order of the one index that has only these: in order of id, the planner would read the history for them
+    ORDER BY jobs.worker_id LIMIT 500 FOR UPDATE OF jobs SKIP LOCKED
 )
 UPDATE jobs SET cancel_acknowledged_at = coalesce(cancel_acknowledged_at, now()), cancel_stopped_at = now(),
                 cancel_method = 'worker_lost'
