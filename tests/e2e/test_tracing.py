@@ -18,7 +18,7 @@ def test_a_trace_spans_api_redis_worker_database_and_the_outside_with_pod_names(
     with web_site(setting("LONGRUN_E2E_OUTSIDE")):
         task = release.outcome(outside, release.submit(outside, "web_scrape", {"url": f"http://{SITE}/"}))
     assert task["status"] == "SUCCESS", task
-    spans = trace(release, task["trace_id"], 6)
+    spans = trace(release, task["trace_id"], {"longrun-api", "longrun-scraper-worker"})
     by_service: dict[str, set[str]] = {}
     for span in spans:
         by_service.setdefault(span["service"], set()).add(span["pod"])
@@ -32,8 +32,10 @@ def test_a_trace_spans_api_redis_worker_database_and_the_outside_with_pod_names(
     assert any(span["name"] == "run web_scrape" for span in spans)
 
 
-def trace(release: Release, trace_id: str, at_least: int, within_s: float = 30) -> list[dict[str, Any]]:
-    """The spans of a trace once so many have arrived, as Jaeger's query API tells them."""
+def trace(release: Release, trace_id: str, services: set[str], within_s: float = 30) -> list[dict[str, Any]]:
+    """The spans of a trace once those of the run and of all these services have arrived, as Jaeger's query API tells
+    them: each service sends its own, some seconds apart.
+    """
     with release.cluster.forwarded(f"svc/{NAME}-jaeger", 16686) as port:
 
         def ask() -> httpx.Response:
@@ -42,15 +44,16 @@ def trace(release: Release, trace_id: str, at_least: int, within_s: float = 30) 
         def whole() -> list[dict[str, Any]]:
             answer = ask()
             found = answer.json()["data"] if answer.is_success else []
-            if not found or len(spans := found[0]["spans"]) < at_least or not _whole(spans):
-                return []
-            return [_plain(span, found[0]["processes"]) for span in spans]
+            spans = [_plain(span, found[0]["processes"]) for span in found[0]["spans"]] if found else []
+            return spans if _whole(spans, services) else []
 
-        return until(whole, within_s, lambda: f"a trace of {at_least} spans: {ask().text[:2000]}", poll_s=0.5)
+        return until(whole, within_s, lambda: f"a trace of {sorted(services)}: {ask().text[:2000]}", poll_s=0.5)
 
 
-def _whole(spans: list[dict[str, Any]]) -> bool:
-    return any(span["operationName"].startswith("run ") for span in spans)
+def _whole(spans: list[dict[str, Any]], services: set[str]) -> bool:
+    names = [span["name"] for span in spans]
+    sent = {span["service"] for span in spans} >= services and any(name.startswith("run ") for name in names)
+    return sent and any("apply_async" in name for name in names) and any(name.startswith("POST") for name in names)
 
 
 def _plain(span: dict[str, Any], processes: dict[str, Any]) -> dict[str, Any]:
