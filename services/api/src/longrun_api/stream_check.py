@@ -32,6 +32,7 @@ class StreamCheck:
         self._live = live
         self._database = database
         self._task: asyncio.Task[None] | None = None
+        self._outage = logs.Outage(log, "quiet streams could not be checked", "quiet streams are checked again")
 
     async def start(self) -> None:
         """Begin to check."""
@@ -49,8 +50,9 @@ class StreamCheck:
             await asyncio.sleep(CHECK_S if self._live.connected else CHECK_WITHOUT_REDIS_S)
             try:
                 await self._check()
+                self._outage.end()
             except StoreUnavailable as error:  # the next check finds what this one missed
-                log.warning("quiet streams could not be checked", error=str(error))
+                self._outage.begin(error)
             except Exception:
                 log.exception("quiet streams could not be checked")
 

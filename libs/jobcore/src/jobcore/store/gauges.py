@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from jobcore.store.claims import READY_SINCE
 from jobcore.store.gates import HELD
 from jobcore.store.promotion import WAITS
-from jobcore.store.queues import OCCUPIED, PLACES
+from jobcore.store.queues import IN_ORDER, OCCUPIED, PLACES
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -47,8 +47,7 @@ SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
                count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
         FROM (
             SELECT task_type, {READY_SINCE} AS ready_since, row_number() OVER (ORDER BY rank, id) AS place FROM jobs
-            WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
-            ORDER BY rank, id LIMIT :limit
+            WHERE queue = name AND {IN_ORDER} LIMIT :limit
         ) AS first GROUP BY task_type, 2
     ) AS ready
     UNION ALL

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 from jobcore.store.gates import HELD
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import LEVEL
-from jobcore.store.schedules import IS_DUE
+from jobcore.store.queues import IN_ORDER
+from jobcore.store.schedules import IS_DUE, SECONDS_TO_NEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ WITH RECURSIVE {LEVEL}, taken AS (
 SELECT CAST(extract(epoch FROM coalesce(
            (SELECT expires_at FROM taken), (SELECT expires_at FROM keeper_lease WHERE only_one AND holder = :me)
        ) - now()) AS double precision),
-       (SELECT CAST(extract(epoch FROM next_at - now()) AS double precision) FROM schedules
-        WHERE next_at > now() ORDER BY next_at LIMIT 1),
+       ({SECONDS_TO_NEXT}),
        EXISTS (SELECT FROM jobs WHERE status = 'RUNNING')
        OR EXISTS (SELECT FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL)
        OR EXISTS (SELECT FROM jobs WHERE {HELD})
@@ -57,8 +57,7 @@ SELECT CAST(extract(epoch FROM coalesce(
        OR EXISTS (SELECT FROM level WHERE run_at <= now())
        OR EXISTS (
            SELECT FROM served JOIN queues USING (name) CROSS JOIN LATERAL (
-               SELECT FROM jobs WHERE queue = name AND status = 'PENDING' AND ready AND rank >= low_rank
-               ORDER BY rank, id LIMIT 1
+               SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT 1
            ) AS first WHERE NOT paused
        )
 """)

@@ -57,7 +57,7 @@ class Prepared:
         self._prepare = {one.name: text(one.prepare) for one in statements}
         self._execute = text(f"{DURABLE}{planner}{execute}")
         self._prepare_and_execute = text(f"{DURABLE}{planner}{missing}{execute}")
-        self._plain = text(";\n".join([DURABLE.rstrip(";\n"), *([first] if first else []), sql]))
+        self._plain = text(f"{DURABLE}{first};\n{sql}" if first else f"{DURABLE}{sql}")
 
     @property
     def texts(self) -> tuple[TextClause, ...]:

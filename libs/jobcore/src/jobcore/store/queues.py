@@ -114,6 +114,9 @@ class Demand:
 
 
 READY: Final = "status = 'PENDING' AND ready"
+IN_ORDER: Final = f"{READY} AND rank >= low_rank ORDER BY rank, id"
+"""What of a queue may be claimed, first to last, where a row of `queues` is at hand."""
+
 _FIRST: Final = f"""
 SELECT id, rank, {READY_SINCE} AS ready_since FROM jobs
 WHERE {{of}} AND rank >= low_rank ORDER BY rank, id LIMIT :limit
@@ -175,8 +178,6 @@ class Queue:
 HEAD: Final = 50
 """The one that has been ready for the longest is looked for among so many that come first in a queue."""
 
-IN_ORDER: Final = "status = 'PENDING' AND ready AND rank >= low_rank ORDER BY rank, id"
-
 LOOK: Final = f"""{ORDERED}
 WITH {OCCUPIED}, chosen AS MATERIALIZED (
     {{chosen}}
@@ -236,7 +237,7 @@ def change(connection: Connection, name: str, *, paused: bool | None, set_max: b
 
 UNUSED: Final = f"""(
     NOT paused AND max_running IS NULL
-    AND (SELECT 1 FROM jobs WHERE queue = name AND status = 'PENDING' AND ready LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE queue = name AND {READY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {HELD} LIMIT 1) IS NULL
     AND name NOT IN (SELECT queue FROM occupied)

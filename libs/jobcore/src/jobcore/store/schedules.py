@@ -119,10 +119,11 @@ def due(connection: Connection, limit: int) -> list[tuple[Schedule, datetime]]:
     return [(_schedule(row), row["now"]) for row in rows]
 
 
-DUE_IN: Final = text("""
+SECONDS_TO_NEXT: Final = """
 SELECT CAST(extract(epoch FROM next_at - now()) AS double precision) FROM schedules
 WHERE next_at > now() ORDER BY next_at LIMIT 1
-""")
+"""
+DUE_IN: Final = text(SECONDS_TO_NEXT)
 
 
 def due_in_s(connection: Connection) -> float:
