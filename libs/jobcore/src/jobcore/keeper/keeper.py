@@ -25,7 +25,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.broker.wakeup import AWAY, Waker
 from jobcore.errors import LongrunError
@@ -61,8 +61,8 @@ class Keeper:
         self._announcer = announcer
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
         self._measuring = Measuring(self._db)
-        self._gates = Gates(self._db, waker.wake)
-        self._scheduler = Scheduler(self._db, announcer, self._gates)
+        self._limits = Limits(self._db, waker.wake)
+        self._scheduler = Scheduler(self._db, announcer, self._limits)
         self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
         self._leads_until = 0.0
         self._last_queue = ""
@@ -127,7 +127,7 @@ class Keeper:
         if slow:
             self._rescue(silent)
         more_is_due = self._promote()
-        if self._gates.look() or more_is_due:
+        if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
         self._raise_low_ranks(every=slow)
         self._wake()
@@ -174,7 +174,7 @@ class Keeper:
         """Make ready what became due; whether there was too much of it for one look."""
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
-            self._gates.became_due(promoted)
+            self._limits.became_due(promoted)
             if time.monotonic() > until:
                 return True
         return False

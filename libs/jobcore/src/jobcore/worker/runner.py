@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
@@ -89,7 +89,7 @@ class Runner:
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
         self._writer = Writer(
-            db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
+            db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
         )
         self._writer.start()
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.errors import StoreUnavailable
 from jobcore.host.patience import Patience
@@ -67,14 +67,14 @@ class Writer:
         settings: WorkerSettings,
         on_settled: Callable[[list[Key]], None],
         on_handed_back: Callable[[str], None],
-        gates: Gates,
+        limits: Limits,
     ) -> None:
         self._db = db
         self._announcer = announcer
         self._settings = settings
         self._on_settled = on_settled
         self._on_handed_back = on_handed_back
-        self._gates = gates
+        self._limits = limits
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
@@ -195,7 +195,7 @@ class Writer:
         cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
         self._db.call(stops.stopped, cancelled)
         self._settled(outcomes)
-        self._gates.freed(changes)
+        self._limits.freed(changes)
 
     def _first_outcomes(self) -> list[Outcome]:
         """The outcomes that go into one statement: all that wait, but of large ones no more than BATCH_BYTES."""
