@@ -39,8 +39,8 @@ from jobcore.worker import retirement, watchdog
 from jobcore.worker.heartbeat import HeartbeatFile
 from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.leftovers import Leftovers
-from jobcore.worker.prints import Prints
+from jobcore.worker.output_capture import CapturedStream
+from jobcore.worker.process_state import ProcessState
 from jobcore.worker.refusals import close_back_doors, refuse_what_breaks_promises
 from jobcore.worker.runner import Runner
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
@@ -171,11 +171,11 @@ class _Worker:
         if self._slots is None:
             raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
         slot = self._slots[current_process().index]
-        prints = Prints(sys.stdout, "stdout"), Prints(sys.stderr, "stderr")
-        sys.stdout, sys.stderr = prints
+        streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
+        sys.stdout, sys.stderr = streams
         interrupts = Interrupts(slot)
         interrupts.install()
-        interrupts.clear_after(Leftovers())
+        interrupts.restore_after(ProcessState())
         waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
         waker.start()
         announcer.start()
@@ -198,7 +198,7 @@ class _Worker:
             settings=self._settings,
             interrupts=interrupts,
             retirement=retirement.HERE,
-            prints=prints,
+            streams=streams,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a running task holds: `RunContext` buffers its log and progress, the writer stores them in order."""
+"""What a running task holds: `RunContext` buffers its log and progress, the completer stores them in order."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Buffered:
 class RunContext:
     """The `JobContext` of one run.
 
-    `shield` holds interrupts off, `on_note` tells the writer that something waits, `on_live` tells streams.
+    `shield` holds interrupts off, `on_note` tells the completer that something waits, `on_live` tells streams.
     """
 
     def __init__(

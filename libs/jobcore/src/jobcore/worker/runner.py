@@ -4,8 +4,8 @@
       └─ until nothing is due, the time slice is over, or the worker drains:
            pace      let a few jobs arrive, so that one claim takes several
            claim     take up to k jobs, durably; wake others if more is ready than this child takes
-           run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
-      └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
+           run       one after the other, each if its claim is still ours; the completer stores each outcome meanwhile
+      └─ flush       wait until all outcomes are stored, then acknowledge the wake-up
 
 A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
 child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
@@ -33,13 +33,13 @@ from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.attempt import Attempt
 from jobcore.worker.batching import MAX_BATCH, BatchSize
+from jobcore.worker.completer import Completer, Completion
 from jobcore.worker.context import RunContext
 from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.prints import Prints, of_job
+from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
 from jobcore.worker.values import Bounds
-from jobcore.worker.writer import RunEnd, Writer
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
@@ -70,7 +70,7 @@ class Runner:
         settings: WorkerSettings,
         interrupts: Interrupts,
         retirement: Retirement,
-        prints: Iterable[Prints] = (),
+        streams: Iterable[CapturedStream] = (),
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -82,16 +82,16 @@ class Runner:
         self._settings = settings
         self._interrupts = interrupts
         self._retirement = retirement
-        self._prints = prints
+        self._streams = streams
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._bounds = Bounds.of(settings)
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
-        self._writer = Writer(
+        self._completer = Completer(
             db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
         )
-        self._writer.start()
+        self._completer.start()
 
     def work(self, queue: str) -> None:
         """Run what is due in this queue."""
@@ -120,7 +120,7 @@ class Runner:
             self._retirement.ask("its claim loop failed")
             raise
         finally:
-            self._writer.settle()
+            self._completer.flush()
 
     def _may_claim(self) -> bool:
         return not self._is_leaving() and clock.now() < self._slots.deadline
@@ -132,7 +132,7 @@ class Runner:
         self._worker_id = worker_id = self._slots.worker_id
         if worker_id is None:
             return deque()
-        self._writer.settle(down_to=MAX_HELD - MAX_BATCH)
+        self._completer.flush(down_to=MAX_HELD - MAX_BATCH)
         self._quick = self._batch_size.quick()
         self._held.claiming()
         began = time.monotonic()
@@ -163,14 +163,14 @@ class Runner:
 
     def _run_all(self, batch: deque[Claim]) -> None:
         if len(batch) > 1:
-            self._writer.watch(batch)
+            self._completer.watch(batch)
         while batch:
             try:
                 claim = batch.popleft()
             except IndexError:
-                return  # the writer was quicker
+                return  # the completer was quicker
             if self._is_leaving():
-                self._writer.hand_back(claim)
+                self._completer.hand_back(claim)
             else:
                 self._begin(claim)
 
@@ -181,7 +181,7 @@ class Runner:
             self._run(claim)
         else:
             self._held.end()
-            self._writer.hand_back(claim)
+            self._completer.hand_back(claim)
         self._await_post_taken_back(key)
 
     def _is_ours(self, claim: Claim) -> bool:
@@ -202,7 +202,7 @@ class Runner:
             self._slot,
             self._db,
             self._interrupts.shield,
-            self._writer.note,
+            self._completer.note,
             lambda event: self._announcer.events(claim.id, [event]),
             self._bounds,
         )
@@ -211,16 +211,16 @@ class Runner:
             self._announcer.events(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
         attempt = Attempt(claim, context, self._registry, self._interrupts)
-        with of_job(context.job_id, self._prints):
+        with of_job(context.job_id, self._streams):
             outcome = attempt.run()
         self._held.end()
         if self._interrupts.tainted:
             self._retirement.ask("a run may have left something behind")
         if outcome is None:
-            self._writer.hand_back(claim)
+            self._completer.hand_back(claim)
         else:
             duration_s = time.monotonic() - started
-            self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
+            self._completer.finish(outcome, Completion(attempt.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 

@@ -1,11 +1,11 @@
-"""The writer: a child's helper thread that stores what runs leave behind while the next job already runs.
+"""The completer: a child's helper thread that stores what runs leave behind while the next job already runs.
 
-    main thread                      writer thread
-    ───────────                      ─────────────
+    main thread                      thread "completer"
+    ───────────                      ──────────────────
     claim a batch ──── unstarted ──▶ after 50 ms: pop what is left, hand it back
     pop, run     ───── outcome ────▶ store all outcomes that wait, in one durable transaction
     ctx.log()    ───── note ───────▶ after 50 ms: append to the job's story
-    end of slice ───── settle() ───▶ … wait until nothing is left to store
+    end of slice ───── flush() ────▶ … wait until nothing is left to store
 
 Both threads take jobs from the same deque: whoever popped a job owns it. While PostgreSQL is away outcomes are kept
 and tried again; the lease's end, not this thread, decides when to give up.
@@ -50,42 +50,42 @@ log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
+class Completion:
     """How a run stopped, for the receipt should its job be cancelled meanwhile, and the trace it belongs to."""
 
     stop_method: str
     traceparent: str | None
 
 
-class Writer:
-    """Stores outcomes, hand-backs and notes of one child. `on_settled` hears of claims it no longer answers for."""
+class Completer:
+    """Stores outcomes, hand-backs and notes of one child. `on_completed` hears of claims it no longer answers for."""
 
     def __init__(
         self,
         db: Database,
         announcer: Announcer,
         settings: WorkerSettings,
-        on_settled: Callable[[list[Key]], None],
+        on_completed: Callable[[list[Key]], None],
         on_handed_back: Callable[[str], None],
         limits: Limits,
     ) -> None:
         self._db = db
         self._announcer = announcer
         self._settings = settings
-        self._on_settled = on_settled
+        self._on_completed = on_completed
         self._on_handed_back = on_handed_back
         self._limits = limits
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
-        self._ends: dict[Key, RunEnd] = {}
+        self._completions: dict[Key, Completion] = {}
         self._noted: RunContext | None = None
         self._noted_at = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
         self._unforeseen = Patience("storing results", PATIENCE_S)
-        self._thread = LongThread("writer", self._run, on_stall=_end_child)
+        self._thread = LongThread("completer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
     def start(self) -> None:
@@ -98,11 +98,11 @@ class Writer:
             self._batch, self._batch_due = batch, time.monotonic() + HAND_BACK_S
             self._changed.notify()
 
-    def finish(self, outcome: Outcome, end: RunEnd) -> None:
+    def finish(self, outcome: Outcome, completion: Completion) -> None:
         """Store an outcome soon."""
         with self._changed:
             self._outcomes.append(outcome)
-            self._ends[_key(outcome)] = end
+            self._completions[_key(outcome)] = completion
             self._noted = None
             self._changed.notify()
 
@@ -120,12 +120,12 @@ class Writer:
                 self._noted, self._noted_at = context, time.monotonic() + NOTE_S
                 self._changed.notify()
 
-    def settle(self, down_to: int = 0) -> None:
+    def flush(self, down_to: int = 0) -> None:
         """Wait until no more than `down_to` jobs have to be stored."""
         with self._changed:
-            self._changed.wait_for(lambda: self._unsettled() <= down_to)
+            self._changed.wait_for(lambda: self._unstored() <= down_to)
 
-    def _unsettled(self) -> int:
+    def _unstored(self) -> int:
         return len(self._outcomes) + len(self._releases) + self._storing
 
     def _run(self) -> None:
@@ -182,8 +182,8 @@ class Writer:
         outcomes = self._first_outcomes()
         if not outcomes:
             return
-        ends = {key: self._ends[key] for key in map(_key, outcomes)}
-        with traces.within(next((end.traceparent for end in ends.values() if end.traceparent), None)):
+        completions = {key: self._completions[key] for key in map(_key, outcomes)}
+        with traces.within(next((each.traceparent for each in completions.values() if each.traceparent), None)):
             try:
                 changes = self._db.call(claims.finish, outcomes)
             except StoreUnavailable:
@@ -192,9 +192,9 @@ class Writer:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
-        cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
+        cancelled = [stops.Stopped(*key, each.stop_method) for key, each in completions.items() if key.id not in stored]
         self._db.call(stops.stopped, cancelled)
-        self._settled(outcomes)
+        self._completed(outcomes)
         self._limits.freed(changes)
 
     def _first_outcomes(self) -> list[Outcome]:
@@ -221,13 +221,13 @@ class Writer:
             log.exception("a result cannot be stored: its job fails", job_id=str(outcome.id))
             return self._db.call(claims.finish, [_unstorable(outcome, error)])
 
-    def _settled(self, outcomes: list[Outcome]) -> None:
+    def _completed(self, outcomes: list[Outcome]) -> None:
         keys = [_key(outcome) for outcome in outcomes]
         with self._changed:
             del self._outcomes[: len(outcomes)]
             for key in keys:
-                del self._ends[key]
-        self._on_settled(keys)
+                del self._completions[key]
+        self._on_completed(keys)
 
     def _store_releases(self) -> None:
         with self._changed:
@@ -242,7 +242,7 @@ class Writer:
         )
         with self._changed:
             del self._releases[: len(releases)]
-        self._on_settled([Key(release.id, release.fence) for release, _ in releases])
+        self._on_completed([Key(release.id, release.fence) for release, _ in releases])
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
         self._db.call(
