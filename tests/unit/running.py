@@ -16,9 +16,9 @@ from jobcore.models import Claim, Outcome
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
 from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
-from jobcore.worker.attempt import Attempt
 from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.run import JobRun
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 
@@ -67,7 +67,7 @@ def run_type(
     # no connection is made: nothing here writes before the outcome
     db = Database("postgresql://nobody@127.0.0.1:1/none", name="test")
     context = RunContext(claim, slot, db, interrupts.shield, lambda _: None, lambda _: None, bounds)
-    outcome = Attempt(claim, context, registered(task_type), interrupts).run()
+    outcome = JobRun(claim, context, registered(task_type), interrupts).execute()
     assert outcome is not None
     assert (outcome.id, outcome.fence) == (claim.id, claim.fence)
     return outcome

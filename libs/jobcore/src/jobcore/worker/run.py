@@ -35,7 +35,7 @@ TRACEBACK_MAX: Final = 8_000
 DETAILS_MAX_BYTES: Final = 16 * 1024
 ERRORS_MAX: Final = 20
 OWN_FRAMES: Final = 2
-"""`_attempt` and `Interrupts.call` stand above the task's first frame."""
+"""`_execute` and `Interrupts.call` stand above the task's first frame."""
 REFUSALS_MAX: Final = 5
 """So many workers may give a job back whose input they cannot read, before it fails: old and new versions of its task
 type may run side by side, and the API has checked the input."""
@@ -59,7 +59,7 @@ class Result:
     size: int
 
 
-class Attempt:
+class JobRun:
     """Runs a claimed job once."""
 
     def __init__(self, claim: Claim, context: RunContext, registry: Registry, interrupts: Interrupts) -> None:
@@ -70,11 +70,11 @@ class Attempt:
         self.stop_method = "finished"
         """How the run stopped, for the receipt should its job turn out to be cancelled."""
 
-    def run(self) -> Outcome | None:
+    def execute(self) -> Outcome | None:
         """The outcome of the run; None if it was stopped for a deploy and should be handed back."""
         with traces.run_span(self._claim) as span:
             try:
-                outcome = self._attempt()
+                outcome = self._execute()
             except Exception as error:
                 # a task's exception can be so broken that looking at it raises; the job must end all the same
                 log.exception("an attempt could not be told", job_id=str(self._claim.id))
@@ -83,7 +83,7 @@ class Attempt:
                 span.set_status(SpanStatus(StatusCode.ERROR, outcome.error["message"]))
             return outcome
 
-    def _attempt(self) -> Outcome | None:
+    def _execute(self) -> Outcome | None:
         try:
             task_type, value = self._read()
         except InputRefused as error:

@@ -31,7 +31,6 @@ from jobcore.store.database import Database
 from jobcore.supervision.slots import MAX_HELD, Key, Post, Slot, Slots
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
-from jobcore.worker.attempt import Attempt
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.completer import Completer, Completion
 from jobcore.worker.context import RunContext
@@ -39,6 +38,7 @@ from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
+from jobcore.worker.run import JobRun
 from jobcore.worker.values import Bounds
 
 SLICE_S: Final = 5.0
@@ -54,7 +54,7 @@ POST_POLL_S: Final = 0.01
 log = logs.get(__name__)
 
 
-class Runner:
+class ClaimLoop:
     """What one pool child does for a living."""
 
     def __init__(
@@ -210,9 +210,9 @@ class Runner:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
             self._announcer.events(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
-        attempt = Attempt(claim, context, self._registry, self._interrupts)
+        run = JobRun(claim, context, self._registry, self._interrupts)
         with of_job(context.job_id, self._streams):
-            outcome = attempt.run()
+            outcome = run.execute()
         self._held.end()
         if self._interrupts.tainted:
             self._retirement.ask("a run may have left something behind")
@@ -220,7 +220,7 @@ class Runner:
             self._completer.hand_back(claim)
         else:
             duration_s = time.monotonic() - started
-            self._completer.finish(outcome, Completion(attempt.stop_method, claim.traceparent))
+            self._completer.finish(outcome, Completion(run.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 
