@@ -31,7 +31,7 @@ class Limits:
 
     def accepted(self, accepted: Iterable[Accepted]) -> None:
         """Unblock accepted jobs whose keys have free permits."""
-        self._try_unblock({job.concurrency_key for job in accepted if job.concurrency_key and job.gate})
+        self._try_unblock({job.concurrency_key for job in accepted if job.concurrency_key and job.blocked_by})
 
     def became_due(self, promoted: Iterable[Promoted]) -> None:
         """Unblock jobs that promotion made due and whose keys have free permits. Raises StoreUnavailable."""
