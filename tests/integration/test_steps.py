@@ -139,7 +139,7 @@ def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Ru
 
 def test_a_cancelled_run_begins_no_other_step(runs: Runs) -> None:
     runs.step("a")
-    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, held=(runs.context.key,)))
+    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, claims=(runs.context.key,)))
     runs.slot.post(runs.context.key, Post.CANCEL)
     with pytest.raises(JobCancelled):
         runs.step("b")
@@ -160,7 +160,7 @@ def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, mon
     call = runs.world.db.call
 
     def interrupted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, held=(key,)))
+        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, claims=(key,)))
         runs.slot.post(key, Post.CANCEL)
         os.kill(os.getpid(), STOP_SIGNAL)
         return call(function, *args, **kwargs)

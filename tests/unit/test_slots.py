@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from jobcore.supervision import record
-from jobcore.supervision.slots import IDLE, MAX_HELD, ChildState, Key, Lease, Post, Slots, unknown
+from jobcore.supervision.slots import IDLE, MAX_CLAIMS, ChildState, Key, Lease, Post, Slots, unknown
 
 FORK = multiprocessing.get_context("fork")
 WATCH_S = 0.5
@@ -21,7 +21,7 @@ PID = 77
 def state(number: int) -> ChildState:
     """A state of which every field says the same number."""
     key = Key(UUID(int=number), number)
-    return ChildState(PID, number % 2 == 1, (key,) * (number % MAX_HELD), key, float(number), float(number))
+    return ChildState(PID, number % 2 == 1, (key,) * (number % MAX_CLAIMS), key, float(number), float(number))
 
 
 @contextmanager
@@ -191,9 +191,9 @@ def test_a_damaged_slot_is_unknown_and_busy_until_its_child_writes_again() -> No
     slots = Slots(2, main_pid=1)
     slots[0].take(PID, 5)
     slots[0].write(state(2))
-    held = slots._memory.find(state(2).held[0].id.bytes)
-    slots._memory[held : held + 4] = b"oops"
-    slots._memory[slots._memory.rfind(state(2).held[0].id.bytes)] ^= 1
+    claim = slots._memory.find(state(2).claims[0].id.bytes)
+    slots._memory[claim : claim + 4] = b"oops"
+    slots._memory[slots._memory.rfind(state(2).claims[0].id.bytes)] ^= 1
     assert slots[0].read() == unknown(PID)
     assert slots[0].read().busy
     assert not slots[0].read().known
@@ -254,12 +254,12 @@ def test_a_post_that_changes_is_never_taken_for_another() -> None:
 
 def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
     slots = Slots(2, main_pid=1)
-    full = ChildState(1, False, tuple(Key(uuid4(), fence) for fence in range(1, MAX_HELD + 1)), None, 0.0, None)
+    full = ChildState(1, False, tuple(Key(uuid4(), fence) for fence in range(1, MAX_CLAIMS + 1)), None, 0.0, None)
     slots[0].write(full)
     assert slots[0].read() == full
     assert slots[1].read() == IDLE
     with pytest.raises(ValueError, match="at most"):
-        slots[0].write(ChildState(1, False, full.held * 2, None, 0.0, None))
+        slots[0].write(ChildState(1, False, full.claims * 2, None, 0.0, None))
     assert slots[0].read() == full
 
 

@@ -141,7 +141,7 @@ class Supervisor:
             return "loss"
         if key == death.state.run:
             return "crash" if alone else "loss"
-        return "loss" if key in death.state.held else "handed_back"
+        return "loss" if key in death.state.claims else "handed_back"
 
     def _stop_receipts(self, death: Death) -> None:
         if self._lease.worker_id is None:
@@ -184,7 +184,7 @@ class Supervisor:
             state = self._slots[stop.slot].read()
             if self._escalation.order(stop.slot, key, Post.CANCEL):
                 self._db.call(stops.acknowledge, *key)
-            elif key not in state.held and not state.claiming:
+            elif key not in state.claims and not state.claiming:
                 over.append(stops.Stopped(*key, "finished"))
         self._db.call(stops.stopped, over)
 
@@ -200,7 +200,7 @@ class Supervisor:
         nobodys = []
         for row in rows:
             state = self._slots[row.slot].read()
-            if Key(row.task_id, row.fence) not in state.held and not state.claiming:
+            if Key(row.task_id, row.fence) not in state.claims and not state.claiming:
                 nobodys.append(Release(row.task_id, row.fence, "handed_back"))
         if handed_back := self._release(nobodys):
             log.warning("handed back claims that nobody ran", jobs=[str(change.id) for change in handed_back])

@@ -36,8 +36,8 @@ from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from jobcore.worker import retirement, watchdog
+from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.heartbeat import HeartbeatFile
-from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.leftovers import Leftovers
 from jobcore.worker.prints import Prints
@@ -190,7 +190,7 @@ class _Worker:
         return Runner(
             self._slots,
             slot,
-            Held(slot, os.getpid()),
+            ChildClaims(slot, os.getpid()),
             db=db,
             waker=waker,
             announcer=announcer,
