@@ -12,7 +12,7 @@ from typing import Final
 
 from jobcore.host.processes import started
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, ChildState, Key, Slot
+from jobcore.supervision.slots import IDLE, ChildState, RunKey, Slot
 from jobcore.telemetry import logs
 
 POLL_S: Final = 0.01
@@ -50,11 +50,11 @@ class ChildClaims:
 
     def claimed(self, claims: Iterable[Claim]) -> None:
         """The claim came back with these jobs, in one step: there is no moment in which they are nobody's."""
-        keys = tuple(Key(claim.id, claim.fence) for claim in claims)
+        keys = tuple(RunKey(claim.id, claim.fence) for claim in claims)
         with self._lock:
             self._change(self._state._replace(claiming=False, claims=self._state.claims + keys))
 
-    def begin(self, key: Key, timeout_s: float | None) -> None:
+    def begin(self, key: RunKey, timeout_s: float | None) -> None:
         """This job's code runs from now on."""
         now = time.monotonic()
         deadline = None if timeout_s is None else now + timeout_s
@@ -66,7 +66,7 @@ class ChildClaims:
         with self._lock:
             self._change(self._state._replace(run=None, run_deadline=None))
 
-    def remove(self, keys: Iterable[Key]) -> None:
+    def remove(self, keys: Iterable[RunKey]) -> None:
         """These jobs are stored or handed back."""
         gone = set(keys)
         with self._lock:

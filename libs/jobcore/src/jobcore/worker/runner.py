@@ -28,7 +28,7 @@ from jobcore.models import Claim, Event
 from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
-from jobcore.supervision.slots import MAX_CLAIMS, Key, Post, Slot, Slots
+from jobcore.supervision.slots import MAX_CLAIMS, RunKey, Slot, Slots, StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.attempt import Attempt
@@ -49,7 +49,7 @@ jobs: it costs as much as running ten. The first claim after a wake-up never wai
 backlog."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
-POST_POLL_S: Final = 0.01
+STOP_POLL_S: Final = 0.01
 
 log = logs.get(__name__)
 
@@ -175,14 +175,14 @@ class Runner:
                 self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
-        key = Key(claim.id, claim.fence)
+        key = RunKey(claim.id, claim.fence)
         self._claims.begin(key, claim.timeout_s)
         if self._is_ours(claim):
             self._run(claim)
         else:
             self._claims.end()
             self._writer.hand_back(claim)
-        self._await_post_taken_back(key)
+        self._await_stop_withdrawn(key)
 
     def _is_ours(self, claim: Claim) -> bool:
         """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
@@ -224,10 +224,10 @@ class Runner:
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 
-    def _await_post_taken_back(self, key: Key) -> None:
+    def _await_stop_withdrawn(self, key: RunKey) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""
-        while self._slot.posted(key) is not Post.NONE and clock.now() < self._slots.deadline:
-            time.sleep(POST_POLL_S)
+        while self._slot.stop_reason(key) is not StopReason.NONE and clock.now() < self._slots.deadline:
+            time.sleep(STOP_POLL_S)
 
 
 def _running(claim: Claim, worker_id: UUID | None) -> Event:

@@ -33,7 +33,7 @@ from jobcore.states import ErrorKind, Status
 from jobcore.store import claims, stops
 from jobcore.store.claims import Release
 from jobcore.store.database import Database
-from jobcore.supervision.slots import Key
+from jobcore.supervision.slots import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
 from jobcore.worker.context import RunContext, printable, unstorable
@@ -65,7 +65,7 @@ class Writer:
         db: Database,
         announcer: Announcer,
         settings: WorkerSettings,
-        on_settled: Callable[[list[Key]], None],
+        on_settled: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
         gates: Gates,
     ) -> None:
@@ -78,7 +78,7 @@ class Writer:
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
-        self._ends: dict[Key, RunEnd] = {}
+        self._ends: dict[RunKey, RunEnd] = {}
         self._noted: RunContext | None = None
         self._noted_at = 0.0
         self._batch: deque[Claim] = deque()
@@ -242,7 +242,7 @@ class Writer:
         )
         with self._changed:
             del self._releases[: len(releases)]
-        self._on_settled([Key(release.id, release.fence) for release, _ in releases])
+        self._on_settled([RunKey(release.id, release.fence) for release, _ in releases])
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
         self._db.call(
@@ -276,8 +276,8 @@ def _end_child() -> None:
     watchdog.kill(os.getpid())
 
 
-def _key(outcome: Outcome) -> Key:
-    return Key(outcome.id, outcome.fence)
+def _key(outcome: Outcome) -> RunKey:
+    return RunKey(outcome.id, outcome.fence)
 
 
 def _without_notes(outcome: Outcome, error: Exception) -> Outcome:
