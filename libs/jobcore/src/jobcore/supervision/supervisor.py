@@ -26,7 +26,7 @@ from uuid import UUID
 from jobcore.broker.live import Announcer, CancelListener
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
-from jobcore.host.patience import Patience
+from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
 from jobcore.models import Change, RunningJob
@@ -78,7 +78,7 @@ class Supervisor:
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
-        self._unforeseen = Patience("supervision", settings.lease_s)
+        self._error_budget = ErrorBudget("supervision", settings.lease_s)
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
@@ -94,7 +94,7 @@ class Supervisor:
             except StoreUnavailable as error:
                 self._outage.begin(error)
             except Exception as error:
-                if not self._unforeseen.bears(error):
+                if not self._error_budget.allows(error):
                     raise
             self._children.wait(TICK_S)
         self._close()

@@ -25,7 +25,7 @@ from typing import Final
 from jobcore.admission.gates import Gates
 from jobcore.broker.live import Announcer
 from jobcore.errors import StoreUnavailable
-from jobcore.host.patience import Patience
+from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
@@ -84,7 +84,7 @@ class Writer:
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
-        self._unforeseen = Patience("storing results", PATIENCE_S)
+        self._error_budget = ErrorBudget("storing results", PATIENCE_S)
         self._thread = LongThread("writer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
@@ -146,7 +146,7 @@ class Writer:
                 self._outage.begin(error)
                 time.sleep(RETRY_S)
             except Exception as error:
-                if not self._unforeseen.bears(error):
+                if not self._error_budget.allows(error):
                     log.error("this child cannot store results: it ends, its jobs run elsewhere")
                     _end_child()
                 time.sleep(RETRY_S)
