@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Post, Slots
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Slots, StopReason
 from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.steps import NAME_MAX
@@ -139,8 +139,8 @@ def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Ru
 
 def test_a_cancelled_run_begins_no_other_step(runs: Runs) -> None:
     runs.step("a")
-    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, held=(runs.context.key,)))
-    runs.slot.post(runs.context.key, Post.CANCEL)
+    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, claims=(runs.context.key,)))
+    runs.slot.request_stop(runs.context.key, StopReason.CANCEL)
     with pytest.raises(JobCancelled):
         runs.step("b")
     assert runs.calls == [1]
@@ -160,8 +160,8 @@ def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, mon
     call = runs.world.db.call
 
     def interrupted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, held=(key,)))
-        runs.slot.post(key, Post.CANCEL)
+        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, claims=(key,)))
+        runs.slot.request_stop(key, StopReason.CANCEL)
         os.kill(os.getpid(), STOP_SIGNAL)
         return call(function, *args, **kwargs)
 

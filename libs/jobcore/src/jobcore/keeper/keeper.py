@@ -31,7 +31,7 @@ from jobcore.broker.wakeup import AWAY, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
 from jobcore.keeper.housekeeping import Housekeeping
-from jobcore.keeper.measuring import Measuring
+from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
@@ -60,7 +60,7 @@ class Keeper:
         self._waker = waker
         self._announcer = announcer
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
-        self._measuring = Measuring(self._db)
+        self._gauges = QueueGauges(self._db)
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, announcer, self._limits)
         self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
@@ -97,7 +97,7 @@ class Keeper:
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
-                    self._measuring.blind()
+                    self._gauges.database_unavailable()
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
@@ -119,7 +119,7 @@ class Keeper:
             self.pause_s = min(self.pause_s, max(SHORTEST_S, seen.tick_in_s))
             if time.monotonic() >= self._ranks_at:
                 self._raise_low_ranks(every=True)
-        self._measuring.look(leads=leads)
+        self._gauges.refresh(leads=leads)
 
     def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
         """Every step, as each may have made something to do for the next."""

@@ -36,9 +36,9 @@ from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from jobcore.worker import retirement, watchdog
+from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.claim_loop import ClaimLoop
 from jobcore.worker.heartbeat import HeartbeatFile
-from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream
 from jobcore.worker.process_state import ProcessState
@@ -190,7 +190,7 @@ class _Worker:
         return ClaimLoop(
             self._slots,
             slot,
-            Held(slot, os.getpid()),
+            ChildClaims(slot, os.getpid()),
             db=db,
             waker=waker,
             announcer=announcer,

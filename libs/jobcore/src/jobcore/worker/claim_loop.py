@@ -28,13 +28,13 @@ from jobcore.models import Claim, Event
 from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
-from jobcore.supervision.slots import MAX_HELD, Key, Post, Slot, Slots
+from jobcore.supervision.slots import MAX_CLAIMS, RunKey, Slot, Slots, StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize
+from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.completer import Completer, Completion
 from jobcore.worker.context import RunContext
-from jobcore.worker.held import Held
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
@@ -49,7 +49,7 @@ jobs: it costs as much as running ten. The first claim after a wake-up never wai
 backlog."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
-POST_POLL_S: Final = 0.01
+STOP_POLL_S: Final = 0.01
 
 log = logs.get(__name__)
 
@@ -61,7 +61,7 @@ class ClaimLoop:
         self,
         slots: Slots,
         slot: Slot,
-        held: Held,
+        child_claims: ChildClaims,
         *,
         db: Database,
         waker: Waker,
@@ -74,7 +74,7 @@ class ClaimLoop:
     ) -> None:
         self._slots = slots
         self._slot = slot
-        self._held = held
+        self._claims = child_claims
         self._db = db
         self._waker = waker
         self._announcer = announcer
@@ -89,13 +89,13 @@ class ClaimLoop:
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
         self._completer = Completer(
-            db, announcer, settings, held.drop, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
+            db, announcer, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
         )
         self._completer.start()
 
     def work(self, queue: str) -> None:
         """Run what is due in this queue."""
-        if not self._held.adopt(self._settings.lease_s):
+        if not self._claims.take_slot(self._settings.lease_s):
             return
         slice_end = time.monotonic() + SLICE_S
         try:
@@ -132,9 +132,9 @@ class ClaimLoop:
         self._worker_id = worker_id = self._slots.worker_id
         if worker_id is None:
             return deque()
-        self._completer.flush(down_to=MAX_HELD - MAX_BATCH)
+        self._completer.flush(down_to=MAX_CLAIMS - MAX_BATCH)
         self._quick = self._batch_size.quick()
-        self._held.claiming()
+        self._claims.claiming()
         began = time.monotonic()
         try:
             taken = self._db.call(
@@ -149,12 +149,12 @@ class ClaimLoop:
             )
         except Exception as error:
             # with the reply lost, jobs may be ours without our knowing: the supervisor hands them back
-            self._held.claimed(())
+            self._claims.claimed(())
             if not isinstance(error, StoreUnavailable):
                 raise
             log.warning("cannot claim: the database is away", error=str(error))
             return deque()
-        self._held.claimed(taken.claims)
+        self._claims.claimed(taken.claims)
         metrics.claimed(queue, taken.claims, time.monotonic() - began)
         self._batch_size.claimed(len(taken.claims), more=taken.more)
         if taken.more:
@@ -175,14 +175,14 @@ class ClaimLoop:
                 self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
-        key = Key(claim.id, claim.fence)
-        self._held.begin(key, claim.timeout_s)
+        key = RunKey(claim.id, claim.fence)
+        self._claims.begin(key, claim.timeout_s)
         if self._is_ours(claim):
             self._run(claim)
         else:
-            self._held.end()
+            self._claims.end()
             self._completer.hand_back(claim)
-        self._await_post_taken_back(key)
+        self._await_stop_withdrawn(key)
 
     def _is_ours(self, claim: Claim) -> bool:
         """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
@@ -213,7 +213,7 @@ class ClaimLoop:
         run = JobRun(claim, context, self._registry, self._interrupts)
         with of_job(context.job_id, self._streams):
             outcome = run.execute()
-        self._held.end()
+        self._claims.end()
         if self._interrupts.tainted:
             self._retirement.ask("a run may have left something behind")
         if outcome is None:
@@ -224,10 +224,10 @@ class ClaimLoop:
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 
-    def _await_post_taken_back(self, key: Key) -> None:
+    def _await_stop_withdrawn(self, key: RunKey) -> None:
         """Start nothing while the supervisor may still mean to kill for the run that just ended."""
-        while self._slot.posted(key) is not Post.NONE and clock.now() < self._slots.deadline:
-            time.sleep(POST_POLL_S)
+        while self._slot.stop_reason(key) is not StopReason.NONE and clock.now() < self._slots.deadline:
+            time.sleep(STOP_POLL_S)
 
 
 def _running(claim: Claim, worker_id: UUID | None) -> Event:

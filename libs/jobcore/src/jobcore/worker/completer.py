@@ -25,7 +25,7 @@ from typing import Final
 from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.errors import StoreUnavailable
-from jobcore.host.patience import Patience
+from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
@@ -33,7 +33,7 @@ from jobcore.states import ErrorKind, Status
 from jobcore.store import claims, stops
 from jobcore.store.claims import Release
 from jobcore.store.database import Database
-from jobcore.supervision.slots import Key
+from jobcore.supervision.slots import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
 from jobcore.worker.context import RunContext, printable, unstorable
@@ -65,7 +65,7 @@ class Completer:
         db: Database,
         announcer: Announcer,
         settings: WorkerSettings,
-        on_completed: Callable[[list[Key]], None],
+        on_completed: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
         limits: Limits,
     ) -> None:
@@ -78,13 +78,13 @@ class Completer:
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
-        self._completions: dict[Key, Completion] = {}
+        self._completions: dict[RunKey, Completion] = {}
         self._noted: RunContext | None = None
         self._noted_at = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
-        self._unforeseen = Patience("storing results", PATIENCE_S)
+        self._error_budget = ErrorBudget("storing results", PATIENCE_S)
         self._thread = LongThread("completer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
@@ -146,7 +146,7 @@ class Completer:
                 self._outage.begin(error)
                 time.sleep(RETRY_S)
             except Exception as error:
-                if not self._unforeseen.bears(error):
+                if not self._error_budget.allows(error):
                     log.error("this child cannot store results: it ends, its jobs run elsewhere")
                     _end_child()
                 time.sleep(RETRY_S)
@@ -242,7 +242,7 @@ class Completer:
         )
         with self._changed:
             del self._releases[: len(releases)]
-        self._on_completed([Key(release.id, release.fence) for release, _ in releases])
+        self._on_completed([RunKey(release.id, release.fence) for release, _ in releases])
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
         self._db.call(
@@ -276,8 +276,8 @@ def _end_child() -> None:
     watchdog.kill(os.getpid())
 
 
-def _key(outcome: Outcome) -> Key:
-    return Key(outcome.id, outcome.fence)
+def _key(outcome: Outcome) -> RunKey:
+    return RunKey(outcome.id, outcome.fence)
 
 
 def _without_notes(outcome: Outcome, error: Exception) -> Outcome:

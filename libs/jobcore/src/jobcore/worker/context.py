@@ -16,7 +16,7 @@ from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavail
 from jobcore.models import Claim, Event, NewEvent
 from jobcore.store import events, steps
 from jobcore.store.database import Database, RowRefused
-from jobcore.supervision.slots import Key, Post, Slot
+from jobcore.supervision.slots import RunKey, Slot, StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.steps import check_name, result_json
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds, number, to_json
@@ -68,7 +68,7 @@ class RunContext:
     ) -> None:
         self.claim = claim
         self.bounds = bounds
-        self.key = Key(claim.id, claim.fence)
+        self.key = RunKey(claim.id, claim.fence)
         self._slot = slot
         self._db = db
         self._shield = shield
@@ -105,12 +105,12 @@ class RunContext:
     @property
     def cancelled(self) -> bool:
         """True once this run should stop: its job was cancelled, its time is over, or its worker shuts down."""
-        return self._lost or self._slot.posted(self.key) is not Post.NONE
+        return self._lost or self._slot.stop_reason(self.key) is not StopReason.NONE
 
     @property
-    def stop_reason(self) -> Post:
-        """What the supervisor posted for this run."""
-        return self._slot.posted(self.key)
+    def stop_reason(self) -> StopReason:
+        """Why the supervisor wants this run to stop."""
+        return self._slot.stop_reason(self.key)
 
     @property
     def checkpoint_state(self) -> Any:

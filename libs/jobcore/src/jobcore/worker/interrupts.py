@@ -21,7 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
-from jobcore.supervision.slots import STOP_SIGNAL, Key, Post, Slot
+from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slot, StopReason
 from jobcore.worker.process_state import ProcessState
 
 CHAIN_MAX: Final = 20
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class JobInterrupted(JobCancelled):
     """The supervisor's signal reached the task's code; `reason` says why it must stop."""
 
-    def __init__(self, reason: Post) -> None:
+    def __init__(self, reason: StopReason) -> None:
         super().__init__(f"stopped by its worker: {reason.name.lower()}")
         self.reason = reason
 
@@ -57,7 +57,7 @@ class Interrupts:
         """Put back after each call how this process is now."""
         self._process_state = fresh
 
-    def call(self, key: Key, function: Callable[..., T], *args: Any) -> T:
+    def call(self, key: RunKey, function: Callable[..., T], *args: Any) -> T:
         """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared.
 
         It runs in a copy of the context: what it sets in context variables is gone afterwards too.
@@ -112,8 +112,8 @@ class Interrupts:
         inside = self._inside
         if inside is None:
             return
-        reason = self._slot.posted(inside)
-        if reason is not Post.NONE:
+        reason = self._slot.stop_reason(inside)
+        if reason is not StopReason.NONE:
             self._inside = None
             self.tainted = True
             raise JobInterrupted(reason)

@@ -22,7 +22,7 @@ from jobcore.errors import (
 )
 from jobcore.models import Claim, Outcome
 from jobcore.states import ErrorKind, Status
-from jobcore.supervision.slots import Post
+from jobcore.supervision.slots import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
 from jobcore.telemetry import logs, traces
 from jobcore.worker.context import RunContext, printable
@@ -145,10 +145,10 @@ class JobRun:
     def _stopped(self, task_type: TaskType, stop: JobCancelled) -> Outcome | None:
         reason = stop.reason if isinstance(stop, JobInterrupted) else self._context.stop_reason
         self.stop_method = "signal" if isinstance(stop, JobInterrupted) else "cooperative"
-        if reason is Post.DRAIN:
+        if reason is StopReason.DRAIN:
             self._context.hand_over()
             return None
-        if reason is Post.TIMEOUT:
+        if reason is StopReason.TIMEOUT:
             message = f"it ran longer than {self._claim.timeout_s:g} s"
             return self._failed(ErrorKind.TIMEOUT, TimeoutError(message), self._delay_s(task_type.retry))
         # cancelled, or the claim was lost: the fence refuses this outcome and the receipt gets the method;
