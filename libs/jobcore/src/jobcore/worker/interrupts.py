@@ -43,7 +43,7 @@ class Interrupts:
         self._slot = slot
         self._pid = os.getpid()
         self._process_state: ProcessState | None = None
-        self._inside: Key | None = None
+        self._inside: RunKey | None = None
         self._shields = 0
         self._put_off = False
         self.tainted = False
