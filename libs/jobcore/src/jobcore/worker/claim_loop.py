@@ -34,11 +34,11 @@ from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.completer import Completer, Completion
-from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
 from jobcore.worker.run import JobRun
+from jobcore.worker.run_store import RunStore
 from jobcore.worker.values import Bounds
 
 SLICE_S: Final = 5.0
@@ -197,12 +197,11 @@ class ClaimLoop:
             return False
 
     def _run(self, claim: Claim) -> None:
-        context = RunContext(
+        store = RunStore(
             claim,
             self._slot,
             self._db,
-            self._interrupts.shield,
-            self._completer.note,
+            self._completer.store_events,
             lambda event: self._announcer.events(claim.id, [event]),
             self._bounds,
         )
@@ -210,8 +209,8 @@ class ClaimLoop:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
             self._announcer.events(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
-        run = JobRun(claim, context, self._registry, self._interrupts)
-        with of_job(context.job_id, self._streams):
+        run = JobRun(store, self._registry, self._interrupts)
+        with of_job(str(claim.id), self._streams):
             outcome = run.execute()
         self._claims.end()
         if self._interrupts.tainted:

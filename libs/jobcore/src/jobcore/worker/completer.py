@@ -36,10 +36,11 @@ from jobcore.store.database import Database
 from jobcore.supervision.slots import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
-from jobcore.worker.context import RunContext, printable, unstorable
+from jobcore.worker.event_buffer import printable, refusal_line
+from jobcore.worker.run_store import RunStore
 
 HAND_BACK_S: Final = 0.05
-NOTE_S: Final = 0.05
+EVENTS_S: Final = 0.05
 RETRY_S: Final = 0.5
 PATIENCE_S: Final = 5.0
 BATCH_BYTES: Final = 16 * 2**20
@@ -79,8 +80,8 @@ class Completer:
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
         self._completions: dict[RunKey, Completion] = {}
-        self._noted: RunContext | None = None
-        self._noted_at = 0.0
+        self._events_of: RunStore | None = None
+        self._events_due = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
@@ -103,21 +104,21 @@ class Completer:
         with self._changed:
             self._outcomes.append(outcome)
             self._completions[_key(outcome)] = completion
-            self._noted = None
+            self._events_of = None
             self._changed.notify()
 
     def hand_back(self, claim: Claim) -> None:
         """Give a claim back: nobody runs it."""
         with self._changed:
             self._releases.append((Release(claim.id, claim.fence, "handed_back"), claim.queue))
-            self._noted = None
+            self._events_of = None
             self._changed.notify()
 
-    def note(self, context: RunContext) -> None:
-        """Store what this run said within NOTE_S seconds."""
-        if self._noted is not context:
+    def store_events(self, store: RunStore) -> None:
+        """Store the events in this run's buffer within EVENTS_S seconds."""
+        if self._events_of is not store:
             with self._changed:
-                self._noted, self._noted_at = context, time.monotonic() + NOTE_S
+                self._events_of, self._events_due = store, time.monotonic() + EVENTS_S
                 self._changed.notify()
 
     def flush(self, down_to: int = 0) -> None:
@@ -138,7 +139,7 @@ class Completer:
                     self._changed.wait(self._patience())
                 self._storing = True
             try:
-                for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_notes):
+                for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_events):
                     self._thread.beat()
                     step()
                 self._outage.end()
@@ -157,13 +158,13 @@ class Completer:
             self._outcomes
             or self._releases
             or (self._batch and now >= self._batch_due)
-            or (self._noted and now >= self._noted_at)
+            or (self._events_of and now >= self._events_due)
         )
 
     def _patience(self) -> float | None:
         now = time.monotonic()
         waits = [self._batch_due - now] if self._batch else []
-        waits += [self._noted_at - now] if self._noted else []
+        waits += [self._events_due - now] if self._events_of else []
         return max(0.0, min(waits)) if waits else None
 
     def _hand_back_late(self) -> None:
@@ -214,7 +215,7 @@ class Completer:
         except Exception as error:
             refused = error
         try:
-            return self._db.call(claims.finish, [_without_notes(outcome, refused)])
+            return self._db.call(claims.finish, [_without_events(outcome, refused)])
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -256,19 +257,19 @@ class Completer:
         for queue in {queue for _, queue in releases}:
             self._on_handed_back(queue)
 
-    def _store_notes(self) -> None:
-        context = self._noted
-        if context is None or time.monotonic() < self._noted_at:
+    def _store_events(self) -> None:
+        store = self._events_of
+        if store is None or time.monotonic() < self._events_due:
             return
-        with context.order:
+        with store.order:
             with self._changed:
-                if self._noted is not context:
+                if self._events_of is not store:
                     return
-                self._noted = None
+                self._events_of = None
             try:
-                context.store_once()
+                store.store_now()
             except StoreUnavailable:
-                self.note(context)
+                self.store_events(store)
                 raise
 
 
@@ -280,8 +281,8 @@ def _key(outcome: Outcome) -> RunKey:
     return RunKey(outcome.id, outcome.fence)
 
 
-def _without_notes(outcome: Outcome, error: Exception) -> Outcome:
-    return replace(outcome, progress=None, events=tuple(unstorable(event, error) for event in outcome.events[-1:]))
+def _without_events(outcome: Outcome, error: Exception) -> Outcome:
+    return replace(outcome, progress=None, events=tuple(refusal_line(event, error) for event in outcome.events[-1:]))
 
 
 def _unstorable(outcome: Outcome, error: Exception) -> Outcome:
