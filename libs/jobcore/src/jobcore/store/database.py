@@ -27,7 +27,7 @@ from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.store import failures
 from jobcore.store.connecting import Connecting
 from jobcore.store.deadlines import DEADLINES, Call, Line
-from jobcore.store.documents import NotJson
+from jobcore.store.json_text import NotJson
 from jobcore.store.misfits import misfit
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';

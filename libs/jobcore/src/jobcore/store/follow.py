@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Event
 from jobcore.states import TERMINAL, Status
-from jobcore.store import documents
+from jobcore.store import json_text
 
-SAID: Final = documents.stored("data")
+SAID: Final = json_text.stored("data")
 
 PAGE: Final = text(f"""
 WITH RECURSIVE page AS (
@@ -49,7 +49,7 @@ def page(connection: Connection, job_id: UUID, after: int, *, max_events: int, m
     """
     bounds = {"job_id": job_id, "after": after, "max_events": max_events, "max_bytes": max_bytes}
     rows = connection.execute(PAGE, bounds).all()
-    found = [Event(row.seq, row.at, row.attempt, row.kind, documents.loads(row.said)) for row in rows]
+    found = [Event(row.seq, row.at, row.attempt, row.kind, json_text.loads(row.said)) for row in rows]
     return Page(found, bool(rows) and rows[-1].full)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 
 
@@ -74,7 +74,7 @@ FROM locked WHERE jobs.id = locked.id
 def stopped(connection: Connection, stops: list[Stopped]) -> None:
     """Complete the receipts of cancelled runs that are over."""
     if stops:
-        connection.execute(STOPPED, {"stops": documents.rows(stops)})
+        connection.execute(STOPPED, {"stops": json_text.rows(stops)})
 
 
 ORPHANED: Final = text(
