@@ -25,6 +25,7 @@ from jobcore.states import Status
 from jobcore.store import (
     attempts,
     claims,
+    concurrency_limits,
     database,
     events,
     follow,
@@ -33,7 +34,6 @@ from jobcore.store import (
     glance,
     health,
     jobs,
-    key_limits,
     listing,
     queues,
     schedules,
@@ -42,7 +42,7 @@ from jobcore.store import (
     upkeep,
     workers,
 )
-from jobcore.store.key_limits import KeyLimit
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
 from tests.stock import history, plans
@@ -101,15 +101,15 @@ def exercise(world: World) -> None:
         for before in (None, old):
             world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
     world.insert_many(2, concurrency_key=key)
-    world.call(key_limits.put, KeyLimit(key, 1))
+    world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(gates.waiting_keys)
     world.call(gates.pass_keys, [key, "full"])
-    world.call(key_limits.page)
+    world.call(concurrency_limits.page)
     world.sql("UPDATE key_limits SET used_at = now() - interval '9 days' RETURNING key")
     world.insert_many(1, concurrency_key="unused")
-    world.call(key_limits.put, KeyLimit("unused-7", 2))
-    world.call(key_limits.forget, -60.0)
-    world.call(key_limits.delete, key)
+    world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
+    world.call(concurrency_limits.forget, -60.0)
+    world.call(concurrency_limits.delete, key)
     world.limit_queue(2, "limited")
     world.call(workers.beat, worker, draining=False)  # all this may take longer than a lease on a busy machine
     assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from jobcore.states import Status
-from jobcore.store import gates, key_limits
-from jobcore.store.key_limits import KeyLimit
+from jobcore.store import concurrency_limits, gates
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.stops import Stopped, stopped
 from tests.integration.store.world import World, race
 
@@ -46,10 +46,10 @@ def test_other_keys_and_jobs_without_one_are_not_held_back(world: World) -> None
 
 
 def test_a_limit_that_was_set_lets_so_many_pass(world: World) -> None:
-    world.call(key_limits.put, KeyLimit(KEY, 3))
+    world.call(concurrency_limits.put, ConcurrencyLimit(KEY, 3))
     world.insert_many(5, concurrency_key=KEY)
     assert pass_all(world) == 3
-    world.call(key_limits.delete, KEY)
+    world.call(concurrency_limits.delete, KEY)
     assert pass_all(world) == 0
 
 
@@ -107,7 +107,7 @@ def test_a_delayed_job_comes_to_its_gate_when_it_is_due_and_is_not_looked_at_aga
 def test_keys_that_wait_although_there_is_a_place_are_found_page_by_page(world: World) -> None:
     for number in range(6):
         world.insert_many(3, concurrency_key=f"key-{number}")
-    world.call(key_limits.put, KeyLimit("key-1", 0))
+    world.call(concurrency_limits.put, ConcurrencyLimit("key-1", 0))
     world.call(gates.pass_keys, ["key-4"])
     first = world.call(gates.waiting_keys, "", 3)
     assert (first.keys, first.last) == (["key-0", "key-2"], "key-2")
@@ -118,7 +118,7 @@ def test_keys_that_wait_although_there_is_a_place_are_found_page_by_page(world: 
 def test_many_that_let_pass_at_once_never_exceed_the_limit(world: World) -> None:
     """Counting alone would: the counts of two statements do not see each other's rows."""
     places = 3
-    world.call(key_limits.put, KeyLimit(KEY, places))
+    world.call(concurrency_limits.put, ConcurrencyLimit(KEY, places))
     world.insert_many(places * ROUNDS, concurrency_key=KEY)
     worker = world.worker(concurrency=places)
     for _ in range(ROUNDS):
@@ -132,16 +132,16 @@ def test_many_that_let_pass_at_once_never_exceed_the_limit(world: World) -> None
 
 @pytest.mark.parametrize("change", ["lower", "clear"])
 def test_a_lower_limit_of_a_key_holds_at_once_for_jobs_that_have_not_begun(world: World, change: str) -> None:
-    world.call(key_limits.put, KeyLimit(KEY, 5))
+    world.call(concurrency_limits.put, ConcurrencyLimit(KEY, 5))
     jobs = world.insert_many(8, concurrency_key=KEY)
     assert pass_all(world) == 5
     worker = world.worker()
     [running] = world.take(worker)
     places = 2 if change == "lower" else 1
     if change == "lower":
-        world.call(key_limits.put, KeyLimit(KEY, places))
+        world.call(concurrency_limits.put, ConcurrencyLimit(KEY, places))
     else:
-        world.call(key_limits.delete, KEY)
+        world.call(concurrency_limits.delete, KEY)
     later = [claim.id for _ in range(5) for claim in world.take(worker)]
     assert [running.id, *later] == jobs[:places]
     assert pass_all(world) == 0
@@ -149,9 +149,9 @@ def test_a_lower_limit_of_a_key_holds_at_once_for_jobs_that_have_not_begun(world
 
 def test_a_lower_limit_of_a_key_against_claims_never_leaves_more_than_it_says(world: World) -> None:
     worker = world.worker()
-    lower = partial(world.call, key_limits.put, KeyLimit(KEY, 1))
+    lower = partial(world.call, concurrency_limits.put, ConcurrencyLimit(KEY, 1))
     for _ in range(ROUNDS):
-        world.call(key_limits.put, KeyLimit(KEY, 4))
+        world.call(concurrency_limits.put, ConcurrencyLimit(KEY, 4))
         world.insert_many(6, concurrency_key=KEY)
         assert pass_all(world) == 4
         one, _, other = race(partial(world.take, worker), lower, partial(world.take, worker))

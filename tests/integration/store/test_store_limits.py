@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from jobcore.models import Claim
-from jobcore.store import key_limits, queues
+from jobcore.store import concurrency_limits, queues
 from jobcore.store.gates import pass_keys
 from jobcore.store.stops import Stopped, stopped
 from tests.integration.store.world import QUEUE, World, race
@@ -137,7 +137,7 @@ def test_a_job_of_a_limited_queue_and_a_key_needs_both_places(world: World) -> N
     world.limit_queue(1)
     plain = world.insert()
     keyed = world.insert(concurrency_key="tenant-7")
-    world.call(key_limits.put, key_limits.KeyLimit("tenant-7", 1))
+    world.call(concurrency_limits.put, concurrency_limits.ConcurrencyLimit("tenant-7", 1))
     assert world.call(pass_keys, ["tenant-7"]) == {QUEUE: 1}
     worker = world.worker()
     [first] = drain(world, worker)

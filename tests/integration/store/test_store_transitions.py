@@ -25,6 +25,7 @@ from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
     attempts,
     claims,
+    concurrency_limits,
     events,
     follow,
     gates,
@@ -32,7 +33,6 @@ from jobcore.store import (
     glance,
     health,
     jobs,
-    key_limits,
     listing,
     promotion,
     queues,
@@ -43,8 +43,8 @@ from jobcore.store import (
     workers,
 )
 from jobcore.store.claims import Cause, Release
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
-from jobcore.store.key_limits import KeyLimit
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -205,10 +205,10 @@ UNFENCED = [
     Trial(queues.change, lambda case: case.world.call(queues.change, QUEUE, paused=True, set_max=True, max_running=0)),
     Trial(gates.pass_keys, lambda case: case.world.call(gates.pass_keys, ["key"])),
     Trial(gates.waiting_keys, lambda case: case.world.call(gates.waiting_keys)),
-    Trial(key_limits.page, lambda case: case.world.call(key_limits.page)),
-    Trial(key_limits.put, lambda case: case.world.call(key_limits.put, KeyLimit("key", 2))),
-    Trial(key_limits.forget, lambda case: case.world.call(key_limits.forget, 0.0)),
-    Trial(key_limits.delete, lambda case: case.world.call(key_limits.delete, "key")),
+    Trial(concurrency_limits.page, lambda case: case.world.call(concurrency_limits.page)),
+    Trial(concurrency_limits.put, lambda case: case.world.call(concurrency_limits.put, ConcurrencyLimit("key", 2))),
+    Trial(concurrency_limits.forget, lambda case: case.world.call(concurrency_limits.forget, 0.0)),
+    Trial(concurrency_limits.delete, lambda case: case.world.call(concurrency_limits.delete, "key")),
     Trial(queues.refresh_low_ranks, lambda case: case.world.refresh_low_ranks()),
     Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),
     Trial(stops.close_orphaned, lambda case: case.world.call(stops.close_orphaned)),

@@ -15,7 +15,7 @@ from jobcore.store import gates
 
 
 @dataclass(frozen=True, slots=True)
-class KeyLimit:
+class ConcurrencyLimit:
     """At most `max_running` jobs of this key run at once."""
 
     key: str
@@ -25,9 +25,9 @@ class KeyLimit:
 PAGE: Final = text("SELECT key, max_running FROM key_limits WHERE key > :after ORDER BY key LIMIT :limit")
 
 
-def page(connection: Connection, after: str = "", limit: int = 100) -> list[KeyLimit]:
+def page(connection: Connection, after: str = "", limit: int = 100) -> list[ConcurrencyLimit]:
     """Limits that were set, by key, the first after this one."""
-    return [KeyLimit(*row) for row in connection.execute(PAGE, {"after": after, "limit": limit})]
+    return [ConcurrencyLimit(*row) for row in connection.execute(PAGE, {"after": after, "limit": limit})]
 
 
 PUT: Final = text(
@@ -38,7 +38,7 @@ ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running, used_at = no
 )
 
 
-def put(connection: Connection, limit: KeyLimit) -> None:
+def put(connection: Connection, limit: ConcurrencyLimit) -> None:
     """Set the limit of a key. It holds at once: jobs beyond it that have not begun wait again, running ones go on."""
     parameters = {"key": limit.key, "names": [limit.key], "max_running": limit.max_running}
     connection.execute(PUT, parameters)
