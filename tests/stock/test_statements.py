@@ -24,6 +24,7 @@ from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     attempts,
+    cancellations,
     claims,
     concurrency_limits,
     database,
@@ -38,10 +39,10 @@ from jobcore.store import (
     queues,
     schedules,
     steps,
-    stops,
     upkeep,
     workers,
 )
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -135,7 +136,7 @@ def exercise(world: World) -> None:
     world.call(upkeep.forget_turns)
     keep_a_schedule(world)
     world.call(workers.leave, worker)
-    world.call(stops.close_orphaned)
+    world.call(cancellations.complete_orphaned)
     lost = world.call(upkeep.lost)
     assert lost
     world.release_many(lost)
@@ -172,9 +173,9 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(workers.forget)
     world.call(glance.look, worker, 60.0)
     world.cancel(job_id)
-    world.call(stops.stopping, worker)
-    world.call(stops.acknowledge, job_id, claim.fence)
-    world.call(stops.stopped, [stops.Stopped(job_id, claim.fence, "signal")])
+    world.call(cancellations.open_cancels, worker)
+    world.call(cancellations.acknowledge, job_id, claim.fence)
+    world.call(cancellations.complete, [CompletedCancel(job_id, claim.fence, "signal")])
     assert world.retry(job_id)
     [again] = world.take(worker)
     world.finish(again, Status.FAILED)

@@ -9,8 +9,8 @@ import pytest
 
 from jobcore.states import Status
 from jobcore.store import concurrency_limits, gates
+from jobcore.store.cancellations import CompletedCancel, complete
 from jobcore.store.concurrency_limits import ConcurrencyLimit
-from jobcore.store.stops import Stopped, stopped
 from tests.integration.store.world import World, race
 
 KEY = "tenant-7"
@@ -68,7 +68,7 @@ def test_a_cancelled_run_keeps_its_place_until_it_has_stopped(world: World) -> N
     [claim] = world.take(world.worker())
     world.cancel(claim.id)
     assert pass_all(world) == 0
-    world.call(stopped, [Stopped(claim.id, claim.fence, "cooperative")])
+    world.call(complete, [CompletedCancel(claim.id, claim.fence, "cooperative")])
     assert pass_all(world) == 1
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.store import concurrency_limits, queues
+from jobcore.store.cancellations import CompletedCancel, complete
 from jobcore.store.gates import pass_keys
-from jobcore.store.stops import Stopped, stopped
 from tests.integration.store.world import QUEUE, World, race
 
 ROUNDS = 20
@@ -97,7 +97,7 @@ def test_a_cancelled_run_keeps_its_place_until_it_has_stopped(world: World) -> N
     [claim] = drain(world, worker)
     world.cancel(claim.id)
     assert drain(world, worker) == []
-    world.call(stopped, [Stopped(claim.id, claim.fence, "cooperative")])
+    world.call(complete, [CompletedCancel(claim.id, claim.fence, "cooperative")])
     assert len(drain(world, worker)) == 1
 
 

@@ -24,6 +24,7 @@ from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
     attempts,
+    cancellations,
     claims,
     concurrency_limits,
     events,
@@ -38,10 +39,10 @@ from jobcore.store import (
     queues,
     schedules,
     steps,
-    stops,
     upkeep,
     workers,
 )
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Cause, Release
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
@@ -166,8 +167,11 @@ FENCED = [
     releases("timeout", "rescue", "quarantine"),
     Trial(events.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
-    Trial(stops.acknowledge, lambda case: case.world.call(stops.acknowledge, case.id, case.fence)),
-    Trial(stops.stopped, lambda case: case.world.call(stops.stopped, [stops.Stopped(case.id, case.fence, "kill")])),
+    Trial(cancellations.acknowledge, lambda case: case.world.call(cancellations.acknowledge, case.id, case.fence)),
+    Trial(
+        cancellations.complete,
+        lambda case: case.world.call(cancellations.complete, [CompletedCancel(case.id, case.fence, "kill")]),
+    ),
 ]
 UNFENCED = [
     Trial(claims.claim, claim, ("claim",)),
@@ -210,8 +214,8 @@ UNFENCED = [
     Trial(concurrency_limits.forget, lambda case: case.world.call(concurrency_limits.forget, 0.0)),
     Trial(concurrency_limits.delete, lambda case: case.world.call(concurrency_limits.delete, "key")),
     Trial(queues.refresh_low_ranks, lambda case: case.world.refresh_low_ranks()),
-    Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),
-    Trial(stops.close_orphaned, lambda case: case.world.call(stops.close_orphaned)),
+    Trial(cancellations.open_cancels, lambda case: case.world.call(cancellations.open_cancels, case.worker)),
+    Trial(cancellations.complete_orphaned, lambda case: case.world.call(cancellations.complete_orphaned)),
     Trial(workers.register, lambda case: case.world.worker()),
     Trial(workers.live, lambda case: case.world.call(workers.live)),
     Trial(workers.running, lambda case: case.world.call(workers.running, [case.worker])),
