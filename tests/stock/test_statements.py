@@ -30,11 +30,11 @@ from jobcore.store import (
     database,
     events,
     follow,
-    gates,
     gauges,
     glance,
     health,
     jobs,
+    limits,
     listing,
     queues,
     schedules,
@@ -103,8 +103,8 @@ def exercise(world: World) -> None:
             world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
-    world.call(gates.waiting_keys)
-    world.call(gates.pass_keys, [key, "full"])
+    world.call(limits.blocked_keys)
+    world.call(limits.unblock, [key, "full"])
     world.call(concurrency_limits.page)
     world.sql("UPDATE key_limits SET used_at = now() - interval '9 days' RETURNING key")
     world.insert_many(1, concurrency_key="unused")

@@ -12,7 +12,7 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import cancellations, events, gates, jobs, upkeep
+from jobcore.store import cancellations, events, jobs, limits, upkeep
 from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
@@ -181,7 +181,7 @@ def test_a_retry_waits_at_the_gate_of_its_key_as_a_new_job_would(world: World) -
     assert change is not None
     assert (change.ready, world.row(claim.id)["gate"]) == (False, "key")
     assert world.take(world.worker()) == []
-    world.call(gates.pass_keys, ["tenant-7"])
+    world.call(limits.unblock, ["tenant-7"])
     reclaimed(world, claim.id)
 
 

@@ -1,4 +1,4 @@
-"""Letting jobs pass the gates of their keys (store/gates.py), and waking workers for places that became free.
+"""Letting jobs pass the gates of their keys (store/limits.py), and waking workers for places that became free.
 
 A courtesy of whoever sees places become free: the keeper does the same for all every second.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, Change
-from jobcore.store import gates
+from jobcore.store import limits
 from jobcore.store.database import Database
 from jobcore.store.promotion import Promoted
 
@@ -52,7 +52,7 @@ class Gates:
         until = time.monotonic() + LOOK_S
         passed = 0
         while time.monotonic() < until:
-            waiting = self._db.call(gates.waiting_keys, self._last_key)
+            waiting = self._db.call(limits.blocked_keys, self._last_key)
             passed += self._pass(waiting.keys)
             self._last_key = waiting.last or ""
             if not waiting.last:
@@ -68,8 +68,8 @@ class Gates:
     def _pass(self, keys: Collection[str]) -> int:
         passed = 0
         ordered = sorted(keys)
-        for first in range(0, len(ordered), gates.AT_ONCE):
-            for queue, ready in self._db.call(gates.pass_keys, ordered[first : first + gates.AT_ONCE]).items():
+        for first in range(0, len(ordered), limits.MAX_KEYS):
+            for queue, ready in self._db.call(limits.unblock, ordered[first : first + limits.MAX_KEYS]).items():
                 passed += ready
                 self._wake(queue, ready)
         return passed

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import gates, json_text
+from jobcore.store import json_text, limits
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
@@ -174,7 +174,7 @@ RETRY: Final = text(
 SELECT pg_advisory_xact_lock_shared({INTAKES});
 WITH found AS MATERIALIZED (
     SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           {gates.AHEAD} AS next
+           {limits.BLOCKED_BY} AS next
     FROM jobs
     WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
 ), changed AS (
