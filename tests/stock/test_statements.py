@@ -23,7 +23,6 @@ from jobcore.models import NewEvent
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
-    attempts,
     cancellations,
     claims,
     concurrency_limits,
@@ -37,6 +36,7 @@ from jobcore.store import (
     limits,
     listing,
     queues,
+    runs,
     schedules,
     steps,
     upkeep,
@@ -183,7 +183,7 @@ def walk_through(world: World, worker: UUID) -> None:
         world.call(read, job_id)
     world.call(events.after, job_id, 0)
     world.call(events.logs, job_id, 0, 10)
-    world.call(attempts.of, job_id, 0, 10)
+    world.call(runs.page, job_id, 0, 10)
 
 
 def keep_a_schedule(world: World) -> None:

@@ -23,7 +23,6 @@ from jobcore.models import NewEvent, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
-    attempts,
     cancellations,
     claims,
     concurrency_limits,
@@ -37,6 +36,7 @@ from jobcore.store import (
     listing,
     promotion,
     queues,
+    runs,
     schedules,
     steps,
     upkeep,
@@ -177,7 +177,7 @@ UNFENCED = [
     Trial(claims.claim, claim, ("claim",)),
     Trial(jobs.cancel, lambda case: case.world.cancel(case.id), ("cancel",)),
     Trial(jobs.retry, lambda case: case.world.retry(case.id), ("manual retry",)),
-    Trial(attempts.of, lambda case: case.world.call(attempts.of, case.id, 0, 9)),
+    Trial(runs.page, lambda case: case.world.call(runs.page, case.id, 0, 9)),
     Trial(claims.holds, lambda case: case.world.call(claims.holds, case.id, case.fence, case.worker)),
     Trial(steps.find, lambda case: case.world.call(steps.find, case.id, "step")),
     Trial(upkeep.expire, lambda case: case.world.call(upkeep.expire), ("expire",)),
