@@ -27,8 +27,8 @@ from jobcore.store import (
     claims,
     concurrency_limits,
     database,
+    event_pages,
     events,
-    follow,
     gauges,
     glance,
     health,
@@ -161,9 +161,9 @@ def walk_through(world: World, worker: UUID) -> None:
     assert claim.id == job_id
     world.call(claims.holds, job_id, claim.fence, worker)
     world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
-    world.call(follow.page, job_id, 0, max_events=100, max_bytes=100_000)
-    world.call(follow.ahead, {job_id: 1})
-    world.call(follow.end, job_id)
+    world.call(event_pages.page, job_id, 0, max_events=100, max_bytes=100_000)
+    world.call(event_pages.ahead, {job_id: 1})
+    world.call(event_pages.end, job_id)
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
     world.call(workers.running, [worker])

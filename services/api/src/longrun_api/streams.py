@@ -21,7 +21,7 @@ from fastapi.sse import format_sse_event
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
-from jobcore.store import follow, json_text
+from jobcore.store import event_pages, json_text
 from longrun_api.runtime import Runtime
 from longrun_api.schemas import rfc3339
 
@@ -85,7 +85,7 @@ async def stored(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
     while page_is_full and not runtime.shutdown.begun:
         try:
             page = await runtime.database.call(
-                follow.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
+                event_pages.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
             )
         except StoreUnavailable:
             return

@@ -1,4 +1,4 @@
-"""The runs of a job, read from its events: a run begins with the state event RUNNING and ends with the next state event.
+"""The runs of a job, read from its events: from the state event RUNNING to the next state event.
 
 A run that was cancelled may still be under way after that event; the cancel receipt says when it stopped.
 """
