@@ -170,11 +170,12 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class PastRun:
+class Run:
     """One run of a job, read from its events; `seq` is that of the event that began it.
 
-    `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed (its process died),
-    lost (its worker was), cancelled, handed_back (a deploy, or it never began: its number is given out again).
+    `outcome` is one of `running`, `success`, `failed`, `retried` (it failed, and another try follows), `timeout`,
+    `crashed` (its process died), `lost` (its worker was lost), `cancelled` and `handed_back` (for a deploy, or before
+    it started; the next run gets its number).
     """
 
     seq: int
@@ -184,7 +185,7 @@ class PastRun:
     ended_at: datetime | None
     worker_id: UUID
     host: str | None
-    """None once the worker has been forgotten, a day after its end."""
+    """None once the row of the worker is deleted, a day after its end."""
     error: Mapping[str, Any] | None
     traceback: str | None
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, Change
-from jobcore.store import gates
+from jobcore.store import limits
 from jobcore.store.database import Database
 from jobcore.store.promotion import Promoted
 
@@ -52,7 +52,7 @@ class Limits:
         until = time.monotonic() + CHECK_S
         unblocked = 0
         while time.monotonic() < until:
-            blocked = self._db.call(gates.waiting_keys, self._last_key)
+            blocked = self._db.call(limits.blocked_keys, self._last_key)
             unblocked += self._unblock(blocked.keys)
             self._last_key = blocked.last or ""
             if not blocked.last:
@@ -68,8 +68,8 @@ class Limits:
     def _unblock(self, keys: Collection[str]) -> int:
         unblocked = 0
         ordered = sorted(keys)
-        for first in range(0, len(ordered), gates.AT_ONCE):
-            for queue, ready in self._db.call(gates.pass_keys, ordered[first : first + gates.AT_ONCE]).items():
+        for first in range(0, len(ordered), limits.MAX_KEYS):
+            for queue, ready in self._db.call(limits.unblock, ordered[first : first + limits.MAX_KEYS]).items():
                 unblocked += ready
                 self._wake(queue, ready)
         return unblocked

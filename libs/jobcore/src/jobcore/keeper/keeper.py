@@ -35,7 +35,7 @@ from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import claims, glance, promotion, queues, stops, upkeep, workers
+from jobcore.store import cancellations, claims, glance, promotion, queues, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.telemetry import logs, metrics, traces
@@ -158,7 +158,7 @@ class Keeper:
                     max_losses=self._settings.max_losses,
                 )
             )
-        self._db.call(stops.close_orphaned)
+        self._db.call(cancellations.complete_orphaned)
 
     def _silent(self, live: list[Worker]) -> dict[UUID, int]:
         now = time.monotonic()

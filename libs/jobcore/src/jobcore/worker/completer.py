@@ -30,7 +30,8 @@ from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
-from jobcore.store import claims, stops
+from jobcore.store import cancellations, claims
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Release
 from jobcore.store.database import Database
 from jobcore.supervision.slots import RunKey
@@ -193,8 +194,8 @@ class Completer:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
-        cancelled = [stops.Stopped(*key, each.stop_method) for key, each in completions.items() if key.id not in stored]
-        self._db.call(stops.stopped, cancelled)
+        cancelled = [CompletedCancel(*key, run.stop_method) for key, run in completions.items() if key.id not in stored]
+        self._db.call(cancellations.complete, cancelled)
         self._completed(outcomes)
         self._limits.freed(changes)
 
@@ -247,9 +248,9 @@ class Completer:
         self._announcer.announce(changes)
         stored = {change.id for change in changes}
         self._db.call(
-            stops.stopped,
+            cancellations.complete,
             [
-                stops.Stopped(release.id, release.fence, "cooperative")
+                CompletedCancel(release.id, release.fence, "cooperative")
                 for release, _ in releases
                 if release.id not in stored
             ],
