@@ -12,7 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import events, stops, upkeep, workers
+from jobcore.store import cancellations, events, upkeep, workers
+from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -108,7 +109,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(run=runs)
     def stopped(self, run: Claim) -> None:
-        self.world.call(stops.stopped, [stops.Stopped(run.id, run.fence, "signal")])
+        self.world.call(cancellations.complete, [CompletedCancel(run.id, run.fence, "signal")])
 
     @rule(job=jobs)
     def overdue(self, job: UUID) -> None:

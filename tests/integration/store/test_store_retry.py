@@ -12,8 +12,8 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import events, gates, jobs, stops, upkeep
-from jobcore.store.stops import Stopped
+from jobcore.store import cancellations, events, jobs, limits, upkeep
+from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
 RECEIPT = ("cancel_requested_at", "cancel_acknowledged_at", "cancel_stopped_at", "cancel_method")
@@ -83,18 +83,18 @@ def test_the_receipt_of_a_cancel_that_is_undone_is_kept_in_the_story(world: Worl
     claim = world.running()
     world.cancel(claim.id)
     assert world.retry(claim.id) is None, "its run has not stopped"
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "signal")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "signal")])
     assert world.retry(claim.id)
     assert [world.row(claim.id)[name] for name in RECEIPT] == [None] * 4
     receipt = world.story(claim.id)[-1].data["cancelled"]
     assert receipt["method"] == "signal"
     assert receipt["requested_at"] < receipt["stopped_at"]
     again = reclaimed(world, claim.id)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "kill")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
     world.cancel(claim.id)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "kill")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
     assert world.row(claim.id)["cancel_stopped_at"] is None, "the first life's run cannot stop the second's"
-    world.call(stops.stopped, [Stopped(claim.id, again.fence, "cooperative")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, again.fence, "cooperative")])
     assert world.row(claim.id)["cancel_method"] == "cooperative"
 
 
@@ -181,7 +181,7 @@ def test_a_retry_waits_at_the_gate_of_its_key_as_a_new_job_would(world: World) -
     assert change is not None
     assert (change.ready, world.row(claim.id)["gate"]) == (False, "key")
     assert world.take(world.worker()) == []
-    world.call(gates.pass_keys, ["tenant-7"])
+    world.call(limits.unblock, ["tenant-7"])
     reclaimed(world, claim.id)
 
 

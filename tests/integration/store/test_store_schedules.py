@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
@@ -56,7 +56,7 @@ def keep(world: World, next_at: datetime | None = None, **fields: Any) -> Schedu
 
 
 def scheduler(world: World, announcer: Announcer | None = None) -> Scheduler:
-    return Scheduler(world.db, announcer or Heard(), Gates(world.db, lambda queue, count: None))
+    return Scheduler(world.db, announcer or Heard(), Limits(world.db, lambda queue, count: None))
 
 
 def read(world: World, schedule: Schedule) -> Schedule:

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from jobcore.states import TERMINAL, Status
-from jobcore.store import stops, upkeep, workers
+from jobcore.store import cancellations, upkeep, workers
+from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import World, race
 
 LAST = UUID(int=2**128 - 1)
@@ -88,7 +89,7 @@ def test_old_ended_jobs_are_deleted_with_their_events_and_young_ones_kept(world:
     for job_id in old:
         world.edit(job_id, "finished_at = now() - interval '2 hours'")
     assert world.retire(LAST, 3600.0) == 2, "a cancelled run that has not stopped is kept"
-    world.call(stops.stopped, [stops.Stopped(cancelled, world.row(cancelled)["fence"], "signal")])
+    world.call(cancellations.complete, [CompletedCancel(cancelled, world.row(cancelled)["fence"], "signal")])
     assert world.retire(LAST, 3600.0) == 1
     left = {row["job_id"] for row in world.sql("SELECT DISTINCT job_id FROM job_events")}
     assert left == {row["id"] for row in world.sql("SELECT id FROM jobs")} == {young, waiting}

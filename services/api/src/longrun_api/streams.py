@@ -21,7 +21,7 @@ from fastapi.sse import format_sse_event
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
-from jobcore.store import documents, follow
+from jobcore.store import event_pages, json_text
 from longrun_api.runtime import Runtime
 from longrun_api.schemas import rfc3339
 
@@ -46,7 +46,7 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
     """
     data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
     seq = None if event.seq is None else str(event.seq)
-    return format_sse_event(id=seq, event=event.kind, data_str=documents.dumps(data), retry=retry_ms)
+    return format_sse_event(id=seq, event=event.kind, data_str=json_text.dumps(data), retry=retry_ms)
 
 
 async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
@@ -85,7 +85,7 @@ async def stored(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
     while page_is_full and not runtime.shutdown.begun:
         try:
             page = await runtime.database.call(
-                follow.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
+                event_pages.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
             )
         except StoreUnavailable:
             return

@@ -22,7 +22,7 @@ from jobcore.host.threads import LongThread
 from jobcore.models import Change, Event
 from jobcore.settings.redis_server import RedisServer
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.telemetry import logs, metrics
 
 QUEUED_MAX: Final = 10_000
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 def encode(event: Event) -> str:
     """An event as it travels over Redis; of one with much data only its seq, since PostgreSQL has the rest."""
-    message = documents.dumps(
+    message = json_text.dumps(
         {
             "seq": event.seq,
             "at": event.at.isoformat(),
@@ -48,7 +48,7 @@ def encode(event: Event) -> str:
             "data": event.data,
         }
     )
-    return message if len(message) <= MESSAGE_MAX else documents.dumps({"seq": event.seq})
+    return message if len(message) <= MESSAGE_MAX else json_text.dumps({"seq": event.seq})
 
 
 def decode(text: str | bytes) -> Event | None:

@@ -24,7 +24,7 @@ from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.threads import LongThread
 from jobcore.keeper.pace import Pace
 from jobcore.settings import CoreSettings
-from jobcore.store import key_limits, queues, upkeep, workers
+from jobcore.store import concurrency_limits, queues, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
@@ -182,7 +182,7 @@ class Housekeeping:
     def _forget_limits(self, _size: int) -> Done:
         if not self._retention_s:
             return Done(0, False)
-        forgotten = self._db.call(key_limits.forget, self._retention_s)
+        forgotten = self._db.call(concurrency_limits.forget, self._retention_s)
         return Done(forgotten, forgotten > 0)
 
     def _forget_workers(self, _size: int) -> Done:

@@ -25,17 +25,17 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.live import Announcer
 from jobcore.broker.wakeup import AWAY, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
 from jobcore.keeper.housekeeping import Housekeeping
-from jobcore.keeper.measuring import Measuring
+from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import claims, glance, promotion, queues, stops, upkeep, workers
+from jobcore.store import cancellations, claims, glance, promotion, queues, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.telemetry import logs, metrics, traces
@@ -60,9 +60,9 @@ class Keeper:
         self._waker = waker
         self._announcer = announcer
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
-        self._measuring = Measuring(self._db)
-        self._gates = Gates(self._db, waker.wake)
-        self._scheduler = Scheduler(self._db, announcer, self._gates)
+        self._gauges = QueueGauges(self._db)
+        self._limits = Limits(self._db, waker.wake)
+        self._scheduler = Scheduler(self._db, announcer, self._limits)
         self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
         self._leads_until = 0.0
         self._last_queue = ""
@@ -97,7 +97,7 @@ class Keeper:
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
-                    self._measuring.blind()
+                    self._gauges.database_unavailable()
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
@@ -119,7 +119,7 @@ class Keeper:
             self.pause_s = min(self.pause_s, max(SHORTEST_S, seen.tick_in_s))
             if time.monotonic() >= self._ranks_at:
                 self._raise_low_ranks(every=True)
-        self._measuring.look(leads=leads)
+        self._gauges.refresh(leads=leads)
 
     def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
         """Every step, as each may have made something to do for the next."""
@@ -127,7 +127,7 @@ class Keeper:
         if slow:
             self._rescue(silent)
         more_is_due = self._promote()
-        if self._gates.look() or more_is_due:
+        if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
         self._raise_low_ranks(every=slow)
         self._wake()
@@ -158,7 +158,7 @@ class Keeper:
                     max_losses=self._settings.max_losses,
                 )
             )
-        self._db.call(stops.close_orphaned)
+        self._db.call(cancellations.complete_orphaned)
 
     def _silent(self, live: list[Worker]) -> dict[UUID, int]:
         now = time.monotonic()
@@ -174,7 +174,7 @@ class Keeper:
         """Make ready what became due; whether there was too much of it for one look."""
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
-            self._gates.became_due(promoted)
+            self._limits.became_due(promoted)
             if time.monotonic() > until:
                 return True
         return False

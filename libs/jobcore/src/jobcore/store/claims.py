@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult, text
 
 from jobcore.models import Change, Claim, Outcome
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
 
@@ -101,9 +101,9 @@ ordered AS MATERIALIZED (
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
     WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE place = 1 AND known OR quick))
-    RETURNING id, fence, task_type, queue, {documents.stored("input")} AS input, attempt,
+    RETURNING id, fence, task_type, queue, {json_text.stored("input")} AS input, attempt,
               attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
-              {documents.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
+              {json_text.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
               refusals, rank,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM now() - {_SINCE.format(attempts=1)}) AS double precision) END AS ready_s
@@ -222,7 +222,7 @@ def claim(
 
 def _claim(row: Sequence[Any]) -> Claim:
     values = list(row)
-    values[CHECKPOINT] = documents.loads(values[CHECKPOINT])
+    values[CHECKPOINT] = json_text.loads(values[CHECKPOINT])
     return Claim(*values)
 
 
@@ -295,7 +295,7 @@ WITH given AS MATERIALIZED (
 
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Change]:
     """Store how runs ended, with their last events; those whose claim was lost meanwhile are left out."""
-    return changes(FINISH.execute(connection, {"outcomes": documents.rows(outcomes)}))
+    return changes(FINISH.execute(connection, {"outcomes": json_text.rows(outcomes)}))
 
 
 Cause = Literal["handed_back", "crash", "loss", "timeout"]
@@ -372,7 +372,7 @@ def release(connection: Connection, releases: Sequence[Release], *, max_crashes:
     if not releases:
         return []
     parameters = {
-        "releases": documents.rows(releases),
+        "releases": json_text.rows(releases),
         "max_crashes": max_crashes,
         "max_losses": max_losses,
     }

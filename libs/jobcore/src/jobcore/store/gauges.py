@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import READY_SINCE
-from jobcore.store.gates import HELD
+from jobcore.store.limits import BLOCKED
 from jobcore.store.promotion import WAITS
 from jobcore.store.queues import IN_ORDER, OCCUPIED, PLACES
 
@@ -56,7 +56,7 @@ SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
     ) AS first GROUP BY queue, task_type
     UNION ALL
     SELECT queue, task_type, 'waiting', count(*), 0 FROM (
-        SELECT queue, task_type FROM jobs WHERE {HELD} LIMIT :limit
+        SELECT queue, task_type FROM jobs WHERE {BLOCKED} LIMIT :limit
     ) AS first GROUP BY queue, task_type
     UNION ALL
     SELECT queue, task_type, 'running', count(*), 0 FROM (

@@ -9,16 +9,16 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import documents, gates
+from jobcore.store import json_text, limits
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
 
 SUMMARY: Final = f"""
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, CAST(error AS text) AS error, tags,
-    {documents.stored("metadata")} AS metadata, fence, attempt,
+    {json_text.stored("metadata")} AS metadata, fence, attempt,
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
-    {documents.stored("progress", changes=True)} AS progress, last_seq,
+    {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for
 """
@@ -99,13 +99,13 @@ SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM acc
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs: rows and first events in one durable transaction, all or none."""
-    result = INSERT.execute(connection, {"jobs": documents.rows(jobs)})
+    result = INSERT.execute(connection, {"jobs": json_text.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
 def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """`insert` as a part of the caller's transaction."""
-    result = INSERT.inside(connection, {"jobs": documents.rows(jobs)})
+    result = INSERT.inside(connection, {"jobs": json_text.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
@@ -120,7 +120,7 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 
 GET: Final = text(
-    f"SELECT {SUMMARY}, {documents.stored('input')} AS input, {documents.stored('result')} AS result"
+    f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result"
     " FROM jobs WHERE id = :id"
 )
 
@@ -133,7 +133,7 @@ def get(connection: Connection, job_id: UUID) -> Job | None:
 
 def from_row(row: Mapping[Any, Any]) -> Job:
     """The job of a row that `SUMMARY` selects."""
-    return Job.from_row({**row, **{name: documents.loads(row[name]) for name in PARSED}})
+    return Job.from_row({**row, **{name: json_text.loads(row[name]) for name in PARSED}})
 
 
 CANCEL: Final = text(
@@ -174,7 +174,7 @@ RETRY: Final = text(
 SELECT pg_advisory_xact_lock_shared({INTAKES});
 WITH found AS MATERIALIZED (
     SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           {gates.AHEAD} AS next
+           {limits.BLOCKED_BY} AS next
     FROM jobs
     WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
 ), changed AS (

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store import gates
+from jobcore.store import limits
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
@@ -55,7 +55,7 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS found WHERE {WAITS}
 ), changed AS (
-    UPDATE jobs SET gate = {gates.AHEAD}, ready = {gates.AHEAD} IS NULL, rank = {DUE_RANK}
+    UPDATE jobs SET gate = {limits.BLOCKED_BY}, ready = {limits.BLOCKED_BY} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, rank, ready, concurrency_key
 ), {LOW_RANK}

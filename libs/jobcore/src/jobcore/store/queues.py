@@ -23,8 +23,8 @@ from sqlalchemy import Connection, text
 
 from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, OF_TYPE, READY_SINCE, STOPPING
 from jobcore.store.database import DURABLE
-from jobcore.store.gates import HELD
 from jobcore.store.jobs import INTAKES
+from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
 
@@ -185,7 +185,7 @@ WITH {OCCUPIED}, chosen AS MATERIALIZED (
     -- each is counted in an index alone
     SELECT *, {PLACES} AS places,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
-        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {HELD}
+        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {BLOCKED}
                                LIMIT :limit) AS seen) AS at_key,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
     FROM chosen
@@ -239,7 +239,7 @@ UNUSED: Final = f"""(
     NOT paused AND max_running IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {READY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
-    AND (SELECT 1 FROM jobs WHERE queue = name AND {HELD} LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE queue = name AND {BLOCKED} LIMIT 1) IS NULL
     AND name NOT IN (SELECT queue FROM occupied)
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""

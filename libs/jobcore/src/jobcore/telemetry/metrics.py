@@ -91,7 +91,7 @@ class Gauge:
         self._reported: frozenset[tuple[str, ...]] = frozenset()
         _meter.create_observable_gauge(name, [self._observe], unit, description)
 
-    def show(self, values: Mapping[tuple[str, ...], float]) -> None:
+    def set(self, values: Mapping[tuple[str, ...], float]) -> None:
         """Report these values, and no longer any others, until STALE_S seconds from now."""
         self._values, self._seen_at = values, time.monotonic()
 
@@ -174,7 +174,7 @@ CHILDREN: Final = Gauge(
 HEARTBEAT_AGE: Final = Gauge(
     "longrun.worker.heartbeat.age", "s", "Age of the oldest heartbeat of the workers of a queue.", QUEUE
 )
-SEEN: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, HEARTBEAT_AGE)
+READ_BY_KEEPER: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, HEARTBEAT_AGE)
 
 
 def accepted(jobs: Iterable[NewJob]) -> None:
