@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import cancellations, events, upkeep, workers
+from jobcore.store import cancellations, events, expiry, rescue, workers
 from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, World, empty
 
@@ -114,7 +114,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job=jobs)
     def overdue(self, job: UUID) -> None:
         self.world.sql("UPDATE jobs SET expires_at = now() WHERE id = :id RETURNING id", id=job)
-        self.world.call(upkeep.expire)
+        self.world.call(expiry.expire)
 
     @rule(job=jobs)
     def promote(self, job: UUID) -> None:
@@ -128,7 +128,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(worker=fleet)
     def declare_dead_and_rescue(self, worker: UUID) -> None:
         self.world.call(workers.declare_dead, {worker: 0})
-        self.world.release_many(self.world.call(upkeep.lost))
+        self.world.release_many(self.world.call(rescue.lost))
         assert self.world.lost() == []
 
     @invariant()

@@ -12,7 +12,7 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import cancellations, events, jobs, limits, upkeep
+from jobcore.store import cancellations, events, expiry, jobs, limits
 from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
@@ -104,10 +104,10 @@ def test_a_job_that_expired_may_start_after_all_and_an_expiry_to_come_still_coun
 ) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
     job_id = world.insert(expires_at=expires_at)
-    world.call(upkeep.expire) if not kept else world.cancel(job_id)
+    world.call(expiry.expire) if not kept else world.cancel(job_id)
     assert world.retry(job_id)
     assert (world.row(job_id)["expires_at"] is not None) is kept
-    assert world.call(upkeep.expire) == []
+    assert world.call(expiry.expire) == []
     assert reclaimed(world, job_id).tries == 1
 
 

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Claim, Event, NewJob, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims, events, jobs, promotion, queues, upkeep, workers
+from jobcore.store import claims, events, jobs, promotion, queues, rescue, retention, workers
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
 
@@ -173,11 +173,11 @@ class World:
 
     def retire(self, before: UUID, age_s: float, limit: int = 500) -> int:
         """Delete jobs that ended so long ago; how many."""
-        return self.call(upkeep.retire, UUID(int=0), before, age_s, limit).jobs
+        return self.call(retention.delete_ended, UUID(int=0), before, age_s, limit).jobs
 
     def lost(self) -> list[UUID]:
         """The RUNNING jobs that have no living worker."""
-        return [release.id for release in self.call(upkeep.lost)]
+        return [release.id for release in self.call(rescue.lost)]
 
     def ended(self, status: Status) -> UUID:
         """A new job in this terminal status; the default queue must be empty."""
