@@ -23,7 +23,7 @@ SELECT jobs.*, seqs, endings FROM jobs JOIN LATERAL (
     SELECT array_agg(seq ORDER BY seq) AS seqs,
            count(*) FILTER (WHERE kind = 'state' AND data ->> 'status' IN ('SUCCESS', 'FAILED', 'CANCELLED')) AS endings
     FROM job_events WHERE job_id = jobs.id
-) AS story ON true
+) AS events ON true
 """
 OCCUPIED = """
 SELECT count(*) AS jobs FROM jobs
@@ -137,14 +137,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(rows) == self.accepted, "a job vanished"
         for row in rows:
             self._check(row)
-        assert self.world.sql(HIDDEN) == [], "a ready job lies below its queue's low-water mark"
+        assert self.world.sql(HIDDEN) == [], "a ready job lies below its queue's low-water rank"
 
     def _check(self, row: Any) -> None:
         terminal = row["status"] in TERMINAL
         assert row["fence"] >= self.fences.get(row["id"], 0), "a fence fell"
         self.fences[row["id"]] = row["fence"]
         assert row["endings"] == self.lives[row["id"]] + int(terminal), "not exactly one terminal event a life"
-        assert row["seqs"] == list(range(1, row["last_seq"] + 1)), "a gap in the story"
+        assert row["seqs"] == list(range(1, row["last_seq"] + 1)), "a gap in the events"
         assert (row["status"] != Status.RUNNING) or row["worker_id"] is not None
         assert row["attempt"] - row["earlier_attempts"] >= row["crashes"] + row["losses"] >= 0
         end = tuple(row[name] for name in FROZEN)

@@ -304,4 +304,4 @@ def test_another_fence_changes_nothing(world: World, away: int) -> None:
         before = world.row(case.id)
         trial.use(replace(case, fence=case.fence + away))
         assert world.row(case.id) == before, f"{trial.name} on {status}"
-        assert len(world.story(case.id)) == 1
+        assert len(world.events(case.id)) == 1

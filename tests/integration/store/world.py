@@ -164,7 +164,7 @@ class World:
         return {done.queue: done.ready for done in self.call(promotion.promote, batch) if done.ready}
 
     def refresh_low_ranks(self) -> None:
-        """Move every queue's low-water mark."""
+        """Move every queue's low-water rank."""
         self.call(queues.refresh_low_ranks, self.call(queues.names))
 
     def limit_queue(self, max_running: int | None, queue: str = QUEUE) -> None:
@@ -197,7 +197,7 @@ class World:
         """The status of a job."""
         return Status(self.row(job_id)["status"])
 
-    def story(self, job_id: UUID) -> list[Event]:
+    def events(self, job_id: UUID) -> list[Event]:
         """All events of a job."""
         return self.call(events.after, job_id, 0, limit=10_000)
 
@@ -211,16 +211,16 @@ class World:
             assert row["seqs"] == list(range(1, row["last_seq"] + 1)), row
         return [Status(row["status"]) for row in rows]
 
-    def check_story(self, job_id: UUID) -> None:
+    def check_events(self, job_id: UUID) -> None:
         """Check that a job's events are numbered 1, 2, … up to its last_seq."""
-        assert [event.seq for event in self.story(job_id)] == list(range(1, self.row(job_id)["last_seq"] + 1))
+        assert [event.seq for event in self.events(job_id)] == list(range(1, self.row(job_id)["last_seq"] + 1))
 
     def edit(self, job_id: UUID, assignments: str, **values: Any) -> None:
         """Change columns of a job behind the store's back, to make it old or odd."""
         self.sql(f"UPDATE jobs SET {assignments} WHERE id = :id RETURNING id", id=job_id, **values)
 
     def low_rank(self, queue: str = QUEUE) -> Any:
-        """The low-water mark of a queue."""
+        """The low-water rank of a queue."""
         [row] = self.sql("SELECT low_rank FROM queues WHERE name = :name", name=queue)
         return row["low_rank"]
 

@@ -25,7 +25,7 @@ WITH due AS MATERIALIZED (
     WHERE id = ANY(ARRAY(SELECT id FROM due))
     RETURNING id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at,
               jsonb_build_object('status', status, 'error', error) AS data
-), story AS (
+), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
