@@ -78,7 +78,7 @@ def test_a_due_schedule_makes_a_job_like_any_other_and_waits_for_its_next_tick(w
     scheduler(world).look()
     [job] = jobs_of(world, kept)
     assert (job["status"], job["ready"], job["scheduled_for"], job["tags"]) == ("PENDING", True, kept.next_at, ["t"])
-    world.check_story(job["id"])
+    world.check_events(job["id"])
     [claim] = world.take(world.worker())
     assert claim.id == job["id"]
     after = read(world, kept)

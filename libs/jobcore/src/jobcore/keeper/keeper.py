@@ -35,7 +35,7 @@ from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import cancellations, claims, glance, promotion, queues, upkeep, workers
+from jobcore.store import cancellations, claims, glance, promotion, queues, rescue, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.telemetry import logs, metrics, traces
@@ -149,7 +149,7 @@ class Keeper:
         metrics.workers_lost(len(dead))
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
-        while lost := self._db.call(upkeep.lost):
+        while lost := self._db.call(rescue.lost):
             self._announcer.announce(
                 self._db.call(
                     claims.release,
