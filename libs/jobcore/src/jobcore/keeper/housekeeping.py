@@ -22,7 +22,7 @@ from uuid import UUID
 from jobcore.broker.live import Announcer
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.threads import LongThread
-from jobcore.keeper.pace import Pace
+from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
 from jobcore.store import key_limits, queues, upkeep, workers
 from jobcore.store.database import Database
@@ -62,11 +62,11 @@ class Pass:
         self._shortest_s = self._pause_s = pause_s
         self._longest_s = longest_s
         self._changed = False
-        self._pace = Pace()
+        self._pace = BatchPace()
         self._due = 0.0
         self._fruitless_s = 0.0
 
-    def go_on(self) -> bool:
+    def run_step(self) -> bool:
         """Take a step if one is due; whether the next one is due at once."""
         began = time.monotonic()
         if began < self._due:
@@ -82,7 +82,7 @@ class Pass:
             self._fruitless_s += seconds
         self._changed |= done.rows > 0
         if done.more:
-            self._pace.took(seconds)
+            self._pace.succeeded(seconds)
         else:
             self._end()
         return done.more
@@ -144,7 +144,7 @@ class Housekeeping:
         for each in self._passes:
             self._thread.beat()
             try:
-                more |= each.go_on()
+                more |= each.run_step()
             except LongrunError as error:
                 failure = error
             except Exception:
