@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobcore.supervision import record
+from jobcore.supervision import shared_record
 from jobcore.supervision.slots import IDLE, MAX_CLAIMS, ChildState, Lease, RunKey, Slots, StopReason, unknown
 
 FORK = multiprocessing.get_context("fork")
@@ -149,7 +149,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
 
 class _Stamp:
-    size = record._STAMP.size
+    size = shared_record._STAMP.size
 
     def pack_into(self, *_: object) -> None:
         raise Stops
