@@ -141,7 +141,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
     def stop(write: Callable[[], None]) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(record, "_STAMP", _Stamp())
+            patch.setattr(shared_record, "_STAMP", _Stamp())
             with pytest.raises(Stops):
                 write()
 

@@ -37,9 +37,9 @@ from jobcore.store.database import Database
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.deletion_cost import DeletionCost
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.hearing import Hearing
 from jobcore.supervision.lease import Identity, Lease
 from jobcore.supervision.slots import RunKey, Slots, StopReason
+from jobcore.supervision.wake_up_check import WakeUpCheck
 from jobcore.telemetry import logs
 
 TICK_S: Final = 0.2
@@ -73,7 +73,7 @@ class Supervisor:
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis, self._on_cancel)
         self._keeper = Keeper(settings, self._waker, self._announcer)
-        self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
+        self._wake_up_check = WakeUpCheck(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
@@ -82,7 +82,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._hearing):
+        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._wake_up_check):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
