@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
 from jobcore.schedule import Firing, Plan, Schedule, fire
@@ -27,13 +27,13 @@ ROUNDS = 40
 JOB = {"task_type": "echo", "queue": QUEUE, "input": {}, "max_attempts": 3, "tags": ["t"]}
 
 
-class Heard(Announcer):
-    """An announcer that only remembers."""
+class Heard(EventPublisher):
+    """An event publisher that only remembers."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
 
-    def announce(self, changes: Sequence[Change]) -> None:
+    def publish_changes(self, changes: Sequence[Change]) -> None:
         self.changes += changes
 
 
@@ -55,8 +55,8 @@ def keep(world: World, next_at: datetime | None = None, **fields: Any) -> Schedu
     return kept
 
 
-def scheduler(world: World, announcer: Announcer | None = None) -> Scheduler:
-    return Scheduler(world.db, announcer or Heard(), Gates(world.db, lambda queue, count: None))
+def scheduler(world: World, publisher: EventPublisher | None = None) -> Scheduler:
+    return Scheduler(world.db, publisher or Heard(), Gates(world.db, lambda queue, count: None))
 
 
 def read(world: World, schedule: Schedule) -> Schedule:

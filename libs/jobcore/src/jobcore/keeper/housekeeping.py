@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.threads import LongThread
 from jobcore.keeper.batch_pace import BatchPace
@@ -97,8 +97,8 @@ class Pass:
 class Housekeeping:
     """The thread that tidies while `leads` says that this process is the one to do so."""
 
-    def __init__(self, settings: CoreSettings, announcer: Announcer, leads: Callable[[], bool]) -> None:
-        self._announcer = announcer
+    def __init__(self, settings: CoreSettings, publisher: EventPublisher, leads: Callable[[], bool]) -> None:
+        self._publisher = publisher
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
         self._db = Database(
@@ -157,7 +157,7 @@ class Housekeeping:
 
     def _expire(self, size: int) -> Done:
         changes = self._db.call(upkeep.expire, size)
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         return Done(len(changes), len(changes) == size)
 
     def _retire(self, size: int) -> Done:

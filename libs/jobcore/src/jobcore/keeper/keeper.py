@@ -26,7 +26,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import AWAY, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
@@ -55,15 +55,15 @@ log = logs.get(__name__)
 class Keeper:
     """Keeps the promises that need somebody to look. Start as many as you like."""
 
-    def __init__(self, settings: CoreSettings, waker: Waker, announcer: Announcer) -> None:
+    def __init__(self, settings: CoreSettings, waker: Waker, publisher: EventPublisher) -> None:
         self._settings = settings
         self._waker = waker
-        self._announcer = announcer
+        self._publisher = publisher
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
         self._gauges = QueueGauges(self._db)
         self._gates = Gates(self._db, waker.wake)
-        self._scheduler = Scheduler(self._db, announcer, self._gates)
-        self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
+        self._scheduler = Scheduler(self._db, publisher, self._gates)
+        self._housekeeping = Housekeeping(settings, publisher, lambda: time.monotonic() < self._leads_until)
         self._leads_until = 0.0
         self._last_queue = ""
         self._me = uuid7()
@@ -150,7 +150,7 @@ class Keeper:
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
         while lost := self._db.call(upkeep.lost):
-            self._announcer.announce(
+            self._publisher.publish_changes(
                 self._db.call(
                     claims.release,
                     lost,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.schedule import Firing, Schedule, fire
 from jobcore.store import schedules
@@ -25,10 +25,10 @@ log = logs.get(__name__)
 class Scheduler:
     """Fires due schedules, many in one commit. Any number may do so at once (see store/schedules.py)."""
 
-    def __init__(self, db: Database, announcer: Announcer, gates: Gates) -> None:
+    def __init__(self, db: Database, publisher: EventPublisher, gates: Gates) -> None:
         self._db = db
         self._gates = gates
-        self._announcer = announcer
+        self._publisher = publisher
 
     def look(self) -> float:
         """Fire what is due; returns the seconds until something is due again.
@@ -68,7 +68,7 @@ class Scheduler:
         metrics.accepted(fired.jobs)
         self._gates.arrived(fired.accepted)
         self._gates.freed(fired.cancelled)
-        self._announcer.announce(fired.cancelled)
+        self._publisher.publish_changes(fired.cancelled)
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
         log.error("a schedule cannot be fired", schedule=schedule.plan.name, exc_info=error)

@@ -23,7 +23,8 @@ import time
 from typing import Final
 from uuid import UUID
 
-from jobcore.broker.live import Announcer, CancelListener
+from jobcore.broker.cancel_listener import CancelListener
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
@@ -67,12 +68,12 @@ class Supervisor:
             timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
-        self._announcer = Announcer(settings.redis)
+        self._publisher = EventPublisher(settings.redis)
         self._children = Children(slots, Process(identity.pid))
         self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis, self._on_cancel)
-        self._keeper = Keeper(settings, self._waker, self._announcer)
+        self._keeper = Keeper(settings, self._waker, self._publisher)
         self._wake_up_check = WakeUpCheck(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
@@ -82,7 +83,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._wake_up_check):
+        for helper in (self._waker, self._publisher, self._cancels, self._keeper, self._wake_up_check):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
@@ -249,7 +250,7 @@ class Supervisor:
             except StoreUnavailable:
                 time.sleep(TICK_S)  # else the keeper does it when the lease is over
         self._waker.stop()
-        self._announcer.stop()
+        self._publisher.stop()
 
     def _await_deaths(self) -> None:
         """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""
@@ -281,7 +282,7 @@ class Supervisor:
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
         )
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         for change in changes:
             if change.ready:
                 self._waker.wake(change.queue, 1)

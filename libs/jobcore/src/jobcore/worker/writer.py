@@ -23,7 +23,7 @@ from itertools import accumulate
 from typing import Final
 
 from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.threads import LongThread
@@ -63,14 +63,14 @@ class Writer:
     def __init__(
         self,
         db: Database,
-        announcer: Announcer,
+        publisher: EventPublisher,
         settings: WorkerSettings,
         on_settled: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
         gates: Gates,
     ) -> None:
         self._db = db
-        self._announcer = announcer
+        self._publisher = publisher
         self._settings = settings
         self._on_settled = on_settled
         self._on_handed_back = on_handed_back
@@ -190,7 +190,7 @@ class Writer:
                 raise
             except Exception:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
         self._db.call(stops.stopped, cancelled)
@@ -243,7 +243,7 @@ class Writer:
         with self._changed:
             del self._releases[: len(releases)]
         self._on_settled([RunKey(release.id, release.fence) for release, _ in releases])
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         self._db.call(
             stops.stopped,
