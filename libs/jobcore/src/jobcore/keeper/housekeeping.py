@@ -28,7 +28,7 @@ from jobcore.store import key_limits, queues, upkeep, workers
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
-LOOK_S: Final = 0.5
+CHECK_S: Final = 0.5
 EXPIRY_S: Final = 1.0
 PASS_S: Final = 5.0
 """A pass over something begins so many seconds after the one before has ended."""
@@ -130,14 +130,14 @@ class Housekeeping:
     def run(self) -> None:
         """Tidy until stopped."""
         with traces.quiet():
-            pause_s = LOOK_S
+            pause_s = CHECK_S
             while not self._stopping.wait(pause_s):
                 self._thread.beat()
                 began = time.monotonic()
-                more = self._leads() and self.look()
-                pause_s = min(LOOK_S, time.monotonic() - began) if more else LOOK_S
+                more = self._leads() and self.check()
+                pause_s = min(CHECK_S, time.monotonic() - began) if more else CHECK_S
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """One step of every pass that is due; whether there is more to do at once."""
         more = False
         failure: LongrunError | None = None

@@ -70,7 +70,7 @@ class Keeper:
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = self._ranks_at = 0.0
         self.pause_s = settings.keeper_s
-        """Seconds until the next look."""
+        """Seconds until the next check."""
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
@@ -93,7 +93,7 @@ class Keeper:
             while not self._stopping.wait(self.pause_s):
                 self._thread.beat()
                 try:
-                    self.look()
+                    self.check()
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
@@ -101,7 +101,7 @@ class Keeper:
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One look at everything, if this keeper leads."""
         self.pause_s = self._settings.keeper_s
         seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
@@ -123,7 +123,7 @@ class Keeper:
 
     def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
         """Every step, as each may have made something to do for the next."""
-        self.pause_s = min(self.pause_s, self._scheduler.look())
+        self.pause_s = min(self.pause_s, self._scheduler.check())
         if slow:
             self._rescue(silent)
         more_is_due = self._promote()

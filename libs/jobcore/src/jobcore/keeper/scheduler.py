@@ -30,7 +30,7 @@ class Scheduler:
         self._gates = gates
         self._publisher = publisher
 
-    def look(self) -> float:
+    def check(self) -> float:
         """Fire what is due; returns the seconds until something is due again.
 
         A schedule that cannot be fired says why, and the others are fired all the same.

@@ -2,7 +2,7 @@
 
     header   main pid                            written once
              drain time                          written by the main process
-             look                                written by the supervisor
+             time of its last round              written by the supervisor
              lease: deadline and worker id       written by the supervisor
     slot 0   pid, when that process started      written by the child in slot 0
              state: claiming?, claims, run       written by the child in slot 0
@@ -45,7 +45,7 @@ _STOP_AT: Final = _STATE_AT + SharedRecord.size(_STATE_SIZE)
 _SLOT_SIZE: Final = _STOP_AT + SharedRecord.size(_STOP.size)
 _MAIN: Final = 0  # in words
 _DRAIN: Final = 1
-_LOOKED: Final = 2
+_SUPERVISED: Final = 2
 _LEASE_AT: Final = 3 * WORD
 _HEADER_SIZE: Final = _LEASE_AT + SharedRecord.size(_LEASE.size)
 _NO_ID: Final = bytes(16)
@@ -267,10 +267,10 @@ class Slots(Sequence[Slot]):
         self._times[_DRAIN] = float("-inf")
 
     @property
-    def looked_at(self) -> float:
-        """When the supervisor last looked after this worker."""
-        return self._times[_LOOKED]
+    def supervised_at(self) -> float:
+        """When the supervisor last began a round, on the monotonic clock, in seconds."""
+        return self._times[_SUPERVISED]
 
-    def looked(self) -> None:
-        """Supervisor only: it looks after this worker."""
-        self._times[_LOOKED] = time.monotonic()
+    def supervised(self) -> None:
+        """Supervisor only: it begins a round."""
+        self._times[_SUPERVISED] = time.monotonic()

@@ -44,7 +44,7 @@ from jobcore.supervision.wake_up_check import WakeUpCheck
 from jobcore.telemetry import logs
 
 TICK_S: Final = 0.2
-LOOK_FOR_CANCELS_S: Final = 1.0
+CANCEL_CHECK_S: Final = 1.0
 STUCK_CLAIM_S: Final = 20.0
 UNKNOWN_S: Final = 5.0
 """So long a slot may stay damaged before its child is killed: nothing of it can be given back while it lives."""
@@ -88,7 +88,7 @@ class Supervisor:
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
         while not self._children.main.exited():
-            self._slots.looked()
+            self._slots.supervised()
             try:
                 self._tick()
                 self._outage.end()
@@ -101,7 +101,7 @@ class Supervisor:
         self._close()
 
     def _tick(self) -> None:
-        deaths = self._children.look()
+        deaths = self._children.poll()
         if not self._lease.renew():
             self._give_up_lease()
             return
@@ -173,7 +173,7 @@ class Supervisor:
                 self._escalation.request(slot.index, state.run, StopReason.DRAIN)
         if now >= self._cancels_at:
             # also with idle children: a claim whose reply was lost may have been cancelled before it was handed back
-            self._cancels_at = now + (LOOK_FOR_CANCELS_S if busy else self._settings.heartbeat_s)
+            self._cancels_at = now + (CANCEL_CHECK_S if busy else self._settings.heartbeat_s)
             self._request_cancels()
 
     def _request_cancels(self) -> None:
@@ -236,7 +236,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._slots.expire()
-        self._children.look()
+        self._children.poll()
         self._children.signal_all(signal.SIGKILL)
         self._await_deaths()
         self._keeper.stop()
@@ -256,7 +256,7 @@ class Supervisor:
         """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""
         doomed = set(self._children.processes)
         while doomed:
-            for death in self._children.look():
+            for death in self._children.poll():
                 self._escalation.forget(death.slot)
                 self._children.bury(death.slot)
                 doomed.discard(death.slot)
