@@ -52,7 +52,7 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
 async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
     """Each event after `cursor` once, in order, as it happens."""
     shutdown = runtime.shutdown
-    async with runtime.live.subscribe(job_id) as subscription:
+    async with runtime.live_events.subscribe(job_id) as subscription:
         while not shutdown.begun:
             subscription.behind = False
             async for event in stored(runtime, job_id, cursor):
