@@ -168,7 +168,7 @@ def test_queues_are_paused_limited_and_resumed(api: Process, client: Longrun) ->
     assert client.limit_queue(name, None).max_running is None
     assert not client.resume_queue(name).paused
     found = client.queue(name)
-    assert found.ready + found.held == 1
+    assert found.ready + found.blocked == 1
     assert name in [queue.name for queue in client.queues()]
     with pytest.raises(ProblemError, match="There is no such queue"):
         client.queue("never-used")

@@ -12,7 +12,7 @@ from tests.unit.client_server import ScriptedServer, answer, hang_up, job, probl
 from tests.unit.conftest import Run
 
 QUEUE = {
-    "name": "default", "paused": False, "max_running": None, "ready": 12, "oldest_s": 0.8, "held": 0, "waiting": 3,
+    "name": "default", "paused": False, "max_running": None, "ready": 12, "oldest_s": 0.8, "blocked": 0, "waiting": 3,
     "running": 2, "workers": 1, "children": 2,
 }  # fmt: skip
 LIMIT = {"key": "crm/7", "max_running": 3}
@@ -50,14 +50,14 @@ def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServe
 
 
 def test_queues_are_a_table_or_json(server: ScriptedServer, run: Run) -> None:
-    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "held": 1_000}
+    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "blocked": 1_000}
     pages = [{"items": [QUEUE], "next": "default"}, {"items": [QUEUE | full | {"workers": 0}], "next": None}]
     server.on("GET /queues", *map(answer, [*pages, *pages]))
     ran = run("queues")
     assert server.lines()[-1] == "GET /queues?limit=100&after=default"
     assert (ran.code, ran.err) == (0, "")
     assert [line.split() for line in ran.out.splitlines()] == [
-        ["NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS"],
+        ["NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS"],
         ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1"],
         ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0"],
     ]

@@ -6,7 +6,7 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class Queue(Wire):
-    """A queue and what it holds. `ready`, `held` and `waiting` are counted up to 10,000, in a list up to 1,000."""
+    """A queue and what it holds. `ready`, `blocked` and `waiting` are counted up to 10,000, in a list up to 1,000."""
 
     name: str
     paused: bool
@@ -17,7 +17,7 @@ class Queue(Wire):
     """Jobs that may be taken now."""
     oldest_s: float | None = None
     """Seconds that the first of them has been ready."""
-    held: int
+    blocked: int
     """Jobs that wait for a place of their concurrency key or of this queue."""
     waiting: int
     """Jobs that wait for their time."""

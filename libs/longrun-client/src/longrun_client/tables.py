@@ -105,14 +105,14 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """Queues, a line each."""
-    table = _table("NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS")
+    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS")
     for queue in queues:
         table.add_row(
             printable(queue.name),
             Text("yes", "yellow") if queue.paused else "no",
             _count(queue.ready),
             "-" if queue.oldest_s is None else duration(queue.oldest_s),
-            _count(queue.held),
+            _count(queue.blocked),
             _count(queue.waiting),
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
