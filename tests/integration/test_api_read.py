@@ -55,14 +55,14 @@ def test_a_failed_task_says_why(api: httpx.Client, worker: HandWorker, submit: S
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("task_id", [UNKNOWN, "42", "%00", "019a5e0c-7c5e-7b6f-9c53-2f6d8a3b1e4g"])
 def test_an_id_that_no_task_has_is_not_found(api: httpx.Client, method: str, task_id: str) -> None:
-    document = problem(api.request(method, f"/tasks/{task_id}"), 404, "job-not-found")
+    document = problem(api.request(method, f"/tasks/{task_id}"), 404, "task-not-found")
     assert "UUIDs such as" in document["detail"]
 
 
 @pytest.mark.parametrize("path", ["logs", "stream"])
 def test_logs_and_stream_of_no_task_are_not_found(api: httpx.Client, path: str) -> None:
-    problem(api.get(f"/tasks/{UNKNOWN}/{path}"), 404, "job-not-found")
-    problem(api.get(f"/tasks/42/{path}"), 404, "job-not-found")
+    problem(api.get(f"/tasks/{UNKNOWN}/{path}"), 404, "task-not-found")
+    problem(api.get(f"/tasks/42/{path}"), 404, "task-not-found")
 
 
 def test_the_history_comes_newest_first_in_pages_that_neither_repeat_nor_skip(

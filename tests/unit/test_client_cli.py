@@ -278,8 +278,8 @@ def test_retry_prints_the_status_and_follows_what_comes_then(server: ScriptedSer
 
 
 def test_a_job_that_cannot_be_retried_says_why(server: ScriptedServer, run: Run) -> None:
-    server.on("POST /tasks/j1/retry", problem(409, "The job cannot be retried now", "it is RUNNING"))
-    assert run("retry", "j1") == (2, "", "longrun: The job cannot be retried now: it is RUNNING\n")
+    server.on("POST /tasks/j1/retry", problem(409, "The task cannot be retried now", "it is RUNNING"))
+    assert run("retry", "j1") == (2, "", "longrun: The task cannot be retried now: it is RUNNING\n")
 
 
 def test_following_shows_an_end_that_was_not_the_last(server: ScriptedServer, run: Run) -> None:

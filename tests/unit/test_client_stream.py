@@ -144,8 +144,8 @@ def test_a_busy_server_is_tried_again(server: ScriptedServer, follow: Follow) ->
 
 
 def test_an_unknown_job_is_an_error_at_once(server: ScriptedServer, follow: Follow) -> None:
-    server.on(STREAM, problem(404, "There is no such job", "j1"))
-    with pytest.raises(ProblemError, match="There is no such job: j1"):
+    server.on(STREAM, problem(404, "There is no such task", "j1"))
+    with pytest.raises(ProblemError, match="There is no such task: j1"):
         follow(server)
     assert len(server.requests) == 1
 
