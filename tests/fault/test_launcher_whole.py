@@ -55,7 +55,7 @@ def test_a_killed_worker_and_a_killed_launcher_cost_no_job(folder: Path) -> None
         with Longrun(run.url) as client:
             job = client.submit("sleep", {"seconds": 6, "steps": 60})
             next(event for event in client.stream(job.task_id) if event.status is Status.RUNNING)
-            worker = next(worker for worker in client.workers() if worker.jobs)
+            worker = next(worker for worker in client.workers() if worker.tasks)
             os.kill(worker.pid, signal.SIGKILL)
             run.until("longrun  | worker was killed by SIGKILL")
             run.process.kill()

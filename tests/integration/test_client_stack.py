@@ -79,7 +79,7 @@ def test_the_same_awaited(api: Process) -> None:
 def test_waiting_says_where_a_job_stands_and_cancel_stops_it(api: Process, client: Longrun) -> None:
     task_id = client.submit("sleep", {"seconds": 60}).task_id
     next(event for event in client.stream(task_id) if event.status is Status.RUNNING)
-    assert [job.task_id for worker in client.workers() for job in worker.jobs] == [task_id]
+    assert [job.task_id for worker in client.workers() for job in worker.tasks] == [task_id]
     with pytest.raises(TimeoutError, match=f"job {task_id} did not end within 0.3 s: it is RUNNING, attempt 1"):
         client.wait(task_id, timeout_s=0.3)
     assert client.cancel(task_id).status is Status.CANCELLED

@@ -257,12 +257,12 @@ def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, r
 def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> None:
     running = {"task_id": "j1", "task_type": "web_scrape", "slot": 0, "attempt": 2, "started_at": AT}
     worker = {"id": "w1", "host": "box", "pid": 7, "queues": ["a", "b"], "concurrency": 2, "version": "1",
-              "state": "active", "started_at": AT, "heartbeat_at": AT, "jobs": [running]}  # fmt: skip
+              "state": "active", "started_at": AT, "heartbeat_at": AT, "tasks": [running]}  # fmt: skip
     server.on("GET /workers", answer({"items": [worker]}))
     out = run("workers").out
     assert out.splitlines()[1].split()[:6] == ["w1", "active", "1/2", "a,", "b", "box"]
     assert out.splitlines()[2].split() == ["j1", "runs", "web_scrape"]
-    assert _json_lines(run("workers", "--json").out)[0]["jobs"] == [running]
+    assert _json_lines(run("workers", "--json").out)[0]["tasks"] == [running]
     assert "longrun submit web_scrape --url 'https://example.org/?a=1&b=2'" in run("task-types").out
     assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
 

@@ -221,8 +221,8 @@ class TaskType(Wire):
     example: dict[str, Any] | None = None
 
 
-class RunningJob(Wire):
-    """A job that a worker is running now, and in which of its slots."""
+class RunningTask(Wire):
+    """A task that a worker runs now, and in which of its slots."""
 
     task_id: str
     task_type: str
@@ -243,4 +243,4 @@ class Worker(Wire):
     state: str
     started_at: AwareDatetime
     heartbeat_at: AwareDatetime
-    jobs: tuple[RunningJob, ...] = ()
+    tasks: tuple[RunningTask, ...] = ()

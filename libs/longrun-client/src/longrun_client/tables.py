@@ -61,14 +61,14 @@ def worker_table(workers: Iterable[Worker]) -> Table:
         table.add_row(
             worker.id,
             worker.state,
-            f"{len(worker.jobs)}/{worker.concurrency}",
+            f"{len(worker.tasks)}/{worker.concurrency}",
             printable(", ".join(worker.queues)),
             printable(worker.host),
             str(worker.pid),
             age(worker.started_at),
             f"{age(worker.heartbeat_at)} ago",
         )
-        for job in worker.jobs:
+        for job in worker.tasks:
             table.add_row(Text(job.task_id, "cyan"), Text("runs", "cyan"), "", printable(job.task_type))
     return table
 
