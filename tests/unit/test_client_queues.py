@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from longrun_client import Longrun, LongrunUnavailable, MaybeAccepted, UnexpectedAnswer
-from tests.unit.client_server import ScriptedServer, answer, hang_up, job, problem
+from tests.unit.client_server import ScriptedServer, answer, hang_up, problem, task
 from tests.unit.conftest import Run
 
 QUEUE = {
@@ -42,7 +42,7 @@ def test_an_empty_answer_where_there_should_be_one_is_not_longruns(server: Scrip
         list(client.queues())
 
 
-def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServer) -> None:
+def test_a_server_that_is_away_leaves_no_doubt_about_a_task(server: ScriptedServer) -> None:
     server.on("PATCH /queues/default", hang_up)
     with Longrun() as client, pytest.raises(LongrunUnavailable) as caught:
         client.resume_queue("default")
@@ -104,9 +104,9 @@ def test_limits_are_listed_page_by_page_set_and_cleared(server: ScriptedServer, 
     assert run("limits", "clear", "crm/7") == (0, "", "crm/7: one at a time\n")
 
 
-def test_a_job_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServer, run: Run) -> None:
-    server.on("POST /tasks", answer(job("PENDING"), 202))
-    server.on("GET /tasks/j1", answer(job(concurrency_key="crm/7")))
+def test_a_task_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /tasks", answer(task("PENDING"), 202))
+    server.on("GET /tasks/j1", answer(task(concurrency_key="crm/7")))
     assert run("submit", "echo", "--input", "{}", "--concurrency-key", "crm/7").code == 0
     assert server.requests[-1].json()["concurrency_key"] == "crm/7"
     assert ["concurrency", "crm/7"] in [line.split() for line in run("show", "j1").out.splitlines()]
