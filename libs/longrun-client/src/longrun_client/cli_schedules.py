@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
+from longrun_client.cli_input import task_input
 from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
 from longrun_client.console import print_lines, stderr, stdout
-from longrun_client.given import task_input
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import local_time, print_json

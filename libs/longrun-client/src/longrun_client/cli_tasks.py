@@ -11,11 +11,11 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
+from longrun_client.cli_input import task_input
 from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.follow import watch
-from longrun_client.given import task_input
 from longrun_client.inputs import InputError
 from longrun_client.models import LogLine, Status
 from longrun_client.server import given_url

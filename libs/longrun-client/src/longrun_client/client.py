@@ -126,7 +126,7 @@ class Longrun:
         return self._call(calls.cancel(task_id))
 
     def retry(self, task_id: str) -> Task:
-        """Try a FAILED or CANCELLED task again: its story goes on, its tries count anew.
+        """Try a FAILED or CANCELLED task again: its events go on, its tries count anew.
 
         ProblemError (409) if it is in another status, or cancelled and not stopped yet.
         """

@@ -171,7 +171,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._is_arriving and self._timer is not None:
             self._timer.cancel()
             self._since = -inf
-            self._timer = self.loop.call_later(LINGER_S, self._look)
+            self._timer = self.loop.call_later(LINGER_S, self._check)
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
@@ -211,9 +211,9 @@ class BoundedConnection(HttpToolsProtocol):
     def _watch(self) -> None:
         """Look at the connection some time. A quiet stream is not looked at: nothing arrives and all was taken."""
         if self._timer is None:
-            self._timer = self.loop.call_later(self._bounds.request_s, self._look)
+            self._timer = self.loop.call_later(self._bounds.request_s, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         now = self.loop.time()
         due = now + self._bounds.request_s
@@ -227,7 +227,7 @@ class BoundedConnection(HttpToolsProtocol):
                 return
             self._unsent = unsent
         if self._is_arriving or self.flow.write_paused:
-            self._timer = self.loop.call_at(due, self._look)
+            self._timer = self.loop.call_at(due, self._check)
 
     def _refuse(self, error: HttpError, linger_s: float = LINGER_S) -> None:
         """Take no more from this connection, and say why if that is the answer to the request at fault."""
