@@ -59,15 +59,15 @@ def arm() -> None:
     folder = os.environ.get(FOLDER)
     if not folder:
         return
-    from jobcore.supervision import record
+    from jobcore.supervision import shared_record
     from jobcore.worker import child_claims  # not at the top: version 0.1 loads this module too, and has no records
 
-    stamp = _Stamp(record._STAMP, Path(folder))
+    stamp = _Stamp(shared_record._STAMP, Path(folder))
     change = child_claims.ChildClaims._change
 
     def watched(self: child_claims.ChildClaims, state: ChildState) -> None:
         stamp.freeze = stamp.wanted(self._state, state)
         change(self, state)
 
-    record._STAMP = stamp  # type: ignore[misc, assignment]
+    shared_record._STAMP = stamp  # type: ignore[misc, assignment]
     child_claims.ChildClaims._change = watched  # type: ignore[method-assign]

@@ -29,6 +29,8 @@ from jobcore.store import (
     database,
     event_pages,
     events,
+    expiry,
+    fair_turns,
     gauges,
     glance,
     health,
@@ -36,10 +38,10 @@ from jobcore.store import (
     limits,
     listing,
     queues,
+    rescue,
     runs,
     schedules,
     steps,
-    upkeep,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel
@@ -131,13 +133,13 @@ def exercise(world: World) -> None:
     world.promote()
     expired = world.insert()
     world.edit(expired, "expires_at = now()")
-    world.call(upkeep.expire)
+    world.call(expiry.expire)
     world.retire(listing.END, 8 * 86_400.0)
-    world.call(upkeep.forget_turns)
+    world.call(fair_turns.forget)
     keep_a_schedule(world)
     world.call(workers.leave, worker)
     world.call(cancellations.complete_orphaned)
-    lost = world.call(upkeep.lost)
+    lost = world.call(rescue.lost)
     assert lost
     world.release_many(lost)
     world.call(confirm)

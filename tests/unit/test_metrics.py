@@ -77,7 +77,7 @@ def test_queues_that_share_a_series_are_added_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(metrics, "QUEUES_MAX", 0)
     shown: dict[str, object] = {}
     for gauge in metrics.READ_BY_KEEPER:
-        monkeypatch.setattr(gauge, "show", lambda values, name=gauge.name: shown.update({name: dict(values)}))
+        monkeypatch.setattr(gauge, "set", lambda values, name=gauge.name: shown.update({name: dict(values)}))
     jobs = [OpenJobs("a", "echo", "ready", 2, 7.0), OpenJobs("b", "echo", "ready", 3, 5.0)]
     set_gauges(jobs, [Fleet("a", "active", 1, 4, 1, 2.0), Fleet("b", "draining", 1, 2, 2, 9.0)])
     other = metrics.OTHER

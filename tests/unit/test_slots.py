@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobcore.supervision import record
+from jobcore.supervision import shared_record
 from jobcore.supervision.slots import IDLE, MAX_CLAIMS, ChildState, Lease, RunKey, Slots, StopReason, unknown
 
 FORK = multiprocessing.get_context("fork")
@@ -141,7 +141,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
     def stop(write: Callable[[], None]) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(record, "_STAMP", _Stamp())
+            patch.setattr(shared_record, "_STAMP", _Stamp())
             with pytest.raises(Stops):
                 write()
 
@@ -149,7 +149,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
 
 class _Stamp:
-    size = record._STAMP.size
+    size = shared_record._STAMP.size
 
     def pack_into(self, *_: object) -> None:
         raise Stops

@@ -28,6 +28,8 @@ from jobcore.store import (
     concurrency_limits,
     event_pages,
     events,
+    expiry,
+    fair_turns,
     gauges,
     glance,
     health,
@@ -36,10 +38,11 @@ from jobcore.store import (
     listing,
     promotion,
     queues,
+    rescue,
+    retention,
     runs,
     schedules,
     steps,
-    upkeep,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel
@@ -180,11 +183,11 @@ UNFENCED = [
     Trial(runs.page, lambda case: case.world.call(runs.page, case.id, 0, 9)),
     Trial(claims.holds, lambda case: case.world.call(claims.holds, case.id, case.fence, case.worker)),
     Trial(steps.find, lambda case: case.world.call(steps.find, case.id, "step")),
-    Trial(upkeep.expire, lambda case: case.world.call(upkeep.expire), ("expire",)),
-    Trial(upkeep.retire, lambda case: case.world.retire(LAST, 3600.0)),
+    Trial(expiry.expire, lambda case: case.world.call(expiry.expire), ("expire",)),
+    Trial(retention.delete_ended, lambda case: case.world.retire(LAST, 3600.0)),
     Trial(glance.look, lambda case: case.world.call(glance.look, case.hunter, 9.0)),
-    Trial(upkeep.forget_turns, lambda case: case.world.call(upkeep.forget_turns)),
-    Trial(upkeep.lost, lambda case: case.world.call(upkeep.lost)),
+    Trial(fair_turns.forget, lambda case: case.world.call(fair_turns.forget)),
+    Trial(rescue.lost, lambda case: case.world.call(rescue.lost)),
     Trial(jobs.insert, insert_again),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
     Trial(jobs.get, lambda case: case.world.call(jobs.get, case.id)),
@@ -301,4 +304,4 @@ def test_another_fence_changes_nothing(world: World, away: int) -> None:
         before = world.row(case.id)
         trial.use(replace(case, fence=case.fence + away))
         assert world.row(case.id) == before, f"{trial.name} on {status}"
-        assert len(world.story(case.id)) == 1
+        assert len(world.events(case.id)) == 1

@@ -1,4 +1,4 @@
-"""The story of a job: `job_events`, read by one cursor, `seq`, which is gapless per job."""
+"""The events of a job: rows of `job_events`, read by a cursor, `seq`, which has no gaps within a job."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ WITH claimed AS (
     RETURNING id, last_seq, attempt
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
-    SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + place,
+    SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + number,
            now() - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
            attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
-    FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, place)
+    FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, number)
 )
 SELECT last_seq, now() FROM claimed
 """

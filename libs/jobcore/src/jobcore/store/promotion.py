@@ -41,7 +41,7 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
 ), share AS MATERIALIZED (
     SELECT greatest(1, :batch / greatest(1, count(DISTINCT queue))) AS jobs FROM due_level
 ), due AS MATERIALIZED (
-    SELECT id, row_number() OVER (PARTITION BY due_level.queue ORDER BY rank, id) AS place
+    SELECT id, row_number() OVER (PARTITION BY due_level.queue ORDER BY rank, id) AS number
     FROM due_level CROSS JOIN LATERAL (
         SELECT id, {DUE_RANK} AS rank FROM jobs
         WHERE {WAITS} AND queue = due_level.queue AND priority = due_level.priority AND run_at <= now()
@@ -51,7 +51,7 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
     -- compared afterwards: while a table is small, the partial index of what waits looks as cheap as the key
     SELECT id FROM (
         SELECT id, status, ready, gate FROM jobs
-        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= (SELECT jobs FROM share)))
+        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE number <= (SELECT jobs FROM share)))
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS found WHERE {WAITS}
 ), changed AS (

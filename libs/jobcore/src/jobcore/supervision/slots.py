@@ -2,16 +2,16 @@
 
     header   main pid                            written once
              drain time                          written by the main process
-             look                                written by the supervisor
+             time of its last round              written by the supervisor
              lease: deadline and worker id       written by the supervisor
     slot 0   pid, when that process started      written by the child in slot 0
              state: claiming?, claims, run       written by the child in slot 0
              stop request                        written by the supervisor
     slot 1   …
 
-The memory is an anonymous map made before the first fork. Every field has one writer. What takes more than one word
-is a `Record`, which is never seen half-written, whatever happens to its writer; the others are single words, written
-by one aligned store each (`struct.pack_into` writes zeros first). The lease's deadline is a time of
+The memory is an anonymous map, made before the first fork. Every field has one writer. A field of several words is a
+`SharedRecord`, which readers never see half-written, whatever happens to its writer. The other fields are single words,
+each written by one aligned store (`struct.pack_into` writes zeros first). The lease's deadline is a time of
 `jobcore.host.clock`, the other times are `time.monotonic()`; all processes of a host share both.
 """
 
@@ -26,7 +26,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from jobcore.supervision.record import WORD, Record
+from jobcore.supervision.shared_record import WORD, SharedRecord
 
 MAX_CLAIMS: Final = 256
 STOP_SIGNAL: Final = signal.SIGUSR2
@@ -41,13 +41,13 @@ _STATE_SIZE: Final = _CHILD.size + MAX_CLAIMS * _KEY.size
 _PID_AT: Final = 0
 _STARTED_AT: Final = WORD
 _STATE_AT: Final = 2 * WORD
-_STOP_AT: Final = _STATE_AT + Record.size(_STATE_SIZE)
-_SLOT_SIZE: Final = _STOP_AT + Record.size(_STOP.size)
+_STOP_AT: Final = _STATE_AT + SharedRecord.size(_STATE_SIZE)
+_SLOT_SIZE: Final = _STOP_AT + SharedRecord.size(_STOP.size)
 _MAIN: Final = 0  # in words
 _DRAIN: Final = 1
-_LOOKED: Final = 2
+_SUPERVISED: Final = 2
 _LEASE_AT: Final = 3 * WORD
-_HEADER_SIZE: Final = _LEASE_AT + Record.size(_LEASE.size)
+_HEADER_SIZE: Final = _LEASE_AT + SharedRecord.size(_LEASE.size)
 _NO_ID: Final = bytes(16)
 
 
@@ -102,8 +102,8 @@ class Slot:
         self._words = words
         self._pid = (offset + _PID_AT) // WORD
         self._started = (offset + _STARTED_AT) // WORD
-        self._state = Record(memory, words, offset + _STATE_AT, _STATE_SIZE)
-        self._stop = Record(memory, words, offset + _STOP_AT, _STOP.size)
+        self._state = SharedRecord(memory, words, offset + _STATE_AT, _STATE_SIZE)
+        self._stop = SharedRecord(memory, words, offset + _STOP_AT, _STOP.size)
         self.index = index
         self._claims: tuple[RunKey, ...] = ()
         self._packed_claims = b""
@@ -202,7 +202,7 @@ class Slots(Sequence[Slot]):
         self._memory = mmap.mmap(-1, _HEADER_SIZE + count * _SLOT_SIZE)
         self._words = memoryview(self._memory).cast("q")
         self._times = memoryview(self._memory).cast("d")
-        self._lease = Record(self._memory, self._words, _LEASE_AT, _LEASE.size)
+        self._lease = SharedRecord(self._memory, self._words, _LEASE_AT, _LEASE.size)
         self._lease_read = 0, Lease(None, 0.0)
         self._words[_MAIN] = main_pid
         self.expire()
@@ -267,10 +267,10 @@ class Slots(Sequence[Slot]):
         self._times[_DRAIN] = float("-inf")
 
     @property
-    def looked_at(self) -> float:
-        """When the supervisor last looked after this worker."""
-        return self._times[_LOOKED]
+    def supervised_at(self) -> float:
+        """When the supervisor last began a round, on the monotonic clock, in seconds."""
+        return self._times[_SUPERVISED]
 
-    def looked(self) -> None:
-        """Supervisor only: it looks after this worker."""
-        self._times[_LOOKED] = time.monotonic()
+    def supervised(self) -> None:
+        """Supervisor only: it begins a round."""
+        self._times[_SUPERVISED] = time.monotonic()

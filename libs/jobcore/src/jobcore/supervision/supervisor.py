@@ -23,7 +23,8 @@ import time
 from typing import Final
 from uuid import UUID
 
-from jobcore.broker.live import Announcer, CancelListener
+from jobcore.broker.cancel_listener import CancelListener
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
@@ -38,13 +39,13 @@ from jobcore.store.database import Database
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.deletion_cost import DeletionCost
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.hearing import Hearing
 from jobcore.supervision.lease import Identity, Lease
 from jobcore.supervision.slots import RunKey, Slots, StopReason
+from jobcore.supervision.wake_up_check import WakeUpCheck
 from jobcore.telemetry import logs
 
 TICK_S: Final = 0.2
-LOOK_FOR_CANCELS_S: Final = 1.0
+CANCEL_CHECK_S: Final = 1.0
 STUCK_CLAIM_S: Final = 20.0
 UNKNOWN_S: Final = 5.0
 """So long a slot may stay damaged before its child is killed: nothing of it can be given back while it lives."""
@@ -68,13 +69,13 @@ class Supervisor:
             timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
-        self._announcer = Announcer(settings.redis)
+        self._publisher = EventPublisher(settings.redis)
         self._children = Children(slots, Process(identity.pid))
         self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(self._db, slots, settings, identity)
         self._cancels = CancelListener(settings.redis, self._on_cancel)
-        self._keeper = Keeper(settings, self._waker, self._announcer)
-        self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
+        self._keeper = Keeper(settings, self._waker, self._publisher)
+        self._wake_up_check = WakeUpCheck(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
@@ -83,12 +84,12 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._hearing):
+        for helper in (self._waker, self._publisher, self._cancels, self._keeper, self._wake_up_check):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
         while not self._children.main.exited():
-            self._slots.looked()
+            self._slots.supervised()
             try:
                 self._tick()
                 self._outage.end()
@@ -101,7 +102,7 @@ class Supervisor:
         self._close()
 
     def _tick(self) -> None:
-        deaths = self._children.look()
+        deaths = self._children.poll()
         if not self._lease.renew():
             self._give_up_lease()
             return
@@ -173,7 +174,7 @@ class Supervisor:
                 self._escalation.request(slot.index, state.run, StopReason.DRAIN)
         if now >= self._cancels_at:
             # also with idle children: a claim whose reply was lost may have been cancelled before it was handed back
-            self._cancels_at = now + (LOOK_FOR_CANCELS_S if busy else self._settings.heartbeat_s)
+            self._cancels_at = now + (CANCEL_CHECK_S if busy else self._settings.heartbeat_s)
             self._request_cancels()
 
     def _request_cancels(self) -> None:
@@ -236,7 +237,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._slots.expire()
-        self._children.look()
+        self._children.poll()
         self._children.signal_all(signal.SIGKILL)
         self._await_deaths()
         self._keeper.stop()
@@ -250,13 +251,13 @@ class Supervisor:
             except StoreUnavailable:
                 time.sleep(TICK_S)  # else the keeper does it when the lease is over
         self._waker.stop()
-        self._announcer.stop()
+        self._publisher.stop()
 
     def _await_deaths(self) -> None:
         """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""
         doomed = set(self._children.processes)
         while doomed:
-            for death in self._children.look():
+            for death in self._children.poll():
                 self._escalation.forget(death.slot)
                 self._children.bury(death.slot)
                 doomed.discard(death.slot)
@@ -285,7 +286,7 @@ class Supervisor:
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
         )
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         for change in changes:
             if change.ready:
                 self._waker.wake(change.queue, 1)

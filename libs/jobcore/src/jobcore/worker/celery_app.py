@@ -25,7 +25,7 @@ from billiard import current_process
 from celery import Celery, signals
 
 from jobcore.broker.connection import create
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.wakeup import WORK_TASK, Waker
 from jobcore.settings import WorkerSettings
@@ -176,9 +176,9 @@ class _Worker:
         interrupts = Interrupts(slot)
         interrupts.install()
         interrupts.restore_after(ProcessState())
-        waker, announcer = Waker(self._settings), Announcer(self._settings.redis)
+        waker, publisher = Waker(self._settings), EventPublisher(self._settings.redis)
         waker.start()
-        announcer.start()
+        publisher.start()
         db = Database(
             self._settings.database_url,
             schema=self._settings.database_schema,
@@ -193,7 +193,7 @@ class _Worker:
             ChildClaims(slot, os.getpid()),
             db=db,
             waker=waker,
-            announcer=announcer,
+            publisher=publisher,
             registry=load_tasks(),
             settings=self._settings,
             interrupts=interrupts,

@@ -20,7 +20,7 @@ from typing import Final
 from uuid import UUID
 
 from jobcore.admission.limits import Limits
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host import clock
@@ -65,7 +65,7 @@ class ClaimLoop:
         *,
         db: Database,
         waker: Waker,
-        announcer: Announcer,
+        publisher: EventPublisher,
         registry: Registry,
         settings: WorkerSettings,
         interrupts: Interrupts,
@@ -77,7 +77,7 @@ class ClaimLoop:
         self._claims = child_claims
         self._db = db
         self._waker = waker
-        self._announcer = announcer
+        self._publisher = publisher
         self._registry = registry
         self._settings = settings
         self._interrupts = interrupts
@@ -89,7 +89,7 @@ class ClaimLoop:
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
         self._completer = Completer(
-            db, announcer, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
+            db, publisher, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
         )
         self._completer.start()
 
@@ -202,12 +202,12 @@ class ClaimLoop:
             self._slot,
             self._db,
             self._completer.store_events,
-            lambda event: self._announcer.events(claim.id, [event]),
+            lambda event: self._publisher.publish(claim.id, [event]),
             self._bounds,
         )
         if claim.task_type not in self._quick:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
-            self._announcer.events(claim.id, [_running(claim, self._worker_id)])
+            self._publisher.publish(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
         run = JobRun(store, self._registry, self._interrupts)
         with of_job(str(claim.id), self._streams):

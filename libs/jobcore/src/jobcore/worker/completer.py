@@ -23,7 +23,7 @@ from itertools import accumulate
 from typing import Final
 
 from jobcore.admission.limits import Limits
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.threads import LongThread
@@ -65,14 +65,14 @@ class Completer:
     def __init__(
         self,
         db: Database,
-        announcer: Announcer,
+        publisher: EventPublisher,
         settings: WorkerSettings,
         on_completed: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
         limits: Limits,
     ) -> None:
         self._db = db
-        self._announcer = announcer
+        self._publisher = publisher
         self._settings = settings
         self._on_completed = on_completed
         self._on_handed_back = on_handed_back
@@ -192,7 +192,7 @@ class Completer:
                 raise
             except Exception:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         cancelled = [CompletedCancel(*key, run.stop_method) for key, run in completions.items() if key.id not in stored]
         self._db.call(cancellations.complete, cancelled)
@@ -245,7 +245,7 @@ class Completer:
         with self._changed:
             del self._releases[: len(releases)]
         self._on_completed([RunKey(release.id, release.fence) for release, _ in releases])
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         self._db.call(
             cancellations.complete,

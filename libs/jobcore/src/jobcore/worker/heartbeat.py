@@ -31,6 +31,6 @@ class HeartbeatFile:
         """Touch the file once in BEAT_S seconds while the supervisor works."""
         now = time.monotonic()
         self._registered = self._registered or self._slots.worker_id is not None
-        if self._registered and now >= self._due and now < self._slots.looked_at + HUNG_S:
+        if self._registered and now >= self._due and now < self._slots.supervised_at + HUNG_S:
             self._due = now + BEAT_S
             self._path.touch()
