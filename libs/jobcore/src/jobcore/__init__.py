@@ -3,7 +3,7 @@
 Packages of tasks import what they need from here. Everything else is in rooms, each of which imports only from rooms
 below it; `lint-imports` checks that.
 
-    worker         the processes of a Celery worker: main process and pool children
+    worker         the processes of a Celery worker: main process and children
     supervision    the supervisor process, and the memory that it shares with them
     keeper         periodic work on all jobs: promotion, rescue, wake-ups, schedules, housekeeping
     admission      how jobs get into the queue and past its limits
