@@ -59,7 +59,7 @@ def test_a_trace_in_jaeger_spans_api_worker_database_and_web_site(stack: Stack, 
         names = {tag["key"]: tag["value"] for tag in tags}
         return str(names.get("db.system") or ("http" if "http.url" in names or "url.full" in names else ""))
 
-    until(whole_trace, 30, f"the whole trace {job.trace_id}")
+    until(whole_trace, what=f"the whole trace {job.trace_id}")
 
 
 def test_only_loopback_is_published_and_neither_database_nor_broker(stack: Stack) -> None:
@@ -165,4 +165,4 @@ def test_down_ends_every_service_with_exit_code_0_and_keeps_the_data(stack: Stac
 
 def _until_running(client: Longrun, task_id: str) -> None:
     is_running: Callable[[], bool] = lambda: client.get(task_id).status is Status.RUNNING  # noqa: E731
-    until(is_running, 10, "the job runs")
+    until(is_running, what="the job runs")

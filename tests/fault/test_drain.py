@@ -67,7 +67,7 @@ def test_a_worker_ends_within_its_grace_while_redis_is_frozen(apart: Harness, re
     try:
         leaving.terminate()
         leaving.wait(1 + GRACE_S)
-        until(lambda: not leaving.pids, 2, "nothing is left of the worker")
+        until(lambda: not leaving.pids, what="nothing is left of the worker")
     finally:
         os.kill(redis_server.pid, signal.SIGCONT)
     job = apart.job(job_id)
@@ -81,6 +81,6 @@ def test_an_idle_worker_leaves_at_once_and_says_so(apart: Harness) -> None:
     worker_id = apart.worker_id(worker)
     apart.reaches(apart.submit(), "SUCCESS")
     worker.terminate()
-    assert worker.wait(10) == 0
-    until(lambda: not worker.pids, 2, "nothing is left of the worker")
+    assert worker.wait() == 0
+    until(lambda: not worker.pids, what="nothing is left of the worker")
     assert apart.sql("SELECT state FROM workers WHERE id = %s", worker_id)[0]["state"] == "gone"

@@ -17,7 +17,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.fault
 
 RACES = 1000
-STOPPED_S = 30.0
 
 
 def all_ended(longrun: Harness, jobs: list[str]) -> None:
@@ -31,7 +30,7 @@ def all_ended(longrun: Harness, jobs: list[str]) -> None:
         )
         return int(rows[0]["count"])
 
-    until(lambda: open_ones() == 0, STOPPED_S, "every job has ended")
+    until(lambda: open_ones() == 0, what="every job has ended")
 
 
 def statuses(longrun: Harness, jobs: list[str]) -> Counter[str]:
@@ -87,7 +86,7 @@ def test_a_timeout_as_a_job_ends_never_hits_the_next_job_of_its_child(apart: Har
 
     with ThreadPoolExecutor(4) as racers:
         jobs, successors = zip(*racers.map(race, range(60)), strict=True)
-    apart.all_reach(successors, "SUCCESS", 30)
+    apart.all_reach(successors, "SUCCESS")
     all_ended(apart, list(jobs))
     assert len(statuses(apart, list(jobs))) == 2, "the race was never close"
     assert {apart.job(job_id)["fence"] for job_id in successors} == {1}

@@ -104,7 +104,7 @@ def test_after_downtime_missed_ticks_run_as_the_policy_says(
     longrun: Harness, fields: dict[str, Any], minutes: list[int], missed: int
 ) -> None:
     """Nobody looked since 29 full minutes ago."""
-    until(lambda: 12 <= datetime.now(UTC).second < 45, 30, "the latest tick is late, and no other comes in between")
+    until(lambda: 12 <= datetime.now(UTC).second < 45, what="the latest tick is late, and no other comes in between")
     made = create(longrun, "* * * * *", **fields)
     due = make_due(longrun, made, timedelta(minutes=29))
     jobs = ended(longrun, made, len(minutes))
@@ -154,7 +154,7 @@ def unkept(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, t
     """Longrun on a database of its own, where neither API nor supervisor looks after anything."""
     with database(postgres, migrated_template) as url, Stack(url, redis_url, tmp_path) as stack:
         api = stack.api(env={**environment(tmp_path), "LONGRUN_KEEPER_S": NEVER_S})
-        with httpx.Client(base_url=api.url, timeout=10) as client:
+        with httpx.Client(base_url=api.url, timeout=30) as client:
             harness = Harness(stack, client, "unkept", tmp_path)
             harness.worker(LONGRUN_KEEPER_S=NEVER_S)
             yield harness

@@ -81,7 +81,7 @@ def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str) -> 
     migrator = start_migrating(empty_url)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'longrun.queues'::regclass"
     for count in (1, 0, 1):
-        until(lambda count=count: execute(empty_url, waiting) == [(count,)], 60, f"{count} wait for the lock")  # type: ignore[misc]
+        until(lambda count=count: execute(empty_url, waiting) == [(count,)], what=f"{count} wait for the lock")  # type: ignore[misc]
     backup.close()
     output, _ = migrator.communicate()
     assert migrator.returncode == 0, output
