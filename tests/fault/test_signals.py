@@ -168,9 +168,9 @@ def press_ctrl_c(keyboard: int) -> None:
 
 @pytest.mark.parametrize("presses", [1, 2, 3])
 def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, tmp_path: Path, presses: int) -> None:
-    with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="3", LONGRUN_CANCEL_KILL_S="6") as (worker, keyboard):
+    with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="5", LONGRUN_CANCEL_KILL_S="8") as (worker, keyboard):
         short, long = (
-            apart.tick(1.5, max_attempts=1),
+            apart.tick(1.5 if presses == 1 else 600, max_attempts=1),
             apart.submit("test_stubborn", {"seconds": 600, "folder": str(apart.folder)}, max_attempts=1),
         )
         apart.runs(short)

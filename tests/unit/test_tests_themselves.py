@@ -133,7 +133,7 @@ def numbers(path: Path) -> dict[str, float]:
 def patience(path: Path, call: ast.Call) -> float:
     """For how many seconds this call waits at most, if that can be read here; otherwise infinity."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "within_s"]
-    given = (named or call.args[WAITS[called(call)] :] or [None])[0]
+    given = next(iter(named or call.args[WAITS[called(call)] :]), None)
     if isinstance(given, ast.Constant) and isinstance(given.value, int | float):
         return float(given.value)
     return numbers(path).get(given.id, math.inf) if isinstance(given, ast.Name) else math.inf
