@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from jobcore.errors import StoreUnavailable
 from jobcore.store import health, jobs
-from jobcore.store.database import DURABLE, Database, RowRefused
+from jobcore.store.database import DURABLE, Database, RowRefused, transaction
 from longrun_local.postgres import EmbeddedPostgres
 from tests.backends import end_backends
 from tests.harness import sql
@@ -21,13 +21,15 @@ from tests.integration.store.world import World, race
 
 def test_a_deadlock_is_tried_again_until_both_sides_are_done(world: World) -> None:
     first, second = world.insert_many(2)
-    tries = count()
+    tries, both_hold_one = count(), threading.Barrier(2)
+    statement = text("UPDATE jobs SET priority = priority + 1 WHERE id = :id")
 
     def update(connection: Connection, one: object, other: object) -> None:
-        next(tries)
-        statement = "UPDATE jobs SET priority = priority + 1 WHERE id = '{}';"
-        pause = "SELECT pg_sleep(0.1);"
-        connection.execute(text(statement.format(one) + pause + statement.format(other)))
+        with transaction(connection):
+            connection.execute(statement, {"id": one})
+            if next(tries) < 2:
+                both_hold_one.wait()
+            connection.execute(statement, {"id": other})
 
     def update_one_way(one: object, other: object) -> None:
         world.call(update, one, other)
