@@ -101,7 +101,7 @@ def test_a_migration_that_waits_behind_a_backup_stops_neither_claims_nor_heartbe
             own.all_reach(during := [own.submit() for _ in range(5)], "SUCCESS")
             until(lambda: not own.sql(waits), what="it lets go in between")
         assert migration.is_alive()
-    migration.join(30)
+    migration.join()
     assert own.sql(added)
     after = [own.submit() for _ in range(5)]
     own.all_reach([long, *after], "SUCCESS")

@@ -22,7 +22,7 @@ from tests.harness import LEASE_S, Harness, environment, sql
 from tests.integration.store.world import World
 from tests.invariants import check
 from tests.processes import Stack
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
 
@@ -56,14 +56,14 @@ class Submission:
 
     def end(self) -> Accepted | BaseException | None:
         """Wait for the answer."""
-        self._thread.join(20)
+        self._thread.join()
         self._intake.stop()
         self._db.close()
         return self.answer
 
     def _run(self) -> None:
         async def submit() -> Accepted:
-            return await asyncio.wait_for(self._intake.submit(self.job), 15)
+            return await asyncio.wait_for(self._intake.submit(self.job), PATIENCE_S)
 
         try:
             self.answer = asyncio.run(submit())

@@ -41,7 +41,7 @@ class Desk:
         async def gather() -> list[Answer]:
             return await asyncio.gather(*map(self.intake.submit, given), return_exceptions=True)
 
-        return asyncio.run(asyncio.wait_for(gather(), 60))
+        return asyncio.run(asyncio.wait_for(gather(), 2 * PATIENCE_S))
 
     def inserts(self) -> int:
         return sum("EXECUTE longrun_accept" in statement for statement in self.statements)
@@ -213,7 +213,7 @@ def test_a_waker_that_fails_costs_nobody_an_answer(world: World, database_url: s
     intake.start()
 
     async def submit() -> list[Accepted]:
-        return [await asyncio.wait_for(intake.submit(world.new()), 5) for _ in range(2)]
+        return [await asyncio.wait_for(intake.submit(world.new()), PATIENCE_S) for _ in range(2)]
 
     assert len(asyncio.run(submit())) == 2
     intake.stop()
