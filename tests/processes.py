@@ -74,6 +74,11 @@ class Process:
         """What it has written so far."""
         return self.log_path.read_text(errors="replace")
 
+    def check(self) -> None:
+        """AssertionError with its exit code and its log if it has ended."""
+        code = self.popen.poll()
+        assert code is None, f"{self.name} ended with code {code}:\n{self.log()}"
+
 
 class Stack:
     """Starts processes against one database and one Redis, waits until each is ready, stops all at the end."""
@@ -88,7 +93,7 @@ class Stack:
         """An API whose /readyz answers; its address is `.url`."""
         port = port or free_port()
         process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
-        self._until(process, lambda: _answers(f"{process.url}/readyz"))
+        self.until(process, lambda: _answers(f"{process.url}/readyz"))
         return process
 
     def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
@@ -119,6 +124,17 @@ class Stack:
         self.processes.append(process)
         return process
 
+    def until(self, process: Process, ready: Callable[[], bool]) -> None:
+        """Wait until a process is ready; AssertionError with its log if it ends or takes too long."""
+
+        def is_ready() -> bool:
+            if ready():
+                return True
+            process.check()
+            return False
+
+        until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
+
     def stop(self) -> None:
         """SIGKILL everything that still runs."""
         for process in self.processes:
@@ -137,7 +153,7 @@ class Stack:
     def _worker(self, app: str, name: str, concurrency: int, env: Environment | None) -> Process:
         env = {"LONGRUN_WORKER_CONCURRENCY": str(concurrency), **(env or {})}
         process = self.start(name, services.worker(app, name), env)
-        self._until(process, lambda: self._announced(process))
+        self.until(process, lambda: self._announced(process))
         return process
 
     def _announced(self, process: Process) -> bool:
@@ -159,16 +175,6 @@ class Stack:
             "OTEL_SERVICE_NAME": f"longrun-{name}",
             **(env or {}),
         }
-
-    def _until(self, process: Process, ready: Callable[[], bool]) -> None:
-        def is_ready() -> bool:
-            if ready():
-                return True
-            code = process.popen.poll()
-            assert code is None, f"{process.name} ended with code {code}:\n{process.log()}"
-            return False
-
-        until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
 
 
 def _answers(url: str) -> bool:
