@@ -42,7 +42,7 @@ def test_a_table_that_was_renamed_for_two_seconds_costs_no_thread_and_no_job(own
                 assert answer.status_code in (httpx.codes.ACCEPTED, httpx.codes.SERVICE_UNAVAILABLE), answer.text
                 if answer.status_code == httpx.codes.ACCEPTED:
                     jobs.append(answer.json()["task_id"])
-        until(lambda: own.api.get("/readyz").status_code == httpx.codes.OK, 5, f"ready after {table}")
+        until(lambda: own.api.get("/readyz").status_code == httpx.codes.OK, what=f"ready after {table}")
         jobs.append(own.submit())
         own.all_reach(jobs, "SUCCESS")
     assert own.worker_id(worker) == worker_id
@@ -56,7 +56,7 @@ def test_a_heartbeat_that_is_refused_for_a_while_costs_no_run(own: Harness) -> N
     job_id = own.tick(2 * WHILE_S)
     own.runs(job_id)
     with refused(own, "workers"):
-        until(lambda: "an unforeseen error; it is tried again" in worker.log(), what="a heartbeat was refused")
+        until(lambda: "unexpected error; retrying" in worker.log(), what="a heartbeat was refused")
         time.sleep(WHILE_S)  # the fault itself
     assert own.reaches(job_id, "SUCCESS")["fence"] == 1
     assert own.worker_id(worker) == worker_id

@@ -1,0 +1,47 @@
+"""The two systems that are measured: how their tables are made and which processes they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import create_engine
+
+from bench.literal.models import Base
+from jobcore import migrations
+
+CHILDREN = 2
+"""Pool children of each worker, the same for both systems."""
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """The commands of an API and a worker, and how an empty database gets their tables."""
+
+    name: str
+    api: tuple[str, ...]
+    worker: tuple[str, ...]
+    create_tables: Callable[[str], None]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def _create_literal_tables(url: str) -> None:
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
+LONGRUN = System(
+    name="longrun",
+    api=("longrun_api",),
+    worker=("celery", "-A", "longrun_worker.app", "worker", "--without-gossip", "--without-mingle"),
+    create_tables=migrations.upgrade,
+    env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
+)
+SCRAPER_WORKER = ("celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle")
+LITERAL = System(
+    name="literal",
+    api=("uvicorn", "bench.literal.main:app", "--no-access-log"),
+    worker=("celery", "-A", "bench.literal.celery_app", "worker", "--concurrency", str(CHILDREN)),
+    create_tables=_create_literal_tables,
+)

@@ -1,0 +1,38 @@
+"""The input of a task as a command line gives it: fields as `--name value`, or JSON from an argument, file or stdin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from longrun_client.client import Longrun
+from longrun_client.inputs import InputError, from_arguments, from_json
+from longrun_client.models import TaskType
+
+
+def task_input(client: Longrun, task_type: str, arguments: Sequence[str], input_json: str | None) -> dict[str, Any]:
+    """The input that arguments and JSON spell together, arguments first; InputError names the one at fault."""
+    given = from_json(*_read(input_json)) if input_json is not None else {}
+    if arguments:
+        given |= from_arguments(arguments, _task_type(client, task_type).input_schema)
+    return given
+
+
+def _task_type(client: Longrun, name: str) -> TaskType:
+    known = {task_type.name: task_type for task_type in client.task_types()}
+    if name not in known:
+        raise InputError(f"TASK_TYPE: there is no {name!r}, there are: {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def _read(given: str) -> tuple[str, str]:
+    if given == "-":
+        return sys.stdin.read(), "--input - (stdin)"
+    if not given.startswith("@"):
+        return given, "--input"
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8"), f"--input {given}"
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--input {given}: cannot be read: {error}") from None

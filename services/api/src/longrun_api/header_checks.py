@@ -1,0 +1,86 @@
+"""What a request must say of itself before a route sees it: its host, its origin, and nothing that is not done here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jobcore.errors import LongrunError
+from longrun_api.hosts import Hosts
+from longrun_api.origins import SAFE_METHODS, Origins
+from longrun_api.problems import HttpError, problem
+
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""They tell nobody anything, and load balancers ask for them under any name."""
+UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
+"""A client that sends one of these relies on it: it would send a task twice, or wait for an answer in vain."""
+PRECONDITIONS: Final = {
+    b"if-match": "If-Match",
+    b"if-none-match": "If-None-Match",
+    b"if-unmodified-since": "If-Unmodified-Since",
+}
+"""They guard a change against another one. On a GET they may be passed over: nothing here has an ETag."""
+CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *UNSUPPORTED, *PRECONDITIONS})
+
+
+class HeaderNotSupported(HttpError):
+    """The request relies on a header that is not honoured here."""
+
+    status = 400
+    slug = "header-not-supported"
+    title = "The request relies on a header that this server does not honour"
+
+
+class UnknownTransferCoding(HttpError):
+    """The body is sent in a transfer coding other than `chunked` (RFC 9112, section 6.1)."""
+
+    status = 501
+    slug = "transfer-coding-not-supported"
+    title = "The request body is sent in a way that this server does not understand"
+
+
+class HeaderChecks:
+    """ASGI middleware that answers what may not come in with a problem document."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, origins: Origins) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or answer it."""
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except LongrunError as error:
+                await problem(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            if name in CHECKED:
+                headers.setdefault(name, []).append(value.decode("latin-1"))
+        host_values, version = headers.pop(b"host", []), scope["http_version"]
+        if scope["path"] in PROBES:
+            host = self._hosts.parse(host_values, version)
+        else:
+            server = scope.get("server")
+            host = self._hosts.check(host_values, server[0] if server else None, version)
+        if headers:
+            is_safe = scope["method"] in SAFE_METHODS
+            if not is_safe:
+                self._origins.check(host, headers.get(b"origin", []), headers.get(b"sec-fetch-site", []))
+            _refuse_unsupported(headers, UNSUPPORTED if is_safe else UNSUPPORTED | PRECONDITIONS)
+
+
+def _refuse_unsupported(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
+    for name, shown in refused.items():
+        if name in headers:
+            raise HeaderNotSupported(f"{shown} is not supported yet; send the request without it if it may run so")
+    codings = ",".join(headers.get(b"transfer-encoding", [])).lower()
+    if codings and codings.strip() != "chunked":
+        raise UnknownTransferCoding(f"Transfer-Encoding must be chunked, not {codings[:100]!r}")
