@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -20,7 +19,7 @@ from jobcore.errors import (
     RetryableError,
     UnknownTaskType,
 )
-from jobcore.models import Outcome
+from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
 from jobcore.supervision.slots import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
@@ -29,7 +28,7 @@ from jobcore.worker.context import RunContext
 from jobcore.worker.event_buffer import printable
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.run_store import RunStore
-from jobcore.worker.values import from_json, infinite, to_json
+from jobcore.worker.values import check_json, infinite, to_json
 
 MESSAGE_MAX: Final = 2_000
 NAME_MAX: Final = 200
@@ -51,14 +50,6 @@ class InputRefused(Exception):
 
 class InvalidOutput(Exception):
     """What the task returned is not what its output model says, or not storable as JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a task returned, as its output model serializes it; `size` is its bytes as JSON."""
-
-    value: Any
-    size: int
 
 
 class JobRun:
@@ -158,14 +149,14 @@ class JobRun:
         # a task that raises JobCancelled for no reason fails
         return self._failed(ErrorKind.RAISED, stop, None)
 
-    def _succeeded(self, result: Result) -> Outcome:
+    def _succeeded(self, result: JsonText) -> Outcome:
         last = self._store.take_last()
         return Outcome(
             self._claim.id,
             self._claim.fence,
             Status.SUCCESS,
-            result=result.value,
-            result_bytes=result.size,
+            result=result,
+            result_bytes=len(result),
             progress=last.progress,
             events=last.events,
         )
@@ -210,11 +201,12 @@ class JobRun:
             self._store.buffer.add_traceback(text)
 
 
-def _result(task_type: TaskType, returned: Any, max_bytes: int) -> Result:
-    """What the task returned, with the names that the type's `output_schema` has."""
+def _result(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
+    """What the task returned, as JSON with the names that the type's `output_schema` has."""
     try:
         text = _serialized(task_type.output_model, returned)
-        return Result(from_json("result", text, max_bytes), len(text))
+        check_json("result", text, max_bytes)
+        return JsonText(text)
     except ValidationError as error:
         raise InvalidOutput(f"{task_type.name} returned something else than its output model: {error}") from None
     except Exception as error:  # also out of a serializer of the model's own, or for want of memory
