@@ -20,8 +20,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jobcore.telemetry import logs
-from longrun_api.connection import reset
 from longrun_api.keepalive import Keepalive
+from longrun_api.sockets import reset
 
 PIECE: Final = 64 * 1024
 """Bytes that are given to the server at once; it holds as many more that the socket has not taken."""
