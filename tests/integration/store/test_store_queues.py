@@ -1,4 +1,4 @@
-"""Queues: promotion, demand, and the low-water mark that never hides a ready job."""
+"""Queues: promotion, demand, and the low-water rank that never hides a ready job."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from jobcore.models import NewJob
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import json_text
 from longrun_api.database import unavailable_after
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links, rfc3339
@@ -32,4 +32,4 @@ async def accept(request: Request, job: NewJob) -> Response:
         "links": here,
     }
     headers = {"Location": here["self"], **RETRY_AFTER}
-    return Response(documents.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
+    return Response(json_text.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.errors import JobAlreadyEnded, NotRetryable
 from jobcore.models import Job
 from jobcore.states import Status
-from jobcore.store import attempts, events, jobs, listing
+from jobcore.store import events, jobs, listing, runs
 from jobcore.telemetry import traces
 from longrun_api import cursors, paging
 from longrun_api.acceptance import RETRY_AFTER, accept
@@ -141,7 +141,7 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     database = runtime_of(request).database
 
     def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
-        found = attempts.of(connection, task_id, after, limit)
+        found = runs.page(connection, task_id, after, limit)
         return [(run.seq, Attempt.of(run).model_dump_json().encode()) for run in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or query.after, limit), query.limit)
@@ -161,7 +161,7 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.retry, task_id)
     if change:
-        runtime.announcer.announce([change])
+        runtime.publisher.publish_changes([change])
         if change.ready:  # else the keeper lets it pass its gate
             runtime.waker.wake(change.queue, 1)
     job = await find(request, task_id)
@@ -197,7 +197,7 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.cancel, task_id)
     if change:
-        runtime.announcer.announce([change])
+        runtime.publisher.publish_changes([change])
     job = await find(request, task_id)
     root_path = request.scope.get("root_path", "")
     if job.cancel is None:

@@ -1,0 +1,240 @@
+"""Following jobs live: one pub/sub connection serves all streams of an API process.
+
+Which channels are wanted is state; a task of the connection makes Redis agree with it. So whoever comes or leaves
+changes that state without waiting, cancelled or not, and no subscription outlives its last reader. The connection is
+kept up whether or not anybody listens, and is asked for a sign of life every second: a Redis that is silent for
+SILENT_S counts as away. What is missed meanwhile is found in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import redis
+import redis.asyncio
+
+from jobcore.broker.event_messages import decode
+from jobcore.models import Event
+from jobcore.settings.redis_server import RedisServer
+from jobcore.telemetry import logs
+
+WAITING_MAX: Final = 32 * 1024
+"""Bytes of live events that wait for one reader."""
+CONFIRM_S: Final = 1.0
+RECONNECT_S: Final = 1.0
+BEAT_S: Final = 1.0
+SILENT_S: Final = 4.0
+BATCH: Final = 500
+
+log = logs.get(__name__)
+
+
+class Subscription:
+    """Live events of one job: hints, in order of arrival, from the moment it was made."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        self.cursor = 0
+        """The seq up to which its reader has everything; the reader keeps it."""
+        self.behind = False
+        """True if PostgreSQL has, or may have, more than was told; the reader resets it before it looks."""
+        self.idle = False
+        """True while its reader waits in `next`."""
+        self._events: deque[tuple[Event, int]] = deque()
+        self._bytes = 0
+        self._woken = asyncio.Event()
+
+    async def next(self) -> Event | None:
+        """The next live event; None at once when the reader is behind."""
+        if not self._events and not self.behind:
+            self._woken.clear()
+            self.idle = True
+            try:
+                await self._woken.wait()
+            finally:
+                self.idle = False
+        if not self._events:
+            return None
+        event, size = self._events.popleft()
+        self._bytes -= size
+        return event
+
+    def offer(self, event: Event, size: int) -> None:
+        """Queue an event of so many bytes; a reader too slow to keep up loses all hints, and is behind."""
+        if self._bytes + size > WAITING_MAX:
+            self.mark_behind()
+            return
+        self._events.append((event, size))
+        self._bytes += size
+        self._woken.set()
+
+    def mark_behind(self) -> None:
+        """Drop all hints; the reader has to read PostgreSQL."""
+        self._events.clear()
+        self._bytes = 0
+        self.behind = True
+        self._woken.set()
+
+
+@dataclass(eq=False, slots=True)
+class _Channel:
+    readers: set[Subscription] = field(default_factory=set)
+    requested: bool = False
+    """SUBSCRIBE was sent on this connection."""
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class LiveEvents:
+    """Gives out subscriptions; `connected` is False while Redis is away or silent."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._redis = server.asyncio_client(SILENT_S)
+        self._keep_up = server.key("keep-up")
+        self._channels: dict[str, _Channel] = {}
+        self._changed: set[str] = set()
+        self._change = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is away", "streams are live again")
+        self._closing = False
+        self.connected = False
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._run(), name="live-events")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._closing = True  # a cancellation alone may get lost: asyncio.wait_for, which redis-py uses, swallows some
+        self._change.set()
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(redis.RedisError, OSError):
+            await self._redis.aclose()
+
+    def idle(self) -> Iterator[Subscription]:
+        """The subscriptions whose readers wait for something to happen."""
+        for channel in self._channels.values():
+            yield from (reader for reader in channel.readers if reader.idle)
+
+    @asynccontextmanager
+    async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
+        """Listen to a job while the context is open; returns once Redis confirmed it, or is away."""
+        name = self._server.job(job_id)
+        channel = self._channels.setdefault(name, _Channel())
+        subscription = Subscription(job_id)
+        channel.readers.add(subscription)
+        self._note(name)
+        try:
+            if self.connected:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CONFIRM_S):
+                        await channel.confirmed.wait()
+            yield subscription
+        finally:
+            channel.readers.discard(subscription)
+            self._note(name)
+
+    def _note(self, name: str) -> None:
+        self._changed.add(name)
+        self._change.set()
+
+    async def _run(self) -> None:
+        while not self._closing:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(self._keep_up)
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._listen(pubsub))
+                        tasks.create_task(self._agree(pubsub))
+            except* (redis.RedisError, OSError) as errors:
+                self._outage.begin(errors.exceptions[0])
+            except* Exception:
+                log.exception("the live connection failed; it is made anew")
+            finally:
+                self._forget()
+            await asyncio.sleep(RECONNECT_S)
+
+    def _forget(self) -> None:
+        """Nothing is subscribed to any more; the next connection starts with what is wanted then."""
+        self.connected = False
+        self._channels = {name: channel for name, channel in self._channels.items() if channel.readers}
+        self._changed = set(self._channels)
+        for channel in self._channels.values():
+            channel.requested = False
+            channel.confirmed.clear()
+
+    async def _agree(self, pubsub: Any) -> None:
+        """Subscribe to what is wanted, leave what is not, and ask for a sign of life in between."""
+        while not self._closing:
+            self._change.clear()
+            wanted, unwanted = self._differences()
+            for command, names in ((pubsub.subscribe, wanted), (pubsub.unsubscribe, unwanted)):
+                for start in range(0, len(names), BATCH):
+                    await command(*names[start : start + BATCH])
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._change.wait()
+            except TimeoutError:
+                await pubsub.ping()
+
+    def _differences(self) -> tuple[list[str], list[str]]:
+        wanted, unwanted = [], []
+        for name in self._changed:
+            channel = self._channels.get(name)
+            if channel is None:
+                continue
+            if channel.readers and not channel.requested:
+                channel.requested = True
+                wanted.append(name)
+            elif not channel.readers and not channel.requested:
+                del self._channels[name]
+            elif not channel.readers and channel.confirmed.is_set():
+                # one that is not confirmed yet is left later: its confirmation must not be taken for that of the next
+                del self._channels[name]
+                unwanted.append(name)
+        self._changed.clear()
+        return wanted, unwanted
+
+    async def _listen(self, pubsub: Any) -> None:
+        while not self._closing:
+            message = await pubsub.get_message(timeout=SILENT_S)
+            if message is None:
+                raise redis.TimeoutError(f"nothing was heard for {SILENT_S:g} s")
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pong":
+            return
+        name = message["channel"].decode()
+        if name == self._keep_up:
+            self.connected = True
+            self._outage.end()
+            return
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        if message["type"] == "subscribe":
+            channel.confirmed.set()
+            if not channel.readers:
+                self._note(name)
+        elif message["type"] == "message":
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                _tell(channel, message["data"])
+
+
+def _tell(channel: _Channel, data: bytes) -> None:
+    event = decode(data)
+    for reader in channel.readers:
+        if event is None:
+            reader.mark_behind()
+        else:
+            reader.offer(event, len(data))

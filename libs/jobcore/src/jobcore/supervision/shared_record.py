@@ -1,0 +1,70 @@
+"""A record in shared memory with one writer, which readers see whole: as it was before a change, or after it.
+
+    version   which copy is the current one: copies[version % 2]
+    copies    two of: version, length, checksum, payload
+
+The writer fills the copy that is not current, then makes it current by one aligned store of the version. So a writer
+that is frozen or killed in the middle of a change leaves the record as it was before, and what it has not yet said it
+has not yet begun to do. The checksum covers the version: a reader that was overtaken by two changes reads again, and
+a copy that is damaged (a stray write of native code) is told from a good one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+import zlib
+from typing import Final
+
+WORD: Final = 8
+_STAMP: Final = struct.Struct("=qII")  # version, length, checksum
+_READ_TRIES: Final = 20
+_READ_AGAIN_S: Final = 0.0005
+
+
+class SharedRecord:
+    """Up to `capacity` bytes at an offset of the memory; offset and capacity are multiples of 8."""
+
+    def __init__(self, memory: mmap.mmap, words: memoryview, offset: int, capacity: int) -> None:
+        self._memory = memory
+        self._words = words
+        self._word = offset // WORD
+        self._copies = (offset + WORD, offset + WORD + _STAMP.size + capacity)
+        self._capacity = capacity
+
+    @staticmethod
+    def size(capacity: int) -> int:
+        """How many bytes of memory a record of this capacity takes."""
+        return WORD + 2 * (_STAMP.size + capacity)
+
+    @property
+    def version(self) -> int:
+        """Rises by one with every change."""
+        return self._words[self._word]
+
+    def write(self, payload: bytes) -> None:
+        """Writer only: replace what the record holds."""
+        version = self.version + 1
+        stamp = self._copies[version % 2]
+        start = stamp + _STAMP.size
+        self._memory[start : start + len(payload)] = payload
+        _STAMP.pack_into(self._memory, stamp, version, len(payload), _checksum(version, payload))
+        self._words[self._word] = version
+
+    def read(self) -> bytes | None:
+        """What the record holds; None if it is damaged or was never written."""
+        for _ in range(_READ_TRIES):
+            stamp = self._copies[self.version % 2]
+            version, length, checksum = _STAMP.unpack_from(self._memory, stamp)
+            if length <= self._capacity:
+                payload = self._memory[stamp + _STAMP.size : stamp + _STAMP.size + length]
+                if checksum == _checksum(version, payload):
+                    return payload
+            time.sleep(_READ_AGAIN_S)
+        return None
+
+
+def _checksum(version: int, payload: bytes) -> int:
+    # 1 is the start value for version 0, so that memory full of zeros is not taken for an empty record
+    return zlib.crc32(payload, (version + 1) & 0xFFFFFFFF)

@@ -1,0 +1,191 @@
+"""What one task leaves in its child for the next: put back as it was when the child was fresh.
+
+Restored after each run: working directory, environment and time zone, umask, locale, signal handlers, the mask of
+blocked signals and the wake-up descriptor of signals, interval timers (and `alarm`), `sys.path`, `sys.argv`,
+`sys.stdin`, `sys.stdout`, `sys.stderr`, the hooks for uncaught exceptions, trace and profile functions, the default
+timeout of sockets, the recursion limit, the garbage collector, the root logger, resource limits, niceness. Context
+variables are kept apart by the caller.
+
+What cannot be put back (a hard limit that was lowered, another user) is reported: the child is replaced.
+
+Not restored: imported modules and what they hold, threads, processes, open files.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import locale
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jobcore.telemetry import logs
+
+TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+STOPPED: Final = [(0.0, 0.0)] * len(TIMERS)
+SIGNALS: Final = tuple(
+    int(number)
+    for number in signal.valid_signals()
+    if number not in (signal.SIGKILL, signal.SIGSTOP) and number < getattr(signal, "SIGRTMIN", signal.NSIG)
+)
+_signal: Final = importlib.import_module("_signal")
+"""What `signal` calls, without making an enum of each answer, which takes ten times as long."""
+RESOURCES: Final = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+HOOKS: Final = (
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+    (sys, "displayhook"),
+    (threading, "excepthook"),
+    (sys, "stdin"),
+    (sys, "stdout"),
+    (sys, "stderr"),
+)
+
+log = logs.get(__name__)
+
+
+class ProcessState:
+    """How this process was when it was fresh. Main thread only: it alone may set signal handlers."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+        self._environment, self._raw_environment = dict(os.environ), dict(_raw_environment())
+        self._umask = _umask()
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._handlers = _handlers()
+        self._mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._path, self._argv = list(sys.path), list(sys.argv)
+        self._hooks = [(owner, name, getattr(owner, name)) for owner, name in HOOKS]
+        self._limits = (socket.getdefaulttimeout(), sys.getrecursionlimit())
+        self._collects = gc.isenabled()
+        self._logging = (logging.root.handlers[:], logging.root.level, logging.root.manager.disable)
+        self._resources = _resources()
+        self._niceness, self._owner = _niceness(), _owner()
+
+    def restore(self) -> bool:
+        """Put everything back; False if something could not be, which does not keep the rest from it."""
+        whole = True
+        for restore in (
+            self._restore_timers,
+            self._restore_signals,
+            self._restore_folder,
+            self._restore_environment,
+            self._restore_interpreter,
+            self._restore_logging,
+            self._restore_locale,
+            self._restore_resources,
+        ):
+            try:
+                restore()
+            except Exception as error:
+                whole = False
+                log.warning("what a task changed cannot be put back", error=repr(error))
+        return whole
+
+    def _restore_timers(self) -> None:
+        if list(map(signal.getitimer, TIMERS)) != STOPPED:
+            for timer in TIMERS:
+                signal.setitimer(timer, 0)
+
+    def _restore_signals(self) -> None:
+        signal.set_wakeup_fd(-1)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if _handlers() == self._handlers:
+            return
+        for number, handler in zip(SIGNALS, self._handlers, strict=True):
+            if _signal.getsignal(number) is not handler:
+                signal.signal(number, handler)  # TypeError for None: native code had set it, only that can do so again
+
+    def _restore_folder(self) -> None:
+        try:
+            moved = os.getcwd() != self._folder
+        except OSError:
+            moved = True  # it was deleted
+        if moved:
+            os.chdir(self._folder)
+        os.umask(self._umask)
+
+    def _restore_environment(self) -> None:
+        if _raw_environment() == self._raw_environment:
+            return
+        for name in set(os.environ) - set(self._environment):
+            del os.environ[name]
+        os.environ.update(self._environment)
+        time.tzset()
+
+    def _restore_interpreter(self) -> None:
+        _refill(sys.path, self._path)
+        _refill(sys.argv, self._argv)
+        for owner, name, value in self._hooks:
+            if getattr(owner, name) is not value:
+                setattr(owner, name, value)
+        if sys.gettrace() is not None:
+            sys.settrace(None)
+        if sys.getprofile() is not None:
+            sys.setprofile(None)
+        socket.setdefaulttimeout(self._limits[0])
+        sys.setrecursionlimit(self._limits[1])
+        if gc.isenabled() is not self._collects:
+            (gc.enable if self._collects else gc.disable)()
+
+    def _restore_logging(self) -> None:
+        handlers, level, disable = self._logging
+        _refill(logging.root.handlers, handlers)
+        if logging.root.level != level:
+            logging.root.setLevel(level)
+        if logging.root.manager.disable != disable:
+            logging.disable(disable)
+
+    def _restore_resources(self) -> None:
+        if _resources() != self._resources:
+            for which, limits in zip(RESOURCES, self._resources, strict=True):
+                if resource.getrlimit(which) != limits:
+                    resource.setrlimit(which, limits)
+        if _niceness() != self._niceness:
+            os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
+        if _owner() != self._owner:
+            raise PermissionError("the process belongs to another user or group now")
+
+    def _restore_locale(self) -> None:
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
+
+
+def _refill(values: list[Any], wanted: list[Any]) -> None:
+    if values != wanted:
+        values[:] = wanted
+
+
+def _handlers() -> list[Any]:
+    return list(map(_signal.getsignal, SIGNALS))
+
+
+def _resources() -> list[tuple[int, int]]:
+    return list(map(resource.getrlimit, RESOURCES))
+
+
+def _raw_environment() -> Mapping[Any, Any]:
+    # comparing `os.environ` itself decodes each variable: 30 µs a job
+    return getattr(os.environ, "_data", os.environ)
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def _owner() -> tuple[int, ...]:
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
