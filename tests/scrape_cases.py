@@ -113,13 +113,13 @@ FILES = [
     file("r-meta-refresh.http", "browsers, Scrapy (scrapy#7042)", final_url="SITE/ok", **RIGHT),
     file("s-103first.http", "RFC 9110 15.2; nab#1130", **RIGHT),
     file("e-utf8.http", "Chromium, httpx#196", **RIGHT),
-    file("e-gzip-lie.http", "curl 61", error=("UnreadableBody", "cannot be unpacked")),
+    file("e-gzip-lie.http", "curl 61", error=("UnreadableBody", "cannot decompress the page")),
     file("t-comma.http", "Fetch: extract a MIME type", content_type_is="text/html", **RIGHT),
     file("t-two.http", "Fetch: the last valid Content-Type wins", content_type_is="text/html", **RIGHT),
     file("t-nosemi.http", "MIME Sniffing: not a MIME type, so sniff", content_type_is="text/html", **RIGHT),
     file("t-star.http", "MIME Sniffing", content_type_is="text/html", **RIGHT),
     file("h-many.http", "warcprox#119, streamrip#1033", **RIGHT),
-    file("k-trunc.http", "readable message", error=("IncompleteRead", "broke off")),
+    file("k-trunc.http", "readable message", error=("IncompleteRead", "incomplete")),
 ]
 
 
