@@ -16,7 +16,7 @@ from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
-"""Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
+"""Whether a row of `jobs` waits for its time. Version 0.1 may have written `queue` into the column `gate`."""
 
 DUE_RANK: Final = "run_at - priority * interval '60 s'"
 """The rank of a job that waited for its time: its place is where it became due, whenever it is promoted."""
@@ -68,7 +68,7 @@ FROM changed GROUP BY queue
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many jobs of a queue became due, how many of them are ready, and at whose keys' gates the others wait."""
+    """How many jobs of a queue became due, how many of them are ready, and the keys that block the others."""
 
     queue: str
     due: int
@@ -77,5 +77,5 @@ class Promoted:
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
-    """Make ready, or send to its gate, what waited for its time: about `batch` jobs, shared between the queues."""
+    """Make about `batch` due jobs ready or blocked; the queues share the batch evenly."""
     return [Promoted(*row) for row in connection.execute(PROMOTE, {"batch": batch})]
