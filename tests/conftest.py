@@ -26,7 +26,7 @@ settings.register_profile("longrun", deadline=None)  # a busy machine is no erro
 settings.load_profile("longrun")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell starts what it puts into the background deaf to Ctrl-C, and all processes of the tests would inherit it
+    # a shell starts background commands with Ctrl-C ignored, and all processes of the tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = count(1)

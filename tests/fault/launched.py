@@ -88,7 +88,7 @@ class Launched:
         return next(line for line in self.seen if text in line)
 
     def until_all_up(self) -> None:
-        """Until it says it is ready and the small workers are deaf to nothing."""
+        """Until it says it is ready and both small workers are up."""
         self.until("ready on", "worker   | up as", "scraper  | up as")
 
     def interrupt(self) -> None:

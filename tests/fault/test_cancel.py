@@ -146,7 +146,7 @@ def test_a_child_starts_no_other_job_while_its_supervisor_may_still_mean_to_kill
     job_id, successor = apart.tick(2), apart.tick(0.1)
     apart.runs(job_id)
     cancel(apart, job_id)
-    until(lambda: apart.job(job_id)["cancel_acknowledged_at"], what="the supervisor has posted the cancel")
+    until(lambda: apart.job(job_id)["cancel_acknowledged_at"], what="the supervisor has requested the stop")
     guard = supervisor(worker)
     guard.suspend()
     assert apart.stopped(job_id)["cancel_method"] == "finished"

@@ -56,7 +56,7 @@ def test_a_heartbeat_that_is_refused_for_a_while_costs_no_run(own: Harness) -> N
     job_id = own.tick(2 * WHILE_S)
     own.runs(job_id)
     with refused(own, "workers"):
-        until(lambda: "an unforeseen error; it is tried again" in worker.log(), what="a heartbeat was refused")
+        until(lambda: "unexpected error; retrying" in worker.log(), what="a heartbeat was refused")
         time.sleep(WHILE_S)  # the fault itself
     assert own.reaches(job_id, "SUCCESS")["fence"] == 1
     assert own.worker_id(worker) == worker_id

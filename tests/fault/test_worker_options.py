@@ -138,17 +138,17 @@ def test_with_remote_control_on_flower_sees_a_worker_and_its_size_stays(apart: H
     check(apart, [running])
 
 
-def test_a_worker_that_hears_nothing_although_jobs_wait_is_noticed_and_ends(apart: Harness) -> None:
-    """Remote control stands for whatever makes a main process deaf."""
-    deaf = apart.worker("deaf", concurrency=2, LONGRUN_REMOTE_CONTROL="true", LONGRUN_DRAIN_S="3")
+def test_an_unresponsive_worker_ends_although_a_job_runs(apart: Harness) -> None:
+    """Remote control stands for whatever makes a main process unresponsive."""
+    unresponsive = apart.worker("unresponsive", concurrency=2, LONGRUN_REMOTE_CONTROL="true", LONGRUN_DRAIN_S="3")
     running = apart.tick(600, max_attempts=1)
     apart.runs(running)
     control = create_sender(settings(apart)).control
     until(lambda: control.cancel_consumer(apart.queue, reply=True, timeout=1), 30, "it answers")
     waiting = apart.submit()
-    assert deaf.wait(100) != 0, "whoever started it must start it again"
-    assert "takes no wake-ups although some wait" in deaf.log()
-    until(lambda: not deaf.pids, 15, "nothing is left of it")
+    assert unresponsive.wait(100) != 0, "whoever started it must start it again"
+    assert "takes no wake-ups although some wait" in unresponsive.log()
+    until(lambda: not unresponsive.pids, 15, "nothing is left of it")
     handed_back = apart.job(running)
     assert (handed_back["status"], handed_back["attempt"], handed_back["losses"]) == ("PENDING", 0, 0)
     apart.worker("next")

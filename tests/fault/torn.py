@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 FOLDER = "LONGRUN_TEST_TORN"
 CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {
     "claiming": lambda before, now: now.claiming and not before.claiming,
-    "claimed": lambda before, now: len(now.held) > len(before.held),
+    "claimed": lambda before, now: len(now.claims) > len(before.claims),
     "begin": lambda before, now: now.run is not None and before.run is None,
     "end": lambda before, now: now.run is None and before.run is not None,
-    "drop": lambda before, now: len(now.held) < len(before.held),
+    "remove": lambda before, now: len(now.claims) < len(before.claims),
 }
 """What a child that runs one job says of itself, one after the other."""
 
@@ -59,15 +59,15 @@ def arm() -> None:
     folder = os.environ.get(FOLDER)
     if not folder:
         return
-    from jobcore.supervision import record
-    from jobcore.worker import held  # not at the top: version 0.1 loads this module too, and has no records
+    from jobcore.supervision import shared_record
+    from jobcore.worker import child_claims  # not at the top: version 0.1 loads this module too, and has no records
 
-    stamp = _Stamp(record._STAMP, Path(folder))
-    change = held.Held._change
+    stamp = _Stamp(shared_record._STAMP, Path(folder))
+    change = child_claims.ChildClaims._change
 
-    def watched(self: held.Held, state: ChildState) -> None:
+    def watched(self: child_claims.ChildClaims, state: ChildState) -> None:
         stamp.freeze = stamp.wanted(self._state, state)
         change(self, state)
 
-    record._STAMP = stamp  # type: ignore[misc, assignment]
-    held.Held._change = watched  # type: ignore[method-assign]
+    shared_record._STAMP = stamp  # type: ignore[misc, assignment]
+    child_claims.ChildClaims._change = watched  # type: ignore[method-assign]

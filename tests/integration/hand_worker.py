@@ -10,7 +10,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.settings import redis_url
 from jobcore.states import Status
@@ -25,8 +25,8 @@ class HandWorker:
 
     def __init__(self, database_url: str, broker_url: str, queue: str = "default") -> None:
         self.db = Database(database_url, name="hand-worker", pool_size=1)
-        self.announcer = Announcer(redis_url.parse(broker_url))
-        self.announcer.start()
+        self.publisher = EventPublisher(redis_url.parse(broker_url))
+        self.publisher.start()
         self.queue = queue
         self.id = uuid7()
         self.db.call(
@@ -61,7 +61,7 @@ class HandWorker:
         assert appended is not None
         if not quiet:
             event = Event(appended.last_seq, appended.at, claim.attempt, kind, data)
-            self.announcer.events(claim.id, [event])
+            self.publisher.publish(claim.id, [event])
         return appended.last_seq
 
     def log(self, claim: Claim, message: str, *, quiet: bool = False) -> int:
@@ -71,20 +71,20 @@ class HandWorker:
     def progress(self, claim: Claim, done: float) -> None:
         """Announce progress that is not stored."""
         data = {"done": done, "total": 10, "message": None}
-        self.announcer.events(claim.id, [Event(None, datetime.now(UTC), claim.attempt, "progress", data)])
+        self.publisher.publish(claim.id, [Event(None, datetime.now(UTC), claim.attempt, "progress", data)])
 
     def finish(self, claim: Claim, result: Any = None, *, quiet: bool = False) -> None:
         """End a run with success."""
         outcome = Outcome(claim.id, claim.fence, Status.SUCCESS, result=result)
         changes = self.db.call(claims.finish, [outcome])
         if not quiet:
-            self.announcer.announce(changes)
+            self.publisher.publish_changes(changes)
 
     def fail(self, claim: Claim, message: str) -> None:
         """End a run for good."""
         error = {"kind": "raised", "type": "ValueError", "message": message, "attempt": claim.attempt}
         outcome = Outcome(claim.id, claim.fence, Status.FAILED, error=error)
-        self.announcer.announce(self.db.call(claims.finish, [outcome]))
+        self.publisher.publish_changes(self.db.call(claims.finish, [outcome]))
 
     def stopped(self, job_id: UUID, fence: int, method: str) -> None:
         """Complete the receipt of a cancelled run."""
@@ -92,7 +92,7 @@ class HandWorker:
 
     def close(self) -> None:
         """End the thread and the connection."""
-        self.announcer.stop()
+        self.publisher.stop()
         self.db.close()
 
     def __enter__(self) -> Self:

@@ -130,7 +130,7 @@ def test_an_event_told_twice_is_sent_once(api: httpx.Client, worker: HandWorker,
         assert [next(events).id, next(events).id] == ["1", "2"]
         worker.log(claim, "once")
         stored = json.loads(next(events).data)
-        worker.announcer.events(claim.id, worker.db.call(_events_after, claim.id, 0))
+        worker.publisher.publish(claim.id, worker.db.call(_events_after, claim.id, 0))
         worker.finish(claim)
         assert story(events) == [(str(stored["seq"] + 1), "state")]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import Waker
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.keeper import AT_ONCE_S, Keeper
@@ -41,7 +41,7 @@ def due(world: World, count: int, **fields: object) -> None:
     world.sql("UPDATE jobs SET run_at = now() WHERE NOT ready RETURNING id")
 
 
-def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_paused_queue(
+def test_an_urgent_job_is_ready_in_the_same_check_beside_thousands_due_in_a_paused_queue(
     world: World, settings: CoreSettings
 ) -> None:
     world.call(queues.change, "crowd", paused=True, set_max=False, max_running=None)
@@ -50,10 +50,10 @@ def test_an_urgent_job_is_ready_in_the_same_look_beside_thousands_due_in_a_pause
     world.edit(urgent, "run_at = now()")
     assert world.promote()
     assert world.row(urgent)["ready"], "the first batch has a share of every queue"
-    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
+    keeper = Keeper(settings, Waker(settings), EventPublisher(settings.redis))
     left = "SELECT count(*) AS jobs FROM jobs WHERE NOT ready"
     while world.sql(left)[0]["jobs"]:
-        keeper.look()
+        keeper.check()
         assert not world.sql(left)[0]["jobs"] or keeper.pause_s == AT_ONCE_S, "the next look comes without a pause"
 
 
@@ -63,12 +63,12 @@ def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_fu
     full = [world.new(queue="crowd", concurrency_key=f"full-{n}") for n in range(KEYS) for _ in range(2)]
     for first in range(0, len(full), 500):
         world.call(jobs.insert, full[first : first + 500])
-    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
+    keeper = Keeper(settings, Waker(settings), EventPublisher(settings.redis))
     with locked_keys() as counts:
         until_settled(world, keeper)
         urgent = world.insert(queue="zoo", delay_s=60, priority=9, concurrency_key="zoo")
         world.edit(urgent, "run_at = now()")
-        keeper.look()
+        keeper.check()
     assert world.row(urgent)["ready"]
     assert 0 < max(counts) <= limits.MAX_KEYS, "each lock is one of few that all of PostgreSQL shares"
 
@@ -76,25 +76,25 @@ def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_fu
 def until_settled(world: World, keeper: Keeper) -> None:
     """Look until one job of each key is past its gate."""
     for _ in range(20):
-        keeper.look()
+        keeper.check()
         [row] = world.sql("SELECT count(*) AS jobs FROM jobs WHERE ready")
         if row["jobs"] == KEYS:
             return
     raise AssertionError(f"only {row['jobs']} are ready after 20 looks")
 
 
-def test_on_a_quiet_system_a_look_is_one_statement(world: World, settings: CoreSettings) -> None:
+def test_on_a_quiet_system_a_check_is_one_statement(world: World, settings: CoreSettings) -> None:
     world.worker()
     world.insert(delay_s=3600)
     world.finish(world.running())
-    keeper = Keeper(settings, Waker(settings), Announcer(settings.redis))
-    keeper.look()
+    keeper = Keeper(settings, Waker(settings), EventPublisher(settings.redis))
+    keeper.check()
     with statements() as sent:
-        keeper.look()
+        keeper.check()
     assert len(sent) == 1
     world.insert()
     with statements() as sent:
-        keeper.look()
+        keeper.check()
     assert len(sent) > 1
 
 
@@ -130,7 +130,7 @@ def locked_keys() -> Iterator[list[int]]:
 
 
 def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: World, settings: CoreSettings) -> None:
-    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
+    housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lambda: True)
     expired = [job_id for _ in range(5) for job_id in world.insert_many(500)]
     world.sql("UPDATE jobs SET expires_at = now() RETURNING id")
     waiting = world.insert()
@@ -141,7 +141,7 @@ def test_all_that_is_expired_or_old_goes_step_by_step_and_nothing_else(world: Wo
         " WHERE queue = 'old' RETURNING id"
     )
     steps = 0
-    while housekeeping.look():
+    while housekeeping.check():
         steps += 1
     assert steps >= 2, "one step takes a batch of each"
     counts = {row["status"]: row["jobs"] for row in world.sql("SELECT status, count(*) AS jobs FROM jobs GROUP BY 1")}
@@ -156,8 +156,8 @@ def test_a_step_that_fails_holds_up_no_other(world: World, settings: CoreSetting
               " RETURNING key")  # fmt: skip
     world.sql("ALTER TABLE job_steps RENAME TO gone; SELECT 1 AS one")
     try:
-        housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
-        housekeeping.look()
+        housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lambda: True)
+        housekeeping.check()
     finally:
         world.sql("ALTER TABLE gone RENAME TO job_steps; SELECT 1 AS one")
     assert world.status(expired) is Status.FAILED
@@ -169,8 +169,8 @@ def test_turns_that_are_over_are_forgotten_without_a_pause_until_none_is_left(
 ) -> None:
     world.sql("INSERT INTO fair_turns SELECT 'q', n, now(), now() - interval '1 day' FROM generate_series(1, 9000) AS n"
               " RETURNING key")  # fmt: skip
-    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
-    while housekeeping.look():
+    housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lambda: True)
+    while housekeeping.check():
         pass
     assert world.sql("SELECT key FROM fair_turns") == []
 
@@ -189,8 +189,8 @@ def test_a_limit_that_no_task_used_for_as_long_as_ended_tasks_are_kept_is_forgot
     world.insert(concurrency_key="passes")
     world.call(limits.unblock, ["passes"])
     world.sql("DELETE FROM jobs WHERE concurrency_key = 'passes' RETURNING id")
-    housekeeping = Housekeeping(settings, Announcer(settings.redis), lambda: True)
-    while housekeeping.look():
+    housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lambda: True)
+    while housekeeping.check():
         pass
     assert [limit.key for limit in world.call(concurrency_limits.page)] == [
         "closed",
@@ -210,7 +210,7 @@ def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: Cor
         asked.release()
         return False
 
-    housekeeping = Housekeeping(settings, Announcer(settings.redis), lead)
+    housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lead)
     housekeeping.start()
     for _ in range(2):
         assert asked.acquire(timeout=10)

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.deletion_cost import cost
-from jobcore.supervision.slots import IDLE, ChildState, Key
+from jobcore.supervision.slots import IDLE, ChildState, RunKey
 
 NOW = 10_000.0
 
 
 def running(since_s: float) -> ChildState:
-    key = Key(UUID(int=1), 1)
+    key = RunKey(UUID(int=1), 1)
     return ChildState(1, False, (key,), key, NOW - since_s, None)
 
 

@@ -32,7 +32,7 @@ def age(path: Path) -> None:
 
 def test_it_appears_once_the_worker_is_registered(slots: Slots, path: Path) -> None:
     file = HeartbeatFile(path, slots)
-    slots.looked()
+    slots.supervised()
     file.beat()
     assert not path.exists()
     slots.renew(uuid4(), 0.0)
@@ -42,7 +42,7 @@ def test_it_appears_once_the_worker_is_registered(slots: Slots, path: Path) -> N
 
 def test_it_stays_young_while_a_registered_worker_has_lost_its_lease(slots: Slots, path: Path) -> None:
     file = HeartbeatFile(path, slots)
-    slots.looked()
+    slots.supervised()
     slots.renew(uuid4(), 0.0)
     file.beat()
     age(path)
@@ -54,7 +54,7 @@ def test_it_stays_young_while_a_registered_worker_has_lost_its_lease(slots: Slot
 def test_it_grows_old_when_the_supervisor_hangs(slots: Slots, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = HeartbeatFile(path, slots)
     slots.renew(uuid4(), 0.0)
-    slots.looked()
+    slots.supervised()
     file.beat()
     age(path)
     monkeypatch.setattr(heartbeat, "HUNG_S", -1)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from jobcore.supervision.slots import IDLE, STOP_SIGNAL, ChildState, Key, Post, Slot, Slots
+from jobcore.supervision.slots import IDLE, STOP_SIGNAL, ChildState, RunKey, Slot, Slots, StopReason
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 
 FORK = multiprocessing.get_context("fork")
@@ -21,8 +21,8 @@ ROUNDS = 5000
 Report = Counter[str]
 
 
-def key(number: int) -> Key:
-    return Key(UUID(int=number), number)
+def key(number: int) -> RunKey:
+    return RunKey(UUID(int=number), number)
 
 
 def running(number: int) -> ChildState:
@@ -61,7 +61,7 @@ class Child:
                     _spin(300)
                 except JobInterrupted as interrupted:
                     struck += 1
-                    self.seen["mistaken"] += interrupted.reason is not Post.CANCEL
+                    self.seen["mistaken"] += interrupted.reason is not StopReason.CANCEL
 
         try:
             self.interrupts.call(key(number), task)
@@ -111,13 +111,13 @@ def in_child(work: Callable[[Slot], Report], meanwhile: Callable[[int, Slot], No
 
 
 def test_signals_stop_task_code_alone_at_most_once_a_run_and_never_what_is_shielded() -> None:
-    posted: set[Key] = set()
+    requested: set[RunKey] = set()
 
     def press(pid: int, slot: Slot) -> None:
         run = slot.read().run
-        if run and run not in posted:
-            posted.add(run)
-            slot.post(run, Post.CANCEL)
+        if run and run not in requested:
+            requested.add(run)
+            slot.request_stop(run, StopReason.CANCEL)
         os.kill(pid, STOP_SIGNAL)
         time.sleep(0.00002)  # the pace of the signals
 
@@ -132,7 +132,7 @@ def test_signals_for_no_run_or_another_run_stop_nothing() -> None:
         time.sleep(0.00002)  # the pace of the signals
 
     def work(slot: Slot) -> Report:
-        slot.post(key(ROUNDS + 1), Post.CANCEL)
+        slot.request_stop(key(ROUNDS + 1), StopReason.CANCEL)
         return Child(slot).rounds()
 
     seen = in_child(work, press)
@@ -149,16 +149,16 @@ def interrupts(slot: Slot) -> Interrupts:
     return Interrupts(slot)
 
 
-@pytest.mark.parametrize("reason", [Post.CANCEL, Post.TIMEOUT, Post.DRAIN])
-def test_the_interrupt_says_why(interrupts: Interrupts, slot: Slot, reason: Post) -> None:
-    slot.post(key(1), reason)
+@pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.TIMEOUT, StopReason.DRAIN])
+def test_the_interrupt_says_why(interrupts: Interrupts, slot: Slot, reason: StopReason) -> None:
+    slot.request_stop(key(1), reason)
     with pytest.raises(JobInterrupted, match=reason.name.lower()) as stopped:
         interrupts.call(key(1), interrupts._handle, STOP_SIGNAL, None)
     assert stopped.value.reason is reason
 
 
 def test_a_shield_puts_the_interrupt_off_until_its_end(interrupts: Interrupts, slot: Slot) -> None:
-    slot.post(key(1), Post.CANCEL)
+    slot.request_stop(key(1), StopReason.CANCEL)
     story: list[str] = []
 
     def task() -> None:
@@ -176,7 +176,7 @@ def test_a_shield_puts_the_interrupt_off_until_its_end(interrupts: Interrupts, s
 
 def test_an_interrupt_put_off_is_not_lost_when_the_shielded_code_raises(interrupts: Interrupts, slot: Slot) -> None:
     """The signal is sent once: were it lost here, the child would have to be killed."""
-    slot.post(key(1), Post.CANCEL)
+    slot.request_stop(key(1), StopReason.CANCEL)
 
     def task() -> None:
         with interrupts.shield():
@@ -194,9 +194,9 @@ def test_an_interrupt_put_off_in_one_run_does_not_strike_the_next(interrupts: In
             interrupts._handle(STOP_SIGNAL, None)
         return "said"
 
-    slot.post(key(1), Post.CANCEL)
+    slot.request_stop(key(1), StopReason.CANCEL)
     last_words()
-    slot.post(key(2), Post.NONE)
+    slot.withdraw_stop()
     assert interrupts.call(key(2), last_words) == "said"
 
 
@@ -221,7 +221,7 @@ def test_task_code_that_waits_is_woken_by_the_signal() -> None:
 
     def press(pid: int, slot: Slot) -> None:
         if slot.read().run == key(1):
-            slot.post(key(1), Post.CANCEL)
+            slot.request_stop(key(1), StopReason.CANCEL)
             os.kill(pid, STOP_SIGNAL)
 
     assert in_child(work, press) == {"woken": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.metrics import CallbackOptions
 
-from jobcore.keeper.measuring import show
+from jobcore.keeper.queue_gauges import set_gauges
 from jobcore.store.gauges import Fleet, OpenJobs
 from jobcore.telemetry import metrics
 from jobcore.telemetry.metrics import Gauge
@@ -45,23 +45,23 @@ def test_a_gauge_that_was_never_shown_anything_reports_nothing(gauge: Gauge) -> 
 
 
 def test_a_series_that_ends_is_reported_once_more_as_zero(gauge: Gauge) -> None:
-    gauge.show({("a",): 3, ("b",): 4})
+    gauge.set({("a",): 3, ("b",): 4})
     assert [reported(gauge), reported(gauge)] == [{"a": 3, "b": 4}] * 2
-    gauge.show({("b",): 5})
+    gauge.set({("b",): 5})
     assert [reported(gauge), reported(gauge)] == [{"a": 0, "b": 5}, {"b": 5}]
-    gauge.show({})
+    gauge.set({})
     assert [reported(gauge), reported(gauge)] == [{"b": 0}, {}]
 
 
 def test_what_was_seen_too_long_ago_is_not_reported_nor_called_zero(
     gauge: Gauge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gauge.show({("a",): 3})
+    gauge.set({("a",): 3})
     assert reported(gauge) == {"a": 3}
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + metrics.STALE_S + 1)
     assert reported(gauge) == {}
-    gauge.show({("b",): 1})
+    gauge.set({("b",): 1})
     assert reported(gauge) == {"a": 0, "b": 1}
 
 
@@ -76,10 +76,10 @@ def test_queues_beyond_the_limit_share_one_series() -> None:
 def test_queues_that_share_a_series_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "QUEUES_MAX", 0)
     shown: dict[str, object] = {}
-    for gauge in metrics.SEEN:
-        monkeypatch.setattr(gauge, "show", lambda values, name=gauge.name: shown.update({name: dict(values)}))
+    for gauge in metrics.READ_BY_KEEPER:
+        monkeypatch.setattr(gauge, "set", lambda values, name=gauge.name: shown.update({name: dict(values)}))
     jobs = [OpenJobs("a", "echo", "ready", 2, 7.0), OpenJobs("b", "echo", "ready", 3, 5.0)]
-    show(jobs, [Fleet("a", "active", 1, 4, 1, 2.0), Fleet("b", "draining", 1, 2, 2, 9.0)])
+    set_gauges(jobs, [Fleet("a", "active", 1, 4, 1, 2.0), Fleet("b", "draining", 1, 2, 2, 9.0)])
     other = metrics.OTHER
     assert shown == {
         "longrun.jobs.open": {("echo", other, "ready"): 5},

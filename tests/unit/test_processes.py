@@ -79,13 +79,13 @@ def test_a_pid_that_another_process_has_now_is_that_of_a_dead_child(stranger: su
     slots = Slots(1, main_pid=os.getpid())
     slots[0].take(stranger.pid, started(stranger.pid) - 1)
     children = Children(slots, Process(os.getpid()))
-    assert [death.slot for death in children.look()] == [0]
+    assert [death.slot for death in children.poll()] == [0]
     children.signal(0, signal.SIGKILL)
     children.signal_all(signal.SIGKILL)
     assert stranger.poll() is None
     children.bury(0)
     slots[0].take(stranger.pid, started(stranger.pid))
-    assert children.look() == []
+    assert children.poll() == []
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare")

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobcore.supervision import record
-from jobcore.supervision.slots import IDLE, MAX_HELD, ChildState, Key, Lease, Post, Slots, unknown
+from jobcore.supervision import shared_record
+from jobcore.supervision.slots import IDLE, MAX_CLAIMS, ChildState, Lease, RunKey, Slots, StopReason, unknown
 
 FORK = multiprocessing.get_context("fork")
 WATCH_S = 0.5
@@ -20,8 +20,8 @@ PID = 77
 
 def state(number: int) -> ChildState:
     """A state of which every field says the same number."""
-    key = Key(UUID(int=number), number)
-    return ChildState(PID, number % 2 == 1, (key,) * (number % MAX_HELD), key, float(number), float(number))
+    key = RunKey(UUID(int=number), number)
+    return ChildState(PID, number % 2 == 1, (key,) * (number % MAX_CLAIMS), key, float(number), float(number))
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def beside(work: Callable[[], None]) -> Iterator[None]:
 
 def test_what_a_child_wrote_is_what_others_read() -> None:
     slots = Slots(3, main_pid=7)
-    written = ChildState(42, True, (Key(uuid4(), 3), Key(uuid4(), 4)), Key(uuid4(), 4), 1.5, None)
+    written = ChildState(42, True, (RunKey(uuid4(), 3), RunKey(uuid4(), 4)), RunKey(uuid4(), 4), 1.5, None)
     child = FORK.Process(target=slots[1].write, args=(written,))
     child.start()
     child.join()
@@ -141,7 +141,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
     def stop(write: Callable[[], None]) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(record, "_STAMP", _Stamp())
+            patch.setattr(shared_record, "_STAMP", _Stamp())
             with pytest.raises(Stops):
                 write()
 
@@ -149,7 +149,7 @@ def stop_within_a_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
 
 
 class _Stamp:
-    size = record._STAMP.size
+    size = shared_record._STAMP.size
 
     def pack_into(self, *_: object) -> None:
         raise Stops
@@ -160,16 +160,16 @@ def test_a_writer_that_is_frozen_within_a_change_is_read_as_it_was_before(
     stop_within_a_write: Callable[[Callable[[], None]], None], number: int
 ) -> None:
     slots = Slots(1, main_pid=1)
-    slot, key, worker = slots[0], Key(uuid4(), 1), uuid4()
+    slot, key, worker = slots[0], RunKey(uuid4(), 1), uuid4()
     for one in range(number):
         slot.write(state(one))
-        slot.post(key, Post.CANCEL)
+        slot.request_stop(key, StopReason.CANCEL)
         slots.renew(worker, float(one))
     stop_within_a_write(lambda: slot.write(state(9)))
-    stop_within_a_write(lambda: slot.post(None))
+    stop_within_a_write(slot.withdraw_stop)
     stop_within_a_write(slots.expire)
     assert slot.read() == state(number - 1)
-    assert slot.posted(key) is Post.CANCEL
+    assert slot.stop_reason(key) is StopReason.CANCEL
     assert slots.lease == Lease(worker, number - 1.0)
 
 
@@ -191,9 +191,9 @@ def test_a_damaged_slot_is_unknown_and_busy_until_its_child_writes_again() -> No
     slots = Slots(2, main_pid=1)
     slots[0].take(PID, 5)
     slots[0].write(state(2))
-    held = slots._memory.find(state(2).held[0].id.bytes)
-    slots._memory[held : held + 4] = b"oops"
-    slots._memory[slots._memory.rfind(state(2).held[0].id.bytes)] ^= 1
+    claim = slots._memory.find(state(2).claims[0].id.bytes)
+    slots._memory[claim : claim + 4] = b"oops"
+    slots._memory[slots._memory.rfind(state(2).claims[0].id.bytes)] ^= 1
     assert slots[0].read() == unknown(PID)
     assert slots[0].read().busy
     assert not slots[0].read().known
@@ -214,52 +214,52 @@ def test_a_slot_says_which_process_has_it_and_since_when() -> None:
 
 def test_clearing_a_slot_takes_its_post_back_and_leaves_the_others_alone() -> None:
     slots = Slots(2, main_pid=1)
-    mine, other = Key(uuid4(), 1), Key(uuid4(), 2)
-    slots[0].post(mine, Post.CANCEL)
-    slots[1].post(other, Post.DRAIN)
+    mine, other = RunKey(uuid4(), 1), RunKey(uuid4(), 2)
+    slots[0].request_stop(mine, StopReason.CANCEL)
+    slots[1].request_stop(other, StopReason.DRAIN)
     slots[1].write(state(3))
     slots[0].clear()
-    assert slots[0].posted(mine) is Post.NONE
-    assert slots[1].posted(other) is Post.DRAIN
+    assert slots[0].stop_reason(mine) is StopReason.NONE
+    assert slots[1].stop_reason(other) is StopReason.DRAIN
     assert slots[1].read() == state(3)
 
 
 def test_a_post_is_for_one_run_of_one_job_alone() -> None:
     slot = Slots(1, main_pid=1)[0]
-    key = Key(uuid4(), 4)
-    slot.post(key, Post.TIMEOUT)
-    assert slot.posted(key) is Post.TIMEOUT
-    assert slot.posted(Key(key.id, 5)) is Post.NONE
-    assert slot.posted(Key(uuid4(), 4)) is Post.NONE
-    slot.post(None)
-    assert slot.posted(key) is Post.NONE
+    key = RunKey(uuid4(), 4)
+    slot.request_stop(key, StopReason.TIMEOUT)
+    assert slot.stop_reason(key) is StopReason.TIMEOUT
+    assert slot.stop_reason(RunKey(key.id, 5)) is StopReason.NONE
+    assert slot.stop_reason(RunKey(uuid4(), 4)) is StopReason.NONE
+    slot.withdraw_stop()
+    assert slot.stop_reason(key) is StopReason.NONE
 
 
 def test_a_post_that_changes_is_never_taken_for_another() -> None:
     """The reason given is the one for this very run, also while posts for other runs come and go."""
     slot = Slots(1, main_pid=1)[0]
-    cancelled, late = Key(UUID(int=2**127 + 1), 1), Key(UUID(int=2**64 - 1), 1)
+    cancelled, late = RunKey(UUID(int=2**127 + 1), 1), RunKey(UUID(int=2**64 - 1), 1)
 
-    def post() -> None:
-        slot.post(cancelled, Post.CANCEL)
-        slot.post(late, Post.TIMEOUT)
-        slot.post(None)
+    def request() -> None:
+        slot.request_stop(cancelled, StopReason.CANCEL)
+        slot.request_stop(late, StopReason.TIMEOUT)
+        slot.withdraw_stop()
 
-    with beside(post):
+    with beside(request):
         until = time.monotonic() + WATCH_S
         while time.monotonic() < until:
-            assert slot.posted(cancelled) in {Post.NONE, Post.CANCEL}
-            assert slot.posted(late) in {Post.NONE, Post.TIMEOUT}
+            assert slot.stop_reason(cancelled) in {StopReason.NONE, StopReason.CANCEL}
+            assert slot.stop_reason(late) in {StopReason.NONE, StopReason.TIMEOUT}
 
 
 def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
     slots = Slots(2, main_pid=1)
-    full = ChildState(1, False, tuple(Key(uuid4(), fence) for fence in range(1, MAX_HELD + 1)), None, 0.0, None)
+    full = ChildState(1, False, tuple(RunKey(uuid4(), fence) for fence in range(1, MAX_CLAIMS + 1)), None, 0.0, None)
     slots[0].write(full)
     assert slots[0].read() == full
     assert slots[1].read() == IDLE
     with pytest.raises(ValueError, match="at most"):
-        slots[0].write(ChildState(1, False, full.held * 2, None, 0.0, None))
+        slots[0].write(ChildState(1, False, full.claims * 2, None, 0.0, None))
     assert slots[0].read() == full
 
 
@@ -269,7 +269,7 @@ def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
         (IDLE, False),
         (ChildState(1, False, (), None, 0.0, None), False),
         (ChildState(1, True, (), None, 0.0, None), True),
-        (ChildState(1, False, (Key(uuid4(), 1),), None, 0.0, None), True),
+        (ChildState(1, False, (RunKey(uuid4(), 1),), None, 0.0, None), True),
     ],
 )
 def test_a_child_is_busy_while_it_answers_for_a_job_or_may_get_one(child: ChildState, busy: bool) -> None:

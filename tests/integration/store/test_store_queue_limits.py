@@ -176,7 +176,7 @@ def test_a_queue_tells_what_it_holds(world: World) -> None:
     assert found is not None
     assert replace(found, oldest_s=queue.oldest_s) == queue
     assert (queue.name, queue.paused, queue.max_running) == (QUEUE, False, 2)
-    assert (queue.ready, queue.held, queue.waiting, queue.running) == (1, 4, 1, 1)
+    assert (queue.ready, queue.blocked, queue.waiting, queue.running) == (1, 4, 1, 1)
     assert (queue.workers, queue.children) == (1, 3)
     assert queue.oldest_s is not None
     assert world.call(queues.find, "unheard-of") is None

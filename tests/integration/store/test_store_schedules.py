@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.admission.limits import Limits
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
 from jobcore.schedule import Firing, Plan, Schedule, fire
@@ -27,13 +27,13 @@ ROUNDS = 40
 JOB = {"task_type": "echo", "queue": QUEUE, "input": {}, "max_attempts": 3, "tags": ["t"]}
 
 
-class Heard(Announcer):
-    """An announcer that only remembers."""
+class Heard(EventPublisher):
+    """An event publisher that only remembers."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
 
-    def announce(self, changes: Sequence[Change]) -> None:
+    def publish_changes(self, changes: Sequence[Change]) -> None:
         self.changes += changes
 
 
@@ -55,8 +55,8 @@ def keep(world: World, next_at: datetime | None = None, **fields: Any) -> Schedu
     return kept
 
 
-def scheduler(world: World, announcer: Announcer | None = None) -> Scheduler:
-    return Scheduler(world.db, announcer or Heard(), Gates(world.db, lambda queue, count: None))
+def scheduler(world: World, publisher: EventPublisher | None = None) -> Scheduler:
+    return Scheduler(world.db, publisher or Heard(), Limits(world.db, lambda queue, count: None))
 
 
 def read(world: World, schedule: Schedule) -> Schedule:
@@ -75,7 +75,7 @@ def firing(world: World, schedule: Schedule) -> Firing:
 
 def test_a_due_schedule_makes_a_job_like_any_other_and_waits_for_its_next_tick(world: World) -> None:
     kept = keep(world, overlap="skip")
-    scheduler(world).look()
+    scheduler(world).check()
     [job] = jobs_of(world, kept)
     assert (job["status"], job["ready"], job["scheduled_for"], job["tags"]) == ("PENDING", True, kept.next_at, ["t"])
     world.check_events(job["id"])
@@ -103,18 +103,18 @@ def test_keepers_that_fire_at_once_make_one_job_a_tick(world: World) -> None:
     assert read(world, kept).runs == ROUNDS
 
 
-def test_keepers_that_look_at_once_make_one_job_a_tick_of_many_schedules(world: World) -> None:
+def test_keepers_that_check_at_once_make_one_job_a_tick_of_many_schedules(world: World) -> None:
     kept = [keep(world) for _ in range(2 * BATCH + 10)]
-    race(*[scheduler(world).look] * KEEPERS)
+    race(*[scheduler(world).check] * KEEPERS)
     rows = world.sql("SELECT schedule_id, count(*) AS jobs FROM jobs GROUP BY schedule_id")
     assert {row["schedule_id"]: row["jobs"] for row in rows} == {schedule.id: 1 for schedule in kept}
 
 
 def test_a_clock_that_was_set_back_makes_no_second_job_of_a_tick(world: World) -> None:
     kept = keep(world)
-    scheduler(world).look()
+    scheduler(world).check()
     world.sql("UPDATE schedules SET next_at = :tick WHERE id = :id RETURNING id", tick=kept.next_at, id=kept.id)
-    scheduler(world).look()
+    scheduler(world).check()
     assert len(jobs_of(world, kept)) == 1
     assert read(world, kept).next_at != kept.next_at
 
@@ -125,7 +125,7 @@ def test_what_was_seen_due_is_not_fired_once_the_schedule_changed(world: World) 
     assert world.call(schedules.update, kept, plan(name=kept.plan.name, job=JOB | {"input": {"n": 2}}), moves=False,
                       next_at=None)  # fmt: skip
     assert world.call(schedules.fire, [due]).jobs == []
-    scheduler(world).look()
+    scheduler(world).check()
     assert [job["input"] for job in jobs_of(world, kept)] == [{"n": 2}]
 
 
@@ -146,7 +146,7 @@ def test_pause_against_fire_never_makes_a_job_after_it_was_paused(world: World) 
 
 def test_a_deleted_schedule_makes_no_job_and_leaves_those_it_made(world: World) -> None:
     kept, other = keep(world), keep(world)
-    scheduler(world).look()
+    scheduler(world).check()
     due = fire(other, world.call(schedules.now))
     assert world.call(schedules.delete, kept.id) is not None
     assert world.call(schedules.delete, kept.id) is None
@@ -170,47 +170,49 @@ def again(world: World, schedule: Schedule) -> None:
 
 def test_skip_makes_no_job_until_the_one_before_has_ended_and_its_process_stopped(world: World) -> None:
     kept = keep(world, overlap="skip")
-    look = scheduler(world).look
-    look()
+    check = scheduler(world).check
+    check()
     again(world, kept)
-    look()
+    check()
     assert (len(jobs_of(world, kept)), read(world, kept).skipped) == (1, 1)
     worker = world.worker()
     [claim] = world.take(worker)
     again(world, kept)
-    look()
+    check()
     assert (len(jobs_of(world, kept)), read(world, kept).skipped) == (1, 2)
     world.cancel(claim.id)
     again(world, kept)
-    look()
+    check()
     assert (len(jobs_of(world, kept)), read(world, kept).skipped) == (1, 3), "it was cancelled, but still runs"
     world.edit(claim.id, "cancel_stopped_at = now()")
     again(world, kept)
-    look()
+    check()
     assert (len(jobs_of(world, kept)), read(world, kept).runs) == (2, 2)
 
 
 def test_allow_all_makes_a_job_whatever_runs(world: World) -> None:
     kept = keep(world)
-    scheduler(world).look()
+    scheduler(world).check()
     world.take(world.worker())
     again(world, kept)
-    scheduler(world).look()
+    scheduler(world).check()
     assert [job["status"] for job in jobs_of(world, kept)] == ["RUNNING", "PENDING"]
 
 
-def test_a_job_that_a_limit_holds_back_waits_at_its_gate_and_passes_in_the_same_look_where_it_may(world: World) -> None:
+def test_a_job_that_a_limit_holds_back_waits_at_its_gate_and_passes_in_the_same_check_if_it_may(
+    world: World,
+) -> None:
     kept = [keep(world, job=JOB | {"concurrency_key": "one"}) for _ in range(2)]
-    scheduler(world).look()
+    scheduler(world).check()
     assert sorted(job["ready"] for schedule in kept for job in jobs_of(world, schedule)) == [False, True]
 
 
 def test_cancel_other_cancels_what_has_not_ended_and_says_so(world: World) -> None:
     kept, heard = keep(world, overlap="cancel_other"), Heard()
     stranger = keep(world)
-    scheduler(world, heard).look()
+    scheduler(world, heard).check()
     again(world, kept)
-    scheduler(world, heard).look()
+    scheduler(world, heard).check()
     first, second = jobs_of(world, kept)
     assert (first["status"], second["status"]) == ("CANCELLED", "PENDING")
     assert world.check_ending(first["id"]) == [Status.CANCELLED]
@@ -241,7 +243,7 @@ def test_keepers_that_fire_at_once_never_cancel_the_new_job(world: World) -> Non
 )
 def test_one_schedule_that_fails_says_why_and_does_not_hold_up_the_others(world: World, broken: dict[str, Any]) -> None:
     bad, good = keep(world, **broken), keep(world)
-    scheduler(world).look()
+    scheduler(world).check()
     assert len(jobs_of(world, good)) == 1
     assert jobs_of(world, bad) == []
     failed = read(world, bad)
@@ -253,11 +255,11 @@ def test_one_schedule_that_fails_says_why_and_does_not_hold_up_the_others(world:
     mended = world.call(schedules.update, failed, plan(name=bad.plan.name), moves=False, next_at=None)
     assert mended is not None
     assert (mended.error, mended.error_at) == (None, None)
-    scheduler(world).look()
+    scheduler(world).check()
     assert len(jobs_of(world, bad)) == 1
 
 
-def test_a_thousand_due_schedules_are_fired_in_one_look(world: World) -> None:
+def test_a_thousand_due_schedules_are_fired_in_one_check(world: World) -> None:
     world.sql(
         """
         INSERT INTO schedules (id, name, cron, timezone, overlap, missed_runs, max_missed_runs, paused, task, job,
@@ -267,7 +269,7 @@ def test_a_thousand_due_schedules_are_fired_in_one_look(world: World) -> None:
         """,
         job='{"task_type": "echo", "queue": "default", "input": {}, "max_attempts": 1, "tags": []}',
     )
-    scheduler(world).look()
+    scheduler(world).check()
     assert world.sql("SELECT count(*) AS due FROM schedules WHERE next_at <= now()")[0]["due"] == 0
     assert world.sql("SELECT count(DISTINCT schedule_id) AS jobs FROM jobs")[0]["jobs"] == 1000
 
@@ -296,7 +298,7 @@ def test_pages_come_newest_first_and_whole(world: World) -> None:
     assert seen == ids[::-1]
 
 
-def test_what_a_look_asks_does_not_read_the_history(world: World) -> None:
+def test_what_a_check_asks_does_not_read_the_history(world: World) -> None:
     """Of 20,000 ended jobs, a third of them of schedules."""
     world.sql(
         """

@@ -11,10 +11,10 @@ from typing import cast
 
 from fastapi import Request
 
-from jobcore.admission.gates import Gates
 from jobcore.admission.intake import Intake
-from jobcore.broker.following import Live
-from jobcore.broker.live import Announcer
+from jobcore.admission.limits import Limits
+from jobcore.broker.event_publisher import EventPublisher
+from jobcore.broker.live_events import LiveEvents
 from jobcore.broker.wakeup import Waker
 from jobcore.keeper.keeper import Keeper
 from jobcore.store.database import Database
@@ -37,8 +37,8 @@ class Runtime:
     database: AsyncDatabase
     intake: Intake
     waker: Waker
-    announcer: Announcer
-    live: Live
+    publisher: EventPublisher
+    live_events: LiveEvents
     stream_backlog: Backlog
     keepalive: Keepalive
     readiness: Readiness
@@ -55,16 +55,16 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     shutdown = Shutdown()
     waker = Waker(settings)
     intake_database = connect(name="longrun-intake", pool_size=1)
-    intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
-    announcer = Announcer(settings.redis)
-    keeper = Keeper(settings, waker, announcer)
-    live = Live(settings.redis)
+    intake = Intake(intake_database, waker.notify, Limits(intake_database, waker.wake))
+    publisher = EventPublisher(settings.redis)
+    keeper = Keeper(settings, waker, publisher)
+    live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
-    for part in (waker, announcer, intake, keeper):
+    for part in (waker, publisher, intake, keeper):
         part.start()
-    stream_check = StreamCheck(live, requests)
+    stream_check = StreamCheck(live_events, requests)
     backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
-    await live.start()
+    await live_events.start()
     await stream_check.start()
     await keepalive.start()
     try:
@@ -75,8 +75,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 requests,
                 intake,
                 waker,
-                announcer,
-                live,
+                publisher,
+                live_events,
                 backlog,
                 keepalive,
                 readiness,
@@ -85,16 +85,16 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     finally:
         shutdown.begin()
         await _stop(keeper, intake)
-        await _stop(announcer, waker)  # they tell of what those did last
+        await _stop(publisher, waker)  # they tell of what those did last
         await keepalive.close()
         await stream_check.close()
-        await live.close()
+        await live_events.close()
         await readiness.close()
         database.close()
         intake_database.close()
 
 
-async def _stop(*parts: Keeper | Intake | Announcer | Waker) -> None:
+async def _stop(*parts: Keeper | Intake | EventPublisher | Waker) -> None:
     """Stop parts at the same time: with a silent PostgreSQL or Redis each takes some seconds."""
     await asyncio.gather(*(asyncio.to_thread(part.stop) for part in parts))
 

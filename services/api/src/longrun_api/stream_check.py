@@ -11,7 +11,7 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Final
 
-from jobcore.broker.following import Live
+from jobcore.broker.live_events import LiveEvents
 from jobcore.errors import StoreUnavailable
 from jobcore.store import event_pages
 from jobcore.telemetry import logs
@@ -26,10 +26,10 @@ log = logs.get(__name__)
 
 
 class StreamCheck:
-    """Tells the readers of `live` to look when their job has events that they were not told of."""
+    """Marks subscriptions as behind whose job has events that no live event told of."""
 
-    def __init__(self, live: Live, database: AsyncDatabase) -> None:
-        self._live = live
+    def __init__(self, live_events: LiveEvents, database: AsyncDatabase) -> None:
+        self._live_events = live_events
         self._database = database
         self._task: asyncio.Task[None] | None = None
         self._outage = logs.Outage(log, "quiet streams could not be checked", "quiet streams are checked again")
@@ -47,7 +47,7 @@ class StreamCheck:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_S if self._live.connected else CHECK_WITHOUT_REDIS_S)
+            await asyncio.sleep(CHECK_S if self._live_events.connected else CHECK_WITHOUT_REDIS_S)
             try:
                 await self._check()
                 self._outage.end()
@@ -57,11 +57,11 @@ class StreamCheck:
                 log.exception("quiet streams could not be checked")
 
     async def _check(self) -> None:
-        readers = sorted(self._live.idle(), key=attrgetter("cursor"), reverse=True)
+        readers = sorted(self._live_events.idle(), key=attrgetter("cursor"), reverse=True)
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
             cursors = {reader.job_id: reader.cursor for reader in batch}  # of several readers of a job the lowest
             if ahead := await self._database.call(event_pages.ahead, cursors):
                 for reader in batch:
                     if reader.job_id in ahead:
-                        reader.look()
+                        reader.mark_behind()

@@ -1,6 +1,6 @@
 """What a process that runs for months needs of its machine.
 
-`clock` goes on during a suspend, `threads` restarts threads that fail and reports those that hang, `ticker` looks at
-deadlines ten times a second, `patience` bounds how long unforeseen errors are tried again, `processes` signals other
-processes safely. Every room above may use it; it imports only telemetry and the shared words.
+`clock` counts the time of a suspend too, `threads` restarts threads that fail and reports those that hang, `ticker`
+checks deadlines ten times a second, `error_budget` bounds how long unexpected errors are retried, and `processes`
+signals other processes safely. Every room above may use this one; it imports only telemetry and the shared words.
 """

@@ -57,7 +57,7 @@ class LongThread:
         """Start the thread."""
         self._thread.start()
         _running.append(self)
-        ticker.add(self._look)
+        ticker.add(self._check)
 
     def join(self, timeout_s: float) -> bool:
         """Wait up to so many seconds for its end; False if it still runs."""
@@ -95,10 +95,10 @@ class LongThread:
             time.sleep(pause_s)
             lived = time.monotonic() - began_at > STALL_S
             pause_s = FIRST_PAUSE_S if lived else min(2 * pause_s, LONGEST_PAUSE_S)
-        ticker.remove(self._look)
+        ticker.remove(self._check)
         _running.remove(self)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._silent_ticks = 0 if self._resting else self._silent_ticks + 1
         if not self.stalled:
             if self._said:

@@ -1,6 +1,6 @@
-"""One thread a process that looks, ten times a second, at what must not take too long: calls to a store, threads.
+"""One thread a process that checks deadlines ten times a second: of calls to a store, and of threads that may hang.
 
-Whoever waits cannot look at the clock, so somebody else does. A look must not block.
+A thread that waits cannot watch the clock itself. A check must not block.
 """
 
 from __future__ import annotations
@@ -14,69 +14,69 @@ from typing import Final
 from jobcore.telemetry import logs
 
 TICK_S: Final = 0.1
-ABSENT_S: Final = 1.0
-"""A tick that comes so late means that this process itself did not run: it was frozen, or code held the GIL."""
-PATIENCE_TICKS: Final = 3
-"""So many ticks are left out then: what arrived meanwhile is read before anybody is called late."""
+FROZEN_S: Final = 1.0
+"""A tick this late, in seconds, means that the process itself did not run: it was frozen, or code held the GIL."""
+SKIPPED_TICKS: Final = 3
+"""How many ticks are skipped after that, so that answers that have arrived are read before anybody counts as late."""
 
-Look = Callable[[], None]
+Check = Callable[[], None]
 
 log = logs.get(__name__)
 
-_looks: list[Look] = []
-_failing: set[Look] = set()
+_checks: list[Check] = []
+_failing: set[Check] = set()
 _starting = threading.Lock()
 _thread: threading.Thread | None = None
 
 
-def add(look: Look) -> None:
-    """Call `look` at each tick from now on."""
+def add(check: Check) -> None:
+    """Call `check` at each tick from now on."""
     global _thread
     with _starting:
-        _looks.append(look)
+        _checks.append(check)
         if _thread is None:
             _thread = threading.Thread(target=_run, name="ticker", daemon=True)
             _thread.start()
 
 
-def remove(look: Look) -> None:
-    """Call `look` no more; nothing happens if it was not called."""
+def remove(check: Check) -> None:
+    """Stop calling `check`; does nothing if it was not added."""
     with _starting:
-        if look in _looks:
-            _looks.remove(look)
+        if check in _checks:
+            _checks.remove(check)
 
 
 def _run() -> None:
-    patience = 0
+    skip = 0
     while True:
         due = time.monotonic() + TICK_S
         time.sleep(TICK_S)
-        if time.monotonic() > due + ABSENT_S:
-            patience = PATIENCE_TICKS
-        if patience:
-            patience -= 1
+        if time.monotonic() > due + FROZEN_S:
+            skip = SKIPPED_TICKS
+        if skip:
+            skip -= 1
             continue
-        for look in tuple(_looks):
-            _take(look)
+        for check in tuple(_checks):
+            _call(check)
 
 
-def _take(look: Look) -> None:
+def _call(check: Check) -> None:
     try:
-        look()
-        _failing.discard(look)
+        check()
+        _failing.discard(check)
     except Exception:
-        if look not in _failing:
-            _failing.add(look)
-            log.exception("a look at what is late failed; it is tried again at each tick")
+        if check not in _failing:
+            _failing.add(check)
+            log.exception("deadline check failed; retrying at the next tick")
 
 
-def _forget() -> None:
-    """A fork takes no threads along, and what the parent looked at is not the child's."""
+def _reset() -> None:
+    """After a fork: the child has no thread, and the checks are the parent's."""
     global _thread, _starting
     _thread = None
     _starting = threading.Lock()
-    _looks.clear()
+    _checks.clear()
     _failing.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_reset)

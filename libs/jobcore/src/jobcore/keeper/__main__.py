@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.wakeup import Waker
 from jobcore.keeper.keeper import Keeper
@@ -20,16 +20,16 @@ def main() -> None:
     refuse_cluster(settings.redis)
     logs.setup(settings)
     traces.setup("longrun-keeper", spans=False)
-    waker, announcer = Waker(settings), Announcer(settings.redis)
-    keeper = Keeper(settings, waker, announcer)
+    waker, publisher = Waker(settings), EventPublisher(settings.redis)
+    keeper = Keeper(settings, waker, publisher)
     waker.start()
-    announcer.start()
+    publisher.start()
     keeper.start()
     log.info("keeping")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     keeper.stop()
     waker.stop()
-    announcer.stop()
+    publisher.stop()
     traces.flush()
 
 

@@ -19,16 +19,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from jobcore.broker.live import Announcer
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.threads import LongThread
-from jobcore.keeper.pace import Pace
+from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
 from jobcore.store import concurrency_limits, expiry, fair_turns, queues, retention, workers
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
-LOOK_S: Final = 0.5
+CHECK_S: Final = 0.5
 EXPIRY_S: Final = 1.0
 PASS_S: Final = 5.0
 """A pass over something begins so many seconds after the one before has ended."""
@@ -62,11 +62,11 @@ class Pass:
         self._shortest_s = self._pause_s = pause_s
         self._longest_s = longest_s
         self._changed = False
-        self._pace = Pace()
+        self._pace = BatchPace()
         self._due = 0.0
         self._fruitless_s = 0.0
 
-    def go_on(self) -> bool:
+    def run_step(self) -> bool:
         """Take a step if one is due; whether the next one is due at once."""
         began = time.monotonic()
         if began < self._due:
@@ -82,7 +82,7 @@ class Pass:
             self._fruitless_s += seconds
         self._changed |= done.rows > 0
         if done.more:
-            self._pace.took(seconds)
+            self._pace.succeeded(seconds)
         else:
             self._end()
         return done.more
@@ -97,8 +97,8 @@ class Pass:
 class Housekeeping:
     """The thread that tidies while `leads` says that this process is the one to do so."""
 
-    def __init__(self, settings: CoreSettings, announcer: Announcer, leads: Callable[[], bool]) -> None:
-        self._announcer = announcer
+    def __init__(self, settings: CoreSettings, publisher: EventPublisher, leads: Callable[[], bool]) -> None:
+        self._publisher = publisher
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
         self._db = Database(
@@ -130,21 +130,21 @@ class Housekeeping:
     def run(self) -> None:
         """Tidy until stopped."""
         with traces.quiet():
-            pause_s = LOOK_S
+            pause_s = CHECK_S
             while not self._stopping.wait(pause_s):
                 self._thread.beat()
                 began = time.monotonic()
-                more = self._leads() and self.look()
-                pause_s = min(LOOK_S, time.monotonic() - began) if more else LOOK_S
+                more = self._leads() and self.check()
+                pause_s = min(CHECK_S, time.monotonic() - began) if more else CHECK_S
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """One step of every pass that is due; whether there is more to do at once."""
         more = False
         failure: LongrunError | None = None
         for each in self._passes:
             self._thread.beat()
             try:
-                more |= each.go_on()
+                more |= each.run_step()
             except LongrunError as error:
                 failure = error
             except Exception:
@@ -157,7 +157,7 @@ class Housekeeping:
 
     def _expire(self, size: int) -> Done:
         changes = self._db.call(expiry.expire, size)
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         return Done(len(changes), len(changes) == size)
 
     def _retire(self, size: int) -> Done:

@@ -25,13 +25,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.admission.limits import Limits
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import AWAY, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
 from jobcore.keeper.housekeeping import Housekeeping
-from jobcore.keeper.measuring import Measuring
+from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
@@ -55,22 +55,22 @@ log = logs.get(__name__)
 class Keeper:
     """Keeps the promises that need somebody to look. Start as many as you like."""
 
-    def __init__(self, settings: CoreSettings, waker: Waker, announcer: Announcer) -> None:
+    def __init__(self, settings: CoreSettings, waker: Waker, publisher: EventPublisher) -> None:
         self._settings = settings
         self._waker = waker
-        self._announcer = announcer
+        self._publisher = publisher
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
-        self._measuring = Measuring(self._db)
-        self._gates = Gates(self._db, waker.wake)
-        self._scheduler = Scheduler(self._db, announcer, self._gates)
-        self._housekeeping = Housekeeping(settings, announcer, lambda: time.monotonic() < self._leads_until)
+        self._gauges = QueueGauges(self._db)
+        self._limits = Limits(self._db, waker.wake)
+        self._scheduler = Scheduler(self._db, publisher, self._limits)
+        self._housekeeping = Housekeeping(settings, publisher, lambda: time.monotonic() < self._leads_until)
         self._leads_until = 0.0
         self._last_queue = ""
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = self._ranks_at = 0.0
         self.pause_s = settings.keeper_s
-        """Seconds until the next look."""
+        """Seconds until the next check."""
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
         self._stopping = threading.Event()
@@ -93,15 +93,15 @@ class Keeper:
             while not self._stopping.wait(self.pause_s):
                 self._thread.beat()
                 try:
-                    self.look()
+                    self.check()
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
-                    self._measuring.blind()
+                    self._gauges.database_unavailable()
                 except Exception:
                     log.exception("the keeper failed; it tries again")
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One look at everything, if this keeper leads."""
         self.pause_s = self._settings.keeper_s
         seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
@@ -119,15 +119,15 @@ class Keeper:
             self.pause_s = min(self.pause_s, max(SHORTEST_S, seen.tick_in_s))
             if time.monotonic() >= self._ranks_at:
                 self._raise_low_ranks(every=True)
-        self._measuring.look(leads=leads)
+        self._gauges.refresh(leads=leads)
 
     def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
         """Every step, as each may have made something to do for the next."""
-        self.pause_s = min(self.pause_s, self._scheduler.look())
+        self.pause_s = min(self.pause_s, self._scheduler.check())
         if slow:
             self._rescue(silent)
         more_is_due = self._promote()
-        if self._gates.look() or more_is_due:
+        if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
         self._raise_low_ranks(every=slow)
         self._wake()
@@ -150,7 +150,7 @@ class Keeper:
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
         while lost := self._db.call(rescue.lost):
-            self._announcer.announce(
+            self._publisher.publish_changes(
                 self._db.call(
                     claims.release,
                     lost,
@@ -174,7 +174,7 @@ class Keeper:
         """Make ready what became due; whether there was too much of it for one look."""
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
-            self._gates.became_due(promoted)
+            self._limits.became_due(promoted)
             if time.monotonic() > until:
                 return True
         return False

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from jobcore.admission.gates import Gates
-from jobcore.broker.live import Announcer
+from jobcore.admission.limits import Limits
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.schedule import Firing, Schedule, fire
 from jobcore.store import schedules
@@ -25,12 +25,12 @@ log = logs.get(__name__)
 class Scheduler:
     """Fires due schedules, many in one commit. Any number may do so at once (see store/schedules.py)."""
 
-    def __init__(self, db: Database, announcer: Announcer, gates: Gates) -> None:
+    def __init__(self, db: Database, publisher: EventPublisher, limits: Limits) -> None:
         self._db = db
-        self._gates = gates
-        self._announcer = announcer
+        self._limits = limits
+        self._publisher = publisher
 
-    def look(self) -> float:
+    def check(self) -> float:
         """Fire what is due; returns the seconds until something is due again.
 
         A schedule that cannot be fired says why, and the others are fired all the same.
@@ -66,9 +66,9 @@ class Scheduler:
                 self._fire([each])
             return
         metrics.accepted(fired.jobs)
-        self._gates.arrived(fired.accepted)
-        self._gates.freed(fired.cancelled)
-        self._announcer.announce(fired.cancelled)
+        self._limits.accepted(fired.accepted)
+        self._limits.freed(fired.cancelled)
+        self._publisher.publish_changes(fired.cancelled)
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
         log.error("a schedule cannot be fired", schedule=schedule.plan.name, exc_info=error)

@@ -159,7 +159,7 @@ def demand(connection: Connection, limit: int = 256) -> list[Demand]:
 class Queue:
     """A queue as operators see it; counts stop at the limit they were asked with.
 
-    `ready` may be claimed now, `held` wait for a place of their key or of the queue, `waiting` for their time;
+    `ready` may be claimed now, `blocked` wait for a permit of their key or of the queue, `waiting` for their time;
     `oldest_s` is how many seconds the first ready job has been ready. `children` could run something.
     """
 
@@ -168,7 +168,7 @@ class Queue:
     max_running: int | None
     ready: int
     oldest_s: float | None
-    held: int
+    blocked: int
     waiting: int
     running: int
     workers: int

@@ -40,8 +40,8 @@ class Children:
         if self.main.fd is not None:
             self._selector.register(self.main.fd, selectors.EVENT_READ)
 
-    def look(self) -> list[Death]:
-        """Take note of new children; returns those that died since the last look."""
+    def poll(self) -> list[Death]:
+        """Take note of new children; returns those that died since the last poll."""
         for slot in self.slots:
             if slot.pid and slot.index not in self.processes:
                 process = self.processes[slot.index] = Process(slot.pid, slot.started)

@@ -18,7 +18,7 @@ from jobcore.telemetry import logs
 
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 BUSY: Final = 10
-LOOK_S: Final = 1.0
+CHECK_S: Final = 1.0
 PACE_S: Final = 5.0
 """Kubernetes asks not to change the cost often: the API server stores each change."""
 REQUEST_S: Final = 5.0
@@ -61,7 +61,7 @@ class DeletionCost:
             self._thread.beat()
             now_costs = cost((slot.read() for slot in self._slots), time.monotonic())
             if now_costs == said:
-                time.sleep(LOOK_S)
+                time.sleep(CHECK_S)
                 continue
             body = {"metadata": {"annotations": {ANNOTATION: str(now_costs)}}}
             try:

@@ -1,11 +1,11 @@
 """Making one run stop, from a request to a kill, without ever hitting another job.
 
-    post      the run finds it when it asks `ctx.cancelled`            (cancel; at once)
-    signal    SIGUSR2: JobInterrupted inside the task's own code       (cancel: after 2 s; timeout, drain: at once)
-    kill      SIGKILL of that one child                                (8 s after the signal)
+    stop request    the run finds it when it asks `ctx.cancelled`            (cancel; at once)
+    interrupt       SIGUSR2: JobInterrupted inside the task's own code       (cancel: after 2 s; else at once)
+    kill            SIGKILL of that one child                                (8 s after the interrupt)
 
-A child that ended the posted run starts no other until the post is taken back, and the post is taken back only here,
-when the slot no longer shows that run. So the signal and the kill can only reach the run they are meant for.
+A child whose run has a stop request starts no other run until the request is withdrawn. Only this module withdraws it,
+once the slot no longer shows that run. So the interrupt and the kill can only reach the run they are meant for.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.children import Children
-from jobcore.supervision.slots import STOP_SIGNAL, Key, Post, Slots
+from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slots, StopReason
 from jobcore.telemetry import logs
 
 log = logs.get(__name__)
 
 
 @dataclass
-class Order:
+class StopRequest:
     """A run that must stop, and how far the escalation went."""
 
-    key: Key
-    reason: Post
+    key: RunKey
+    reason: StopReason
     signal_at: float
     kill_at: float
     signalled: bool = False
@@ -35,46 +35,48 @@ class Order:
 
 
 class Escalation:
-    """At most one order a slot."""
+    """Stops runs; at most one stop request a slot."""
 
     def __init__(self, slots: Slots, children: Children, settings: WorkerSettings) -> None:
         self._slots = slots
         self._children = children
         self._signal_s = settings.cancel_signal_s
         self._kill_s = max(settings.cancel_kill_s, settings.cancel_signal_s)
-        self._orders: dict[int, Order] = {}
+        self._requests: dict[int, StopRequest] = {}
 
-    def order(self, slot: int, key: Key, reason: Post) -> bool:
+    def request(self, slot: int, key: RunKey, reason: StopReason) -> bool:
         """Begin to stop this run; False if it is being stopped already or is not running."""
-        if slot in self._orders or self._slots[slot].read().run != key:
+        if slot in self._requests or self._slots[slot].read().run != key:
             return False
         now = time.monotonic()
-        patience = self._signal_s if reason is Post.CANCEL else 0.0
-        self._orders[slot] = Order(key, reason, now + patience, now + patience + self._kill_s - self._signal_s)
-        self._slots[slot].post(key, reason)
+        grace_s = self._signal_s if reason is StopReason.CANCEL else 0.0
+        self._requests[slot] = StopRequest(key, reason, now + grace_s, now + grace_s + self._kill_s - self._signal_s)
+        self._slots[slot].request_stop(key, reason)
         return True
 
-    def press(self) -> None:
-        """Take each order a step further, and end those whose run is over."""
+    def escalate(self) -> None:
+        """Take each stop request a step further, and withdraw those whose run is over."""
         now = time.monotonic()
-        for slot, order in list(self._orders.items()):
+        for slot, request in list(self._requests.items()):
             state = self._slots[slot].read()
-            if state.known and state.run != order.key:
+            if state.known and state.run != request.key:
                 self.forget(slot)
-                self._slots[slot].post(None)
-            elif now >= order.kill_at and not order.killed:
-                log.warning("killing a child whose job did not stop", job_id=str(order.key.id), why=order.reason.name)
-                order.signalled = order.killed = True
+                self._slots[slot].withdraw_stop()
+            elif now >= request.kill_at and not request.killed:
+                log.warning(
+                    "killing a child whose job did not stop", job_id=str(request.key.id), why=request.reason.name
+                )
+                request.signalled = request.killed = True
                 self._children.signal(slot, signal.SIGKILL)
-            elif now >= order.signal_at and not order.signalled:
-                order.signalled = True
+            elif now >= request.signal_at and not request.signalled:
+                request.signalled = True
                 self._children.signal(slot, STOP_SIGNAL)
 
-    def ended(self, slot: int) -> Order | None:
-        """The order that ended the child in this slot, if one did: by a kill, or by a signal that the task let kill."""
-        order = self._orders.get(slot)
-        return order if order and order.signalled else None
+    def stopped_by(self, slot: int) -> StopRequest | None:
+        """The stop request that ended the child in this slot, if one did, by an interrupt or a kill."""
+        request = self._requests.get(slot)
+        return request if request and request.signalled else None
 
     def forget(self, slot: int) -> None:
         """The slot's child is gone, or its run is over."""
-        self._orders.pop(slot, None)
+        self._requests.pop(slot, None)

@@ -2,16 +2,16 @@
 
     header   main pid                            written once
              drain time                          written by the main process
-             look                                written by the supervisor
+             time of its last round              written by the supervisor
              lease: deadline and worker id       written by the supervisor
     slot 0   pid, when that process started      written by the child in slot 0
-             state: claiming?, held jobs, run    written by the child in slot 0
-             post                                written by the supervisor
+             state: claiming?, claims, run       written by the child in slot 0
+             stop request                        written by the supervisor
     slot 1   …
 
-The memory is an anonymous map made before the first fork. Every field has one writer. What takes more than one word
-is a `Record`, which is never seen half-written, whatever happens to its writer; the others are single words, written
-by one aligned store each (`struct.pack_into` writes zeros first). The lease's deadline is a time of
+The memory is an anonymous map, made before the first fork. Every field has one writer. A field of several words is a
+`SharedRecord`, which readers never see half-written, whatever happens to its writer. The other fields are single words,
+each written by one aligned store (`struct.pack_into` writes zeros first). The lease's deadline is a time of
 `jobcore.host.clock`, the other times are `time.monotonic()`; all processes of a host share both.
 """
 
@@ -26,39 +26,39 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from jobcore.supervision.record import WORD, Record
+from jobcore.supervision.shared_record import WORD, SharedRecord
 
-MAX_HELD: Final = 256
+MAX_CLAIMS: Final = 256
 STOP_SIGNAL: Final = signal.SIGUSR2
 """Tells a child to look at its slot: a run is to stop."""
 
 # every struct that is followed by another is a multiple of 8 bytes, so that words are aligned
 _LEASE: Final = struct.Struct("=d16s")  # deadline, worker id
-_CHILD: Final = struct.Struct("=?7xq16sqdd")  # claiming, held count, run id, run fence, run since, run deadline
+_CHILD: Final = struct.Struct("=?7xq16sqdd")  # claiming, number of claims, run id, run fence, run since, run deadline
 _KEY: Final = struct.Struct("=16sq")
-_POST: Final = struct.Struct("=16sqq")
-_STATE_SIZE: Final = _CHILD.size + MAX_HELD * _KEY.size
+_STOP: Final = struct.Struct("=16sqq")
+_STATE_SIZE: Final = _CHILD.size + MAX_CLAIMS * _KEY.size
 _PID_AT: Final = 0
 _STARTED_AT: Final = WORD
 _STATE_AT: Final = 2 * WORD
-_POST_AT: Final = _STATE_AT + Record.size(_STATE_SIZE)
-_SLOT_SIZE: Final = _POST_AT + Record.size(_POST.size)
+_STOP_AT: Final = _STATE_AT + SharedRecord.size(_STATE_SIZE)
+_SLOT_SIZE: Final = _STOP_AT + SharedRecord.size(_STOP.size)
 _MAIN: Final = 0  # in words
 _DRAIN: Final = 1
-_LOOKED: Final = 2
+_SUPERVISED: Final = 2
 _LEASE_AT: Final = 3 * WORD
-_HEADER_SIZE: Final = _LEASE_AT + Record.size(_LEASE.size)
+_HEADER_SIZE: Final = _LEASE_AT + SharedRecord.size(_LEASE.size)
 _NO_ID: Final = bytes(16)
 
 
-class Key(NamedTuple):
+class RunKey(NamedTuple):
     """One run of one job."""
 
     id: UUID
     fence: int
 
 
-class Post(IntEnum):
+class StopReason(IntEnum):
     """Why the supervisor wants a run to stop."""
 
     NONE = 0
@@ -68,15 +68,15 @@ class Post(IntEnum):
 
 
 class ChildState(NamedTuple):
-    """What a child says it does. `held` are the claims it answers for, `run` the one whose code runs now.
+    """What a child says it does. `claims` are those it answers for, `run` the one whose code runs now.
 
     If `known` is false its slot is damaged and nobody can say: it may hold, run or be getting any job.
     """
 
     pid: int
     claiming: bool
-    held: tuple[Key, ...]
-    run: Key | None
+    claims: tuple[RunKey, ...]
+    run: RunKey | None
     run_since: float
     run_deadline: float | None
     known: bool = True
@@ -84,7 +84,7 @@ class ChildState(NamedTuple):
     @property
     def busy(self) -> bool:
         """True if the child answers for a job or may be getting one."""
-        return self.claiming or bool(self.held)
+        return self.claiming or bool(self.claims)
 
 
 IDLE: Final = ChildState(0, False, (), None, 0.0, None)
@@ -102,11 +102,11 @@ class Slot:
         self._words = words
         self._pid = (offset + _PID_AT) // WORD
         self._started = (offset + _STARTED_AT) // WORD
-        self._state = Record(memory, words, offset + _STATE_AT, _STATE_SIZE)
-        self._post = Record(memory, words, offset + _POST_AT, _POST.size)
+        self._state = SharedRecord(memory, words, offset + _STATE_AT, _STATE_SIZE)
+        self._stop = SharedRecord(memory, words, offset + _STOP_AT, _STOP.size)
         self.index = index
-        self._held: tuple[Key, ...] = ()
-        self._held_packed = b""
+        self._claims: tuple[RunKey, ...] = ()
+        self._packed_claims = b""
 
     @property
     def pid(self) -> int:
@@ -125,24 +125,24 @@ class Slot:
 
     def write(self, state: ChildState) -> None:
         """Child only: say what this child does now."""
-        if len(state.held) > MAX_HELD:
-            raise ValueError(f"a child holds at most {MAX_HELD} jobs")
+        if len(state.claims) > MAX_CLAIMS:
+            raise ValueError(f"a child holds at most {MAX_CLAIMS} jobs")
         if state.pid:
             self._words[self._pid] = state.pid
-        if state.held is not self._held:
-            self._held, self._held_packed = (
-                state.held,
-                b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.held),
+        if state.claims is not self._claims:
+            self._claims, self._packed_claims = (
+                state.claims,
+                b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.claims),
             )
         child = _CHILD.pack(
             state.claiming,
-            len(state.held),
+            len(state.claims),
             state.run.id.bytes if state.run else _NO_ID,
             state.run.fence if state.run else 0,
             state.run_since,
             -1.0 if state.run_deadline is None else state.run_deadline,
         )
-        self._state.write(child + self._held_packed)
+        self._state.write(child + self._packed_claims)
         if not state.pid:
             self._words[self._pid] = 0
 
@@ -153,13 +153,13 @@ class Slot:
             return unknown(self.pid)
         claiming, count, run_id, run_fence, since, deadline = _CHILD.unpack_from(raw)
         keys = raw[_CHILD.size : _CHILD.size + count * _KEY.size]
-        held = tuple(Key(UUID(bytes=job_id), fence) for job_id, fence in _KEY.iter_unpack(keys))
-        run = Key(UUID(bytes=run_id), run_fence) if run_fence else None
-        return ChildState(self.pid, claiming, held, run, since, None if deadline < 0 else deadline)
+        claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _KEY.iter_unpack(keys))
+        run = RunKey(UUID(bytes=run_id), run_fence) if run_fence else None
+        return ChildState(self.pid, claiming, claims, run, since, None if deadline < 0 else deadline)
 
     def clear(self) -> None:
         """Supervisor only, once the child is dead and accounted for: the next child may take the slot."""
-        self.post(None)
+        self.withdraw_stop()
         self.write(IDLE)
 
     @property
@@ -167,17 +167,21 @@ class Slot:
         """Rises with every change the child writes."""
         return self._state.version
 
-    def post(self, key: Key | None, reason: Post = Post.NONE) -> None:
-        """Supervisor only: ask the child to stop this run; None takes the post back."""
-        self._post.write(_POST.pack(key.id.bytes if key else _NO_ID, key.fence if key else 0, reason))
+    def request_stop(self, key: RunKey, reason: StopReason) -> None:
+        """Supervisor only: ask the child to stop this run."""
+        self._stop.write(_STOP.pack(key.id.bytes, key.fence, reason))
 
-    def posted(self, key: Key) -> Post:
+    def withdraw_stop(self) -> None:
+        """Supervisor only: ask for nothing any more."""
+        self._stop.write(_STOP.pack(_NO_ID, 0, StopReason.NONE))
+
+    def stop_reason(self, key: RunKey) -> StopReason:
         """Child: what the supervisor wants of this run."""
-        raw = self._post.read()
+        raw = self._stop.read()
         if raw is None:
-            return Post.NONE
-        job_id, fence, reason = _POST.unpack(raw)
-        return Post(reason) if fence == key.fence and job_id == key.id.bytes else Post.NONE
+            return StopReason.NONE
+        job_id, fence, reason = _STOP.unpack(raw)
+        return StopReason(reason) if fence == key.fence and job_id == key.id.bytes else StopReason.NONE
 
 
 class Lease(NamedTuple):
@@ -198,7 +202,7 @@ class Slots(Sequence[Slot]):
         self._memory = mmap.mmap(-1, _HEADER_SIZE + count * _SLOT_SIZE)
         self._words = memoryview(self._memory).cast("q")
         self._times = memoryview(self._memory).cast("d")
-        self._lease = Record(self._memory, self._words, _LEASE_AT, _LEASE.size)
+        self._lease = SharedRecord(self._memory, self._words, _LEASE_AT, _LEASE.size)
         self._lease_read = 0, Lease(None, 0.0)
         self._words[_MAIN] = main_pid
         self.expire()
@@ -263,10 +267,10 @@ class Slots(Sequence[Slot]):
         self._times[_DRAIN] = float("-inf")
 
     @property
-    def looked_at(self) -> float:
-        """When the supervisor last looked after this worker."""
-        return self._times[_LOOKED]
+    def supervised_at(self) -> float:
+        """When the supervisor last began a round, on the monotonic clock, in seconds."""
+        return self._times[_SUPERVISED]
 
-    def looked(self) -> None:
-        """Supervisor only: it looks after this worker."""
-        self._times[_LOOKED] = time.monotonic()
+    def supervised(self) -> None:
+        """Supervisor only: it begins a round."""
+        self._times[_SUPERVISED] = time.monotonic()

@@ -6,7 +6,7 @@
     every tick (0.2 s, or at once when a child dies or a cancel is told):
       lease      renew it when due; if it is lost: kill the children, give everything back, start under a new id
       deaths     a dead child's jobs go back to the queue at once; the one that ran counts a crash
-      stops      cancelled, timed out, or drained: post, signal, kill (escalation.py)
+      stops      cancelled, timed out, or drained: request, interrupt, kill (escalation.py)
     every heartbeat:
       compare    a RUNNING row that no slot lists and no child may be claiming is handed back
     when main is gone: kill the children, give everything back, say so, end.
@@ -23,10 +23,11 @@ import time
 from typing import Final
 from uuid import UUID
 
-from jobcore.broker.live import Announcer, CancelListener
+from jobcore.broker.cancel_listener import CancelListener
+from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.wakeup import Waker
 from jobcore.errors import StoreUnavailable
-from jobcore.host.patience import Patience
+from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
 from jobcore.models import Change, RunningJob
@@ -38,13 +39,13 @@ from jobcore.store.database import Database
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.deletion_cost import DeletionCost
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.hearing import Hearing
 from jobcore.supervision.lease import Identity, Lease
-from jobcore.supervision.slots import Key, Post, Slots
+from jobcore.supervision.slots import RunKey, Slots, StopReason
+from jobcore.supervision.wake_up_check import WakeUpCheck
 from jobcore.telemetry import logs
 
 TICK_S: Final = 0.2
-LOOK_FOR_CANCELS_S: Final = 1.0
+CANCEL_CHECK_S: Final = 1.0
 STUCK_CLAIM_S: Final = 20.0
 UNKNOWN_S: Final = 5.0
 """So long a slot may stay damaged before its child is killed: nothing of it can be given back while it lives."""
@@ -68,46 +69,46 @@ class Supervisor:
             timeout_s=settings.lease_s / 3,
         )
         self._waker = waker
-        self._announcer = Announcer(settings.redis)
+        self._publisher = EventPublisher(settings.redis)
         self._children = Children(slots, Process(identity.pid))
         self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(self._db, slots, settings, identity)
-        self._cancels = CancelListener(settings.redis, self._cancel_told)
-        self._keeper = Keeper(settings, self._waker, self._announcer)
-        self._hearing = Hearing(slots, settings, identity.queues, self._children.main)
+        self._cancels = CancelListener(settings.redis, self._on_cancel)
+        self._keeper = Keeper(settings, self._waker, self._publisher)
+        self._wake_up_check = WakeUpCheck(slots, settings, identity.queues, self._children.main)
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
         self._claiming_since: dict[int, tuple[int, float]] = {}
-        self._unforeseen = Patience("supervision", settings.lease_s)
+        self._error_budget = ErrorBudget("supervision", settings.lease_s)
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._announcer, self._cancels, self._keeper, self._hearing):
+        for helper in (self._waker, self._publisher, self._cancels, self._keeper, self._wake_up_check):
             helper.start()
         if self._settings.pod_deletion_cost:
             DeletionCost(self._slots, self._settings).start()
         while not self._children.main.exited():
-            self._slots.looked()
+            self._slots.supervised()
             try:
                 self._tick()
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
             except Exception as error:
-                if not self._unforeseen.bears(error):
+                if not self._error_budget.allows(error):
                     raise
             self._children.wait(TICK_S)
         self._close()
 
     def _tick(self) -> None:
-        deaths = self._children.look()
+        deaths = self._children.poll()
         if not self._lease.renew():
             self._give_up_lease()
             return
         self._account_for(deaths)
-        self._order_stops()
-        self._escalation.press()
+        self._request_stops()
+        self._escalation.escalate()
         if time.monotonic() >= self._compare_at:
             self._compare_at = time.monotonic() + self._settings.heartbeat_s
             self._compare()
@@ -134,31 +135,31 @@ class Supervisor:
             self._children.bury(death.slot)
 
     def _cause(self, death: Death, row: RunningJob, alone: bool) -> Cause:
-        key = Key(row.task_id, row.fence)
-        order = self._escalation.ended(death.slot)
-        if order and order.key == key:
-            return "timeout" if order.reason is Post.TIMEOUT else "handed_back"
+        key = RunKey(row.task_id, row.fence)
+        request = self._escalation.stopped_by(death.slot)
+        if request and request.key == key:
+            return "timeout" if request.reason is StopReason.TIMEOUT else "handed_back"
         if not death.state.known:
             return "loss"
         if key == death.state.run:
             return "crash" if alone else "loss"
-        return "loss" if key in death.state.held else "handed_back"
+        return "loss" if key in death.state.claims else "handed_back"
 
     def _stop_receipts(self, death: Death) -> None:
         if self._lease.worker_id is None:
             return
-        method = "kill" if self._escalation.ended(death.slot) else "worker_lost"
+        method = "kill" if self._escalation.stopped_by(death.slot) else "worker_lost"
         stopping = self._db.call(cancellations.open_cancels, self._lease.worker_id)
         here = [CompletedCancel(stop.id, stop.fence, method) for stop in stopping if stop.slot == death.slot]
         self._db.call(cancellations.complete, here)
 
     # Stops
 
-    def _cancel_told(self) -> None:
+    def _on_cancel(self) -> None:
         self._cancels_at = 0.0
         self._children.nudge()
 
-    def _order_stops(self) -> None:
+    def _request_stops(self) -> None:
         now = time.monotonic()
         drain_over = self._drain_over(now)
         busy = False
@@ -168,24 +169,24 @@ class Supervisor:
             if state.run is None:
                 continue
             if state.run_deadline is not None and now > state.run_deadline:
-                self._escalation.order(slot.index, state.run, Post.TIMEOUT)
+                self._escalation.request(slot.index, state.run, StopReason.TIMEOUT)
             elif drain_over:
-                self._escalation.order(slot.index, state.run, Post.DRAIN)
+                self._escalation.request(slot.index, state.run, StopReason.DRAIN)
         if now >= self._cancels_at:
             # also with idle children: a claim whose reply was lost may have been cancelled before it was handed back
-            self._cancels_at = now + (LOOK_FOR_CANCELS_S if busy else self._settings.heartbeat_s)
-            self._order_cancels()
+            self._cancels_at = now + (CANCEL_CHECK_S if busy else self._settings.heartbeat_s)
+            self._request_cancels()
 
-    def _order_cancels(self) -> None:
+    def _request_cancels(self) -> None:
         if self._lease.worker_id is None:
             return
         over = []
         for stop in self._db.call(cancellations.open_cancels, self._lease.worker_id):
-            key = Key(stop.id, stop.fence)
+            key = RunKey(stop.id, stop.fence)
             state = self._slots[stop.slot].read()
-            if self._escalation.order(stop.slot, key, Post.CANCEL):
+            if self._escalation.request(stop.slot, key, StopReason.CANCEL):
                 self._db.call(cancellations.acknowledge, *key)
-            elif key not in state.held and not state.claiming:
+            elif key not in state.claims and not state.claiming:
                 over.append(CompletedCancel(*key, "finished"))
         self._db.call(cancellations.complete, over)
 
@@ -201,7 +202,7 @@ class Supervisor:
         nobodys = []
         for row in rows:
             state = self._slots[row.slot].read()
-            if Key(row.task_id, row.fence) not in state.held and not state.claiming:
+            if RunKey(row.task_id, row.fence) not in state.claims and not state.claiming:
                 nobodys.append(Release(row.task_id, row.fence, "handed_back"))
         if handed_back := self._release(nobodys):
             log.warning("handed back claims that nobody ran", jobs=[str(change.id) for change in handed_back])
@@ -236,7 +237,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._slots.expire()
-        self._children.look()
+        self._children.poll()
         self._children.signal_all(signal.SIGKILL)
         self._await_deaths()
         self._keeper.stop()
@@ -250,13 +251,13 @@ class Supervisor:
             except StoreUnavailable:
                 time.sleep(TICK_S)  # else the keeper does it when the lease is over
         self._waker.stop()
-        self._announcer.stop()
+        self._publisher.stop()
 
     def _await_deaths(self) -> None:
         """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""
         doomed = set(self._children.processes)
         while doomed:
-            for death in self._children.look():
+            for death in self._children.poll():
                 self._escalation.forget(death.slot)
                 self._children.bury(death.slot)
                 doomed.discard(death.slot)
@@ -285,7 +286,7 @@ class Supervisor:
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
         )
-        self._announcer.announce(changes)
+        self._publisher.publish_changes(changes)
         for change in changes:
             if change.ready:
                 self._waker.wake(change.queue, 1)

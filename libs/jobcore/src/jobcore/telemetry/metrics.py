@@ -91,7 +91,7 @@ class Gauge:
         self._reported: frozenset[tuple[str, ...]] = frozenset()
         _meter.create_observable_gauge(name, [self._observe], unit, description)
 
-    def show(self, values: Mapping[tuple[str, ...], float]) -> None:
+    def set(self, values: Mapping[tuple[str, ...], float]) -> None:
         """Report these values, and no longer any others, until STALE_S seconds from now."""
         self._values, self._seen_at = values, time.monotonic()
 
@@ -141,7 +141,9 @@ _threads_failed = _counter(
     "Threads of a process that raised an error and were started anew, or stood still.",
     *(THREAD, REASON),
 )
-_workers_deaf = _counter("longrun.workers.deaf", "{worker}", "Workers that took no wake-up although some waited.")
+_workers_unresponsive = _counter(
+    "longrun.workers.unresponsive", "{worker}", "Workers that took no wake-up although some waited."
+)
 
 # Seen by the keeper
 
@@ -174,7 +176,7 @@ CHILDREN: Final = Gauge(
 HEARTBEAT_AGE: Final = Gauge(
     "longrun.worker.heartbeat.age", "s", "Age of the oldest heartbeat of the workers of a queue.", QUEUE
 )
-SEEN: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, HEARTBEAT_AGE)
+READ_BY_KEEPER: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, HEARTBEAT_AGE)
 
 
 def accepted(jobs: Iterable[NewJob]) -> None:
@@ -234,9 +236,9 @@ def thread_failed(name: str, why: str) -> None:
     _threads_failed.add(1, {THREAD: name, REASON: why})
 
 
-def worker_deaf() -> None:
-    """Count a worker that hears nothing although wake-ups wait for it."""
-    _workers_deaf.add(1)
+def worker_unresponsive() -> None:
+    """Count a worker that takes no wake-ups although some wait."""
+    _workers_unresponsive.add(1)
 
 
 _queues: Final[set[str]] = set()

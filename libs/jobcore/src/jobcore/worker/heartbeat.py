@@ -31,6 +31,6 @@ class HeartbeatFile:
         """Touch the file if it is time and the worker is looked after."""
         now = time.monotonic()
         self._registered = self._registered or self._slots.worker_id is not None
-        if self._registered and now >= self._due and now < self._slots.looked_at + HUNG_S:
+        if self._registered and now >= self._due and now < self._slots.supervised_at + HUNG_S:
             self._due = now + BEAT_S
             self._path.touch()

@@ -21,8 +21,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
-from jobcore.supervision.slots import STOP_SIGNAL, Key, Post, Slot
-from jobcore.worker.leftovers import Leftovers
+from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slot, StopReason
+from jobcore.worker.process_state import ProcessState
 
 CHAIN_MAX: Final = 20
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class JobInterrupted(JobCancelled):
     """The supervisor's signal reached the task's code; `reason` says why it must stop."""
 
-    def __init__(self, reason: Post) -> None:
+    def __init__(self, reason: StopReason) -> None:
         super().__init__(f"stopped by its worker: {reason.name.lower()}")
         self.reason = reason
 
@@ -42,8 +42,8 @@ class Interrupts:
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
         self._pid = os.getpid()
-        self._leftovers: Leftovers | None = None
-        self._inside: Key | None = None
+        self._process_state: ProcessState | None = None
+        self._inside: RunKey | None = None
         self._shields = 0
         self._put_off = False
         self.tainted = False
@@ -53,11 +53,11 @@ class Interrupts:
         """Take over SIGUSR2; main thread only."""
         signal.signal(STOP_SIGNAL, self._handle)
 
-    def clear_after(self, leftovers: Leftovers) -> None:
+    def restore_after(self, fresh: ProcessState) -> None:
         """Put back after each call how this process is now."""
-        self._leftovers = leftovers
+        self._process_state = fresh
 
-    def call(self, key: Key, function: Callable[..., T], *args: Any) -> T:
+    def call(self, key: RunKey, function: Callable[..., T], *args: Any) -> T:
         """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared.
 
         It runs in a copy of the context: what it sets in context variables is gone afterwards too.
@@ -75,7 +75,7 @@ class Interrupts:
             raise
         finally:
             self._inside = None
-            if self._leftovers is not None and not self._leftovers.clear():
+            if self._process_state is not None and not self._process_state.restore():
                 self.tainted = True
 
     def _end_fork(self, error: BaseException | None) -> None:
@@ -112,8 +112,8 @@ class Interrupts:
         inside = self._inside
         if inside is None:
             return
-        reason = self._slot.posted(inside)
-        if reason is not Post.NONE:
+        reason = self._slot.stop_reason(inside)
+        if reason is not StopReason.NONE:
             self._inside = None
             self.tainted = True
             raise JobInterrupted(reason)

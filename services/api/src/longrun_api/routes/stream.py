@@ -12,7 +12,7 @@ from jobcore.store import event_pages
 from longrun_api.event_stream import EventStream
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
-from longrun_api.streams import frames
+from longrun_api.task_events import frames
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])

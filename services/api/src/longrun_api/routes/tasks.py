@@ -161,7 +161,7 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.retry, task_id)
     if change:
-        runtime.announcer.announce([change])
+        runtime.publisher.publish_changes([change])
         if change.ready:  # else the keeper lets it pass its gate
             runtime.waker.wake(change.queue, 1)
     job = await find(request, task_id)
@@ -197,7 +197,7 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.cancel, task_id)
     if change:
-        runtime.announcer.announce([change])
+        runtime.publisher.publish_changes([change])
     job = await find(request, task_id)
     root_path = request.scope.get("root_path", "")
     if job.cancel is None:

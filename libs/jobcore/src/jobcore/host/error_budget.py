@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw (a table that is away for a moment) are borne for a while, and not for ever."""
+"""How long a loop retries after unexpected errors, such as a table that is missing for a moment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from jobcore.telemetry import logs
 log = logs.get(__name__)
 
 
-class Patience:
-    """Bears errors that come again and again for up to `most_s` seconds; a pause of that length starts anew."""
+class ErrorBudget:
+    """Allows errors that repeat for up to `most_s` seconds; after as long without an error it is full again."""
 
     def __init__(self, what: str, most_s: float) -> None:
         self._what = what
@@ -17,11 +17,11 @@ class Patience:
         self._since = float("-inf")
         self._last = float("-inf")
 
-    def bears(self, error: Exception) -> bool:
-        """Whether to try again after this error. The first one is logged with its traceback."""
+    def allows(self, error: Exception) -> bool:
+        """Whether to retry after this error. Logs the first of a series with its traceback."""
         now = clock.now()
         if now > self._last + self._most_s:
             self._since = now
-            log.error("an unforeseen error; it is tried again", what=self._what, exc_info=error)
+            log.error("unexpected error; retrying", what=self._what, exc_info=error)
         self._last = now
         return now <= self._since + self._most_s

@@ -23,7 +23,7 @@ _READ_TRIES: Final = 20
 _READ_AGAIN_S: Final = 0.0005
 
 
-class Record:
+class SharedRecord:
     """Up to `capacity` bytes at an offset of the memory; offset and capacity are multiples of 8."""
 
     def __init__(self, memory: mmap.mmap, words: memoryview, offset: int, capacity: int) -> None:

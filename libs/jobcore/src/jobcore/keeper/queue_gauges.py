@@ -1,4 +1,4 @@
-"""Measuring: what the leading keeper sees in PostgreSQL, shown as gauges. See `metrics` for their names."""
+"""The gauges about queues and workers: the leading keeper reads them in PostgreSQL. See `metrics` for their names."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from jobcore.store.database import Database
 from jobcore.store.gauges import Fleet, OpenJobs
 from jobcore.telemetry import logs, metrics
 
-MEASURE_S: Final = 5.0
+REFRESH_S: Final = 5.0
 
 log = logs.get(__name__)
 
 
-class Measuring:
-    """The gauges of one keeper: its own lead always, the rest every MEASURE_S seconds while it leads."""
+class QueueGauges:
+    """The gauges of one keeper: whether it leads, and, every REFRESH_S seconds while it leads, all others."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._due = 0.0
-        self._outage = logs.Outage(log, "gauges cannot be measured", "gauges are measured again")
+        self._outage = logs.Outage(log, "cannot read the queue gauges", "queue gauges are read again")
 
-    def look(self, *, leads: bool) -> None:
-        """Measure what is due. Nothing where metrics are off."""
+    def refresh(self, *, leads: bool) -> None:
+        """Read the gauges if they are due. Does nothing if metrics are off."""
         if not metrics.enabled():
             return
-        metrics.KEEPER_LEADS.show({(): float(leads)})
+        metrics.KEEPER_LEADS.set({(): float(leads)})
         if not leads:
-            for gauge in metrics.SEEN:
-                gauge.show({})
+            for gauge in metrics.READ_BY_KEEPER:
+                gauge.set({})
         elif time.monotonic() >= self._due:
-            self._due = time.monotonic() + MEASURE_S
+            self._due = time.monotonic() + REFRESH_S
             try:
-                show(self._db.call(gauges.open_jobs), self._db.call(gauges.fleets))
+                set_gauges(self._db.call(gauges.open_jobs), self._db.call(gauges.fleets))
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
 
-    def blind(self) -> None:
-        """The database is away: this keeper leads nobody, and what it saw grows stale."""
-        metrics.KEEPER_LEADS.show({(): 0.0})
+    def database_unavailable(self) -> None:
+        """Report that this keeper does not lead; the other gauges end after `metrics.STALE_S` seconds."""
+        metrics.KEEPER_LEADS.set({(): 0.0})
 
 
-def show(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
-    """Show what was measured. Queues that share a name as an attribute are added up."""
+def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
+    """Set the gauges from rows of the store. Queues that share the attribute `_OTHER` are added up."""
     jobs: dict[tuple[str, ...], float] = defaultdict(float)
     oldest: dict[tuple[str, ...], float] = defaultdict(float)
     workers: dict[tuple[str, ...], float] = defaultdict(float)
@@ -66,5 +66,5 @@ def show(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
         if fleet.state == "active":
             children[queue, "idle"] += fleet.children - fleet.busy
         heartbeats[(queue,)] = max(heartbeats[(queue,)], fleet.heartbeat_age_s)
-    for gauge, values in zip(metrics.SEEN, (jobs, oldest, workers, children, heartbeats), strict=True):
-        gauge.show(values)
+    for gauge, values in zip(metrics.READ_BY_KEEPER, (jobs, oldest, workers, children, heartbeats), strict=True):
+        gauge.set(values)

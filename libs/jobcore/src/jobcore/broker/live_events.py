@@ -19,7 +19,7 @@ from uuid import UUID
 import redis
 import redis.asyncio
 
-from jobcore.broker.live import decode
+from jobcore.broker.event_messages import decode
 from jobcore.models import Event
 from jobcore.settings.redis_server import RedisServer
 from jobcore.telemetry import logs
@@ -68,14 +68,14 @@ class Subscription:
     def offer(self, event: Event, size: int) -> None:
         """Queue an event of so many bytes; a reader too slow to keep up loses all hints, and is behind."""
         if self._bytes + size > WAITING_MAX:
-            self.look()
+            self.mark_behind()
             return
         self._events.append((event, size))
         self._bytes += size
         self._woken.set()
 
-    def look(self) -> None:
-        """Tell the reader to look into PostgreSQL."""
+    def mark_behind(self) -> None:
+        """Drop all hints; the reader has to read PostgreSQL."""
         self._events.clear()
         self._bytes = 0
         self.behind = True
@@ -90,7 +90,7 @@ class _Channel:
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Live:
+class LiveEvents:
     """Gives out subscriptions; `connected` is False while Redis is away or silent."""
 
     def __init__(self, server: RedisServer) -> None:
@@ -107,7 +107,7 @@ class Live:
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._run(), name="live")
+        self._task = asyncio.create_task(self._run(), name="live-events")
 
     async def close(self) -> None:
         """Stop listening."""
@@ -235,6 +235,6 @@ def _tell(channel: _Channel, data: bytes) -> None:
     event = decode(data)
     for reader in channel.readers:
         if event is None:
-            reader.look()
+            reader.mark_behind()
         else:
             reader.offer(event, len(data))

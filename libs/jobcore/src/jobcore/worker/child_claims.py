@@ -1,6 +1,6 @@
 """What this child answers for: the claims it holds and the one it runs, written to its slot at every change.
 
-The child's main thread and its writer thread both change it, so a lock orders them; the supervisor reads the slot.
+The child's main thread and its completer both change it, so a lock orders them; the supervisor reads the slot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from jobcore.host.processes import started
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, ChildState, Key, Slot
+from jobcore.supervision.slots import IDLE, ChildState, RunKey, Slot
 from jobcore.telemetry import logs
 
 POLL_S: Final = 0.01
@@ -20,18 +20,18 @@ POLL_S: Final = 0.01
 log = logs.get(__name__)
 
 
-class Held:
+class ChildClaims:
     """The child's side of its slot."""
 
     def __init__(self, slot: Slot, pid: int) -> None:
         self._slot = slot
         self._lock = threading.Lock()
         self._state = IDLE._replace(pid=pid)
-        self._adopted = False
+        self._has_slot = False
 
-    def adopt(self, timeout_s: float) -> bool:
+    def take_slot(self, timeout_s: float) -> bool:
         """Take the slot; waits until the supervisor has accounted for the dead child that had it before."""
-        if self._adopted:
+        if self._has_slot:
             return True
         give_up = time.monotonic() + timeout_s
         while self._slot.pid != 0:
@@ -40,7 +40,7 @@ class Held:
                 return False
             time.sleep(POLL_S)
         self._slot.take(self._state.pid, started(self._state.pid))
-        self._adopted = True
+        self._has_slot = True
         return True
 
     def claiming(self) -> None:
@@ -50,11 +50,11 @@ class Held:
 
     def claimed(self, claims: Iterable[Claim]) -> None:
         """The claim came back with these jobs, in one step: there is no moment in which they are nobody's."""
-        keys = tuple(Key(claim.id, claim.fence) for claim in claims)
+        keys = tuple(RunKey(claim.id, claim.fence) for claim in claims)
         with self._lock:
-            self._change(self._state._replace(claiming=False, held=self._state.held + keys))
+            self._change(self._state._replace(claiming=False, claims=self._state.claims + keys))
 
-    def begin(self, key: Key, timeout_s: float | None) -> None:
+    def begin(self, key: RunKey, timeout_s: float | None) -> None:
         """This job's code runs from now on."""
         now = time.monotonic()
         deadline = None if timeout_s is None else now + timeout_s
@@ -66,11 +66,11 @@ class Held:
         with self._lock:
             self._change(self._state._replace(run=None, run_deadline=None))
 
-    def drop(self, keys: Iterable[Key]) -> None:
+    def remove(self, keys: Iterable[RunKey]) -> None:
         """These jobs are stored or handed back."""
         gone = set(keys)
         with self._lock:
-            self._change(self._state._replace(held=tuple(key for key in self._state.held if key not in gone)))
+            self._change(self._state._replace(claims=tuple(key for key in self._state.claims if key not in gone)))
 
     def _change(self, state: ChildState) -> None:
         self._state = state

@@ -15,8 +15,9 @@ import pytest
 import redis
 from uuid_utils.compat import uuid7
 
-from jobcore.broker.following import WAITING_MAX, Live, Subscription
-from jobcore.broker.live import QUEUED_MAX, TIMEOUT_S, Announcer, CancelListener
+from jobcore.broker.cancel_listener import CancelListener
+from jobcore.broker.event_publisher import QUEUED_MAX, TIMEOUT_S, EventPublisher
+from jobcore.broker.live_events import WAITING_MAX, LiveEvents, Subscription
 from jobcore.models import Change, Event
 from jobcore.settings import redis_url as urls
 from jobcore.states import Status
@@ -31,16 +32,16 @@ def event(seq: int | None = 1) -> Event:
 
 
 @pytest.fixture
-def announcer(redis_url: str) -> Iterator[Announcer]:
-    announcer = Announcer(urls.parse(redis_url))
-    announcer.start()
-    yield announcer
-    announcer.stop()
+def publisher(redis_url: str) -> Iterator[EventPublisher]:
+    publisher = EventPublisher(urls.parse(redis_url))
+    publisher.start()
+    yield publisher
+    publisher.stop()
 
 
 @asynccontextmanager
-async def listening(redis_url: str) -> AsyncIterator[Live]:
-    live = Live(urls.parse(redis_url))
+async def listening(redis_url: str) -> AsyncIterator[LiveEvents]:
+    live = LiveEvents(urls.parse(redis_url))
     await live.start()
     try:
         await until_async(lambda: live.connected, SOON_S, "it is connected")
@@ -74,16 +75,16 @@ async def receive(subscription: Subscription) -> Event:
     return got
 
 
-async def until_received(announcer: Announcer, subscription: Subscription, job_id: object) -> None:
-    """Announce until an event arrives; what is announced while Redis is away may be lost."""
+async def until_received(publisher: EventPublisher, subscription: Subscription, job_id: object) -> None:
+    """Publish until an event arrives; what is published while Redis is away may be lost."""
     give_up = time.monotonic() + SOON_S
     while await heard(subscription, 0.1) is None:
         assert time.monotonic() < give_up, "live events did not come back"
-        announcer.events(job_id, [event()])  # type: ignore[arg-type]
+        publisher.publish(job_id, [event()])  # type: ignore[arg-type]
 
 
-def test_an_event_announced_after_subscribing_always_arrives_unchanged_and_in_order(
-    announcer: Announcer, redis_url: str
+def test_an_event_published_after_subscribing_always_arrives_unchanged_and_in_order(
+    publisher: EventPublisher, redis_url: str
 ) -> None:
     async def follow() -> None:
         async with listening(redis_url) as live:
@@ -91,13 +92,13 @@ def test_an_event_announced_after_subscribing_always_arrives_unchanged_and_in_or
                 job_id = uuid7()
                 told = [event(1), event(2), event(None)]
                 async with live.subscribe(job_id) as subscription:
-                    announcer.events(job_id, told)
+                    publisher.publish(job_id, told)
                     assert [await receive(subscription) for _ in told] == told
 
     asyncio.run(follow())
 
 
-def test_every_follower_of_a_job_hears_its_events_and_only_its(announcer: Announcer, redis_url: str) -> None:
+def test_every_follower_of_a_job_hears_its_events_and_only_its(publisher: EventPublisher, redis_url: str) -> None:
     async def follow() -> None:
         mine, other = uuid7(), uuid7()
         async with (
@@ -106,23 +107,23 @@ def test_every_follower_of_a_job_hears_its_events_and_only_its(announcer: Announ
             live.subscribe(mine) as two,
             live.subscribe(other) as three,
         ):
-            announcer.events(other, [event(7)])
-            announcer.events(mine, [event(1)])
+            publisher.publish(other, [event(7)])
+            publisher.publish(mine, [event(1)])
             assert [(await receive(each)).seq for each in (one, two, three)] == [1, 1, 7]
             async with live.subscribe(mine):
                 pass
-            announcer.events(mine, [event(2)])
+            publisher.publish(mine, [event(2)])
             assert [(await receive(each)).seq for each in (one, two)] == [2, 2]
 
     asyncio.run(follow())
 
 
-def test_a_slow_follower_loses_hints_and_holds_up_nobody(announcer: Announcer, redis_url: str) -> None:
+def test_a_slow_follower_loses_hints_and_holds_up_nobody(publisher: EventPublisher, redis_url: str) -> None:
     async def follow() -> None:
         job_id, other_id = uuid7(), uuid7()
         async with listening(redis_url) as live, live.subscribe(job_id) as slow, live.subscribe(other_id) as quick:
-            announcer.events(job_id, [event(seq) for seq in range(2000)])
-            announcer.events(other_id, [event(1)])
+            publisher.publish(job_id, [event(seq) for seq in range(2000)])
+            publisher.publish(other_id, [event(1)])
             assert (await receive(quick)).seq == 1
             assert slow.behind, "it is not told to look into PostgreSQL"
             assert slow._bytes <= WAITING_MAX, "what waits for a slow follower has no bound"
@@ -130,55 +131,55 @@ def test_a_slow_follower_loses_hints_and_holds_up_nobody(announcer: Announcer, r
     asyncio.run(follow())
 
 
-def test_garbage_on_a_channel_is_passed_over(announcer: Announcer, redis_url: str) -> None:
+def test_garbage_on_a_channel_is_passed_over(publisher: EventPublisher, redis_url: str) -> None:
     async def follow() -> None:
         job_id = uuid7()
         async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
             with redis.Redis.from_url(redis_url) as client:
                 for garbage in (b"\xff", b"{}", b"[1]", b"null", b'{"seq": 1, "at": "soon"}'):
                     client.publish(urls.parse(redis_url).job(job_id), garbage)
-            announcer.events(job_id, [event(5)])
+            publisher.publish(job_id, [event(5)])
             assert (await receive(subscription)).seq == 5
 
     asyncio.run(follow())
 
 
 def test_followers_hear_again_after_redis_was_restarted(
-    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+    publisher: EventPublisher, redis_url: str, redis_server: EmbeddedValkey
 ) -> None:
     async def follow() -> None:
         job_id, other_id = uuid7(), uuid7()
         async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
-            announcer.events(job_id, [event()])
+            publisher.publish(job_id, [event()])
             await receive(subscription)
             redis_server.stop(immediate=True)
             await until_async(lambda: not live.connected, SOON_S, "it noticed that Redis is gone")
             async with live.subscribe(other_id) as meanwhile:
                 redis_server.start()
-                await until_received(announcer, subscription, job_id)
-                await until_received(announcer, meanwhile, other_id)
+                await until_received(publisher, subscription, job_id)
+                await until_received(publisher, meanwhile, other_id)
 
     asyncio.run(follow())
 
 
-def test_frozen_redis_never_blocks_who_announces(
-    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+def test_frozen_redis_never_blocks_who_publishes(
+    publisher: EventPublisher, redis_url: str, redis_server: EmbeddedValkey
 ) -> None:
     job_id = uuid7()
     slowest = 0.0
     with frozen(redis_server):
-        thawed_at = time.monotonic() + 2.5  # past the announcer's own time limit
+        thawed_at = time.monotonic() + 2.5  # past the publisher's own time limit
         while time.monotonic() < thawed_at:
             began = time.monotonic()
-            announcer.events(job_id, [event()] * 50)
+            publisher.publish(job_id, [event()] * 50)
             slowest = max(slowest, time.monotonic() - began)
-            assert len(announcer._messages) <= QUEUED_MAX, "what waits for Redis has no bound"
+            assert len(publisher._messages) <= QUEUED_MAX, "what waits for Redis has no bound"
             time.sleep(0.005)  # the pace of the load
-    assert slowest < TIMEOUT_S, "who announces waited for Redis"
+    assert slowest < TIMEOUT_S, "who publishes waited for Redis"
 
     async def follow() -> None:
         async with listening(redis_url) as live, live.subscribe(job_id) as subscription:
-            await until_received(announcer, subscription, job_id)
+            await until_received(publisher, subscription, job_id)
 
     asyncio.run(follow())
 
@@ -194,15 +195,15 @@ def test_frozen_redis_holds_a_new_follower_up_for_a_bounded_time(redis_url: str,
     asyncio.run(follow())
 
 
-def test_an_announcer_that_is_stopped_first_sends_what_waits(redis_url: str) -> None:
+def test_a_publisher_that_is_stopped_first_sends_what_waits(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
         job_id = uuid7()
         pubsub.subscribe(urls.parse(redis_url).job(job_id))
         pubsub.get_message(timeout=SOON_S)
-        announcer = Announcer(urls.parse(redis_url))
-        announcer.start()
-        announcer.events(job_id, [event(seq) for seq in range(1200)])
-        announcer.stop()
+        publisher = EventPublisher(urls.parse(redis_url))
+        publisher.start()
+        publisher.publish(job_id, [event(seq) for seq in range(1200)])
+        publisher.stop()
         heard = 0
         while heard < 1200:
             assert pubsub.get_message(timeout=SOON_S) is not None
@@ -210,7 +211,7 @@ def test_an_announcer_that_is_stopped_first_sends_what_waits(redis_url: str) -> 
 
 
 def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
-    announcer: Announcer, redis_url: str, redis_server: EmbeddedValkey
+    publisher: EventPublisher, redis_url: str, redis_server: EmbeddedValkey
 ) -> None:
     heard = threading.Event()
     listener = CancelListener(urls.parse(redis_url), heard.set)
@@ -227,11 +228,11 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
                 redis_server.start()
             until(lambda: dict(client.pubsub_numsub(channel))[channel.encode()], SOON_S, "the listener has subscribed")
             give_up = time.monotonic() + SOON_S
-            announcer.announce([finished])
+            publisher.publish_changes([finished])
             assert not heard.wait(0.2), "a finish was taken for a cancel"
             while not heard.is_set():
                 assert time.monotonic() < give_up
-                announcer.announce([cancelled])
+                publisher.publish_changes([cancelled])
                 heard.wait(0.1)
             heard.clear()
     listener.stop()

@@ -10,20 +10,21 @@ from datetime import UTC, datetime
 import redis
 from uuid_utils.compat import uuid7
 
-from jobcore.broker.following import Live
-from jobcore.broker.live import Announcer, CancelListener
+from jobcore.broker.cancel_listener import CancelListener
+from jobcore.broker.event_publisher import EventPublisher
+from jobcore.broker.live_events import LiveEvents
 from jobcore.models import Event
 from jobcore.settings.redis_url import parse
 from tests.fault.link import Link
-from tests.integration.test_live import heard
+from tests.integration.test_live_events import heard
 from tests.waiting import until, until_async
 
 
 def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: str) -> None:
     job_id = uuid7()
 
-    async def run(link: Link, announcer: Announcer) -> Event | None:
-        live = Live(parse(link.url))
+    async def run(link: Link, publisher: EventPublisher) -> Event | None:
+        live = LiveEvents(parse(link.url))
         await live.start()
         await until_async(lambda: live.connected, 10, "it is connected")
         await asyncio.sleep(1)  # an idle connection that answers stays: that nothing replaces it can only be waited for
@@ -32,16 +33,16 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: s
             with link.muted():
                 give_up = time.monotonic() + 10
                 while time.monotonic() < give_up:
-                    announcer.events(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
+                    publisher.publish(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
                     if event := await heard(subscription, 0.2):
                         return event
         return None
 
-    announcer = Announcer(parse(redis_url))
-    announcer.start()
+    publisher = EventPublisher(parse(redis_url))
+    publisher.start()
     with Link(redis_url) as link:
-        assert asyncio.run(run(link, announcer)) is not None
-    announcer.stop()
+        assert asyncio.run(run(link, publisher)) is not None
+    publisher.stop()
 
 
 def test_a_silent_connection_of_the_cancel_listener_is_replaced(redis_url: str) -> None:

@@ -1,0 +1,38 @@
+"""How an event travels over Redis: as JSON, whole or, if it is large, only its number."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Final
+
+from jobcore.models import Event
+from jobcore.store import json_text
+
+MESSAGE_MAX: Final = 16 * 1024
+"""The most characters of an event that is sent whole."""
+
+
+def encode(event: Event) -> str:
+    """An event as it travels over Redis; of one with much data only its seq, since PostgreSQL has the rest."""
+    message = json_text.dumps(
+        {
+            "seq": event.seq,
+            "at": event.at.isoformat(),
+            "attempt": event.attempt,
+            "kind": event.kind,
+            "data": event.data,
+        }
+    )
+    return message if len(message) <= MESSAGE_MAX else json_text.dumps({"seq": event.seq})
+
+
+def decode(text: str | bytes) -> Event | None:
+    """The event in a message, None if the message says only that there is one.
+
+    ValueError, KeyError or TypeError if it is no message of ours.
+    """
+    raw: dict[str, Any] = json.loads(text)
+    if raw.keys() == {"seq"}:
+        return None
+    return Event(raw["seq"], datetime.fromisoformat(raw["at"]), raw["attempt"], raw["kind"], raw["data"])

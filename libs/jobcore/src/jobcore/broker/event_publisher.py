@@ -1,0 +1,108 @@
+"""Publishes over Redis what happened to jobs: events for their streams, and cancels for supervisors.
+
+Each job has a pub/sub channel for its events. A message is a hint that may be lost, because PostgreSQL has the truth.
+`jobcore.broker.live_events` and `jobcore.broker.cancel_listener` receive.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
+from uuid import UUID
+
+import redis
+
+from jobcore.broker.event_messages import encode
+from jobcore.host.threads import LongThread
+from jobcore.models import Change, Event
+from jobcore.settings.redis_server import RedisServer
+from jobcore.states import Status
+from jobcore.telemetry import logs, metrics
+
+QUEUED_MAX: Final = 10_000
+BATCH: Final = 500
+TIMEOUT_S: Final = 1
+BREAK_S: Final = 2.0
+
+log = logs.get(__name__)
+T = TypeVar("T")
+
+
+class EventPublisher:
+    """Publishes from its own thread. Its callers never wait for Redis, and no call raises.
+
+    The queue of the thread is bounded, and is dropped while Redis is unavailable. Most jobs have no stream: the thread
+    first asks which jobs of a batch have one, and encodes and sends only their events.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._redis = server.client(TIMEOUT_S)
+        self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
+        self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
+        self._something = threading.Event()
+        self._stopping = False
+        self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
+        self._thread = LongThread("event-publisher", self._run)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish what waits, then end."""
+        self._stopping = True
+        self._something.set()
+        self._thread.join(3)
+
+    def publish(self, job_id: UUID, events: Iterable[Event]) -> None:
+        """Publish events of a job to its streams."""
+        self._messages.extend((job_id, event) for event in events)
+        self._something.set()
+
+    def publish_changes(self, changes: Sequence[Change]) -> None:
+        """Publish stored transitions to streams and cancels to supervisors, and count both in the metrics."""
+        metrics.changed(changes)
+        for change in changes:
+            self._messages.append((change.id, change.event))
+            if change.status is Status.CANCELLED:
+                self._cancelled.append(change.id)
+        self._something.set()
+
+    def _run(self) -> None:
+        while not (self._stopping and not self._messages):
+            self._thread.rest()
+            self._something.wait()
+            self._something.clear()
+            while self._messages:
+                self._thread.beat()
+                try:
+                    self._send(_popped(self._cancelled), _popped(self._messages))
+                    self._outage.end()
+                except (redis.RedisError, OSError) as error:
+                    self._outage.begin(error)
+                    self._messages.clear()
+                    if not self._stopping:
+                        time.sleep(BREAK_S)
+
+    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
+        channel = self._server.job
+        channels = list({channel(job_id) for job_id, _ in messages})
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in cancelled:
+            pipeline.publish(self._server.cancels, str(job_id))
+        pipeline.pubsub_numsub(*channels)
+        followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
+        if not followed:
+            return
+        for job_id, event in messages:
+            if channel(job_id) in followed:
+                pipeline.publish(channel(job_id), encode(event))
+        pipeline.execute()
+
+
+def _popped(waiting: deque[T]) -> list[T]:
+    return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]

@@ -1,0 +1,100 @@
+"""Whether a worker takes its wake-ups: a main process that takes none although some wait is ended, and restarted.
+
+The keeper sends wake-ups for as long as jobs wait, and an idle worker takes one at once. A main process may be
+unresponsive all the same: its loop hangs, its connection is lost in a way that nothing reports, or Celery's remote
+control told it to stop consuming. `GET /workers` would call it active while its jobs wait for ever.
+
+A worker counts as unresponsive if all of this was true at each check for LEASES leases, and at least START_S seconds:
+
+- it has a lease and does not drain,
+- a child is idle, and no child began or ended anything since the last check,
+- wake-ups wait in the list of a queue that it serves.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from jobcore.broker.wakeup import AWAY, TIMEOUT_S
+from jobcore.host.processes import Process
+from jobcore.host.threads import LongThread
+from jobcore.settings import WorkerSettings
+from jobcore.supervision.slots import Slots
+from jobcore.telemetry import logs, metrics
+
+LEASES: Final = 3
+START_S: Final = 30.0
+"""How long a worker may take from its registration to its first wake-up on a busy machine, in seconds."""
+
+log = logs.get(__name__)
+
+
+class WakeUpCheck:
+    """Checks once a heartbeat, from a thread of the supervisor."""
+
+    def __init__(self, slots: Slots, settings: WorkerSettings, queues: Sequence[str], main: Process) -> None:
+        self._slots = slots
+        self._server = settings.redis
+        self._redis = settings.redis.client(TIMEOUT_S)
+        self._queues = queues
+        self._main = main
+        self._check_s = settings.heartbeat_s
+        # counted in checks, because a frozen host makes none
+        self._max_checks = math.ceil(max(LEASES * settings.lease_s, START_S) / settings.heartbeat_s)
+        self._drain_checks = math.ceil(settings.drain_s / settings.heartbeat_s)
+        self._versions: list[int] = []
+        self._checks = 0
+        self._thread = LongThread("wake-up-check", self._run)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_unresponsive():
+            self._pause()
+        metrics.worker_unresponsive()
+        log.error("this worker takes no wake-ups although some wait; ending it", queues=",".join(self._queues))
+        self._main.signal(signal.SIGINT)  # it drains, and its exit code asks for a restart
+        self._checks = -self._drain_checks
+        while not self._is_stuck():
+            self._pause()
+        log.error("the main process does not end; killing it", pid=self._main.pid)
+        self._main.signal(signal.SIGKILL)
+
+    def _pause(self) -> None:
+        self._thread.rest()
+        time.sleep(self._check_s)
+        self._thread.beat()
+
+    def _is_unresponsive(self) -> bool:
+        self._checks = self._checks + 1 if self._seems_unresponsive() else 0
+        return self._checks > self._max_checks
+
+    def _is_stuck(self) -> bool:
+        busy = any(slot.read().busy for slot in self._slots)
+        self._checks = min(self._checks, 0) if busy else self._checks + 1
+        return self._checks > self._max_checks
+
+    def _seems_unresponsive(self) -> bool:
+        before, self._versions = self._versions, [slot.version for slot in self._slots]
+        return (
+            before == self._versions
+            and self._slots.worker_id is not None
+            and self._slots.draining_since is None
+            and any(not slot.read().busy for slot in self._slots)
+            and self._wake_ups_wait()
+        )
+
+    def _wake_ups_wait(self) -> bool:
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for queue in self._queues:
+                pipeline.llen(self._server.queue(queue))
+            return any(pipeline.execute())
+        except AWAY:
+            return False
