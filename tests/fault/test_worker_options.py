@@ -84,7 +84,7 @@ def test_a_worker_that_cannot_start_whole_does_not_start(apart: Harness, tmp_pat
     env = {"LONGRUN_HEARTBEAT_FILE": str(tmp_path / "file" / "heartbeat")}
     half = apart.stack.start("half", services.worker(services.WORKER_APP, "half"), env)
     assert half.wait(60) != 0
-    assert "this worker cannot go on" in half.log()
+    assert "the worker ends: it failed to start" in half.log()
     assert " ready." not in half.log()
 
 
