@@ -26,7 +26,6 @@ from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
-    database,
     event_pages,
     events,
     expiry,
@@ -42,6 +41,7 @@ from jobcore.store import (
     runs,
     schedules,
     steps,
+    transactions,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel
@@ -153,7 +153,7 @@ def old_id(world: World) -> UUID:
 
 def confirm(connection: Connection) -> None:
     """What follows a commit that PostgreSQL warned of."""
-    connection.execute(database.CONFIRM)
+    connection.execute(transactions.CONFIRM)
 
 
 def walk_through(world: World, worker: UUID) -> None:

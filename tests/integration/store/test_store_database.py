@@ -12,7 +12,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from jobcore.errors import StoreUnavailable
 from jobcore.store import health, jobs
-from jobcore.store.database import DURABLE, Database, RowRefused
+from jobcore.store.database import Database, RowRefused
+from jobcore.store.transactions import DURABLE
 from longrun_local.postgres import EmbeddedPostgres
 from tests.harness import sql
 from tests.integration.store.world import World, race

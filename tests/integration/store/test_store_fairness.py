@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from jobcore.store import fair_turns, gauges, jobs, queues, schedules
-from jobcore.store.database import transaction
+from jobcore.store.transactions import transaction
 from tests.integration.store.world import World, race
 
 FLOOD = 1000

@@ -265,7 +265,7 @@ def test_every_function_of_the_store_is_on_trial() -> None:
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and next(iter(inspect.signature(function).parameters), None) == "connection"
     }
-    assert {trial.name for trial in TRIALS} == functions - {"database.transaction"}
+    assert {trial.name for trial in TRIALS} == functions - {"transactions.transaction"}
 
 
 def test_exactly_the_listed_transitions_exist_and_the_functions_named_do_them(world: World) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, CursorResult, text
 from jobcore.models import Change, Claim, Outcome
 from jobcore.states import Status
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
+from jobcore.store.transactions import DURABLE
 
 
 @dataclass(frozen=True, slots=True)

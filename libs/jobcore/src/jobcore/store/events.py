@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Event, NewEvent
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 AFTER: Final = text(f"""
 SELECT seq, at, attempt, kind, {json_text.stored("data")} FROM job_events

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Change
 from jobcore.store.claims import CHANGE, changes
-from jobcore.store.database import DURABLE
 from jobcore.store.prepared import ORDERED
+from jobcore.store.transactions import DURABLE
 
 EXPIRE: Final = text(
     DURABLE

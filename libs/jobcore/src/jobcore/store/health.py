@@ -13,8 +13,9 @@ from uuid_utils.compat import uuid7
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, NewJob
 from jobcore.store import failures, jobs
-from jobcore.store.database import DURABLE, RowRefused, transaction
+from jobcore.store.database import RowRefused
 from jobcore.store.schema_errors import OLDER, older_revisions
+from jobcore.store.transactions import DURABLE, transaction
 
 REHEARSED_BYTES: Final = 16_384
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from jobcore.models import Accepted, Change, Job, NewJob
 from jobcore.store import json_text, limits
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
-from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
+from jobcore.store.transactions import DURABLE
 
 SUMMARY: Final = f"""
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, CAST(error AS text) AS error, tags,

@@ -27,8 +27,8 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import LOW_RANK
-from jobcore.store.database import DURABLE
 from jobcore.store.prepared import ORDERED
+from jobcore.store.transactions import DURABLE
 
 LOCK: Final = (
     DURABLE

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 FORGOTTEN: Final = "26000"
 ORDERED: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;\n"

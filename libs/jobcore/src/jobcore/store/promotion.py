@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.store import limits
 from jobcore.store.claims import LOW_RANK
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
 """Whether a row of `jobs` waits for its time. Version 0.1 may have written `queue` into the column `gate`."""

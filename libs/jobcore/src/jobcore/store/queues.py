@@ -22,11 +22,11 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, OF_TYPE, READY_SINCE, STOPPING
-from jobcore.store.database import DURABLE
 from jobcore.store.jobs import INTAKES
 from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
+from jobcore.store.transactions import DURABLE
 
 MARGIN: Final = "interval '30 s'"
 IDLE: Final = "interval '1 hour'"

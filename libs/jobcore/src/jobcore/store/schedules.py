@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from jobcore.models import Accepted, Change, NewJob
 from jobcore.schedule import Firing, Overlap, Plan, Schedule
 from jobcore.store import jobs, json_text
-from jobcore.store.database import DURABLE, transaction
+from jobcore.store.transactions import DURABLE, transaction
 
 COLUMNS: Final = f"""
     *, {json_text.stored("task", changes=True)} AS given_task, {json_text.stored("job", changes=True)} AS given_job

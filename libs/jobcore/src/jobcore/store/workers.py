@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import RunningJob, Worker
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 COLUMNS: Final = "id, host, pid, queues, concurrency, version, state, beat, heartbeat_at, started_at, task_types"
 
