@@ -30,10 +30,11 @@ from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
-from jobcore.store import cancellations, claims
+from jobcore.store import cancellations
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.claims import Release
 from jobcore.store.database import Database
+from jobcore.store.outcomes import finish
+from jobcore.store.releases import Release, release
 from jobcore.supervision.slots import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
@@ -187,7 +188,7 @@ class Completer:
         completions = {key: self._completions[key] for key in map(_key, outcomes)}
         with traces.within(next((each.traceparent for each in completions.values() if each.traceparent), None)):
             try:
-                changes = self._db.call(claims.finish, outcomes)
+                changes = self._db.call(finish, outcomes)
             except StoreUnavailable:
                 raise
             except Exception:
@@ -210,18 +211,18 @@ class Completer:
     def _store_alone(self, outcome: Outcome) -> list[Change]:
         """One bad result fails its own job only; one bad note is dropped."""
         try:
-            return self._db.call(claims.finish, [outcome])
+            return self._db.call(finish, [outcome])
         except StoreUnavailable:
             raise
         except Exception as error:
             refused = error
         try:
-            return self._db.call(claims.finish, [_without_events(outcome, refused)])
+            return self._db.call(finish, [_without_events(outcome, refused)])
         except StoreUnavailable:
             raise
         except Exception as error:
             log.exception("a result cannot be stored: its job fails", job_id=str(outcome.id))
-            return self._db.call(claims.finish, [_unstorable(outcome, error)])
+            return self._db.call(finish, [_unstorable(outcome, error)])
 
     def _completed(self, outcomes: list[Outcome]) -> None:
         keys = [_key(outcome) for outcome in outcomes]
@@ -237,7 +238,7 @@ class Completer:
         if not releases:
             return
         changes = self._db.call(
-            claims.release,
+            release,
             [release for release, _ in releases],
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
