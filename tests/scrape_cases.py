@@ -338,7 +338,7 @@ HOPS = [
     hop("to-lower-escape", "/%e4", to="/%e4", source="URL Standard: escapes stay as they are"),
     hop("to-fragment", "/ok#part", to="/ok", source="RFC 9110 10.2.2"),
     hop("to-query", "?a=b c", to="/x/to-query?a=b%20c", source="URL Standard"),
-    raw("to-two", redirect("/a", "/b"), "Chromium", error=("InvalidResponse", "2 places")),
+    raw("to-two", redirect("/a", "/b"), "Chromium", error=("InvalidResponse", "2 locations")),
     raw("to-mail", redirect("mailto:a@b"), "no page", error=("InvalidUrl", "http:// or https://")),
     raw(
         "to-nowhere", answer(status="302 Found"), "Fetch: no Location, no redirect", title="Right page", status_code=302
