@@ -1,4 +1,4 @@
-"""`GET /task-types`: what can be submitted."""
+"""`GET /task-types`: the task types that clients can submit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from jobcore.tasks import TaskType
 from longrun_api.openapi import problem_responses
@@ -17,17 +17,17 @@ router = APIRouter(prefix="/task-types", tags=["task types"])
 
 
 class TaskTypeInfo(BaseModel):
-    """What can be submitted: where it runs, what it takes and gives (JSON Schema), how often it is tried."""
+    """A task type: its queue, the JSON Schemas of its input and output, its retries, and an example input."""
 
     name: str
     description: str
     queue: str
-    input_schema: dict[str, Any]
-    output_schema: dict[str, Any]
-    max_attempts: int
+    input_schema: dict[str, Any] = Field(description="JSON Schema of the input.")
+    output_schema: dict[str, Any] = Field(description="JSON Schema of the result.")
+    max_attempts: int = Field(description="Default maximum number of tries.")
     retry: Backoff
-    timeout_s: float | None
-    example: Mapping[str, Any] | None
+    timeout_s: float | None = Field(description="Default maximum duration of one attempt, in seconds; null: no limit.")
+    example: Mapping[str, Any] | None = Field(description="An example of an input.")
 
     @classmethod
     def of(cls, task_type: TaskType) -> Self:
@@ -50,12 +50,12 @@ class TaskTypeInfo(BaseModel):
 
 
 class TaskTypeList(BaseModel):
-    """Every task type, by name."""
+    """All task types, by name."""
 
     items: list[TaskTypeInfo]
 
 
 @router.get("", responses=problem_responses())
 async def list_task_types(request: Request) -> TaskTypeList:
-    """Every task type that can be submitted, with the JSON Schema of its input and output."""
+    """List the task types that can be submitted, with the JSON Schemas of their input and output."""
     return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])
