@@ -32,10 +32,10 @@ from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
 from jobcore.models import Change, RunningJob
 from jobcore.settings import WorkerSettings
-from jobcore.store import cancellations, claims, workers
+from jobcore.store import cancellations, workers
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
+from jobcore.store.releases import Cause, Release, release
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.deletion_cost import DeletionCost
 from jobcore.supervision.escalation import Escalation
@@ -281,7 +281,7 @@ class Supervisor:
 
     def _release(self, releases: list[Release]) -> list[Change]:
         changes = self._db.call(
-            claims.release,
+            release,
             releases,
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
