@@ -15,7 +15,7 @@ from jobcore.admission.gates import Gates
 from jobcore.admission.intake import Intake
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.live_events import LiveEvents
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.keeper.keeper import Keeper
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks

@@ -6,7 +6,7 @@ import signal
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.keeper.keeper import Keeper
 from jobcore.settings import CoreSettings, read
 from jobcore.telemetry import logs, traces

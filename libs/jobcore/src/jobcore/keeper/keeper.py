@@ -27,7 +27,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.admission.gates import Gates
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import AWAY, Waker
+from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.threads import LongThread
 from jobcore.keeper.housekeeping import Housekeeping
@@ -139,7 +139,7 @@ class Keeper:
             return
         try:
             self._waker.fill(wanted)
-        except AWAY as error:
+        except REDIS_ERRORS as error:
             self._redis.begin(error)
         else:
             self._redis.end()

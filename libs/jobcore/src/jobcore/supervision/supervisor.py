@@ -25,7 +25,7 @@ from uuid import UUID
 
 from jobcore.broker.cancel_listener import CancelListener
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process

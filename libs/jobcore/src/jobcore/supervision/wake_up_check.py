@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from jobcore.broker.wakeup import AWAY, TIMEOUT_S
+from jobcore.broker.waker import REDIS_ERRORS, TIMEOUT_S
 from jobcore.host.processes import Process
 from jobcore.host.threads import LongThread
 from jobcore.settings import WorkerSettings
@@ -96,5 +96,5 @@ class WakeUpCheck:
             for queue in self._queues:
                 pipeline.llen(self._server.queue(queue))
             return any(pipeline.execute())
-        except AWAY:
+        except REDIS_ERRORS:
             return False

@@ -133,7 +133,7 @@ _run_time = _histogram(
     "Time that the task's own code ran, by the status the run led to; runs that were killed are not in it.",
     *(TASK_TYPE, QUEUE, STATUS),
 )
-_wakeups = _counter("longrun.wakeups.sent", "{wakeup}", "Wake-ups that Redis took.", QUEUE)
+_wakeups = _counter("longrun.wakeups.sent", "{wake-up}", "Wake-ups that Redis took.", QUEUE)
 _workers_lost = _counter("longrun.workers.lost", "{worker}", "Workers declared dead after a silent lease.")
 _threads_failed = _counter(
     "longrun.threads.failed",

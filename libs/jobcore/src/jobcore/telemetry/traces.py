@@ -184,12 +184,12 @@ def run_span(claim: Claim) -> Iterator[Span]:
         yield trace.INVALID_SPAN
         return
     parent = propagate.extract({"traceparent": claim.traceparent or ""}, context=Context())
-    wakeup = trace.get_current_span().get_span_context()
+    wake_up = trace.get_current_span().get_span_context()
     with _tracer.start_as_current_span(
         f"run {claim.task_type}",
         context=parent,
         kind=SpanKind.CONSUMER,
-        links=[Link(wakeup)] if wakeup.is_valid else [],
+        links=[Link(wake_up)] if wake_up.is_valid else [],
         attributes={
             "longrun.job.id": str(claim.id),
             "longrun.job.attempt": claim.attempt,

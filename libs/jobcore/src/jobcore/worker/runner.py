@@ -21,7 +21,7 @@ from uuid import UUID
 
 from jobcore.admission.gates import Gates
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host import clock
 from jobcore.models import Claim, Event

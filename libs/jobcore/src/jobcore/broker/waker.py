@@ -23,11 +23,11 @@ from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs, metrics, traces
 
 WORK_TASK: Final = "jobcore.work"
-ENOUGH: Final = 2
-"""So many wake-ups in a queue's list are enough: who takes one and finds more than it can do wakes others."""
-BREAK_S: Final = 0.5
-PACE_S: Final = 0.005
-"""Looks at the lists come at least so many seconds apart; the first after a pause is at once."""
+MAX_WAITING: Final = 2
+"""The most wake-ups that wait in a list of a queue: a worker that finds more jobs than it can run wakes others."""
+RETRY_S: Final = 0.5
+MIN_GAP_S: Final = 0.005
+"""The shortest time between two rounds, in seconds; the first round after a pause starts at once."""
 TIMEOUT_S: Final = 1
 TRANSPORT_OPTIONS: Final = {
     "socket_timeout": TIMEOUT_S,
@@ -35,7 +35,7 @@ TRANSPORT_OPTIONS: Final = {
     "max_retries": 0,
     "interval_start": 0,
 }
-AWAY: Final = (redis.RedisError, BrokerError, OSError)
+REDIS_ERRORS: Final = (redis.RedisError, BrokerError, OSError)
 
 log = logs.get(__name__)
 
@@ -89,20 +89,20 @@ class Waker:
         with self._sending:
             try:
                 self._send(queue, None)
-            except AWAY:
+            except REDIS_ERRORS:
                 self._forget_connection()
                 return False
         return True
 
     def fill(self, wanted: Mapping[str, int]) -> int:
-        """Send each queue what its list lacks; returns how many were sent. Raises what `AWAY` lists."""
+        """Send each queue what its list lacks; returns how many were sent. Raises what `REDIS_ERRORS` lists."""
         lengths = self._lengths(list(wanted))
         lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
         with self._sending:
             try:
                 for queue in lacking:
                     self._send(queue, self._traces.pop(queue, None))
-            except AWAY:
+            except REDIS_ERRORS:
                 self._forget_connection()
                 raise
         return len(lacking)
@@ -132,12 +132,12 @@ class Waker:
                 self._thread.beat()
                 if not self._wanted:
                     return
-                wanted = {queue: min(count, ENOUGH) for queue, count in self._wanted.items()}
+                wanted = {queue: min(count, MAX_WAITING) for queue, count in self._wanted.items()}
                 self._wanted.clear()
             try:
                 self.fill(wanted)
                 self._outage.end()
-                time.sleep(PACE_S)
-            except AWAY as error:
+                time.sleep(MIN_GAP_S)
+            except REDIS_ERRORS as error:
                 self._outage.begin(error)
-                time.sleep(BREAK_S)
+                time.sleep(RETRY_S)
