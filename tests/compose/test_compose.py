@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from longrun_client import Job, Longrun, Status
+from longrun_client import Longrun, Status, Task
 from tests.compose.stack import SERVICES, SITE, Stack, docker, docker_or_nothing
 from tests.waiting import until
 
@@ -17,36 +17,36 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def submit(client: Longrun, count: int, seconds: float) -> list[str]:
-    """Submit so many jobs that sleep; their ids."""
+    """Submit so many tasks that sleep; their ids."""
     return [client.submit("sleep", {"seconds": seconds, "steps": 1}).task_id for _ in range(count)]
 
 
-def succeed(client: Longrun, task_ids: Iterable[str], within_s: float = 90.0) -> list[Job]:
-    """The jobs once they all ended well; AssertionError if one did not."""
+def succeed(client: Longrun, task_ids: Iterable[str], within_s: float = 90.0) -> list[Task]:
+    """The tasks once they all ended well; AssertionError if one did not."""
     deadline = time.monotonic() + within_s
-    jobs = [client.wait(task_id, timeout_s=deadline - time.monotonic()) for task_id in task_ids]
-    assert [job.status for job in jobs] == [Status.SUCCESS] * len(jobs)
-    return jobs
+    tasks = [client.wait(task_id, timeout_s=deadline - time.monotonic()) for task_id in task_ids]
+    assert [task.status for task in tasks] == [Status.SUCCESS] * len(tasks)
+    return tasks
 
 
 def ran_on(client: Longrun, task_id: str) -> str:
-    """The worker that ran a job last."""
+    """The worker that ran a task last."""
     runs = [event.data for event in client.stream(task_id) if event.data.get("status") == Status.RUNNING]
     return str(runs[-1]["worker_id"])
 
 
 def test_the_first_scrape_of_a_fresh_stack_finishes(client: Longrun) -> None:
-    job = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
+    task = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
 
-    assert job.status is Status.SUCCESS, job.error
-    assert (job.result["title"], job.result["h1"]) == ("Tide tables", ["High water"])
+    assert task.status is Status.SUCCESS, task.error
+    assert (task.result["title"], task.result["h1"]) == ("Tide tables", ["High water"])
 
 
 def test_a_trace_in_jaeger_spans_api_worker_database_and_web_site(stack: Stack, client: Longrun) -> None:
-    job = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
+    task = client.wait(client.submit("web_scrape", {"url": f"http://{SITE}/"}).task_id, timeout_s=30)
 
     def whole_trace() -> set[tuple[str, str]] | None:
-        answer = httpx.get(f"http://127.0.0.1:{stack.jaeger_port}/api/traces/{job.trace_id}", timeout=5).json()
+        answer = httpx.get(f"http://127.0.0.1:{stack.jaeger_port}/api/traces/{task.trace_id}", timeout=5).json()
         spans = {
             (trace["processes"][span["processID"]]["serviceName"], system(span["tags"]))
             for trace in answer["data"] or ()
@@ -59,7 +59,7 @@ def test_a_trace_in_jaeger_spans_api_worker_database_and_web_site(stack: Stack, 
         names = {tag["key"]: tag["value"] for tag in tags}
         return str(names.get("db.system") or ("http" if "http.url" in names or "url.full" in names else ""))
 
-    until(whole_trace, 30, f"the whole trace {job.trace_id}")
+    until(whole_trace, 30, f"the whole trace {task.trace_id}")
 
 
 def test_only_loopback_is_published_and_neither_database_nor_broker(stack: Stack) -> None:
@@ -120,16 +120,16 @@ def test_a_volume_of_an_earlier_version_is_upgraded_to_a_role_without_superuser(
     succeed(client, submit(client, 5, seconds=0.0))
 
 
-def test_four_workers_share_the_jobs(stack: Stack, client: Longrun) -> None:
+def test_four_workers_share_the_tasks(stack: Stack, client: Longrun) -> None:
     stack.up("--scale", "worker=4")
 
-    jobs = succeed(client, submit(client, 40, seconds=0.5))
+    tasks = succeed(client, submit(client, 40, seconds=0.5))
 
-    assert len({ran_on(client, job.task_id) for job in jobs}) == 4
+    assert len({ran_on(client, task.task_id) for task in tasks}) == 4
 
 
 @pytest.mark.parametrize("server", ["redis", "postgres"])
-def test_no_job_is_lost_when_a_server_is_killed_with_jobs_queued(stack: Stack, client: Longrun, server: str) -> None:
+def test_no_task_is_lost_when_a_server_is_killed_with_tasks_queued(stack: Stack, client: Longrun, server: str) -> None:
     accepted = submit(client, 60, seconds=1.0)
     assert client.get(accepted[-1]).status is Status.PENDING, "nothing is queued any more"
 
@@ -140,7 +140,7 @@ def test_no_job_is_lost_when_a_server_is_killed_with_jobs_queued(stack: Stack, c
     assert [container["RestartCount"] for container in stack.containers(*SERVICES)] == [0] * 6
 
 
-def test_jobs_are_accepted_while_redis_is_away_and_run_when_it_is_back(stack: Stack, client: Longrun) -> None:
+def test_tasks_are_accepted_while_redis_is_away_and_run_when_it_is_back(stack: Stack, client: Longrun) -> None:
     stack.run("kill", "redis")
     accepted = submit(client, 10, seconds=0.0)
     stack.up("--scale", "worker=4")
@@ -160,9 +160,9 @@ def test_down_ends_every_service_with_exit_code_0_and_keeps_the_data(stack: Stac
 
     assert ended == dict.fromkeys(ended, 0)
     assert client.get(done.task_id).status is Status.SUCCESS
-    assert client.wait(running, timeout_s=60).attempt == 1, "the worker did not let the running job end"
+    assert client.wait(running, timeout_s=60).attempt == 1, "the worker did not let the running task end"
 
 
 def _until_running(client: Longrun, task_id: str) -> None:
     is_running: Callable[[], bool] = lambda: client.get(task_id).status is Status.RUNNING  # noqa: E731
-    until(is_running, 10, "the job runs")
+    until(is_running, 10, "the task runs")

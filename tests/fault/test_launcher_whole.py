@@ -31,11 +31,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     EmbeddedValkey(path / "home/data/valkey").stop_leftover()
 
 
-def test_a_job_outlives_ctrl_c_and_history_the_restart(folder: Path) -> None:
+def test_a_task_outlives_ctrl_c_and_history_the_restart(folder: Path) -> None:
     with Launched(folder, "real") as run, Longrun(run.url) as client:
         run.until("ready on")
-        job = client.submit("sleep", {"seconds": 3, "steps": 3})
-        assert any(event.status is Status.RUNNING for event in client.stream(job.task_id) if event.kind == "state")
+        task = client.submit("sleep", {"seconds": 3, "steps": 3})
+        assert any(event.status is Status.RUNNING for event in client.stream(task.task_id) if event.kind == "state")
         slow = client.submit("sleep", {"seconds": 4, "steps": 4})
         next(event for event in client.stream(slow.task_id) if event.status is Status.RUNNING)
         run.interrupt()
@@ -45,17 +45,17 @@ def test_a_job_outlives_ctrl_c_and_history_the_restart(folder: Path) -> None:
         assert run.home.leftovers() == []
     with Launched(folder, "real") as run, Longrun(run.url) as client:
         run.until("ready on")
-        assert client.get(job.task_id).status is Status.SUCCESS
+        assert client.get(task.task_id).status is Status.SUCCESS
         assert client.get(slow.task_id).status is Status.SUCCESS, "it had the drain time to finish"
 
 
-def test_a_killed_worker_and_a_killed_launcher_cost_no_job(folder: Path) -> None:
+def test_a_killed_worker_and_a_killed_launcher_cost_no_task(folder: Path) -> None:
     with Launched(folder, "real", {"LONGRUN_LEASE_S": "4", "LONGRUN_HEARTBEAT_S": "1"}) as run:
         run.until("ready on")
         with Longrun(run.url) as client:
-            job = client.submit("sleep", {"seconds": 6, "steps": 60})
-            next(event for event in client.stream(job.task_id) if event.status is Status.RUNNING)
-            worker = next(worker for worker in client.workers() if worker.jobs)
+            task = client.submit("sleep", {"seconds": 6, "steps": 60})
+            next(event for event in client.stream(task.task_id) if event.status is Status.RUNNING)
+            worker = next(worker for worker in client.workers() if worker.tasks)
             os.kill(worker.pid, signal.SIGKILL)
             run.until("longrun  | worker was killed by SIGKILL")
             run.process.kill()
@@ -63,7 +63,7 @@ def test_a_killed_worker_and_a_killed_launcher_cost_no_job(folder: Path) -> None
             with Launched(folder, "real", run.settings) as again:
                 again.until("left behind when it was killed")
                 again.until("ready on")
-                assert client.wait(job.task_id, timeout_s=60).status is Status.SUCCESS
+                assert client.wait(task.task_id, timeout_s=60).status is Status.SUCCESS
                 again.interrupt()
                 assert again.end()[0] == 0
 

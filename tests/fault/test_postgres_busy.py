@@ -70,7 +70,7 @@ def test_claims_stay_cheap_while_a_backup_holds_its_snapshot_and_many_jobs_pass(
     with transaction(own.stack.database_url, *snapshot), ThreadPoolExecutor(8) as clients:
         jobs = list(clients.map(lambda n: own.submit(input={"n": n}, priority=1), range(JOBS)))
         own.all_reach(jobs, "SUCCESS", 40)
-        # no vacuum can remove what those jobs left at the head of the queue; the low-water mark follows half a minute
+        # no vacuum can remove what those jobs left at the head of the queue; the low-water rank follows half a minute
         # behind, and their priority made them a minute old
         until(lambda: pages_to_find_the_head(own) < FEW_PAGES, 15, "the head of the queue is found at once")
         later = [own.submit() for _ in range(20)]

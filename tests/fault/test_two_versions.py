@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobcore.worker.attempt import REFUSALS_MAX
+from jobcore.worker.run import REFUSALS_MAX
 from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process

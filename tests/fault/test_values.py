@@ -19,7 +19,7 @@ DOORS = {
     "progress of a list": "progress: total must be a number",
     "checkpoint of an object": "checkpoint is not JSON",
     "checkpoint of NUL": "checkpoint.a contains a NUL",
-    "level": "level must be one of",
+    "level": "log: level must be one of",
     "step of a set": "step 's': its result is not JSON",
 }
 

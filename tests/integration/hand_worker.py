@@ -14,7 +14,8 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.settings import redis_url
 from jobcore.states import Status
-from jobcore.store import claims, events, stops, workers
+from jobcore.store import cancellations, claims, events, workers
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.database import Database
 from jobcore.tasks import load_tasks
 
@@ -87,7 +88,7 @@ class HandWorker:
 
     def stopped(self, job_id: UUID, fence: int, method: str) -> None:
         """Complete the receipt of a cancelled run."""
-        self.db.call(stops.stopped, [stops.Stopped(job_id, fence, method)])
+        self.db.call(cancellations.complete, [CompletedCancel(job_id, fence, method)])
 
     def close(self) -> None:
         """End the thread and the connection."""

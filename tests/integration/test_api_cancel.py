@@ -46,7 +46,7 @@ def test_a_task_that_ended_otherwise_cannot_be_cancelled(api: httpx.Client, work
     here = submit()
     worker.finish(worker.claim())
     ended = api.get(here).json()
-    document = problem(api.delete(here), 409, "job-already-ended")
+    document = problem(api.delete(here), 409, "task-already-ended")
     assert document["task"] == {name: ended[name] for name in ("task_id", "status", "finished_at")}
     assert document["task"]["status"] == "SUCCESS"
     assert api.get(here).json() == ended

@@ -21,7 +21,7 @@ Submit = Callable[..., str]
 def queue(api: httpx.Client, name: str) -> dict[str, object]:
     found = api.get(f"/queues/{name}").raise_for_status().json()
     assert name in [item["name"] for item in api.get("/queues").json()["items"]]
-    return {key: found[key] for key in ("paused", "max_running", "ready", "held", "running")}
+    return {key: found[key] for key in ("paused", "max_running", "ready", "blocked", "running")}
 
 
 def until_queue_has(api: httpx.Client, name: str, **wanted: object) -> None:
@@ -35,11 +35,11 @@ def test_a_limit_of_a_queue_holds_tasks_back_until_it_is_taken_away(
     assert (changed.status_code, changed.json()["max_running"]) == (200, 1)
     for _ in range(3):
         submit()
-    until_queue_has(api, worker.queue, ready=1, held=2)
+    until_queue_has(api, worker.queue, ready=1, blocked=2)
     worker.claim()
-    until_queue_has(api, worker.queue, ready=0, held=2, running=1)
+    until_queue_has(api, worker.queue, ready=0, blocked=2, running=1)
     assert api.patch(f"/queues/{worker.queue}", json={"max_running": None}).json()["max_running"] is None
-    until_queue_has(api, worker.queue, ready=2, held=0, running=1)
+    until_queue_has(api, worker.queue, ready=2, blocked=0, running=1)
 
 
 def test_a_change_leaves_alone_what_it_does_not_name(api: httpx.Client, worker: HandWorker) -> None:
@@ -55,9 +55,9 @@ def test_tasks_of_a_key_run_one_at_a_time_or_as_many_as_its_limit(
     key = f"crm/{uuid4()}"
     paths = [submit(concurrency_key=key) for _ in range(3)]
     assert api.get(paths[0]).json()["concurrency_key"] == key
-    until_queue_has(api, worker.queue, ready=1, held=2)
+    until_queue_has(api, worker.queue, ready=1, blocked=2)
     assert api.put(f"/concurrency-limits/{key}", json={"max_running": 2}).json() == {"key": key, "max_running": 2}
-    until_queue_has(api, worker.queue, ready=2, held=1)
+    until_queue_has(api, worker.queue, ready=2, blocked=1)
     assert {"key": key, "max_running": 2} in api.get("/concurrency-limits").json()["items"]
     assert api.delete(f"/concurrency-limits/{key}").status_code == 204
     assert api.get("/concurrency-limits", params={"after": key[:-1]}).json()["items"] == []
@@ -125,7 +125,7 @@ def test_tasks_of_a_key_never_overlap_on_real_workers_and_follow_each_other_with
         "task_type": "sleep", "input": {"seconds": 0.1, "steps": 1}, "queue": name, "concurrency_key": key,
     }  # fmt: skip
     paths = [api.post("/tasks", json=body).raise_for_status().headers["location"] for _ in range(count)]
-    until_queue_has(api, name, ready=0, held=0, running=0)
+    until_queue_has(api, name, ready=0, blocked=0, running=0)
     tasks = [api.get(path).json() for path in paths]
     assert {task["status"] for task in tasks} == {"SUCCESS"}
     spans = sorted((task["started_at"], task["finished_at"]) for task in tasks)

@@ -55,14 +55,14 @@ def test_a_failed_task_says_why(api: httpx.Client, worker: HandWorker, submit: S
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("task_id", [UNKNOWN, "42", "%00", "019a5e0c-7c5e-7b6f-9c53-2f6d8a3b1e4g"])
 def test_an_id_that_no_task_has_is_not_found(api: httpx.Client, method: str, task_id: str) -> None:
-    document = problem(api.request(method, f"/tasks/{task_id}"), 404, "job-not-found")
+    document = problem(api.request(method, f"/tasks/{task_id}"), 404, "task-not-found")
     assert "UUIDs such as" in document["detail"]
 
 
 @pytest.mark.parametrize("path", ["logs", "stream"])
 def test_logs_and_stream_of_no_task_are_not_found(api: httpx.Client, path: str) -> None:
-    problem(api.get(f"/tasks/{UNKNOWN}/{path}"), 404, "job-not-found")
-    problem(api.get(f"/tasks/42/{path}"), 404, "job-not-found")
+    problem(api.get(f"/tasks/{UNKNOWN}/{path}"), 404, "task-not-found")
+    problem(api.get(f"/tasks/42/{path}"), 404, "task-not-found")
 
 
 def test_the_history_comes_newest_first_in_pages_that_neither_repeat_nor_skip(
@@ -163,12 +163,12 @@ def test_workers_show_what_they_run(api: httpx.Client, worker: HandWorker, submi
     claim = worker.claim()
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
     assert (shown["state"], shown["queues"], shown["concurrency"]) == ("active", [worker.queue], 1)
-    assert [(job["task_id"], job["task_type"], job["slot"], job["attempt"]) for job in shown["jobs"]] == [
+    assert [(job["task_id"], job["task_type"], job["slot"], job["attempt"]) for job in shown["tasks"]] == [
         (here.removeprefix("/tasks/"), "echo", 0, 1)
     ]
     worker.finish(claim)
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
-    assert shown["jobs"] == []
+    assert shown["tasks"] == []
 
 
 def test_a_wrong_method_is_told_the_right_ones(api: httpx.Client) -> None:

@@ -38,12 +38,12 @@ def test_a_failed_task_is_tried_again_under_its_id(api: httpx.Client, worker: Ha
 
 def test_a_task_that_cannot_be_retried_is_told_why(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
     here = submit()
-    assert "it will run by itself" in problem(api.post(f"{here}/retry"), 409, "job-not-retryable")["detail"]
+    assert "it will run by itself" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
     claim = worker.claim()
-    assert "it is RUNNING" in problem(api.post(f"{here}/retry"), 409, "job-not-retryable")["detail"]
+    assert "it is RUNNING" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
     worker.finish(claim)
-    assert "submit it anew" in problem(api.post(f"{here}/retry"), 409, "job-not-retryable")["detail"]
-    problem(api.post("/tasks/01890000-0000-7000-8000-000000000000/retry"), 404, "job-not-found")
+    assert "submit it anew" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
+    problem(api.post("/tasks/01890000-0000-7000-8000-000000000000/retry"), 404, "task-not-found")
 
 
 def test_a_cancelled_task_is_retried_once_it_has_stopped(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
@@ -51,7 +51,7 @@ def test_a_cancelled_task_is_retried_once_it_has_stopped(api: httpx.Client, work
     claim = worker.claim()
     api.delete(here)
     early = api.post(f"{here}/retry")
-    assert "still stops" in problem(early, 409, "job-not-retryable")["detail"]
+    assert "still stops" in problem(early, 409, "task-not-retryable")["detail"]
     assert early.headers["retry-after"] == "1"
     worker.stopped(claim.id, claim.fence, "cooperative")
     assert api.post(f"{here}/retry").json()["cancel"] is None
@@ -100,7 +100,7 @@ def test_attempts_tell_when_where_and_why(api: httpx.Client, worker: HandWorker,
     assert api.get(f"{here}/attempts?limit=1").json() == {"items": [first], "next_after": first["seq"]}
     assert api.get(f"{here}/attempts?after={first['seq']}").json()["items"] == [second]
     assert list(fields(problem(api.get(f"{here}/attempts?limit=0"), 422, "invalid-input"))) == ["limit"]
-    problem(api.get("/tasks/01890000-0000-7000-8000-000000000000/attempts"), 404, "job-not-found")
+    problem(api.get("/tasks/01890000-0000-7000-8000-000000000000/attempts"), 404, "task-not-found")
 
 
 def test_a_stream_that_ended_is_resumed_and_goes_on_with_the_new_attempt(

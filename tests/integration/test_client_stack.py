@@ -50,7 +50,7 @@ def _longrun(api: Process, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_job_from_submission_to_result(client: Longrun) -> None:
+def test_a_task_from_submission_to_result(client: Longrun) -> None:
     accepted = client.submit("sleep", {"seconds": 0.2, "steps": 2}, tags=["t"], metadata={"k": 1}, priority=3)
     assert accepted.status is Status.PENDING
     done = client.wait(accepted.task_id, timeout_s=30)
@@ -67,20 +67,22 @@ def test_a_job_from_submission_to_result(client: Longrun) -> None:
 def test_the_same_awaited(api: Process) -> None:
     async def run() -> None:
         async with AsyncLongrun(api.url) as client:
-            jobs = [await client.submit("echo", {"n": n}) for n in range(5)]
-            done = [await client.wait(job.task_id, timeout_s=30) for job in jobs]
-            assert [job.result for job in done] == [{"n": n} for n in range(5)]
-            assert [job.task_id async for job in client.list(limit=3)] == [job.task_id for job in reversed(jobs[2:])]
+            tasks = [await client.submit("echo", {"n": n}) for n in range(5)]
+            done = [await client.wait(task.task_id, timeout_s=30) for task in tasks]
+            assert [task.result for task in done] == [{"n": n} for n in range(5)]
+            assert [task.task_id async for task in client.list(limit=3)] == [
+                task.task_id for task in reversed(tasks[2:])
+            ]
             assert [event.status async for event in client.stream(done[0].task_id)][-1] is Status.SUCCESS
 
     anyio.run(run)
 
 
-def test_waiting_says_where_a_job_stands_and_cancel_stops_it(api: Process, client: Longrun) -> None:
+def test_waiting_says_where_a_task_stands_and_cancel_stops_it(api: Process, client: Longrun) -> None:
     task_id = client.submit("sleep", {"seconds": 60}).task_id
     next(event for event in client.stream(task_id) if event.status is Status.RUNNING)
-    assert [job.task_id for worker in client.workers() for job in worker.jobs] == [task_id]
-    with pytest.raises(TimeoutError, match=f"job {task_id} did not end within 0.3 s: it is RUNNING, attempt 1"):
+    assert [task.task_id for worker in client.workers() for task in worker.tasks] == [task_id]
+    with pytest.raises(TimeoutError, match=f"task {task_id} did not end within 0.3 s: it is RUNNING, attempt 1"):
         client.wait(task_id, timeout_s=0.3)
     assert client.cancel(task_id).status is Status.CANCELLED
     assert client.wait(task_id, timeout_s=30).status is Status.CANCELLED
@@ -93,8 +95,8 @@ def test_waiting_says_where_a_job_stands_and_cancel_stops_it(api: Process, clien
 def test_the_history_is_walked_page_by_page(client: Longrun) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     ids = [client.submit("echo", {"n": n}, run_at=later).task_id for n in range(120)]
-    assert [job.task_id for job in client.list(limit=120)] == ids[::-1]
-    assert [job.task_id for job in client.list(Status.PENDING, "echo")] == ids[::-1]
+    assert [task.task_id for task in client.list(limit=120)] == ids[::-1]
+    assert [task.task_id for task in client.list(Status.PENDING, "echo")] == ids[::-1]
     assert list(client.list(Status.PENDING, "sleep")) == []
 
 
@@ -141,9 +143,9 @@ def test_schedules_are_kept_run_and_deleted(client: Longrun) -> None:
     assert made.schedule_id in [schedule.schedule_id for schedule in client.schedules()]
     assert client.pause_schedule("client-test").next_at is None
     assert client.change_schedule("client-test", overlap="allow_all", paused=False).next_at == made.next_at
-    job = client.run_schedule(made.schedule_id)
-    assert client.wait(job.task_id, timeout_s=30).schedule_id == made.schedule_id
-    assert [each.task_id for each in client.list(schedule_id=made.schedule_id)] == [job.task_id]
+    ran = client.run_schedule(made.schedule_id)
+    assert client.wait(ran.task_id, timeout_s=30).schedule_id == made.schedule_id
+    assert [each.task_id for each in client.list(schedule_id=made.schedule_id)] == [ran.task_id]
     with pytest.raises(ProblemError) as refused:
         client.create_schedule("client-test", "* * *", task)
     assert [error.field for error in refused.value.errors] == ["cron"]
@@ -168,7 +170,7 @@ def test_queues_are_paused_limited_and_resumed(api: Process, client: Longrun) ->
     assert client.limit_queue(name, None).max_running is None
     assert not client.resume_queue(name).paused
     found = client.queue(name)
-    assert found.ready + found.held == 1
+    assert found.ready + found.blocked == 1
     assert name in [queue.name for queue in client.queues()]
     with pytest.raises(ProblemError, match="There is no such queue"):
         client.queue("never-used")
@@ -180,8 +182,8 @@ def test_queues_are_paused_limited_and_resumed(api: Process, client: Longrun) ->
 
 def test_limits_of_keys_are_set_obeyed_listed_and_cleared(api: Process, client: Longrun) -> None:
     key = f"crm/{uuid4().hex}?#"
-    jobs = [client.submit("sleep", {"seconds": 60}, concurrency_key=key) for _ in range(2)]
-    assert client.get(jobs[0].task_id).concurrency_key == key
+    tasks = [client.submit("sleep", {"seconds": 60}, concurrency_key=key) for _ in range(2)]
+    assert client.get(tasks[0].task_id).concurrency_key == key
     assert _longrun(api, "limits", "set", key, "3").stdout == f"{key}: at most 3 at once\n"
     assert (key, 3) in [(limit.key, limit.max_running) for limit in client.concurrency_limits()]
     assert [key, "3"] in [line.split() for line in _longrun(api, "limits").stdout.splitlines()]
@@ -200,5 +202,5 @@ def test_limits_of_keys_are_set_obeyed_listed_and_cleared(api: Process, client: 
             return [limit.key async for limit in other.concurrency_limits()]
 
     assert key not in anyio.run(same)
-    for job in jobs:
-        client.cancel(job.task_id)
+    for task in tasks:
+        client.cancel(task.task_id)

@@ -16,8 +16,8 @@ from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.keeper import AT_ONCE_S, Keeper
 from jobcore.settings import CoreSettings
 from jobcore.states import Status
-from jobcore.store import gates, jobs, key_limits, queues
-from jobcore.store.key_limits import KeyLimit
+from jobcore.store import concurrency_limits, jobs, limits, queues
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 
 CROWD = 6000
@@ -70,7 +70,7 @@ def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_fu
         world.edit(urgent, "run_at = now()")
         keeper.check()
     assert world.row(urgent)["ready"]
-    assert 0 < max(counts) <= gates.AT_ONCE, "each lock is one of few that all of PostgreSQL shares"
+    assert 0 < max(counts) <= limits.MAX_KEYS, "each lock is one of few that all of PostgreSQL shares"
 
 
 def until_settled(world: World, keeper: Keeper) -> None:
@@ -179,20 +179,26 @@ def test_a_limit_that_no_task_used_for_as_long_as_ended_tasks_are_kept_is_forgot
     world: World, settings: CoreSettings
 ) -> None:
     for key, places in (("unused", 5), ("recent", 5), ("waits", 5), ("runs", 5), ("passes", 5), ("closed", 0)):
-        world.call(key_limits.put, KeyLimit(key, places))
+        world.call(concurrency_limits.put, ConcurrencyLimit(key, places))
     age_s = settings.retention_days * 86_400
     old = "UPDATE key_limits SET used_at = now() - make_interval(secs => :age_s + 60) WHERE key <> 'recent' RETURNING 1"
     world.insert(concurrency_key="runs", queue="runs")
-    world.call(gates.pass_keys, ["runs"])
+    world.call(limits.unblock, ["runs"])
     world.sql(old, age_s=age_s)
     world.insert(concurrency_key="waits")
     world.insert(concurrency_key="passes")
-    world.call(gates.pass_keys, ["passes"])
+    world.call(limits.unblock, ["passes"])
     world.sql("DELETE FROM jobs WHERE concurrency_key = 'passes' RETURNING id")
     housekeeping = Housekeeping(settings, EventPublisher(settings.redis), lambda: True)
     while housekeeping.check():
         pass
-    assert [limit.key for limit in world.call(key_limits.page)] == ["closed", "passes", "recent", "runs", "waits"]
+    assert [limit.key for limit in world.call(concurrency_limits.page)] == [
+        "closed",
+        "passes",
+        "recent",
+        "runs",
+        "waits",
+    ]
 
 
 def test_a_process_that_does_not_lead_tidies_nothing(world: World, settings: CoreSettings) -> None:

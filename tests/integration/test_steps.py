@@ -16,6 +16,7 @@ from jobcore.models import Claim
 from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Slots, StopReason
 from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from jobcore.worker.run_store import RunStore
 from jobcore.worker.steps import NAME_MAX
 from jobcore.worker.values import DEFAULT_BOUNDS
 from tests.integration.store.world import World
@@ -38,13 +39,13 @@ class Runs:
         self.slot = Slots(1, os.getpid())[0]
         self.interrupts = Interrupts(self.slot)
         self.calls: list[Any] = []
-        self.context = self._context()
+        self.store, self.context = self._run()
 
     def again(self, cause: str = "crash") -> RunContext:
         """The next run of the job."""
         self.world.release(self.claim, cause)  # type: ignore[arg-type]
         [self.claim] = self.world.take(self.world.worker())
-        self.context = self._context()
+        self.store, self.context = self._run()
         return self.context
 
     def give(self, result: Any) -> Any:
@@ -56,9 +57,10 @@ class Runs:
         """One step of the current run."""
         return self.context.step(name, self.give, result)
 
-    def _context(self) -> RunContext:
+    def _run(self) -> tuple[RunStore, RunContext]:
         claim: Claim = self.claim
-        return RunContext(claim, self.slot, self.world.db, self.interrupts.shield, lambda _: None, lambda _: None)
+        store = RunStore(claim, self.slot, self.world.db, lambda _: None, lambda _: None)
+        return store, RunContext(store, self.interrupts.shield)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_a_function_that_raises_is_called_again_also_in_the_same_run(runs: Runs)
 
 def test_a_name_is_used_once_in_a_run(runs: Runs) -> None:
     runs.step("a")
-    with pytest.raises(InvalidStep, match="step 'a' was there before in this run: give each step a name of its own"):
+    with pytest.raises(InvalidStep, match="step 'a' has already run in this attempt: give each step its own name"):
         runs.step("a")
     runs.again()
     runs.step("a")
@@ -139,8 +141,8 @@ def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Ru
 
 def test_a_cancelled_run_begins_no_other_step(runs: Runs) -> None:
     runs.step("a")
-    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.context.key, claims=(runs.context.key,)))
-    runs.slot.request_stop(runs.context.key, StopReason.CANCEL)
+    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.store.key, claims=(runs.store.key,)))
+    runs.slot.request_stop(runs.store.key, StopReason.CANCEL)
     with pytest.raises(JobCancelled):
         runs.step("b")
     assert runs.calls == [1]
@@ -156,7 +158,7 @@ def test_a_run_that_lost_its_claim_stops_at_its_step_and_stores_nothing(runs: Ru
 
 
 def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = runs.context.key
+    key = runs.store.key
     call = runs.world.db.call
 
     def interrupted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -182,7 +184,7 @@ def test_a_step_waits_for_a_database_that_is_away(runs: Runs, monkeypatch: pytes
             raise StoreUnavailable("it committed, and the reply is lost")
         return call(function, *args, **kwargs)
 
-    monkeypatch.setattr("jobcore.worker.context.RETRY_S", 0.01)
+    monkeypatch.setattr("jobcore.worker.run_store.RETRY_S", 0.01)
     monkeypatch.setattr(runs.world.db, "call", sometimes)
     assert runs.step("a", {"id": 1}) == {"id": 1}
     assert runs.calls == [{"id": 1}]

@@ -23,26 +23,29 @@ from jobcore.models import NewEvent
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
-    attempts,
+    cancellations,
     claims,
+    concurrency_limits,
     database,
+    event_pages,
     events,
-    follow,
-    gates,
+    expiry,
+    fair_turns,
     gauges,
     glance,
     health,
     jobs,
-    key_limits,
+    limits,
     listing,
     queues,
+    rescue,
+    runs,
     schedules,
     steps,
-    stops,
-    upkeep,
     workers,
 )
-from jobcore.store.key_limits import KeyLimit
+from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
 from tests.stock import history, plans
@@ -101,15 +104,15 @@ def exercise(world: World) -> None:
         for before in (None, old):
             world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
     world.insert_many(2, concurrency_key=key)
-    world.call(key_limits.put, KeyLimit(key, 1))
-    world.call(gates.waiting_keys)
-    world.call(gates.pass_keys, [key, "full"])
-    world.call(key_limits.page)
+    world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
+    world.call(limits.blocked_keys)
+    world.call(limits.unblock, [key, "full"])
+    world.call(concurrency_limits.page)
     world.sql("UPDATE key_limits SET used_at = now() - interval '9 days' RETURNING key")
     world.insert_many(1, concurrency_key="unused")
-    world.call(key_limits.put, KeyLimit("unused-7", 2))
-    world.call(key_limits.forget, -60.0)
-    world.call(key_limits.delete, key)
+    world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
+    world.call(concurrency_limits.forget, -60.0)
+    world.call(concurrency_limits.delete, key)
     world.limit_queue(2, "limited")
     world.call(workers.beat, worker, draining=False)  # all this may take longer than a lease on a busy machine
     assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2
@@ -130,13 +133,13 @@ def exercise(world: World) -> None:
     world.promote()
     expired = world.insert()
     world.edit(expired, "expires_at = now()")
-    world.call(upkeep.expire)
+    world.call(expiry.expire)
     world.retire(listing.END, 8 * 86_400.0)
-    world.call(upkeep.forget_turns)
+    world.call(fair_turns.forget)
     keep_a_schedule(world)
     world.call(workers.leave, worker)
-    world.call(stops.close_orphaned)
-    lost = world.call(upkeep.lost)
+    world.call(cancellations.complete_orphaned)
+    lost = world.call(rescue.lost)
     assert lost
     world.release_many(lost)
     world.call(confirm)
@@ -160,9 +163,9 @@ def walk_through(world: World, worker: UUID) -> None:
     assert claim.id == job_id
     world.call(claims.holds, job_id, claim.fence, worker)
     world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
-    world.call(follow.page, job_id, 0, max_events=100, max_bytes=100_000)
-    world.call(follow.ahead, {job_id: 1})
-    world.call(follow.end, job_id)
+    world.call(event_pages.page, job_id, 0, max_events=100, max_bytes=100_000)
+    world.call(event_pages.ahead, {job_id: 1})
+    world.call(event_pages.end, job_id)
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
     world.call(workers.running, [worker])
@@ -172,9 +175,9 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(workers.forget)
     world.call(glance.look, worker, 60.0)
     world.cancel(job_id)
-    world.call(stops.stopping, worker)
-    world.call(stops.acknowledge, job_id, claim.fence)
-    world.call(stops.stopped, [stops.Stopped(job_id, claim.fence, "signal")])
+    world.call(cancellations.open_cancels, worker)
+    world.call(cancellations.acknowledge, job_id, claim.fence)
+    world.call(cancellations.complete, [CompletedCancel(job_id, claim.fence, "signal")])
     assert world.retry(job_id)
     [again] = world.take(worker)
     world.finish(again, Status.FAILED)
@@ -182,7 +185,7 @@ def walk_through(world: World, worker: UUID) -> None:
         world.call(read, job_id)
     world.call(events.after, job_id, 0)
     world.call(events.logs, job_id, 0, 10)
-    world.call(attempts.of, job_id, 0, 10)
+    world.call(runs.page, job_id, 0, 10)
 
 
 def keep_a_schedule(world: World) -> None:

@@ -149,8 +149,8 @@ def event(seq: int | None, kind: str, **data: Any) -> str:
     return f"{head}event: {kind}\ndata: {json.dumps({'seq': seq, 'at': AT, 'attempt': 1, **data})}\n\n"
 
 
-def job(status: str = "RUNNING", seq: int = 1, **fields: Any) -> dict[str, Any]:
-    """A job as it travels."""
+def task(status: str = "RUNNING", seq: int = 1, **fields: Any) -> dict[str, Any]:
+    """A task as it travels."""
     links = {"self": "/tasks/j1", "stream": "/tasks/j1/stream", "logs": "/tasks/j1/logs", "cancel": "/tasks/j1"}
     whole = {"task_id": "j1", "task_type": "echo", "status": status, "created_at": AT, "attempt": 1, "seq": seq}
     return whole | {"links": links, "input": {}, "result": None, **fields}

@@ -16,9 +16,9 @@ from jobcore.models import Claim, Outcome
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
 from jobcore.tasks import JobContext, Registry, RetryPolicy, TaskType
-from jobcore.worker.attempt import Attempt
-from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.run import JobRun
+from jobcore.worker.run_store import RunStore
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 
@@ -66,8 +66,8 @@ def run_type(
     interrupts = Interrupts(slot)
     # no connection is made: nothing here writes before the outcome
     db = Database("postgresql://nobody@127.0.0.1:1/none", name="test")
-    context = RunContext(claim, slot, db, interrupts.shield, lambda _: None, lambda _: None, bounds)
-    outcome = Attempt(claim, context, registered(task_type), interrupts).run()
+    store = RunStore(claim, slot, db, lambda _: None, lambda _: None, bounds)
+    outcome = JobRun(store, registered(task_type), interrupts).execute()
     assert outcome is not None
     assert (outcome.id, outcome.fence) == (claim.id, claim.fence)
     return outcome

@@ -11,7 +11,7 @@ import pytest
 from jobcore.errors import StoreUnavailable
 from jobcore.store import health
 from jobcore.store.database import Database
-from longrun_api.database import AsyncDatabase, silence_is_absence
+from longrun_api.database import AsyncDatabase, unavailable_after
 from longrun_api.shutdown import Shutdown
 
 
@@ -31,7 +31,7 @@ def test_a_database_that_never_answers_is_given_up() -> None:
 
 def test_a_value_in_time_is_passed_on() -> None:
     async def run() -> int:
-        async with silence_is_absence(1):
+        async with unavailable_after(1):
             await asyncio.sleep(0)
             return 7
 

@@ -19,7 +19,7 @@ from longrun_client import (
     calls,
 )
 from longrun_client.answers import TRIES, Outcome, retry_delay_s
-from tests.unit.client_server import AT, ScriptedServer, answer, hang_up, job, problem
+from tests.unit.client_server import AT, ScriptedServer, answer, hang_up, problem, task
 
 SUBMIT = calls.submit("echo", {}, {})
 READ = calls.get("j1")
@@ -78,9 +78,9 @@ def test_waits_grow_and_differ_between_clients() -> None:
 
 
 def test_a_submission_says_what_was_asked_for_and_nothing_else(server: ScriptedServer, client: Longrun) -> None:
-    server.on("POST /tasks", answer(job("PENDING", seq=0), 202))
-    job_ = client.submit("echo", {"a": 1}, run_at=datetime(2030, 1, 1, tzinfo=UTC), tags=["x"], queue=None)
-    assert (job_.task_id, job_.status, job_.ended) == ("j1", Status.PENDING, False)
+    server.on("POST /tasks", answer(task("PENDING", seq=0), 202))
+    accepted = client.submit("echo", {"a": 1}, run_at=datetime(2030, 1, 1, tzinfo=UTC), tags=["x"], queue=None)
+    assert (accepted.task_id, accepted.status, accepted.ended) == ("j1", Status.PENDING, False)
     assert server.requests[0].json() == {
         "task_type": "echo",
         "input": {"a": 1},
@@ -95,12 +95,12 @@ def test_a_time_without_a_zone_is_refused(client: Longrun) -> None:
 
 
 def test_a_busy_server_gets_the_submission_again(server: ScriptedServer, client: Longrun) -> None:
-    server.on("POST /tasks", problem(503, "Busy", "soon", Retry_After="0"), answer(job("PENDING"), 202))
+    server.on("POST /tasks", problem(503, "Busy", "soon", Retry_After="0"), answer(task("PENDING"), 202))
     assert client.submit("echo", {}).task_id == "j1"
     assert len(server.requests) == 2
 
 
-def test_a_lost_answer_is_not_a_second_job(server: ScriptedServer, client: Longrun) -> None:
+def test_a_lost_answer_is_not_a_second_task(server: ScriptedServer, client: Longrun) -> None:
     server.on("POST /tasks", hang_up)
     with pytest.raises(MaybeAccepted, match=r"may have been accepted, look at `longrun list`"):
         client.submit("echo", {})
@@ -108,7 +108,7 @@ def test_a_lost_answer_is_not_a_second_job(server: ScriptedServer, client: Longr
 
 
 def test_a_read_outlasts_a_hiccup(server: ScriptedServer, client: Longrun) -> None:
-    server.on("GET /tasks/j1", hang_up, answer("bad gateway", 502), answer(job()))
+    server.on("GET /tasks/j1", hang_up, answer("bad gateway", 502), answer(task()))
     assert client.get("j1").status is Status.RUNNING
 
 
@@ -150,7 +150,7 @@ def test_a_redirect_is_not_followed_but_told(server: ScriptedServer, client: Lon
 
 
 def test_a_newer_servers_fields_are_ignored(server: ScriptedServer, client: Longrun) -> None:
-    server.on("GET /tasks/j1", answer(job(novelty=1, progress={"done": 1, "total": None, "message": None, "eta": 3})))
+    server.on("GET /tasks/j1", answer(task(novelty=1, progress={"done": 1, "total": None, "message": None, "eta": 3})))
     progress = client.get("j1").progress
     assert progress is not None
     assert progress.done == 1
@@ -163,8 +163,8 @@ def test_an_id_cannot_lead_elsewhere(server: ScriptedServer, client: Longrun) ->
 
 
 def test_list_walks_the_pages_by_the_cursor_until_the_limit(server: ScriptedServer, client: Longrun) -> None:
-    first = {"items": [job(task_id=f"a{n}") for n in range(100)], "next": "c1"}
-    second = {"items": [job(task_id=f"b{n}") for n in range(20)], "next": "c2"}
+    first = {"items": [task(task_id=f"a{n}") for n in range(100)], "next": "c1"}
+    second = {"items": [task(task_id=f"b{n}") for n in range(20)], "next": "c2"}
     server.on("GET /tasks", answer(first), answer(second))
     found = list(client.list(Status.RUNNING, limit=120))
     assert (len(found), found[-1].task_id) == (120, "b19")
@@ -175,7 +175,7 @@ def test_list_walks_the_pages_by_the_cursor_until_the_limit(server: ScriptedServ
 
 
 def test_list_without_a_limit_ends_at_the_last_page(server: ScriptedServer, client: Longrun) -> None:
-    server.on("GET /tasks", answer({"items": [job()], "next": "c"}), answer({"items": [job()], "next": None}))
+    server.on("GET /tasks", answer({"items": [task()], "next": "c"}), answer({"items": [task()], "next": None}))
     assert len(list(client.list())) == 2
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.client_server import AT, ScriptedServer, answer, event, events, job, problem
+from tests.unit.client_server import AT, ScriptedServer, answer, event, events, problem, task
 from tests.unit.conftest import Run
 
 STREAM, GET, POST = "GET /tasks/j1/stream", "GET /tasks/j1", "POST /tasks"
@@ -46,7 +46,7 @@ def _json_lines(text: str) -> list[dict[str, object]]:
 
 
 def test_submit_turns_arguments_into_the_input_and_prints_the_id(server: ScriptedServer, run: Run) -> None:
-    server.on(POST, answer(job("PENDING"), 202))
+    server.on(POST, answer(task("PENDING"), 202))
     ran = run(
         "submit", "web_scrape", "--url", "https://example.org", "--depth", "-2", "--priority", "5",
         "--fairness-key", "t", "--tag", "a",
@@ -64,7 +64,7 @@ def test_submit_turns_arguments_into_the_input_and_prints_the_id(server: Scripte
 def test_input_may_come_from_a_file_or_stdin_and_arguments_win(
     server: ScriptedServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.on(POST, answer(job("PENDING"), 202))
+    server.on(POST, answer(task("PENDING"), 202))
     text = '{"url": "a", "depth": 1}'
     (tmp_path / "in.json").write_text(text)
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
@@ -74,7 +74,7 @@ def test_input_may_come_from_a_file_or_stdin_and_arguments_win(
 
 
 def test_submit_and_follow_shows_the_story_on_stderr_and_the_result_on_stdout(server: ScriptedServer, run: Run) -> None:
-    server.on(POST, answer(job("PENDING"), 202))
+    server.on(POST, answer(task("PENDING"), 202))
     server.on(
         STREAM,
         events(
@@ -84,7 +84,7 @@ def test_submit_and_follow_shows_the_story_on_stderr_and_the_result_on_stdout(se
             event(4, "state", status="SUCCESS"),
         ),
     )
-    server.on(GET, answer(job("SUCCESS", seq=4, result={"title": "Ünï"}, started_at=AT, finished_at=AT)))
+    server.on(GET, answer(task("SUCCESS", seq=4, result={"title": "Ünï"}, started_at=AT, finished_at=AT)))
     ran = run("submit", "web_scrape", "--url", "u", "--follow")
     assert (ran.code, json.loads(ran.out)) == (0, {"title": "Ünï"})
     assert "Ünï" in ran.out
@@ -98,20 +98,20 @@ def test_submit_and_follow_shows_the_story_on_stderr_and_the_result_on_stdout(se
 
 
 @pytest.mark.parametrize(("status", "code"), [("SUCCESS", 0), ("FAILED", 1), ("CANCELLED", 3)])
-def test_following_exits_with_how_the_job_ended(server: ScriptedServer, run: Run, status: str, code: int) -> None:
+def test_following_exits_with_how_the_task_ended(server: ScriptedServer, run: Run, status: str, code: int) -> None:
     error = {"kind": "raised", "type": "ValueError", "message": "no", "attempt": 1} if status == "FAILED" else None
     server.on(STREAM, events(event(1, "state", status=status, error=error)))
-    server.on(GET, answer(job(status, error=error)))
+    server.on(GET, answer(task(status, error=error)))
     ran = run("follow", "j1")
     assert ran.code == code
     assert (status == "FAILED") == ("FAILED: raised ValueError: no" in ran.err)
     assert ran.err.count(status) == 1
 
 
-def test_json_has_every_event_and_then_the_job_on_stdout_and_nothing_else(server: ScriptedServer, run: Run) -> None:
-    server.on(POST, answer(job("PENDING"), 202))
+def test_json_has_every_event_and_then_the_task_on_stdout_and_nothing_else(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, answer(task("PENDING"), 202))
     server.on(STREAM, events(event(1, "state", status="SUCCESS")))
-    server.on(GET, answer(job("SUCCESS")))
+    server.on(GET, answer(task("SUCCESS")))
     ran = run("submit", "web_scrape", "--url", "u", "--follow", "--json")
     assert [line.get("status") or line["kind"] for line in _json_lines(ran.out)] == ["PENDING", "state", "SUCCESS"]
     assert ran.err == ""
@@ -153,7 +153,7 @@ def test_nobody_there_is_exit_code_4(server: ScriptedServer, run: Run) -> None:
     assert ran.err.count("\n") == 1
 
 
-def test_interrupting_a_follow_says_that_the_job_goes_on(server: ScriptedServer) -> None:
+def test_interrupting_a_follow_says_that_the_task_goes_on(server: ScriptedServer) -> None:
     follow_on = threading.Event()
     server.on(STREAM, events(event(1, "state", status="RUNNING"), hold=follow_on))
     command = [sys.executable, "-c", "from longrun_client.cli import main; main()", "--server", server.url + "/"]
@@ -165,7 +165,7 @@ def test_interrupting_a_follow_says_that_the_job_goes_on(server: ScriptedServer)
     follow_on.set()
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
-        "stopped following: job j1 goes on",
+        "stopped following: task j1 goes on",
         "  follow it again  longrun follow j1",
         "  cancel it        longrun cancel j1",
     ]
@@ -184,7 +184,7 @@ def test_a_terminal_gets_a_live_line_that_copes_with_unknown_totals_and_retries(
             hold=seen,
         ),
     )
-    server.on(GET, answer(job("SUCCESS", seq=5, result=1)))
+    server.on(GET, answer(task("SUCCESS", seq=5, result=1)))
     terminal, its_other_end = pty.openpty()
     command = [sys.executable, "-c", "from longrun_client.cli import main; main()", "--server", server.url]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
@@ -207,14 +207,14 @@ def test_hints_name_the_server_if_the_reader_would_reach_another(
     server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LONGRUN_URL")
-    server.on(POST, answer(job("PENDING"), 202))
+    server.on(POST, answer(task("PENDING"), 202))
     ran = run("--server", server.url, "submit", "web_scrape", "--url", "u")
     assert ran.err == f"accepted, follow it with: longrun --server {server.url} follow j1\n"
 
 
 def test_list_fits_whole_ids_in_a_pipe(server: ScriptedServer, run: Run) -> None:
     long_id = "0192f0c1-7a2b-7c3d-8e4f-0123456789ab"
-    items = [job(task_id=long_id, task_type="a_task_type_with_a_rather_long_name", progress={"done": 1, "total": 4})]
+    items = [task(task_id=long_id, task_type="a_task_type_with_a_rather_long_name", progress={"done": 1, "total": 4})]
     server.on("GET /tasks", answer({"items": items, "next": None}))
     ran = run("list", "--status", "running", "--task-type", "echo", "--limit", "7")
     header, row = ran.out.splitlines()
@@ -226,7 +226,7 @@ def test_list_fits_whole_ids_in_a_pipe(server: ScriptedServer, run: Run) -> None
 
 def test_show_has_everything(server: ScriptedServer, run: Run) -> None:
     receipt = {"requested_at": AT, "acknowledged_at": AT, "stopped_at": None, "method": None}
-    server.on(GET, answer(job(tags=["x"], metadata={"k": 1}, input={"in": 1}, result=[2], cancel=receipt, queue="q")))
+    server.on(GET, answer(task(tags=["x"], metadata={"k": 1}, input={"in": 1}, result=[2], cancel=receipt, queue="q")))
     out = run("show", "j1").out
     for part in ("j1", "echo", "RUNNING", "x", '{"k": 1}', '"in": 1', "2", "still stopping", "q, priority 0"):
         assert part in out
@@ -245,9 +245,9 @@ def test_logs_can_be_followed(server: ScriptedServer, run: Run) -> None:
 
 def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, run: Run) -> None:
     stopping = {"requested_at": AT, "acknowledged_at": None, "stopped_at": None, "method": None}
-    server.on("DELETE /tasks/j1", answer(job("CANCELLED", cancel=stopping), 202))
+    server.on("DELETE /tasks/j1", answer(task("CANCELLED", cancel=stopping), 202))
     server.on(
-        GET, answer(job("CANCELLED", cancel=stopping)), answer(job("CANCELLED", cancel=stopping | {"stopped_at": AT}))
+        GET, answer(task("CANCELLED", cancel=stopping)), answer(task("CANCELLED", cancel=stopping | {"stopped_at": AT}))
     )
     assert run("cancel", "j1").out == "CANCELLED, its process is being stopped\n"
     assert run("cancel", "j1", "--wait").out == "CANCELLED\n"
@@ -257,29 +257,29 @@ def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, r
 def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> None:
     running = {"task_id": "j1", "task_type": "web_scrape", "slot": 0, "attempt": 2, "started_at": AT}
     worker = {"id": "w1", "host": "box", "pid": 7, "queues": ["a", "b"], "concurrency": 2, "version": "1",
-              "state": "active", "started_at": AT, "heartbeat_at": AT, "jobs": [running]}  # fmt: skip
+              "state": "active", "started_at": AT, "heartbeat_at": AT, "tasks": [running]}  # fmt: skip
     server.on("GET /workers", answer({"items": [worker]}))
     out = run("workers").out
     assert out.splitlines()[1].split()[:6] == ["w1", "active", "1/2", "a,", "b", "box"]
     assert out.splitlines()[2].split() == ["j1", "runs", "web_scrape"]
-    assert _json_lines(run("workers", "--json").out)[0]["jobs"] == [running]
+    assert _json_lines(run("workers", "--json").out)[0]["tasks"] == [running]
     assert "longrun submit web_scrape --url 'https://example.org/?a=1&b=2'" in run("task-types").out
     assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
 
 
 def test_retry_prints_the_status_and_follows_what_comes_then(server: ScriptedServer, run: Run) -> None:
-    server.on("POST /tasks/j1/retry", answer(job("PENDING", seq=4), 202))
+    server.on("POST /tasks/j1/retry", answer(task("PENDING", seq=4), 202))
     assert run("retry", "j1").out == "PENDING\n"
     server.on(STREAM, events(event(4, "state", status="PENDING"), event(5, "state", status="SUCCESS")))
-    server.on(GET, answer(job("SUCCESS", seq=5, result={"n": 1})))
+    server.on(GET, answer(task("SUCCESS", seq=5, result={"n": 1})))
     ran = run("retry", "j1", "--follow")
     assert (ran.code, json.loads(ran.out)) == (0, {"n": 1})
     assert server.requests[-2].headers["Last-Event-ID"] == "3"
 
 
-def test_a_job_that_cannot_be_retried_says_why(server: ScriptedServer, run: Run) -> None:
-    server.on("POST /tasks/j1/retry", problem(409, "The job cannot be retried now", "it is RUNNING"))
-    assert run("retry", "j1") == (2, "", "longrun: The job cannot be retried now: it is RUNNING\n")
+def test_a_task_that_cannot_be_retried_says_why(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /tasks/j1/retry", problem(409, "The task cannot be retried now", "it is RUNNING"))
+    assert run("retry", "j1") == (2, "", "longrun: The task cannot be retried now: it is RUNNING\n")
 
 
 def test_following_shows_an_end_that_was_not_the_last(server: ScriptedServer, run: Run) -> None:
@@ -292,7 +292,7 @@ def test_following_shows_an_end_that_was_not_the_last(server: ScriptedServer, ru
             event(3, "state", status="SUCCESS"),
         ),
     )
-    server.on(GET, answer(job("SUCCESS", seq=3)))
+    server.on(GET, answer(task("SUCCESS", seq=3)))
     shown = [line.split(" ", 1)[1].split() for line in run("follow", "j1").err.splitlines()[:-1]]
     assert shown[0] == ["FAILED", "attempt", "1:", "raised", "ValueError:", "no"]
     assert [line[0] for line in shown] == ["FAILED", "PENDING"]
@@ -358,7 +358,7 @@ def test_a_change_sends_what_is_given_and_nothing_else(server: ScriptedServer, r
     assert "nothing to change" in ran.err
 
 
-def test_schedules_are_listed_page_by_page_and_shown_with_their_jobs(server: ScriptedServer, run: Run) -> None:
+def test_schedules_are_listed_page_by_page_and_shown_with_their_tasks(server: ScriptedServer, run: Run) -> None:
     broken = SCHEDULE | {"name": "odd", "error": {"message": "cron: no\x1b", "at": None}}
     resting = SCHEDULE | {"name": "resting", "paused": True, "next_at": None}
     server.on(
@@ -371,7 +371,7 @@ def test_schedules_are_listed_page_by_page_and_shown_with_their_jobs(server: Scr
     assert "paused" in lines[3]
     assert [line.split("cursor=")[-1] for line in server.lines("GET /schedules")][-1] == "c"
     server.on("GET /schedules/odd", answer(broken))
-    server.on("GET /tasks", answer({"items": [job()], "next": None}))
+    server.on("GET /tasks", answer({"items": [task()], "next": None}))
     out = run("schedules", "show", "odd").out
     for part in ("30 2 * * * in Europe/Berlin", "cron: no\\u001b", "3 ran, 2 skipped, 1 missed", '"url": "u"', "j1"):
         assert part in out
@@ -382,7 +382,7 @@ def test_schedules_are_listed_page_by_page_and_shown_with_their_jobs(server: Scr
 def test_a_schedule_is_paused_resumed_run_and_deleted(server: ScriptedServer, run: Run) -> None:
     server.on("POST /schedules/nightly/pause", answer(SCHEDULE | {"paused": True, "next_at": None}))
     server.on("POST /schedules/nightly/resume", answer(SCHEDULE))
-    server.on("POST /schedules/nightly/run", answer(job("PENDING"), 202))
+    server.on("POST /schedules/nightly/run", answer(task("PENDING"), 202))
     server.on("DELETE /schedules/nightly", answer(SCHEDULE))
     assert run("schedules", "pause", "nightly").out == "nightly: paused\n"
     assert run("schedules", "resume", "nightly").out.startswith("nightly: next at ")

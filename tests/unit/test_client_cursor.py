@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from longrun_client.answers import TRIES
 from longrun_client.cursor import LONGEST_RETRY_S, RETRY_S, Cursor
 from longrun_client.errors import LongrunUnavailable, ProblemError, UnexpectedAnswer
-from longrun_client.models import Job
-from tests.unit.client_server import AT, job
+from longrun_client.models import Task
+from tests.unit.client_server import AT, task
 
 CUT = httpx.ReadError("cut")
 
@@ -97,7 +97,7 @@ def test_a_server_that_was_never_reached_gets_few_tries() -> None:
         cursor.broke(CUT)
 
 
-@pytest.mark.parametrize("error", [ProblemError(404, "No such job"), UnexpectedAnswer("HTML")])
+@pytest.mark.parametrize("error", [ProblemError(404, "No such task"), UnexpectedAnswer("HTML")])
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         _opened(_cursor()).broke(error)  # type: ignore[arg-type]
@@ -106,9 +106,9 @@ def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("status", "seq", "ended"), [("SUCCESS", 5, True), ("SUCCESS", 6, False), ("RUNNING", 5, False)]
 )
-def test_a_closed_stream_ends_only_past_the_last_event_of_an_ended_job(status: str, seq: int, ended: bool) -> None:
+def test_a_closed_stream_ends_only_past_the_last_event_of_an_ended_task(status: str, seq: int, ended: bool) -> None:
     cursor = _cursor(after=5)
-    cursor.closed(Job.model_validate(job(status, seq=seq)))
+    cursor.closed(Task.model_validate(task(status, seq=seq)))
     assert cursor.ended is ended
 
 

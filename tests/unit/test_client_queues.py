@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from longrun_client import Longrun, LongrunUnavailable, MaybeAccepted, UnexpectedAnswer
-from tests.unit.client_server import ScriptedServer, answer, hang_up, job, problem
+from tests.unit.client_server import ScriptedServer, answer, hang_up, problem, task
 from tests.unit.conftest import Run
 
 QUEUE = {
-    "name": "default", "paused": False, "max_running": None, "ready": 12, "oldest_s": 0.8, "held": 0, "waiting": 3,
+    "name": "default", "paused": False, "max_running": None, "ready": 12, "oldest_s": 0.8, "blocked": 0, "waiting": 3,
     "running": 2, "workers": 1, "children": 2,
 }  # fmt: skip
 LIMIT = {"key": "crm/7", "max_running": 3}
@@ -42,7 +42,7 @@ def test_an_empty_answer_where_there_should_be_one_is_not_longruns(server: Scrip
         list(client.queues())
 
 
-def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServer) -> None:
+def test_a_server_that_is_away_leaves_no_doubt_about_a_task(server: ScriptedServer) -> None:
     server.on("PATCH /queues/default", hang_up)
     with Longrun() as client, pytest.raises(LongrunUnavailable) as caught:
         client.resume_queue("default")
@@ -50,14 +50,14 @@ def test_a_server_that_is_away_leaves_no_doubt_about_a_job(server: ScriptedServe
 
 
 def test_queues_are_a_table_or_json(server: ScriptedServer, run: Run) -> None:
-    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "held": 1_000}
+    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "blocked": 1_000}
     pages = [{"items": [QUEUE], "next": "default"}, {"items": [QUEUE | full | {"workers": 0}], "next": None}]
     server.on("GET /queues", *map(answer, [*pages, *pages]))
     ran = run("queues")
     assert server.lines()[-1] == "GET /queues?limit=100&after=default"
     assert (ran.code, ran.err) == (0, "")
     assert [line.split() for line in ran.out.splitlines()] == [
-        ["NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS"],
+        ["NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS"],
         ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1"],
         ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0"],
     ]
@@ -104,9 +104,9 @@ def test_limits_are_listed_page_by_page_set_and_cleared(server: ScriptedServer, 
     assert run("limits", "clear", "crm/7") == (0, "", "crm/7: one at a time\n")
 
 
-def test_a_job_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServer, run: Run) -> None:
-    server.on("POST /tasks", answer(job("PENDING"), 202))
-    server.on("GET /tasks/j1", answer(job(concurrency_key="crm/7")))
+def test_a_task_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServer, run: Run) -> None:
+    server.on("POST /tasks", answer(task("PENDING"), 202))
+    server.on("GET /tasks/j1", answer(task(concurrency_key="crm/7")))
     assert run("submit", "echo", "--input", "{}", "--concurrency-key", "crm/7").code == 0
     assert server.requests[-1].json()["concurrency_key"] == "crm/7"
     assert ["concurrency", "crm/7"] in [line.split() for line in run("show", "j1").out.splitlines()]

@@ -1,4 +1,4 @@
-"""The stream outlasts cuts and restarts, drops nothing, repeats nothing, and ends when the job has ended."""
+"""The stream outlasts cuts and restarts, drops nothing, repeats nothing, and ends when the task has ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from longrun_client import AsyncLongrun, Event, Longrun, LongrunUnavailable, ProblemError, Status
-from tests.unit.client_server import ScriptedServer, answer, event, events, hang_up, job, problem
+from tests.unit.client_server import ScriptedServer, answer, event, events, hang_up, problem, task
 
 STREAM = "GET /tasks/j1/stream"
 Follow = Callable[..., list[Event]]
@@ -91,13 +91,13 @@ def test_a_stream_that_is_closed_early_is_taken_up_again(server: ScriptedServer,
         events("retry: 20\n\n", event(1, "state", status="RUNNING")),
         events(event(2, "state", status="CANCELLED")),
     )
-    server.on("GET /tasks/j1", answer(job("CANCELLED", seq=2)))
+    server.on("GET /tasks/j1", answer(task("CANCELLED", seq=2)))
     assert _seqs(follow(server)) == [1, 2]
 
 
 def test_resuming_at_the_last_event_ends_at_once(server: ScriptedServer, follow: Follow) -> None:
     server.on(STREAM, events())
-    server.on("GET /tasks/j1", answer(job("SUCCESS", seq=7)))
+    server.on("GET /tasks/j1", answer(task("SUCCESS", seq=7)))
     assert follow(server, after=7) == []
     assert server.requests[0].headers["Last-Event-ID"] == "7"
     assert len(server.lines(STREAM)) == 1
@@ -114,7 +114,7 @@ def test_the_terminal_event_ends_it_though_the_connection_stays_open(server: Scr
     assert _seqs(follow(server)) == [1]
 
 
-def test_an_end_after_which_the_job_was_retried_is_no_end(server: ScriptedServer, follow: Follow) -> None:
+def test_an_end_after_which_the_task_was_retried_is_no_end(server: ScriptedServer, follow: Follow) -> None:
     server.on(
         STREAM,
         events(
@@ -143,9 +143,9 @@ def test_a_busy_server_is_tried_again(server: ScriptedServer, follow: Follow) ->
     assert _seqs(follow(server)) == [1]
 
 
-def test_an_unknown_job_is_an_error_at_once(server: ScriptedServer, follow: Follow) -> None:
-    server.on(STREAM, problem(404, "There is no such job", "j1"))
-    with pytest.raises(ProblemError, match="There is no such job: j1"):
+def test_an_unknown_task_is_an_error_at_once(server: ScriptedServer, follow: Follow) -> None:
+    server.on(STREAM, problem(404, "There is no such task", "j1"))
+    with pytest.raises(ProblemError, match="There is no such task: j1"):
         follow(server)
     assert len(server.requests) == 1
 

@@ -37,7 +37,7 @@ from pydantic.alias_generators import to_camel
 from jobcore.errors import InvalidInput
 from jobcore.models import NewJob
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.tasks import JobContext
 from longrun_api.submission import parse, to_job
 from tests.unit.running import registered, run_type, type_of
@@ -301,7 +301,7 @@ def test_a_task_sees_what_its_model_makes_of_what_the_client_sent(case: Any) -> 
     def function(_ctx: JobContext, input: Any) -> None:
         seen.append(look(input))
 
-    outcome = run_type(type_of(function, model), documents.dumps(job.input))
+    outcome = run_type(type_of(function, model), json_text.dumps(job.input))
     assert (outcome.status, outcome.error) == (Status.SUCCESS, None)
     assert seen == [expected]
 
@@ -320,7 +320,7 @@ def test_a_validator_runs_once_at_each_end() -> None:
 
     job = accepted(Counting, {"n": 1})
     assert calls == [1]
-    run_type(type_of(lambda _ctx, _input: None, Counting), documents.dumps(job.input))
+    run_type(type_of(lambda _ctx, _input: None, Counting), json_text.dumps(job.input))
     assert calls == [1, 1]
 
 
@@ -334,7 +334,7 @@ def test_defaults_are_those_of_the_version_that_runs_the_job() -> None:
 
     job = accepted(Newer, {"n": 1})
     assert job.input == {"n": 1}
-    assert run_type(type_of(lambda _ctx, _input: None, Older), documents.dumps(job.input)).status is Status.SUCCESS
+    assert run_type(type_of(lambda _ctx, _input: None, Older), json_text.dumps(job.input)).status is Status.SUCCESS
 
 
 @pytest.mark.parametrize(

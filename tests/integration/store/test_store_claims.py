@@ -156,7 +156,7 @@ def test_a_claim_tells_whether_more_is_ready(world: World) -> None:
     assert take() == claims.Taken([], False)
 
 
-def test_a_claim_carries_what_a_run_needs_and_is_told_in_the_story(world: World) -> None:
+def test_a_claim_carries_what_a_run_needs_and_is_told_by_an_event(world: World) -> None:
     worker = world.worker()
     fields: dict[str, Any] = {"input": {"x": [1, "é"]}, "max_attempts": 7, "timeout_s": 2.5, "traceparent": "00-a-b-01"}
     job_id = world.insert(**fields)
@@ -179,5 +179,5 @@ def test_a_claim_carries_what_a_run_needs_and_is_told_in_the_story(world: World)
         claimed_at=row["started_at"],
     )
     assert (row["status"], row["worker_id"], row["slot"], row["ready"]) == (Status.RUNNING, worker, 3, False)
-    last = world.story(job_id)[-1]
+    last = world.events(job_id)[-1]
     assert (last.seq, last.attempt, last.data) == (2, 5, {"status": "RUNNING", "worker_id": str(worker)})

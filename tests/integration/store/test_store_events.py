@@ -1,4 +1,4 @@
-"""The story of a job: appended under the run's fence, read by one cursor."""
+"""The events of a job: appended under the run's fence, read by one cursor."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_a_run_that_lost_its_claim_appends_nothing(world: World, end: str) -> No
         world.release(claim, "handed_back")
         if end == "claimed anew":
             world.take(world.worker())
-    before = world.row(claim.id), world.story(claim.id)
+    before = world.row(claim.id), world.events(claim.id)
     assert world.call(events.append, claim.id, claim.fence, [LOG], progress={}, checkpoint="{}") is None
-    assert (world.row(claim.id), world.story(claim.id)) == before
+    assert (world.row(claim.id), world.events(claim.id)) == before
 
 
 def test_an_unstorable_event_is_refused_with_all_that_came_with_it(world: World) -> None:
@@ -60,7 +60,7 @@ def test_an_unstorable_event_is_refused_with_all_that_came_with_it(world: World)
     with pytest.raises(RowRefused):
         world.call(events.append, claim.id, claim.fence, [LOG, NewEvent("gossip", {})])
     assert world.row(claim.id) == before
-    assert len(world.story(claim.id)) == 2
+    assert len(world.events(claim.id)) == 2
 
 
 def test_a_cursor_reads_on_where_it_stopped(world: World) -> None:
@@ -81,7 +81,7 @@ def test_logs_are_the_log_lines_alone(world: World) -> None:
     assert [event.seq for event in world.call(events.logs, claim.id, 0, 1)] == [3]
 
 
-def test_a_whole_story_is_told_in_order_with_the_attempt_of_each_event(world: World) -> None:
+def test_all_events_are_read_in_order_with_the_attempt_of_each_event(world: World) -> None:
     worker = world.worker()
     claim = world.running(worker)
     world.call(events.append, claim.id, claim.fence, [LOG])
@@ -90,7 +90,7 @@ def test_a_whole_story_is_told_in_order_with_the_attempt_of_each_event(world: Wo
     world.finish(claim, Status.PENDING, retry_s=0.0)
     [claim] = world.take(worker)
     world.finish(claim, events=(LOG,))
-    told = [(event.attempt, event.data.get("status", event.kind)) for event in world.story(claim.id)]
+    told = [(event.attempt, event.data.get("status", event.kind)) for event in world.events(claim.id)]
     assert told == [
         (0, "PENDING"),
         (1, "RUNNING"),

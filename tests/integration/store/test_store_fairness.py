@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from jobcore.store import gauges, jobs, queues, schedules, upkeep
+from jobcore.store import fair_turns, gauges, jobs, queues, schedules
 from jobcore.store.database import transaction
 from tests.integration.store.world import World, race
 
@@ -178,5 +178,5 @@ def test_turns_of_long_ago_are_cleared_away_and_others_stay(world: World) -> Non
         world.insert(fairness_key=name)
     age(world, timedelta(minutes=2))
     world.insert(fairness_key="new")
-    assert [world.call(upkeep.forget_turns, 2) for _ in range(3)] == [2, 1, 0]
+    assert [world.call(fair_turns.forget, 2) for _ in range(3)] == [2, 1, 0]
     assert [row["key"] for row in world.sql("SELECT key FROM fair_turns")] == ["new"]

@@ -24,10 +24,10 @@ def test_a_finish_with_an_old_fence_writes_nothing(world: World, status: Status,
     stale = world.running()
     world.release(stale, "handed_back")
     [current] = world.take(world.worker())
-    before = world.row(current.id), world.story(current.id)
+    before = world.row(current.id), world.events(current.id)
     outcome = Outcome(stale.id, stale.fence, status, events=(NewEvent("log", {}),), **fields)  # type: ignore[arg-type]
     assert world.call(claims.finish, [outcome]) == []
-    assert (world.row(current.id), world.story(current.id)) == before
+    assert (world.row(current.id), world.events(current.id)) == before
 
 
 @pytest.mark.parametrize("ended", sorted(TERMINAL))
@@ -49,7 +49,7 @@ def test_success_stores_the_result_the_last_words_and_one_terminal_event(world: 
     row = world.row(claim.id)
     assert (row["status"], row["result"], row["error"], row["progress"]) == ("SUCCESS", [1, None], None, {"done": 1})
     assert row["finished_at"] == change.at
-    log, progress, end = world.story(claim.id)[2:]
+    log, progress, end = world.events(claim.id)[2:]
     assert (log.seq, log.kind, log.data, log.attempt) == (3, "log", {"message": "a"}, 1)
     assert (end.at - log.at).total_seconds() == pytest.approx(2.0)
     assert (progress.seq, progress.kind) == (4, "progress")

@@ -34,7 +34,7 @@ def test_one_bad_row_refuses_the_whole_batch(world: World, fields: dict[str, Any
     with pytest.raises(RowRefused):
         world.call(jobs.insert, [good, bad])
     assert world.call(jobs.find, [good.id, bad.id]) == []
-    assert world.story(good.id) == []
+    assert world.events(good.id) == []
 
 
 def test_an_id_is_accepted_once(world: World) -> None:
@@ -65,7 +65,7 @@ def test_what_was_submitted_is_what_is_stored(world: World) -> None:
     assert (job.status, job.attempt, job.fence, job.last_seq, job.cancel) == (Status.PENDING, 0, 0, 1, None)
     assert (accepted.id, accepted.queue, accepted.created_at) == (new.id, QUEUE, job.created_at)
     assert (accepted.ready, accepted.traceparent) == (True, "00-aa-bb-01")
-    [first] = world.story(new.id)
+    [first] = world.events(new.id)
     assert (first.seq, first.kind, first.attempt, first.data) == (1, "state", 0, {"status": "PENDING"})
     assert world.call(jobs.find, [new.id, uuid7()]) == [accepted]
 
@@ -148,7 +148,7 @@ def test_a_running_job_is_cancelled_at_once_and_its_worker_still_known(world: Wo
     change = world.cancel(claim.id)
     row = world.row(claim.id)
     assert change is not None
-    assert change.event == world.story(claim.id)[-1]
+    assert change.event == world.events(claim.id)[-1]
     assert (row["status"], row["worker_id"], row["fence"]) == (Status.CANCELLED, worker, claim.fence)
     assert row["cancel_requested_at"] == change.at
     assert (row["cancel_acknowledged_at"], row["cancel_stopped_at"], row["cancel_method"]) == (None, None, None)

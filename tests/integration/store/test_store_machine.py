@@ -12,7 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import events, stops, upkeep, workers
+from jobcore.store import cancellations, events, expiry, rescue, workers
+from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -22,7 +23,7 @@ SELECT jobs.*, seqs, endings FROM jobs JOIN LATERAL (
     SELECT array_agg(seq ORDER BY seq) AS seqs,
            count(*) FILTER (WHERE kind = 'state' AND data ->> 'status' IN ('SUCCESS', 'FAILED', 'CANCELLED')) AS endings
     FROM job_events WHERE job_id = jobs.id
-) AS story ON true
+) AS events ON true
 """
 OCCUPIED = """
 SELECT count(*) AS jobs FROM jobs
@@ -108,12 +109,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(run=runs)
     def stopped(self, run: Claim) -> None:
-        self.world.call(stops.stopped, [stops.Stopped(run.id, run.fence, "signal")])
+        self.world.call(cancellations.complete, [CompletedCancel(run.id, run.fence, "signal")])
 
     @rule(job=jobs)
     def overdue(self, job: UUID) -> None:
         self.world.sql("UPDATE jobs SET expires_at = now() WHERE id = :id RETURNING id", id=job)
-        self.world.call(upkeep.expire)
+        self.world.call(expiry.expire)
 
     @rule(job=jobs)
     def promote(self, job: UUID) -> None:
@@ -127,7 +128,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(worker=fleet)
     def declare_dead_and_rescue(self, worker: UUID) -> None:
         self.world.call(workers.declare_dead, {worker: 0})
-        self.world.release_many(self.world.call(upkeep.lost))
+        self.world.release_many(self.world.call(rescue.lost))
         assert self.world.lost() == []
 
     @invariant()
@@ -136,14 +137,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(rows) == self.accepted, "a job vanished"
         for row in rows:
             self._check(row)
-        assert self.world.sql(HIDDEN) == [], "a ready job lies below its queue's low-water mark"
+        assert self.world.sql(HIDDEN) == [], "a ready job lies below its queue's low-water rank"
 
     def _check(self, row: Any) -> None:
         terminal = row["status"] in TERMINAL
         assert row["fence"] >= self.fences.get(row["id"], 0), "a fence fell"
         self.fences[row["id"]] = row["fence"]
         assert row["endings"] == self.lives[row["id"]] + int(terminal), "not exactly one terminal event a life"
-        assert row["seqs"] == list(range(1, row["last_seq"] + 1)), "a gap in the story"
+        assert row["seqs"] == list(range(1, row["last_seq"] + 1)), "a gap in the events"
         assert (row["status"] != Status.RUNNING) or row["worker_id"] is not None
         assert row["attempt"] - row["earlier_attempts"] >= row["crashes"] + row["losses"] >= 0
         end = tuple(row[name] for name in FROZEN)

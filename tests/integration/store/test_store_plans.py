@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from jobcore.store import claims, gates
+from jobcore.store import claims, limits
 from jobcore.store.database import Database
 from jobcore.store.prepared import BY_INDEX
 from tests.integration.store.world import LEASE_S, QUEUE, TYPES, World, empty
@@ -115,13 +115,13 @@ def test_thousands_of_claims_under_a_held_snapshot_make_the_next_no_dearer(crowd
 
 
 @pytest.mark.timeout(300)
-def test_a_look_at_the_gate_of_a_crowded_key_reads_what_may_pass_and_not_what_waits(crowded: World) -> None:
+def test_unblocking_a_crowded_key_reads_what_gets_a_permit_and_not_all_that_is_blocked(crowded: World) -> None:
     def blocks(connection: Connection) -> int:
-        lock, _, query = gates.PASS_KEYS.text.partition("WITH room")
-        explain = text(f"{lock} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) WITH room{query}")
-        plan = connection.execute(explain, {"gate": "key:", "names": ["full"]}).scalar_one()[0]["Plan"]
+        lock, _, query = limits.UNBLOCK.text.partition("WITH free")
+        explain = text(f"{lock} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) WITH free{query}")
+        plan = connection.execute(explain, {"names": ["full"]}).scalar_one()[0]["Plan"]
         return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
-    assert crowded.call(gates.pass_keys, ["full"]) == {QUEUE: 1}
+    assert crowded.call(limits.unblock, ["full"]) == {QUEUE: 1}
     assert crowded.call(blocks) <= BLOCKS
-    assert crowded.call(gates.waiting_keys).keys == []
+    assert crowded.call(limits.blocked_keys).keys == []

@@ -1,4 +1,4 @@
-"""Queues: promotion, demand, and the low-water mark that never hides a ready job."""
+"""Queues: promotion, demand, and the low-water rank that never hides a ready job."""
 
 from __future__ import annotations
 
@@ -141,13 +141,13 @@ def test_expired_jobs_at_the_head_of_a_queue_lie_below_the_mark_and_count_nowher
 
 
 def test_a_queue_that_nobody_uses_is_forgotten_after_an_hour(world: World) -> None:
-    for name in ("paused", "limited", "served", "ready", "delayed", "held", "running", "idle"):
+    for name in ("paused", "limited", "served", "ready", "delayed", "blocked", "running", "idle"):
         limit = 7 if name == "limited" else None
         world.call(queues.change, name, paused=name == "paused", set_max=True, max_running=limit)
     world.worker("served")
     world.insert(queue="ready")
     world.insert(queue="delayed", delay_s=60)
-    world.insert(queue="held", concurrency_key="key")
+    world.insert(queue="blocked", concurrency_key="key")
     world.running(world.worker("elsewhere"), queue="running")
     names = world.call(queues.names)
     assert world.call(queues.forget, names) == 0

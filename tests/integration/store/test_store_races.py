@@ -1,4 +1,4 @@
-"""Races between store functions over the same jobs: one of them wins, and the story says which."""
+"""Races between store functions over the same jobs: one of them wins, and the events say which."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_release_and_a_late_finish_never_both_count(world: World) -> None:
         released, finished = race(partial(world.release, claim, "loss"), partial(world.finish, claim))
         assert len(released) + len(finished) == 1
         assert world.status(claim.id) is (Status.SUCCESS if finished else Status.PENDING)
-        world.check_story(claim.id)
+        world.check_events(claim.id)
         world.cancel(claim.id)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import events, gates, jobs, stops, upkeep
-from jobcore.store.stops import Stopped
+from jobcore.store import cancellations, events, expiry, jobs, limits
+from jobcore.store.cancellations import CompletedCancel
 from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
 RECEIPT = ("cancel_requested_at", "cancel_acknowledged_at", "cancel_stopped_at", "cancel_method")
@@ -33,7 +33,7 @@ def reclaimed(world: World, job_id: UUID) -> Claim:
     return claim
 
 
-def test_a_failed_job_waits_again_and_its_story_goes_on(world: World) -> None:
+def test_a_failed_job_waits_again_and_its_events_continue(world: World) -> None:
     claim = failed(world)
     change = world.retry(claim.id)
     assert change is not None
@@ -42,7 +42,7 @@ def test_a_failed_job_waits_again_and_its_story_goes_on(world: World) -> None:
     assert (row["status"], row["ready"], row["finished_at"], row["worker_id"]) == ("PENDING", True, None, None)
     assert row["error"]["message"] == "no", "why the latest attempt failed is still told"
     world.finish(reclaimed(world, claim.id))
-    assert [(event.attempt, event.data["status"]) for event in world.story(claim.id)] == [
+    assert [(event.attempt, event.data["status"]) for event in world.events(claim.id)] == [
         (0, "PENDING"),
         (1, "RUNNING"),
         (1, "FAILED"),
@@ -50,8 +50,8 @@ def test_a_failed_job_waits_again_and_its_story_goes_on(world: World) -> None:
         (2, "RUNNING"),
         (2, "SUCCESS"),
     ]
-    assert world.story(claim.id)[3].data == {"status": "PENDING", "reason": "manual"}
-    world.check_story(claim.id)
+    assert world.events(claim.id)[3].data == {"status": "PENDING", "reason": "manual"}
+    world.check_events(claim.id)
 
 
 def test_tries_crashes_and_losses_start_anew_while_fence_and_attempt_go_on(world: World) -> None:
@@ -79,22 +79,22 @@ def test_tries_crashes_and_losses_start_anew_while_fence_and_attempt_go_on(world
     assert (job.status, job.tries, job.attempt) == (Status.FAILED, 2, 8)
 
 
-def test_the_receipt_of_a_cancel_that_is_undone_is_kept_in_the_story(world: World) -> None:
+def test_the_receipt_of_a_cancel_that_is_undone_is_kept_in_its_event(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
     assert world.retry(claim.id) is None, "its run has not stopped"
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "signal")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "signal")])
     assert world.retry(claim.id)
     assert [world.row(claim.id)[name] for name in RECEIPT] == [None] * 4
-    receipt = world.story(claim.id)[-1].data["cancelled"]
+    receipt = world.events(claim.id)[-1].data["cancelled"]
     assert receipt["method"] == "signal"
     assert receipt["requested_at"] < receipt["stopped_at"]
     again = reclaimed(world, claim.id)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "kill")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
     world.cancel(claim.id)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "kill")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
     assert world.row(claim.id)["cancel_stopped_at"] is None, "the first life's run cannot stop the second's"
-    world.call(stops.stopped, [Stopped(claim.id, again.fence, "cooperative")])
+    world.call(cancellations.complete, [CompletedCancel(claim.id, again.fence, "cooperative")])
     assert world.row(claim.id)["cancel_method"] == "cooperative"
 
 
@@ -104,10 +104,10 @@ def test_a_job_that_expired_may_start_after_all_and_an_expiry_to_come_still_coun
 ) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)
     job_id = world.insert(expires_at=expires_at)
-    world.call(upkeep.expire) if not kept else world.cancel(job_id)
+    world.call(expiry.expire) if not kept else world.cancel(job_id)
     assert world.retry(job_id)
     assert (world.row(job_id)["expires_at"] is not None) is kept
-    assert world.call(upkeep.expire) == []
+    assert world.call(expiry.expire) == []
     assert reclaimed(world, job_id).tries == 1
 
 
@@ -146,7 +146,7 @@ def test_of_retries_at_once_one_is_told_that_it_retried(world: World) -> None:
     for _ in range(ROUNDS):
         job_id = failed(world).id
         assert sum(change is not None for change in race(*[partial(world.retry, job_id)] * 3)) == 1
-        world.check_story(job_id)
+        world.check_events(job_id)
         world.cancel(job_id)
 
 
@@ -157,7 +157,7 @@ def test_a_retry_against_a_cancel_leaves_one_of_two_true_stories(world: World) -
         retried, cancelled = race(partial(world.retry, job_id), partial(world.cancel, job_id))
         assert retried
         assert world.status(job_id) is (Status.CANCELLED if cancelled else Status.PENDING)
-        statuses = [event.data["status"] for event in world.story(job_id)]
+        statuses = [event.data["status"] for event in world.events(job_id)]
         assert statuses == ["PENDING", "RUNNING", "FAILED", "PENDING"] + ["CANCELLED"] * bool(cancelled)
         ends[statuses[-1]] += 1
         world.cancel(job_id)
@@ -170,7 +170,7 @@ def test_a_retry_against_retention_keeps_the_whole_job_or_nothing(world: World) 
         world.edit(job_id, "finished_at = now() - interval '1 day'")
         retried, gone = race(partial(world.retry, job_id), lambda: world.retire(LAST, 3600.0))
         assert bool(retried) is not bool(gone)
-        assert len(world.story(job_id)) == (4 if retried else 0)
+        assert len(world.events(job_id)) == (4 if retried else 0)
         world.cancel(job_id)
 
 
@@ -181,7 +181,7 @@ def test_a_retry_waits_at_the_gate_of_its_key_as_a_new_job_would(world: World) -
     assert change is not None
     assert (change.ready, world.row(claim.id)["gate"]) == (False, "key")
     assert world.take(world.worker()) == []
-    world.call(gates.pass_keys, ["tenant-7"])
+    world.call(limits.unblock, ["tenant-7"])
     reclaimed(world, claim.id)
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
@@ -56,7 +56,7 @@ def keep(world: World, next_at: datetime | None = None, **fields: Any) -> Schedu
 
 
 def scheduler(world: World, publisher: EventPublisher | None = None) -> Scheduler:
-    return Scheduler(world.db, publisher or Heard(), Gates(world.db, lambda queue, count: None))
+    return Scheduler(world.db, publisher or Heard(), Limits(world.db, lambda queue, count: None))
 
 
 def read(world: World, schedule: Schedule) -> Schedule:
@@ -78,7 +78,7 @@ def test_a_due_schedule_makes_a_job_like_any_other_and_waits_for_its_next_tick(w
     scheduler(world).check()
     [job] = jobs_of(world, kept)
     assert (job["status"], job["ready"], job["scheduled_for"], job["tags"]) == ("PENDING", True, kept.next_at, ["t"])
-    world.check_story(job["id"])
+    world.check_events(job["id"])
     [claim] = world.take(world.worker())
     assert claim.id == job["id"]
     after = read(world, kept)

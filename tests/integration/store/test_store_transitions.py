@@ -23,28 +23,32 @@ from jobcore.models import NewEvent, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
-    attempts,
+    cancellations,
     claims,
+    concurrency_limits,
+    event_pages,
     events,
-    follow,
-    gates,
+    expiry,
+    fair_turns,
     gauges,
     glance,
     health,
     jobs,
-    key_limits,
+    limits,
     listing,
     promotion,
     queues,
+    rescue,
+    retention,
+    runs,
     schedules,
     steps,
-    stops,
-    upkeep,
     workers,
 )
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Cause, Release
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
-from jobcore.store.key_limits import KeyLimit
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -166,30 +170,33 @@ FENCED = [
     releases("timeout", "rescue", "quarantine"),
     Trial(events.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
-    Trial(stops.acknowledge, lambda case: case.world.call(stops.acknowledge, case.id, case.fence)),
-    Trial(stops.stopped, lambda case: case.world.call(stops.stopped, [stops.Stopped(case.id, case.fence, "kill")])),
+    Trial(cancellations.acknowledge, lambda case: case.world.call(cancellations.acknowledge, case.id, case.fence)),
+    Trial(
+        cancellations.complete,
+        lambda case: case.world.call(cancellations.complete, [CompletedCancel(case.id, case.fence, "kill")]),
+    ),
 ]
 UNFENCED = [
     Trial(claims.claim, claim, ("claim",)),
     Trial(jobs.cancel, lambda case: case.world.cancel(case.id), ("cancel",)),
     Trial(jobs.retry, lambda case: case.world.retry(case.id), ("manual retry",)),
-    Trial(attempts.of, lambda case: case.world.call(attempts.of, case.id, 0, 9)),
+    Trial(runs.page, lambda case: case.world.call(runs.page, case.id, 0, 9)),
     Trial(claims.holds, lambda case: case.world.call(claims.holds, case.id, case.fence, case.worker)),
     Trial(steps.find, lambda case: case.world.call(steps.find, case.id, "step")),
-    Trial(upkeep.expire, lambda case: case.world.call(upkeep.expire), ("expire",)),
-    Trial(upkeep.retire, lambda case: case.world.retire(LAST, 3600.0)),
+    Trial(expiry.expire, lambda case: case.world.call(expiry.expire), ("expire",)),
+    Trial(retention.delete_ended, lambda case: case.world.retire(LAST, 3600.0)),
     Trial(glance.look, lambda case: case.world.call(glance.look, case.hunter, 9.0)),
-    Trial(upkeep.forget_turns, lambda case: case.world.call(upkeep.forget_turns)),
-    Trial(upkeep.lost, lambda case: case.world.call(upkeep.lost)),
+    Trial(fair_turns.forget, lambda case: case.world.call(fair_turns.forget)),
+    Trial(rescue.lost, lambda case: case.world.call(rescue.lost)),
     Trial(jobs.insert, insert_again),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
     Trial(jobs.get, lambda case: case.world.call(jobs.get, case.id)),
     Trial(listing.page, lambda case: case.world.call(listing.page, limit=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
-    Trial(follow.page, lambda case: case.world.call(follow.page, case.id, 0, max_events=9, max_bytes=99)),
-    Trial(follow.ahead, lambda case: case.world.call(follow.ahead, {case.id: 0})),
-    Trial(follow.end, lambda case: case.world.call(follow.end, case.id)),
+    Trial(event_pages.page, lambda case: case.world.call(event_pages.page, case.id, 0, max_events=9, max_bytes=99)),
+    Trial(event_pages.ahead, lambda case: case.world.call(event_pages.ahead, {case.id: 0})),
+    Trial(event_pages.end, lambda case: case.world.call(event_pages.end, case.id)),
     Trial(gauges.open_jobs, lambda case: case.world.call(gauges.open_jobs)),
     Trial(gauges.fleets, lambda case: case.world.call(gauges.fleets)),
     Trial(health.commit, lambda case: case.world.call(health.commit)),
@@ -203,15 +210,15 @@ UNFENCED = [
     Trial(queues.busy, lambda case: case.world.call(queues.busy)),
     Trial(queues.forget, lambda case: case.world.call(queues.forget, [QUEUE])),
     Trial(queues.change, lambda case: case.world.call(queues.change, QUEUE, paused=True, set_max=True, max_running=0)),
-    Trial(gates.pass_keys, lambda case: case.world.call(gates.pass_keys, ["key"])),
-    Trial(gates.waiting_keys, lambda case: case.world.call(gates.waiting_keys)),
-    Trial(key_limits.page, lambda case: case.world.call(key_limits.page)),
-    Trial(key_limits.put, lambda case: case.world.call(key_limits.put, KeyLimit("key", 2))),
-    Trial(key_limits.forget, lambda case: case.world.call(key_limits.forget, 0.0)),
-    Trial(key_limits.delete, lambda case: case.world.call(key_limits.delete, "key")),
+    Trial(limits.unblock, lambda case: case.world.call(limits.unblock, ["key"])),
+    Trial(limits.blocked_keys, lambda case: case.world.call(limits.blocked_keys)),
+    Trial(concurrency_limits.page, lambda case: case.world.call(concurrency_limits.page)),
+    Trial(concurrency_limits.put, lambda case: case.world.call(concurrency_limits.put, ConcurrencyLimit("key", 2))),
+    Trial(concurrency_limits.forget, lambda case: case.world.call(concurrency_limits.forget, 0.0)),
+    Trial(concurrency_limits.delete, lambda case: case.world.call(concurrency_limits.delete, "key")),
     Trial(queues.refresh_low_ranks, lambda case: case.world.refresh_low_ranks()),
-    Trial(stops.stopping, lambda case: case.world.call(stops.stopping, case.worker)),
-    Trial(stops.close_orphaned, lambda case: case.world.call(stops.close_orphaned)),
+    Trial(cancellations.open_cancels, lambda case: case.world.call(cancellations.open_cancels, case.worker)),
+    Trial(cancellations.complete_orphaned, lambda case: case.world.call(cancellations.complete_orphaned)),
     Trial(workers.register, lambda case: case.world.worker()),
     Trial(workers.live, lambda case: case.world.call(workers.live)),
     Trial(workers.running, lambda case: case.world.call(workers.running, [case.worker])),
@@ -297,4 +304,4 @@ def test_another_fence_changes_nothing(world: World, away: int) -> None:
         before = world.row(case.id)
         trial.use(replace(case, fence=case.fence + away))
         assert world.row(case.id) == before, f"{trial.name} on {status}"
-        assert len(world.story(case.id)) == 1
+        assert len(world.events(case.id)) == 1

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Claim, Event, NewJob, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims, events, jobs, promotion, queues, upkeep, workers
+from jobcore.store import claims, events, jobs, promotion, queues, rescue, retention, workers
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
 
@@ -164,7 +164,7 @@ class World:
         return {done.queue: done.ready for done in self.call(promotion.promote, batch) if done.ready}
 
     def refresh_low_ranks(self) -> None:
-        """Move every queue's low-water mark."""
+        """Move every queue's low-water rank."""
         self.call(queues.refresh_low_ranks, self.call(queues.names))
 
     def limit_queue(self, max_running: int | None, queue: str = QUEUE) -> None:
@@ -173,11 +173,11 @@ class World:
 
     def retire(self, before: UUID, age_s: float, limit: int = 500) -> int:
         """Delete jobs that ended so long ago; how many."""
-        return self.call(upkeep.retire, UUID(int=0), before, age_s, limit).jobs
+        return self.call(retention.delete_ended, UUID(int=0), before, age_s, limit).jobs
 
     def lost(self) -> list[UUID]:
         """The RUNNING jobs that have no living worker."""
-        return [release.id for release in self.call(upkeep.lost)]
+        return [release.id for release in self.call(rescue.lost)]
 
     def ended(self, status: Status) -> UUID:
         """A new job in this terminal status; the default queue must be empty."""
@@ -197,7 +197,7 @@ class World:
         """The status of a job."""
         return Status(self.row(job_id)["status"])
 
-    def story(self, job_id: UUID) -> list[Event]:
+    def events(self, job_id: UUID) -> list[Event]:
         """All events of a job."""
         return self.call(events.after, job_id, 0, limit=10_000)
 
@@ -211,16 +211,16 @@ class World:
             assert row["seqs"] == list(range(1, row["last_seq"] + 1)), row
         return [Status(row["status"]) for row in rows]
 
-    def check_story(self, job_id: UUID) -> None:
+    def check_events(self, job_id: UUID) -> None:
         """Check that a job's events are numbered 1, 2, … up to its last_seq."""
-        assert [event.seq for event in self.story(job_id)] == list(range(1, self.row(job_id)["last_seq"] + 1))
+        assert [event.seq for event in self.events(job_id)] == list(range(1, self.row(job_id)["last_seq"] + 1))
 
     def edit(self, job_id: UUID, assignments: str, **values: Any) -> None:
         """Change columns of a job behind the store's back, to make it old or odd."""
         self.sql(f"UPDATE jobs SET {assignments} WHERE id = :id RETURNING id", id=job_id, **values)
 
     def low_rank(self, queue: str = QUEUE) -> Any:
-        """The low-water mark of a queue."""
+        """The low-water rank of a queue."""
         [row] = self.sql("SELECT low_rank FROM queues WHERE name = :name", name=queue)
         return row["low_rank"]
 

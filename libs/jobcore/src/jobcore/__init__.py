@@ -6,7 +6,7 @@ those below it; `lint-imports` checks that.
     worker         the processes of a Celery worker: main process and pool children
     supervision    the supervisor process beside them, and the memory that it shares with them
     keeper         what looks at PostgreSQL every second and sets right what nobody else will
-    admission      how jobs get into the queue and past their gates
+    admission      how jobs get into the queue and past its limits
     broker         what travels over Redis
     migrations     the schema of the database (beside broker)
     store          all SQL

@@ -59,24 +59,24 @@ class JobNotFound(LongrunError):
     """No job has that id."""
 
     status = 404
-    slug = "job-not-found"
-    title = "There is no such job"
+    slug = "task-not-found"
+    title = "There is no such task"
 
 
 class JobAlreadyEnded(LongrunError):
     """The job ended before it could be cancelled."""
 
     status = 409
-    slug = "job-already-ended"
-    title = "The job has already ended"
+    slug = "task-already-ended"
+    title = "The task has already ended"
 
 
 class NotRetryable(LongrunError):
     """The job is in no state from which it can be tried again now."""
 
     status = 409
-    slug = "job-not-retryable"
-    title = "The job cannot be retried now"
+    slug = "task-not-retryable"
+    title = "The task cannot be retried now"
 
 
 class ScheduleNotFound(LongrunError):

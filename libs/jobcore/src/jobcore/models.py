@@ -38,14 +38,15 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job whose row is committed. `ready` is false while it waits for its time, or at a gate: `key` or `queue`."""
+    """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
 
     id: UUID
     queue: str
     created_at: datetime
     ready: bool
     traceparent: str | None
-    gate: str | None
+    blocked_by: str | None
+    """`key`: its concurrency key has a limit, which may have no permit free; None: it is ready or waiting."""
     concurrency_key: str | None
 
 
@@ -154,7 +155,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a job's story; `seq` is its place, None for live-only progress."""
+    """One event of a job; `seq` is None for progress that is only streamed and not stored."""
 
     seq: int | None
     at: datetime
@@ -164,16 +165,17 @@ class Event:
 
     @property
     def terminal(self) -> bool:
-        """True for the state event that ends the story; not if it is marked as `retried` since."""
+        """True for the state event that ends the job, unless a manual retry has reopened it since (`retried`)."""
         return self.kind == "state" and self.data.get("status") in TERMINAL and not self.data.get("retried")
 
 
 @dataclass(frozen=True, slots=True)
-class PastRun:
-    """One run of a job, as its story tells it; `seq` is that of the event which began it.
+class Run:
+    """One run of a job, read from its events; `seq` is that of the event that began it.
 
-    `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed (its process died),
-    lost (its worker was), cancelled, handed_back (a deploy, or it never began: its number is given out again).
+    `outcome` is one of `running`, `success`, `failed`, `retried` (it failed, and another try follows), `timeout`,
+    `crashed` (its process died), `lost` (its worker was lost), `cancelled` and `handed_back` (for a deploy, or before
+    it started; the next run gets its number).
     """
 
     seq: int
@@ -183,7 +185,7 @@ class PastRun:
     ended_at: datetime | None
     worker_id: UUID
     host: str | None
-    """None once the worker has been forgotten, a day after its end."""
+    """None once the row of the worker is deleted, a day after its end."""
     error: Mapping[str, Any] | None
     traceback: str | None
 

@@ -13,7 +13,7 @@ import httpx
 from longrun_client import calls
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -41,12 +41,12 @@ class AsyncLongrun:
         task_type: str,
         input: Mapping[str, Any],
         **options: Unpack[SubmitOptions],
-    ) -> Job:
-        """Hand in a job: see `Longrun.submit`."""
+    ) -> Task:
+        """Hand in a task: see `Longrun.submit`."""
         return await self._call(calls.submit(task_type, input, options))
 
-    async def get(self, task_id: str) -> Job:
-        """The job as it is now."""
+    async def get(self, task_id: str) -> Task:
+        """The task as it is now."""
         return await self._call(calls.get(task_id))
 
     async def page(
@@ -58,7 +58,7 @@ class AsyncLongrun:
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
-        """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
+        """At most `limit` tasks, newest first, from `cursor` (the `next` of the page before)."""
         return await self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     async def list(
@@ -67,12 +67,12 @@ class AsyncLongrun:
         task_type: str | None = None,
         limit: int | None = None,
         schedule_id: str | None = None,
-    ) -> AsyncGenerator[Job, None]:
-        """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+    ) -> AsyncGenerator[Task, None]:
+        """All tasks, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
         pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
-            for job in pages.take(await self._call(pages.call())):
-                yield job
+            for task in pages.take(await self._call(pages.call())):
+                yield task
 
     async def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
         """The log lines that there are now, oldest first, from after the seq `after`."""
@@ -82,14 +82,14 @@ class AsyncLongrun:
             after = lines.next_after
 
     async def attempts(self, task_id: str, after: int = 0) -> AsyncGenerator[Attempt, None]:
-        """The job's attempts that there are now, oldest first: see `Longrun.attempts`."""
+        """The task's attempts that there are now, oldest first: see `Longrun.attempts`."""
         while (attempts := await self._call(calls.attempt_page(task_id, after))).items:
             for attempt in attempts.items:
                 yield attempt
             after = attempts.next_after
 
     async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
-        """The job's events from after the seq `after` until it has ended: see `Longrun.stream`."""
+        """The task's events from after the seq `after` until it has ended: see `Longrun.stream`."""
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
@@ -103,20 +103,20 @@ class AsyncLongrun:
                 delay = cursor.broke(error)
             await anyio.sleep(delay)
 
-    async def wait(self, task_id: str, timeout_s: float | None = None) -> Job:
-        """Wait until the job has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+    async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
+        """Wait until the task has ended; TimeoutError after `timeout_s` seconds says where it stands."""
         try:
             with anyio.fail_after(timeout_s):
                 return await self._until_ended(task_id)
         except TimeoutError:
             raise TimeoutError(await self._where_it_stands(task_id, timeout_s)) from None
 
-    async def cancel(self, task_id: str) -> Job:
-        """Cancel the job: see `Longrun.cancel`."""
+    async def cancel(self, task_id: str) -> Task:
+        """Cancel the task: see `Longrun.cancel`."""
         return await self._call(calls.cancel(task_id))
 
-    async def retry(self, task_id: str) -> Job:
-        """Try the job again: see `Longrun.retry`."""
+    async def retry(self, task_id: str) -> Task:
+        """Try the task again: see `Longrun.retry`."""
         return await self._call(calls.retry(task_id))
 
     async def create_schedule(
@@ -138,19 +138,19 @@ class AsyncLongrun:
         return await self._call(calls.change_schedule(key, changes))
 
     async def pause_schedule(self, key: str) -> Schedule:
-        """Let a schedule make no more jobs until it is resumed."""
+        """Let a schedule make no more tasks until it is resumed."""
         return await self._call(calls.pause_schedule(key))
 
     async def resume_schedule(self, key: str) -> Schedule:
         """Let a paused schedule go on with its next tick."""
         return await self._call(calls.resume_schedule(key))
 
-    async def run_schedule(self, key: str) -> Job:
+    async def run_schedule(self, key: str) -> Task:
         """Submit a schedule's task now, whatever its ticks say."""
         return await self._call(calls.run_schedule(key))
 
     async def delete_schedule(self, key: str) -> Schedule:
-        """Forget a schedule; its jobs stay."""
+        """Forget a schedule; its tasks stay."""
         return await self._call(calls.delete_schedule(key))
 
     def queues(self) -> AsyncGenerator[Queue, None]:
@@ -170,7 +170,7 @@ class AsyncLongrun:
         return await self._call(calls.change_queue(name, {"paused": False}))
 
     async def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Let at most so many jobs of a queue run at once; None takes the limit away. What runs goes on."""
+        """Let at most so many tasks of a queue run at once; None takes the limit away. What runs goes on."""
         return await self._call(calls.change_queue(name, {"max_running": max_running}))
 
     def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
@@ -178,11 +178,11 @@ class AsyncLongrun:
         return self._transport.walk(calls.concurrency_limit_page)
 
     async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""
+        """Let at most so many tasks of a `concurrency_key` run at once. What runs goes on."""
         return await self._call(calls.set_concurrency_limit(key, max_running))
 
     async def clear_concurrency_limit(self, key: str) -> None:
-        """Let the jobs of a `concurrency_key` run one at a time again."""
+        """Let the tasks of a `concurrency_key` run one at a time again."""
         await self._call(calls.clear_concurrency_limit(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
@@ -205,23 +205,25 @@ class AsyncLongrun:
     ) -> None:
         await self.close()
 
-    async def _until_ended(self, task_id: str) -> Job:
-        job = await self.get(task_id)
-        if job.ended:
-            return job
+    async def _until_ended(self, task_id: str) -> Task:
+        task = await self.get(task_id)
+        if task.ended:
+            return task
         # Where no stream gets through (a proxy that will not have it), polling does.
         with suppress(UnexpectedAnswer, ProblemError):
-            async with aclosing(self.stream(task_id, after=job.seq)) as events:
+            async with aclosing(self.stream(task_id, after=task.seq)) as events:
                 async for _ in events:
                     pass
-        while not (job := await self.get(task_id)).ended:  # noqa: ASYNC110
+        while not (task := await self.get(task_id)).ended:  # noqa: ASYNC110
             await anyio.sleep(POLL_S)
-        return job
+        return task
 
     async def _where_it_stands(self, task_id: str, waited_s: float | None) -> str:
         try:
-            job = await self.get(task_id)
+            task = await self.get(task_id)
         except LongrunError as error:
-            return f"job {task_id} did not end within {waited_s:g} s, and {error}"
-        progress = f", at {job.progress.done:g} of {job.progress.total or '?'}" if job.progress else ""
-        return f"job {task_id} did not end within {waited_s:g} s: it is {job.status}, attempt {job.attempt}{progress}"
+            return f"task {task_id} did not end within {waited_s:g} s, and {error}"
+        progress = f", at {task.progress.done:g} of {task.progress.total or '?'}" if task.progress else ""
+        return (
+            f"task {task_id} did not end within {waited_s:g} s: it is {task.status}, attempt {task.attempt}{progress}"
+        )

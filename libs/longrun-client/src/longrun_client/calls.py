@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, Job, KeysetPage, LogPage, Page, Status, TaskType, Worker
+from longrun_client.models import AttemptPage, KeysetPage, LogPage, Page, Status, Task, TaskType, Worker
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -31,20 +31,20 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
-    doubt: str = "the job may have been accepted, look at `longrun list` before you send it again"
+    doubt: str = "the task may have been accepted, look at `longrun list` before you send it again"
     """What to tell people if the connection breaks before the answer to a call that must not be repeated."""
 
 
-def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Job]:
+def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Task]:
     """POST /tasks; ValueError for a time without a time zone."""
     given = {name: _plain(name, value) for name, value in options.items() if value is not None}
     body = {"task_type": task_type, "input": dict(input), **given}
-    return Call("POST", "/tasks", Job.model_validate, body=body, repeatable=False)
+    return Call("POST", "/tasks", Task.model_validate, body=body, repeatable=False)
 
 
-def get(task_id: str) -> Call[Job]:
+def get(task_id: str) -> Call[Task]:
     """GET /tasks/{id}."""
-    return Call("GET", _job_path(task_id), Job.model_validate)
+    return Call("GET", _task_path(task_id), Task.model_validate)
 
 
 def page(
@@ -58,7 +58,7 @@ def page(
 
 
 class Pages:
-    """A walk over the history by its keyset cursor, up to `limit` jobs (None: all of them)."""
+    """A walk over the history by its keyset cursor, up to `limit` tasks (None: all of them)."""
 
     def __init__(
         self, status: Status | str | None, task_type: str | None, limit: int | None, schedule_id: str | None = None
@@ -80,8 +80,8 @@ class Pages:
         size = PAGE_SIZE if self._left is None else min(PAGE_SIZE, self._left)
         return page(self._status, self._task_type, size, self._cursor, self._schedule_id)
 
-    def take(self, page: Page) -> tuple[Job, ...]:
-        """The jobs of the page that came, and step past it."""
+    def take(self, page: Page) -> tuple[Task, ...]:
+        """The tasks of the page that came, and step past it."""
         self._cursor, self._last = page.next, page.next is None
         self._left = None if self._left is None else self._left - len(page.items)
         return page.items
@@ -89,22 +89,22 @@ class Pages:
 
 def log_page(task_id: str, after: int) -> Call[LogPage]:
     """GET /tasks/{id}/logs: the lines after the cursor."""
-    return Call("GET", f"{_job_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
+    return Call("GET", f"{_task_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
 
 
 def attempt_page(task_id: str, after: int) -> Call[AttemptPage]:
     """GET /tasks/{id}/attempts: the attempts after the cursor."""
-    return Call("GET", f"{_job_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
+    return Call("GET", f"{_task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
 
 
-def retry(task_id: str) -> Call[Job]:
-    """POST /tasks/{id}/retry: once more if the job has failed again meanwhile, so it is not repeated."""
-    return Call("POST", f"{_job_path(task_id)}/retry", Job.model_validate, repeatable=False)
+def retry(task_id: str) -> Call[Task]:
+    """POST /tasks/{id}/retry: once more if the task has failed again meanwhile, so it is not repeated."""
+    return Call("POST", f"{_task_path(task_id)}/retry", Task.model_validate, repeatable=False)
 
 
-def cancel(task_id: str) -> Call[Job]:
+def cancel(task_id: str) -> Call[Task]:
     """DELETE /tasks/{id}: a second one answers with the same receipt."""
-    return Call("DELETE", _job_path(task_id), Job.model_validate)
+    return Call("DELETE", _task_path(task_id), Task.model_validate)
 
 
 def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: ScheduleOptions) -> Call[Schedule]:
@@ -144,9 +144,9 @@ def resume_schedule(key: str) -> Call[Schedule]:
     return Call("POST", f"{_schedule_path(key)}/resume", Schedule.model_validate)
 
 
-def run_schedule(key: str) -> Call[Job]:
+def run_schedule(key: str) -> Call[Task]:
     """POST /schedules/{id or name}/run."""
-    return Call("POST", f"{_schedule_path(key)}/run", Job.model_validate, repeatable=False)
+    return Call("POST", f"{_schedule_path(key)}/run", Task.model_validate, repeatable=False)
 
 
 def delete_schedule(key: str) -> Call[Schedule]:
@@ -196,11 +196,11 @@ def workers() -> Call[tuple[Worker, ...]]:
 
 
 def stream_path(task_id: str) -> str:
-    """The path of a job's event stream."""
-    return f"{_job_path(task_id)}/stream"
+    """The path of a task's event stream."""
+    return f"{_task_path(task_id)}/stream"
 
 
-def _job_path(task_id: str) -> str:
+def _task_path(task_id: str) -> str:
     return f"/tasks/{quote(task_id, safe='')}"
 
 

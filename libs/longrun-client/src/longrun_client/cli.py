@@ -1,7 +1,7 @@
 """The `longrun` command: `longrun --help` lists what it does.
 
-Results go to stdout, everything else to stderr. Exit codes: 0 done (a followed job: SUCCESS), 1 the followed
-job FAILED, 2 a request that cannot be fulfilled as it is, 3 the followed job was CANCELLED, 4 no usable answer
+Results go to stdout, everything else to stderr. Exit codes: 0 done (a followed task: SUCCESS), 1 the followed
+task FAILED, 2 a request that cannot be fulfilled as it is, 3 the followed task was CANCELLED, 4 no usable answer
 from the server, 130 interrupted.
 """
 
@@ -24,7 +24,7 @@ USAGE: Final = 2
 UNREACHABLE: Final = 4
 
 app = typer.Typer(
-    help="Submit jobs to a Longrun server, follow them, cancel them, try them again.",
+    help="Submit tasks to a Longrun server, follow them, cancel them, try them again.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -13,7 +13,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a 
 Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input, as JSON, @FILE or - for stdin.")]
 FairnessKey = Annotated[str | None, typer.Option(help="Whose turn it takes: an owner or tenant.")]
 ConcurrencyKey = Annotated[
-    str | None, typer.Option(help="Jobs of one key run one at a time, or as many as `longrun limits` says.")
+    str | None, typer.Option(help="Tasks of one key run one at a time, or as many as `longrun limits` says.")
 ]
 
 

@@ -45,10 +45,10 @@ def resume(context: typer.Context, name: Name, as_json: Json = False) -> None:
 def limit(
     context: typer.Context,
     name: Name,
-    most: Annotated[str, typer.Argument(metavar="N|none", help="How many of its jobs may run at once.")],
+    most: Annotated[str, typer.Argument(metavar="N|none", help="How many of its tasks may run at once.")],
     as_json: Json = False,
 ) -> None:
-    """Limit how many jobs of a queue run at once; none takes the limit away. What runs goes on."""
+    """Limit how many tasks of a queue run at once; none takes the limit away. What runs goes on."""
     with connect(context) as client:
         _say(client.limit_queue(name, _number(most)), as_json)
 

@@ -9,18 +9,18 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
+from longrun_client.cli_input import task_input
 from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
 from longrun_client.console import print_lines, stderr, stdout
-from longrun_client.given import task_input
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import local_time, print_json
 
-LATEST_JOBS = 10
+LATEST_TASKS = 10
 
 
 class Overlap(StrEnum):
-    """What a tick does while a job of an earlier one has not ended."""
+    """What a tick does while a task of an earlier one has not ended."""
 
     SKIP = "skip"
     ALLOW_ALL = "allow_all"
@@ -39,7 +39,7 @@ app = typer.Typer(help="Tasks that run again and again: make, list, change, paus
 
 Key = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")]
 Timezone = Annotated[str | None, typer.Option(help="Whose clock the expression goes by, such as Europe/Berlin.")]
-OverlapOption = Annotated[Overlap | None, typer.Option(help="While a job of an earlier tick has not ended.")]
+OverlapOption = Annotated[Overlap | None, typer.Option(help="While a task of an earlier tick has not ended.")]
 MissedOption = Annotated[MissedRuns | None, typer.Option(help="Ticks that passed while Longrun was down.")]
 Most = Annotated[int | None, typer.Option(help="How many missed ticks run_all makes up for.")]
 Deadline = Annotated[float | None, typer.Option(help="Seconds after which a tick counts as missed.")]
@@ -67,7 +67,7 @@ def create(
     fairness_key: FairnessKey = None,
     max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
     concurrency_key: ConcurrencyKey = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A word to find its jobs by; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A word to find its tasks by; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a schedule, its task's input given as --NAME VALUE for each field, or by --input."""
@@ -100,20 +100,20 @@ def list_schedules(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Show everything about a schedule, and its latest jobs."""
+    """Show everything about a schedule, and its latest tasks."""
     with connect(context) as client:
         schedule = client.schedule(key)
         if as_json:
             print_lines([schedule])
             return
-        jobs = list(client.list(schedule_id=schedule.schedule_id, limit=LATEST_JOBS))
+        tasks = list(client.list(schedule_id=schedule.schedule_id, limit=LATEST_TASKS))
     console = stdout()
     console.print(tables.schedule_sheet(schedule))
     console.print(Text("\ntask", "dim"))
     print_json(console, schedule.task)
-    if jobs:
-        console.print(Text("\nlatest jobs", "dim"))
-        console.print(tables.job_table(jobs))
+    if tasks:
+        console.print(Text("\nlatest tasks", "dim"))
+        console.print(tables.task_table(tasks))
 
 
 @app.command()
@@ -145,7 +145,7 @@ def change(
 
 @app.command()
 def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Let a schedule make no more jobs until it is resumed."""
+    """Let a schedule make no more tasks until it is resumed."""
     with connect(context) as client:
         _say(client.pause_schedule(key), as_json)
 
@@ -159,15 +159,15 @@ def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
 
 @app.command()
 def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Submit a schedule's task now, whatever its ticks say. Prints the job's id."""
+    """Submit a schedule's task now, whatever its ticks say. Prints the task's id."""
     with connect(context) as client:
-        job = client.run_schedule(key)
-    print_lines([job]) if as_json else print(job.task_id)
+        task = client.run_schedule(key)
+    print_lines([task]) if as_json else print(task.task_id)
 
 
 @app.command()
 def delete(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Forget a schedule; its jobs stay."""
+    """Forget a schedule; its tasks stay."""
     with connect(context) as client:
         gone = client.delete_schedule(key)
     print_lines([gone]) if as_json else stderr().print(f"{gone.name} is deleted")

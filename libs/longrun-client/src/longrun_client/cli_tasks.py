@@ -1,4 +1,4 @@
-"""`longrun submit`, `list`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: tasks and their jobs."""
+"""`longrun submit`, `list`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: what one does with tasks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
+from longrun_client.cli_input import task_input
 from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.follow import watch
-from longrun_client.given import task_input
 from longrun_client.inputs import InputError
 from longrun_client.models import LogLine, Status
 from longrun_client.server import given_url
@@ -27,8 +27,8 @@ STOP_POLL_S: Final = 0.2
 
 app = typer.Typer()
 
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay and show what happens until the job has ended.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Stay and show what happens until the task has ended.")]
 
 
 @app.command(
@@ -50,11 +50,11 @@ def submit(
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
-    """Submit a job, its input given as --NAME VALUE for each field, or by --input. Prints the job's id."""
+    """Submit a task, its input given as --NAME VALUE for each field, or by --input. Prints the task's id."""
     if task_type.startswith("-"):
         raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
     with connect(context) as client:
-        job = client.submit(
+        task = client.submit(
             task_type,
             task_input(client, task_type, context.args, input_json),
             queue=queue,
@@ -66,41 +66,41 @@ def submit(
             tags=tag,
         )
         if as_json:
-            print_lines([job])
+            print_lines([task])
         if follow:
-            _follow(client, job.task_id, as_json, said=f"accepted as {job.task_id}")
+            _follow(client, task.task_id, as_json, said=f"accepted as {task.task_id}")
         elif not as_json:
-            print(job.task_id)
-            stderr().print(f"accepted, follow it with: {_command(client, 'follow', job.task_id)}", soft_wrap=True)
+            print(task.task_id)
+            stderr().print(f"accepted, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
 
 
 @app.command("list")
-def list_jobs(
+def list_tasks(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only jobs of this status.")] = None,
-    task_type: Annotated[str | None, typer.Option(help="Only jobs of this task type.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only jobs of this schedule (name or id).")] = None,
+    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only tasks of this status.")] = None,
+    task_type: Annotated[str | None, typer.Option(help="Only tasks of this task type.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Only tasks of this schedule (name or id).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List tasks, newest first."""
     with connect(context) as client:
         schedule_id = None if schedule is None else client.schedule(schedule).schedule_id
-        jobs = client.list(status, task_type, limit, schedule_id)
-        print_lines(jobs) if as_json else stdout().print(tables.job_table(jobs))
+        tasks = client.list(status, task_type, limit, schedule_id)
+        print_lines(tasks) if as_json else stdout().print(tables.task_table(tasks))
 
 
 @app.command()
 def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Show everything about a job."""
+    """Show everything about a task."""
     with connect(context) as client:
-        job = client.get(task_id)
+        task = client.get(task_id)
     if as_json:
-        print_lines([job])
+        print_lines([task])
         return
     console = stdout()
-    console.print(tables.job_sheet(job))
-    for label, value in (("input", job.input), ("result", job.result)):
+    console.print(tables.task_sheet(task))
+    for label, value in (("input", task.input), ("result", task.result)):
         if value is not None:
             console.print(Text(f"\n{label}", "dim"))
             print_json(console, value)
@@ -108,7 +108,7 @@ def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None
 
 @app.command()
 def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Print a job's log."""
+    """Print a task's log."""
     with connect(context) as client:
         lines = _live_log(client, task_id) if follow else client.logs(task_id)
         if as_json:
@@ -121,7 +121,7 @@ def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_jso
 
 @app.command()
 def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """List a job's attempts: when and where each ran, what came of it, and why it failed."""
+    """List a task's attempts: when and where each ran, what came of it, and why it failed."""
     with connect(context) as client:
         made = list(client.attempts(task_id))
     if as_json:
@@ -139,7 +139,7 @@ def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> 
 
 @app.command()
 def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Follow a job from its start until it has ended, then print its result."""
+    """Follow a task from its start until it has ended, then print its result."""
     with connect(context) as client:
         _follow(client, task_id, as_json)
 
@@ -151,30 +151,30 @@ def cancel(
     wait: Annotated[bool, typer.Option("--wait", help="Until its process has stopped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Cancel a job."""
+    """Cancel a task."""
     with connect(context) as client:
-        job = client.cancel(task_id)
-        while wait and job.cancel is not None and job.cancel.stopped_at is None:
+        task = client.cancel(task_id)
+        while wait and task.cancel is not None and task.cancel.stopped_at is None:
             time.sleep(STOP_POLL_S)
-            job = client.get(task_id)
+            task = client.get(task_id)
     if as_json:
-        print_lines([job])
+        print_lines([task])
         return
-    stopped = job.cancel is None or job.cancel.stopped_at is not None
-    stdout().print(Text.assemble((job.status, "magenta"), "" if stopped else ", its process is being stopped"))
+    stopped = task.cancel is None or task.cancel.stopped_at is not None
+    stdout().print(Text.assemble((task.status, "magenta"), "" if stopped else ", its process is being stopped"))
 
 
 @app.command()
 def retry(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Try a job again that FAILED or was CANCELLED."""
+    """Try a task again that FAILED or was CANCELLED."""
     with connect(context) as client:
-        job = client.retry(task_id)
+        task = client.retry(task_id)
         if as_json:
-            print_lines([job])
+            print_lines([task])
         if follow:
-            _follow(client, task_id, as_json, after=job.seq - 1)
+            _follow(client, task_id, as_json, after=task.seq - 1)
         elif not as_json:
-            stdout().print(status_text(job.status))
+            stdout().print(status_text(task.status))
 
 
 def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> None:
@@ -183,23 +183,23 @@ def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after:
     try:
         events = client.stream(task_id, after)
         print_lines(events) if as_json else watch(events, stderr())
-        job = client.get(task_id)
-        job = job if job.ended else client.wait(task_id)  # retried at this very moment
+        task = client.get(task_id)
+        task = task if task.ended else client.wait(task_id)  # retried at this very moment
     except KeyboardInterrupt:
         stderr().print(
-            f"stopped following: job {task_id} goes on\n"
+            f"stopped following: task {task_id} goes on\n"
             f"  follow it again  {_command(client, 'follow', task_id)}\n"
             f"  cancel it        {_command(client, 'cancel', task_id)}",
             soft_wrap=True,
         )
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print_lines([job])
+        print_lines([task])
     else:
-        stderr().print(outcome(job), soft_wrap=True)
-        if job.status is Status.SUCCESS:
-            print_json(stdout(), job.result)
-    raise typer.Exit(ENDED[job.status])
+        stderr().print(outcome(task), soft_wrap=True)
+        if task.status is Status.SUCCESS:
+            print_json(stdout(), task.result)
+    raise typer.Exit(ENDED[task.status])
 
 
 def _live_log(client: Longrun, task_id: str) -> Iterator[LogLine]:

@@ -14,7 +14,7 @@ from longrun_client import calls
 from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError
-from longrun_client.models import Attempt, Event, Job, LogLine, Page, Status, TaskType, Worker
+from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -23,7 +23,7 @@ from longrun_client.transport import Transport
 
 
 class Longrun:
-    """A Longrun server: submit jobs, read them, follow them, cancel them, try them again.
+    """A Longrun server: submit tasks, read them, follow them, cancel them, try them again.
 
     `base_url` is the server's address: by default LONGRUN_URL, else http://127.0.0.1:8000. `timeout_s` bounds
     one exchange, in seconds; `patience_s` is how long `stream` and `wait` outlast a server that went away.
@@ -47,15 +47,15 @@ class Longrun:
         task_type: str,
         input: Mapping[str, Any],
         **options: Unpack[SubmitOptions],
-    ) -> Job:
-        """Hand in a job: once this returns, the job is not lost whatever dies.
+    ) -> Task:
+        """Hand in a task: once this returns, the task is not lost whatever dies.
 
         It is sent again only if the server cannot have accepted it; MaybeAccepted says that nobody knows.
         """
         return self._call(calls.submit(task_type, input, options))
 
-    def get(self, task_id: str) -> Job:
-        """The job as it is now."""
+    def get(self, task_id: str) -> Task:
+        """The task as it is now."""
         return self._call(calls.get(task_id))
 
     def page(
@@ -67,7 +67,7 @@ class Longrun:
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
-        """At most `limit` jobs, newest first, from `cursor` (the `next` of the page before)."""
+        """At most `limit` tasks, newest first, from `cursor` (the `next` of the page before)."""
         return self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     def list(
@@ -76,8 +76,8 @@ class Longrun:
         task_type: str | None = None,
         limit: int | None = None,
         schedule_id: str | None = None,
-    ) -> Iterator[Job]:
-        """All jobs, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+    ) -> Iterator[Task]:
+        """All tasks, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
         pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
             yield from pages.take(self._call(pages.call()))
@@ -89,13 +89,13 @@ class Longrun:
             after = lines.next_after
 
     def attempts(self, task_id: str, after: int = 0) -> Iterator[Attempt]:
-        """The job's attempts that there are now, oldest first, from after the one that began at the seq `after`."""
+        """The task's attempts that there are now, oldest first, from after the one that began at the seq `after`."""
         while (attempts := self._call(calls.attempt_page(task_id, after))).items:
             yield from attempts.items
             after = attempts.next_after
 
     def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
-        """The job's events from after the seq `after`, as they happen, until it has ended.
+        """The task's events from after the seq `after`, as they happen, until it has ended.
 
         Outlasts broken connections and server restarts: it goes on where it was, nothing dropped or repeated.
         """
@@ -110,10 +110,10 @@ class Longrun:
                 delay = cursor.broke(error)
             time.sleep(delay)
 
-    def wait(self, task_id: str, timeout_s: float | None = None) -> Job:
-        """Block until the job has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+    def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
+        """Block until the task has ended; TimeoutError after `timeout_s` seconds says where it stands."""
 
-        async def wait() -> Job:
+        async def wait() -> Task:
             async with AsyncLongrun(self._server.url, **self._server.limits()) as client:
                 return await client.wait(task_id, timeout_s)
 
@@ -121,12 +121,12 @@ class Longrun:
         with start_blocking_portal() as portal:
             return portal.call(wait)
 
-    def cancel(self, task_id: str) -> Job:
-        """Cancel the job: it reads CANCELLED at once, its process has stopped when `cancel.stopped_at` is set."""
+    def cancel(self, task_id: str) -> Task:
+        """Cancel the task: it reads CANCELLED at once, its process has stopped when `cancel.stopped_at` is set."""
         return self._call(calls.cancel(task_id))
 
-    def retry(self, task_id: str) -> Job:
-        """Try a FAILED or CANCELLED job again: its story goes on, its tries count anew.
+    def retry(self, task_id: str) -> Task:
+        """Try a FAILED or CANCELLED task again: its events go on, its tries count anew.
 
         ProblemError (409) if it is in another status, or cancelled and not stopped yet.
         """
@@ -151,19 +151,19 @@ class Longrun:
         return self._call(calls.change_schedule(key, changes))
 
     def pause_schedule(self, key: str) -> Schedule:
-        """Let a schedule make no more jobs until it is resumed."""
+        """Let a schedule make no more tasks until it is resumed."""
         return self._call(calls.pause_schedule(key))
 
     def resume_schedule(self, key: str) -> Schedule:
         """Let a paused schedule go on with its next tick."""
         return self._call(calls.resume_schedule(key))
 
-    def run_schedule(self, key: str) -> Job:
+    def run_schedule(self, key: str) -> Task:
         """Submit a schedule's task now, whatever its ticks say."""
         return self._call(calls.run_schedule(key))
 
     def delete_schedule(self, key: str) -> Schedule:
-        """Forget a schedule; its jobs stay."""
+        """Forget a schedule; its tasks stay."""
         return self._call(calls.delete_schedule(key))
 
     def queues(self) -> Iterator[Queue]:
@@ -183,7 +183,7 @@ class Longrun:
         return self._call(calls.change_queue(name, {"paused": False}))
 
     def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Let at most so many jobs of a queue run at once; None takes the limit away. What runs goes on."""
+        """Let at most so many tasks of a queue run at once; None takes the limit away. What runs goes on."""
         return self._call(calls.change_queue(name, {"max_running": max_running}))
 
     def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
@@ -191,11 +191,11 @@ class Longrun:
         return self._transport.walk(calls.concurrency_limit_page)
 
     def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Let at most so many jobs of a `concurrency_key` run at once. What runs goes on."""
+        """Let at most so many tasks of a `concurrency_key` run at once. What runs goes on."""
         return self._call(calls.set_concurrency_limit(key, max_running))
 
     def clear_concurrency_limit(self, key: str) -> None:
-        """Let the jobs of a `concurrency_key` run one at a time again."""
+        """Let the tasks of a `concurrency_key` run one at a time again."""
         self._call(calls.clear_concurrency_limit(key))
 
     def task_types(self) -> tuple[TaskType, ...]:

@@ -1,11 +1,11 @@
-"""Where a reader is in a job's events: what to ask for next, what to pass on, how long to wait after a break.
+"""Where a reader is in a task's events: what to ask for next, what to pass on, how long to wait after a break.
 
         ┌────────── take(sse): passed on once, in order ◀──────────┐
         ▼                                                          │
 [ connected ] ── broke(error) ▶ wait ▶ Last-Event-ID: seq ──▶ [ connected ]
         │
         ├── a terminal `state` event, not retried ─▶ [ ended ]
-        └── closed(job): it ended at this very seq ─▶ [ ended ]
+        └── closed(task): it ended at this very seq ─▶ [ ended ]
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pydantic import ValidationError
 
 from longrun_client.answers import BUSY, TRIES, reason, unreachable
 from longrun_client.errors import LongrunError, LongrunUnavailable, ProblemError, UnexpectedAnswer
-from longrun_client.models import Event, Job
+from longrun_client.models import Event, Task
 
 RETRY_S: Final = 0.25
 LONGEST_RETRY_S: Final = 15.0
 
 
 class Cursor:
-    """A reader's place in one job's events, over as many connections as it takes. It does no I/O itself."""
+    """A reader's place in one task's events, over as many connections as it takes. It does no I/O itself."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class Cursor:
         self.ended = event.terminal
         return event
 
-    def closed(self, job: Job) -> None:
-        """Take note of the job after the server closed the stream: past its last event nothing will come."""
-        self.ended = self.ended or (job.ended and job.seq <= self.seq)
+    def closed(self, task: Task) -> None:
+        """Take note of the task after the server closed the stream: past its last event nothing will come."""
+        self.ended = self.ended or (task.ended and task.seq <= self.seq)
 
     def broke(self, error: httpx.TransportError | LongrunError | None = None) -> float:
         """Seconds to wait before connecting again; no error stands for a stream that the server just closed.

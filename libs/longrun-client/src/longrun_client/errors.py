@@ -24,7 +24,7 @@ class LongrunUnavailable(LongrunError):
 
 
 class MaybeAccepted(LongrunUnavailable):
-    """The connection broke after a job was sent: it may have been accepted or not, so it was not sent again."""
+    """The connection broke after a task was sent: it may have been accepted or not, so it was not sent again."""
 
 
 class UnexpectedAnswer(LongrunError):

@@ -1,4 +1,4 @@
-"""A job as it runs: logs and states as lines, and on a terminal one live line of progress below them."""
+"""A task as it runs: logs and states as lines, and on a terminal one live line of progress below them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRESS_EVERY_S: Final = 1.0
 
 
 def watch(events: Iterable[Event], console: Console) -> None:
-    """Show events as they come, until there are no more; how the job ended is left to the caller to say."""
+    """Show events as they come, until there are no more; how the task ended is left to the caller to say."""
     (_live if console.is_terminal else _plain)(events, console)
 
 

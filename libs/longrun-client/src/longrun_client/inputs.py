@@ -1,4 +1,4 @@
-"""Command line arguments → the input of a job, typed by the task type's JSON Schema.
+"""Command line arguments → the input of a task, typed by the task type's JSON Schema.
 
 --url https://example.org --max-links 5 --verbose   (each as the schema has it)
 {"url": "https://example.org", "max_links": 5, "verbose": true}

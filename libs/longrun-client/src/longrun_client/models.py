@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Status(StrEnum):
-    """What a job is, exactly one at a time."""
+    """What a task is, exactly one at a time."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether a job of this status has ended: it runs no more, unless somebody retries it."""
+        """Whether a task of this status has ended: it runs no more, unless somebody retries it."""
         return self in TERMINAL
 
 
@@ -42,15 +42,15 @@ class KeysetPage(Wire, Generic[Item]):
 
 
 class Progress(Wire):
-    """How far a job is; `total` is None while nobody knows it."""
+    """How far a task is; `total` is None while nobody knows it."""
 
     done: float
     total: float | None = None
     message: str | None = None
 
 
-class JobError(Wire):
-    """Why a job failed: `kind` is raised, timeout, worker_lost, expired or invalid."""
+class TaskError(Wire):
+    """Why a task failed: `kind` is raised, timeout, worker_lost, expired or invalid."""
 
     kind: str
     type: str | None = None
@@ -76,7 +76,7 @@ class Backoff(Wire):
 
 
 class Links(Wire):
-    """Where the server has more about a job."""
+    """Where the server has more about a task."""
 
     self: str
     stream: str
@@ -86,8 +86,8 @@ class Links(Wire):
     retry: str | None = None
 
 
-class Job(Wire):
-    """A job. The answer to a submission and the items of a list carry only a part: the rest has its default."""
+class Task(Wire):
+    """A task. The answer to a submission and the items of a list carry only a part: the rest has its default."""
 
     task_id: str
     task_type: str
@@ -96,7 +96,7 @@ class Job(Wire):
     links: Links
     input: Any = None
     result: Any = None
-    error: JobError | None = None
+    error: TaskError | None = None
     progress: Progress | None = None
     attempt: int = 0
     tries: int | None = None
@@ -123,12 +123,12 @@ class Job(Wire):
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, one way or the other."""
+        """Whether the task has ended, one way or the other."""
         return self.status.ended
 
 
 class LogLine(Wire):
-    """One line of a job's log."""
+    """One line of a task's log."""
 
     seq: int
     at: AwareDatetime
@@ -144,14 +144,14 @@ class AttemptWorker(Wire):
     host: str | None = None
 
 
-class AttemptError(JobError):
+class AttemptError(TaskError):
     """Why an attempt failed."""
 
     traceback: str | None = None
 
 
 class Attempt(Wire):
-    """One attempt of a job.
+    """One attempt of a task.
 
     `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed, lost, handed_back,
     cancelled. `seq` is that of the event which began it.
@@ -167,9 +167,9 @@ class Attempt(Wire):
 
 
 class Event(Wire):
-    """One thing that happened to a job: `kind` is state, log, progress or checkpoint.
+    """One thing that happened to a task: `kind` is state, log, progress or checkpoint.
 
-    `seq` numbers a job's events from 1 without gaps; it is None for progress that was only sent live.
+    `seq` numbers a task's events from 1 without gaps; it is None for progress that was only sent live.
     """
 
     seq: int | None
@@ -180,17 +180,17 @@ class Event(Wire):
 
     @property
     def status(self) -> Status | None:
-        """The status that a `state` event moved the job to, None for other kinds."""
+        """The status that a `state` event moved the task to, None for other kinds."""
         return Status(self.data["status"]) if self.kind == "state" else None
 
     @property
     def terminal(self) -> bool:
-        """Whether the job ended here, and was not retried later."""
+        """Whether the task ended here, and was not retried later."""
         return self.status is not None and self.status.ended and not self.data.get("retried")
 
 
-class Page(KeysetPage[Job]):
-    """Some jobs, newest first."""
+class Page(KeysetPage[Task]):
+    """Some tasks, newest first."""
 
 
 class LogPage(Wire):
@@ -221,8 +221,8 @@ class TaskType(Wire):
     example: dict[str, Any] | None = None
 
 
-class RunningJob(Wire):
-    """A job that a worker is running now, and in which of its slots."""
+class RunningTask(Wire):
+    """A task that a worker runs now, and in which of its slots."""
 
     task_id: str
     task_type: str
@@ -243,4 +243,4 @@ class Worker(Wire):
     state: str
     started_at: AwareDatetime
     heartbeat_at: AwareDatetime
-    jobs: tuple[RunningJob, ...] = ()
+    tasks: tuple[RunningTask, ...] = ()

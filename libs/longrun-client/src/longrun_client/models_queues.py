@@ -6,21 +6,21 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class Queue(Wire):
-    """A queue and what it holds. `ready`, `held` and `waiting` are counted up to 10,000, in a list up to 1,000."""
+    """A queue and what it holds. `ready`, `blocked` and `waiting` are counted up to 10,000, in a list up to 1,000."""
 
     name: str
     paused: bool
     """Nothing is taken from it; what runs goes on."""
     max_running: int | None = None
-    """At most so many of its jobs run at once; None: no limit."""
+    """At most so many of its tasks run at once; None: no limit."""
     ready: int
-    """Jobs that may be taken now."""
+    """Tasks that may be taken now."""
     oldest_s: float | None = None
     """Seconds that the first of them has been ready."""
-    held: int
-    """Jobs that wait for a place of their concurrency key or of this queue."""
+    blocked: int
+    """Tasks that wait for a place of their concurrency key or of this queue."""
     waiting: int
-    """Jobs that wait for their time."""
+    """Tasks that wait for their time."""
     running: int
     workers: int
     """Active workers that serve it."""
@@ -29,7 +29,7 @@ class Queue(Wire):
 
 
 class ConcurrencyLimit(Wire):
-    """At most `max_running` jobs of this `concurrency_key` run at once."""
+    """At most `max_running` tasks of this `concurrency_key` run at once."""
 
     key: str
     max_running: int

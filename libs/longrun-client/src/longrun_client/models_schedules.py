@@ -10,14 +10,14 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class ScheduleError(Wire):
-    """Why a schedule cannot make jobs."""
+    """Why a schedule cannot make tasks."""
 
     message: str
     at: AwareDatetime | None = None
 
 
 class Schedule(Wire):
-    """A task that runs again and again: `runs` ticks made a job, `skipped` and `missed` ones did not."""
+    """A task that runs again and again: `runs` ticks made a task, `skipped` and `missed` ones did not."""
 
     schedule_id: str
     name: str

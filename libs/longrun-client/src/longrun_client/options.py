@@ -1,4 +1,4 @@
-"""How a job or a schedule is to be run, as keyword arguments."""
+"""How a task or a schedule is to be run, as keyword arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RetryOptions(TypedDict, total=False):
 
 
 class SubmitOptions(TypedDict, total=False):
-    """How a job is to be run; what is left out (or None) is the task type's own choice."""
+    """How a task is to be run; what is left out (or None) is the task type's own choice."""
 
     queue: str | None
     """The queue to wait in."""
@@ -35,24 +35,24 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int | None
     """How often to try in all."""
     concurrency_key: str | None
-    """Jobs of one key run one at a time, or as many as its limit allows."""
+    """Tasks of one key run one at a time, or as many as its limit allows."""
     fairness_key: str | None
-    """Jobs of one queue take turns between fairness keys: the id of an owner or tenant, for example."""
+    """Tasks of one queue take turns between fairness keys: the id of an owner or tenant, for example."""
     retry: RetryOptions | None
     """How long to wait before another attempt."""
     tags: list[str] | None
     """Words to find it by."""
     metadata: dict[str, Any] | None
-    """Anything you want to read back with the job."""
+    """Anything you want to read back with the task."""
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """When and how a schedule makes jobs; what is left out has its default."""
+    """When and how a schedule makes tasks; what is left out has its default."""
 
     timezone: str
     """The IANA time zone whose clock the cron expression goes by; UTC by default."""
     overlap: str
-    """While a job of an earlier tick has not ended: `skip` (the default), `allow_all` or `cancel_other`."""
+    """While a task of an earlier tick has not ended: `skip` (the default), `allow_all` or `cancel_other`."""
     missed_runs: str
     """Ticks that passed while Longrun was down: `skip`, `run_once` (the default) or `run_all`."""
     max_missed_runs: int

@@ -1,4 +1,4 @@
-"""Tables and pages that people read: jobs, one job, its attempts, workers, task types, schedules, queues, limits."""
+"""Tables and pages that people read: tasks, one task, its attempts, workers, task types, schedules, queues, limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from longrun_client.models import Attempt, CancelReceipt, Job, TaskType, Worker
+from longrun_client.models import Attempt, CancelReceipt, Task, TaskType, Worker
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
@@ -22,18 +22,18 @@ COUNTED_TO: Final = 1_000
 """Where the server stops to count."""
 
 
-def job_table(jobs: Iterable[Job]) -> Table:
-    """Jobs, a line each."""
+def task_table(tasks: Iterable[Task]) -> Table:
+    """Tasks, a line each."""
     table = _table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
-    for job in jobs:
+    for task in tasks:
         table.add_row(
-            job.task_id,
-            printable(job.task_type),
-            status_text(job.status),
-            str(job.attempt),
-            age(job.created_at),
-            run_time(job),
-            Text(amount(job.progress), no_wrap=True),
+            task.task_id,
+            printable(task.task_type),
+            status_text(task.status),
+            str(task.attempt),
+            age(task.created_at),
+            run_time(task),
+            Text(amount(task.progress), no_wrap=True),
         )
     return table
 
@@ -61,15 +61,15 @@ def worker_table(workers: Iterable[Worker]) -> Table:
         table.add_row(
             worker.id,
             worker.state,
-            f"{len(worker.jobs)}/{worker.concurrency}",
+            f"{len(worker.tasks)}/{worker.concurrency}",
             printable(", ".join(worker.queues)),
             printable(worker.host),
             str(worker.pid),
             age(worker.started_at),
             f"{age(worker.heartbeat_at)} ago",
         )
-        for job in worker.jobs:
-            table.add_row(Text(job.task_id, "cyan"), Text("runs", "cyan"), "", printable(job.task_type))
+        for task in worker.tasks:
+            table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), "", printable(task.task_type))
     return table
 
 
@@ -105,14 +105,14 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """Queues, a line each."""
-    table = _table("NAME", "PAUSED", "READY", "OLDEST", "HELD", "WAITING", "RUNNING", "LIMIT", "WORKERS")
+    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS")
     for queue in queues:
         table.add_row(
             printable(queue.name),
             Text("yes", "yellow") if queue.paused else "no",
             _count(queue.ready),
             "-" if queue.oldest_s is None else duration(queue.oldest_s),
-            _count(queue.held),
+            _count(queue.blocked),
             _count(queue.waiting),
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
@@ -134,9 +134,9 @@ def schedule_sheet(schedule: Schedule) -> Table:
     return _sheet(_schedule_fields(schedule))
 
 
-def job_sheet(job: Job) -> Table:
-    """Everything about a job but its input and result, a field a line."""
-    return _sheet(_job_fields(job))
+def task_sheet(task: Task) -> Table:
+    """Everything about a task but its input and result, a field a line."""
+    return _sheet(_task_fields(task))
 
 
 def example_command(task_type: TaskType) -> str:
@@ -144,33 +144,33 @@ def example_command(task_type: TaskType) -> str:
     return " ".join(["longrun submit", task_type.name, *_arguments(task_type.example or {})])
 
 
-def _job_fields(job: Job) -> Iterator[tuple[str, str | Text]]:
-    yield "id", job.task_id
-    yield "type", printable(job.task_type)
-    yield "status", status_text(job.status)
-    yield "error", error_text(job.error) if job.error else ""
-    yield "progress", amount(job.progress)
-    yield "attempt", _attempt(job)
-    yield "queue", f"{printable(job.queue)}, priority {job.priority or 0}" if job.queue else ""
-    yield "concurrency", printable(job.concurrency_key or "")
-    yield "fairness", printable(job.fairness_key or "")
-    yield "tags", printable(", ".join(job.tags))
-    yield "metadata", printable(json.dumps(job.metadata, ensure_ascii=False)) if job.metadata else ""
-    yield "created", f"{local_time(job.created_at)}, {age(job.created_at)} ago"
-    yield "started", local_time(job.started_at) if job.started_at else ""
-    yield "finished", local_time(job.finished_at) if job.finished_at else ""
-    yield "took", run_time(job)
-    yield "cancel", _cancel(job.cancel) if job.cancel else ""
-    yield "events", str(job.seq)
-    yield "trace", job.trace_id or ""
+def _task_fields(task: Task) -> Iterator[tuple[str, str | Text]]:
+    yield "id", task.task_id
+    yield "type", printable(task.task_type)
+    yield "status", status_text(task.status)
+    yield "error", error_text(task.error) if task.error else ""
+    yield "progress", amount(task.progress)
+    yield "attempt", _attempt(task)
+    yield "queue", f"{printable(task.queue)}, priority {task.priority or 0}" if task.queue else ""
+    yield "concurrency", printable(task.concurrency_key or "")
+    yield "fairness", printable(task.fairness_key or "")
+    yield "tags", printable(", ".join(task.tags))
+    yield "metadata", printable(json.dumps(task.metadata, ensure_ascii=False)) if task.metadata else ""
+    yield "created", f"{local_time(task.created_at)}, {age(task.created_at)} ago"
+    yield "started", local_time(task.started_at) if task.started_at else ""
+    yield "finished", local_time(task.finished_at) if task.finished_at else ""
+    yield "took", run_time(task)
+    yield "cancel", _cancel(task.cancel) if task.cancel else ""
+    yield "events", str(task.seq)
+    yield "trace", task.trace_id or ""
 
 
-def _attempt(job: Job) -> str:
-    if job.max_attempts is None:
-        return str(job.attempt)
-    if job.tries in (None, job.attempt):
-        return f"{job.attempt} of {job.max_attempts}"
-    return f"{job.attempt}, by tries {job.tries} of {job.max_attempts}"
+def _attempt(task: Task) -> str:
+    if task.max_attempts is None:
+        return str(task.attempt)
+    if task.tries in (None, task.attempt):
+        return f"{task.attempt} of {task.max_attempts}"
+    return f"{task.attempt}, by tries {task.tries} of {task.max_attempts}"
 
 
 def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
@@ -188,8 +188,8 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
 
 
-def _count(jobs: int) -> str:
-    return f"{jobs}+" if jobs >= COUNTED_TO else str(jobs)
+def _count(tasks: int) -> str:
+    return f"{tasks}+" if tasks >= COUNTED_TO else str(tasks)
 
 
 def _next(schedule: Schedule) -> Text:

@@ -1,4 +1,4 @@
-"""A job's story in single lines that people read, and that cannot steer their terminal."""
+"""A task's story in single lines that people read, and that cannot steer their terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.json import JSON
 from rich.text import Text
 
-from longrun_client.models import Event, Job, JobError, LogLine, Progress, Status
+from longrun_client.models import Event, LogLine, Progress, Status, Task, TaskError
 
 STYLES: Final = {
     Status.PENDING: "yellow",
@@ -21,7 +21,7 @@ STYLES: Final = {
     Status.CANCELLED: "magenta",
 }
 LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red"}
-# What a job says could steer the terminal; a lone surrogate cannot be printed at all.
+# What a task says could steer the terminal; a lone surrogate cannot be printed at all.
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -58,11 +58,11 @@ def age(at: datetime) -> str:
     return duration((datetime.now(UTC) - at).total_seconds())
 
 
-def run_time(job: Job) -> str:
-    """How long the job has run, or ran in its last attempt; empty if it never did."""
-    if job.started_at is None:
+def run_time(task: Task) -> str:
+    """How long the task has run, or ran in its last attempt; empty if it never did."""
+    if task.started_at is None:
         return ""
-    return duration(((job.finished_at or datetime.now(UTC)) - job.started_at).total_seconds())
+    return duration(((task.finished_at or datetime.now(UTC)) - task.started_at).total_seconds())
 
 
 def local_time(at: datetime) -> str:
@@ -71,7 +71,7 @@ def local_time(at: datetime) -> str:
 
 
 def amount(progress: Progress | None) -> str:
-    """How far a job is: `3/10 fetching page 3`."""
+    """How far a task is: `3/10 fetching page 3`."""
     if progress is None:
         return ""
     done = f"{progress.done:g}" if progress.total is None else f"{progress.done:g}/{progress.total:g}"
@@ -83,8 +83,8 @@ def status_text(status: Status) -> Text:
     return Text(status, STYLES[status])
 
 
-def error_text(error: JobError) -> str:
-    """Why a job failed, in one sentence."""
+def error_text(error: TaskError) -> str:
+    """Why a task failed, in one sentence."""
     kind = f"{error.kind} {error.type}" if error.type and error.type != error.kind else error.kind
     return printable(f"{kind}: {error.message}" if error.message else kind)
 
@@ -104,17 +104,17 @@ def event_line(event: Event) -> Text | None:
         return _stamped(event.at, "progress", amount(Progress.model_validate(data)))
     if event.status is not None:
         attempt = f"attempt {event.attempt}" if event.attempt else ""
-        why = error_text(JobError.model_validate(data["error"])) if data.get("error") else ""
+        why = error_text(TaskError.model_validate(data["error"])) if data.get("error") else ""
         return _stamped(event.at, event.status, ": ".join(filter(None, [attempt, why])), STYLES[event.status])
     return None
 
 
-def outcome(job: Job) -> Text:
-    """How an ended job ended: `FAILED after 2.1 s, attempt 3: raised ValueError: no such page`."""
-    took = f" after {run_time(job)}" if job.started_at else ""
-    tries = f", attempt {job.attempt}" if job.attempt > 1 else ""
-    why = f": {error_text(job.error)}" if job.error and job.status is Status.FAILED else ""
-    return Text.assemble(status_text(job.status), f"{took}{tries}{why}")
+def outcome(task: Task) -> Text:
+    """How an ended task ended: `FAILED after 2.1 s, attempt 3: raised ValueError: no such page`."""
+    took = f" after {run_time(task)}" if task.started_at else ""
+    tries = f", attempt {task.attempt}" if task.attempt > 1 else ""
+    why = f": {error_text(task.error)}" if task.error and task.status is Status.FAILED else ""
+    return Text.assemble(status_text(task.status), f"{took}{tries}{why}")
 
 
 def _stamped(at: datetime, label: str, said: str, style: str = "") -> Text:

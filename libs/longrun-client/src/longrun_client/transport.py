@@ -48,7 +48,7 @@ class Transport:
                 return
 
     def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
-        """What comes over one connection to a job's stream, from the cursor on; httpx.TransportError if it breaks."""
+        """What comes over one connection to a task's stream, from the cursor on; httpx.TransportError if it breaks."""
         with self._http.stream(
             "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:
@@ -104,7 +104,7 @@ class AsyncTransport:
                 return
 
     async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
-        """What comes over one connection to a job's stream: see `Transport.events`."""
+        """What comes over one connection to a task's stream: see `Transport.events`."""
         async with self._http.stream(
             "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:

@@ -13,7 +13,7 @@ import uvicorn
 
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.settings import read
-from longrun_api.connection import BoundedConnection, Bounds, Held
+from longrun_api.connection import BoundedConnection, Bounds, BufferedBytes
 from longrun_api.server import serve
 from longrun_api.settings import ApiSettings
 
@@ -37,7 +37,7 @@ def main() -> None:
             "longrun_api.main:app",
             host=options.host,
             port=options.port,
-            http=partial(BoundedConnection, bounds=_bounds(settings), held=Held()),  # type: ignore[arg-type]
+            http=partial(BoundedConnection, bounds=_bounds(settings), buffered=BufferedBytes()),  # type: ignore[arg-type]
             ws="none",
             access_log=options.access_log,
             timeout_graceful_shutdown=settings.shutdown_s,
@@ -48,7 +48,7 @@ def main() -> None:
 def _bounds(settings: ApiSettings) -> Bounds:
     return Bounds(
         request_s=settings.request_timeout_s,
-        held_bytes=settings.held_bytes,
+        buffered_bytes=settings.buffered_bytes,
         connections=_allow_open_files(settings.max_connections),
     )
 

@@ -8,8 +8,8 @@ from fastapi import Request, Response
 
 from jobcore.models import NewJob
 from jobcore.states import Status
-from jobcore.store import documents
-from longrun_api.database import silence_is_absence
+from jobcore.store import json_text
+from longrun_api.database import unavailable_after
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links, rfc3339
 
@@ -20,7 +20,7 @@ RETRY_AFTER = {"Retry-After": "1"}
 async def accept(request: Request, job: NewJob) -> Response:
     """Store the job, and answer 202 with its id."""
     runtime = runtime_of(request)
-    async with silence_is_absence(runtime.settings.database_timeout_s):
+    async with unavailable_after(runtime.settings.database_timeout_s):
         accepted = await runtime.intake.submit(job)
     here = links(accepted.id, request.scope.get("root_path", ""))
     # written by hand: this route must take thousands of requests a second
@@ -32,4 +32,4 @@ async def accept(request: Request, job: NewJob) -> Response:
         "links": here,
     }
     headers = {"Location": here["self"], **RETRY_AFTER}
-    return Response(documents.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
+    return Response(json_text.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from longrun_api import openapi, problems
-from longrun_api.door import PROBES, Door
+from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
 from longrun_api.methods import Methods
 from longrun_api.origins import Origins
@@ -62,7 +62,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Methods)
-    app.add_middleware(Door, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
+    app.add_middleware(HeaderChecks, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # found before FastAPI's route of the same function, which the document shows: thousands of requests a second
     # take this way, and FastAPI's own costs each a third of its time
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)

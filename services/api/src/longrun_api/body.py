@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from jobcore.store import documents
+from jobcore.store import json_text
 from longrun_api.problems import BodyTooLarge, MalformedJson, ServerBusy, UnsupportedMediaType
 from longrun_api.runtime import runtime_of
 from longrun_api.submission import parse_as
@@ -108,7 +108,7 @@ class Coming:
         return body.removeprefix(codecs.BOM_UTF8)  # which a parser may ignore (the same section)
 
     def _count(self) -> None:
-        bare = documents.STRING.sub(b"", b"".join(self._pieces))
+        bare = json_text.STRING.sub(b"", b"".join(self._pieces))
         if _most_elements(bare) > self._max_elements:
             self._has_too_many = True
             self._pieces.clear()

@@ -2,7 +2,7 @@
 
     silent, or a head that does not end ──────▶ 408 after `request_s`, 431 above `head_bytes`
     a body that does not end ─────────────────▶ 408 after `request_s`
-    requests that come in together ───────────▶ 503 for the one that passes `held_bytes`
+    requests that come in together ───────────▶ 503 for the one that passes `buffered_bytes`
     an answer that nobody takes ──────────────▶ the connection is cut
     a peer that is gone without a word ───────▶ the kernel's keepalive finds out
 
@@ -67,14 +67,14 @@ class Bounds:
 
     request_s: float
     """Seconds from the first byte of a request to its last; a new connection has as long to send its first head."""
-    held_bytes: int
+    buffered_bytes: int
     """Bytes of all requests together that have not been answered."""
     connections: int
     head_bytes: int = 32 * 1024
     headers: int = 100
 
 
-class Held:
+class BufferedBytes:
     """How many bytes of requests a process holds."""
 
     def __init__(self) -> None:
@@ -82,13 +82,13 @@ class Held:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection; `held` is shared by all of a process."""
+    """One connection; `buffered` is shared by all of a process."""
 
-    def __init__(self, *args: Any, bounds: Bounds, held: Held, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, bounds: Bounds, buffered: BufferedBytes, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._bounds = bounds
-        self._all_held = held
-        self._held = 0
+        self._all_buffered = buffered
+        self._buffered = 0
         self._is_arriving = True
         self._head_is_whole = False
         self._since = self.loop.time()
@@ -157,7 +157,7 @@ class BoundedConnection(HttpToolsProtocol):
         size = len(body)
         self._body_bytes += size
         if not self.cycle.response_complete:
-            self._hold(size)
+            self._buffer(size)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -171,7 +171,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._is_arriving and self._timer is not None:
             self._timer.cancel()
             self._since = -inf
-            self._timer = self.loop.call_later(LINGER_S, self._look)
+            self._timer = self.loop.call_later(LINGER_S, self._check)
 
     def pause_writing(self) -> None:
         """The client does not take its answer."""
@@ -194,26 +194,26 @@ class BoundedConnection(HttpToolsProtocol):
             if self._raw_bytes > self._bounds.head_bytes:
                 self._refuse(self._too_large())
             else:
-                self._hold(size)
+                self._buffer(size)
         elif self._raw_bytes > FRAMING_BYTES + FRAMING_FACTOR * self._body_bytes:
             self._refuse(MalformedRequest("its chunks hold little else than their own headers"))
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        self._all_held.bytes += size
-        if self._all_held.bytes > self._bounds.held_bytes and self._refusal is None:
+    def _buffer(self, size: int) -> None:
+        self._buffered += size
+        self._all_buffered.bytes += size
+        if self._all_buffered.bytes > self._bounds.buffered_bytes and self._refusal is None:
             self._refuse(ServerBusy("too many large requests come in together"))
 
     def _release(self) -> None:
-        self._all_held.bytes -= self._held
-        self._held = 0
+        self._all_buffered.bytes -= self._buffered
+        self._buffered = 0
 
     def _watch(self) -> None:
         """Look at the connection some time. A quiet stream is not looked at: nothing arrives and all was taken."""
         if self._timer is None:
-            self._timer = self.loop.call_later(self._bounds.request_s, self._look)
+            self._timer = self.loop.call_later(self._bounds.request_s, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         now = self.loop.time()
         due = now + self._bounds.request_s
@@ -227,7 +227,7 @@ class BoundedConnection(HttpToolsProtocol):
                 return
             self._unsent = unsent
         if self._is_arriving or self.flow.write_paused:
-            self._timer = self.loop.call_at(due, self._look)
+            self._timer = self.loop.call_at(due, self._check)
 
     def _refuse(self, error: HttpError, linger_s: float = LINGER_S) -> None:
         """Take no more from this connection, and say why if that is the answer to the request at fault."""

@@ -42,7 +42,7 @@ class AsyncDatabase:
         deadline = time.monotonic() + self._timeout_s
         work = partial(self._database.call_until, deadline, function, *args, **kwargs)
         try:
-            async with silence_is_absence(self._timeout_s):
+            async with unavailable_after(self._timeout_s):
                 result = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
         except StoreUnavailable as error:
             self._outage.begin(error)
@@ -51,7 +51,7 @@ class AsyncDatabase:
         return result
 
 
-class silence_is_absence:
+class unavailable_after:
     """Raise StoreUnavailable when what is awaited inside takes longer than `timeout_s` seconds.
 
     A class, because every POST passes here and a generator's context manager costs several times as much.

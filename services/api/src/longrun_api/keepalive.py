@@ -13,7 +13,7 @@ from jobcore.telemetry import logs
 
 PING_S: Final = 14.0
 """A comment follows so many quiet seconds."""
-LOOK_S: Final = 1.0
+CHECK_S: Final = 1.0
 """The streams that are due are pinged together once in so many seconds: the process wakes up once for all of them."""
 
 log = logs.get(__name__)
@@ -58,7 +58,7 @@ class Keepalive:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
             due = loop.time() - PING_S
             for stream in [stream for stream in self._streams if stream.sent_at <= due]:
                 try:

@@ -13,7 +13,7 @@ from jobcore.admission.intake import Intake
 from jobcore.broker import redis_check
 from jobcore.errors import LongrunError
 from jobcore.settings.redis_server import RedisServer
-from longrun_api.database import silence_is_absence
+from longrun_api.database import unavailable_after
 from longrun_api.problems import ShuttingDown
 from longrun_api.shutdown import Shutdown
 
@@ -57,7 +57,7 @@ class Readiness:
     async def _ask(self) -> None:
         self._failure = None
         try:
-            async with silence_is_absence(COMMIT_S):
+            async with unavailable_after(COMMIT_S):
                 await self._intake.check()
         except LongrunError as error:
             self._failure = error

@@ -11,8 +11,8 @@ from typing import cast
 
 from fastapi import Request
 
-from jobcore.admission.gates import Gates
 from jobcore.admission.intake import Intake
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.live_events import LiveEvents
 from jobcore.broker.waker import Waker
@@ -55,7 +55,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     shutdown = Shutdown()
     waker = Waker(settings)
     intake_database = connect(name="longrun-intake", pool_size=1)
-    intake = Intake(intake_database, waker.notify, Gates(intake_database, waker.wake))
+    intake = Intake(intake_database, waker.notify, Limits(intake_database, waker.wake))
     publisher = EventPublisher(settings.redis)
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)

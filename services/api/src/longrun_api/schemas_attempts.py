@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from jobcore.models import PastRun
+from jobcore.models import Run
 from longrun_api.schemas import TaskError, Utc
 
 
@@ -38,7 +38,7 @@ class Attempt(BaseModel):
     error: AttemptError | None
 
     @classmethod
-    def of(cls, run: PastRun) -> Self:
+    def of(cls, run: Run) -> Self:
         """The run as clients see it."""
         return cls(
             seq=run.seq,

@@ -48,6 +48,6 @@ class ApiSettings(CoreSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """How many bytes of requests a process holds at once: some of the largest, or very many small ones."""
         return max(64 * 1024 * 1024, 8 * self.max_body_bytes)

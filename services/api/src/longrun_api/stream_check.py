@@ -13,7 +13,7 @@ from typing import Final
 
 from jobcore.broker.live_events import LiveEvents
 from jobcore.errors import StoreUnavailable
-from jobcore.store import follow
+from jobcore.store import event_pages
 from jobcore.telemetry import logs
 from longrun_api.database import AsyncDatabase
 
@@ -61,7 +61,7 @@ class StreamCheck:
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
             cursors = {reader.job_id: reader.cursor for reader in batch}  # of several readers of a job the lowest
-            if ahead := await self._database.call(follow.ahead, cursors):
+            if ahead := await self._database.call(event_pages.ahead, cursors):
                 for reader in batch:
                     if reader.job_id in ahead:
                         reader.mark_behind()

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
 from longrun_api.problems import MalformedJson, field_errors
@@ -123,11 +123,11 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
 def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
     """The job to store; InvalidInput names each field at fault, UnknownTaskType lists those that exist."""
     task_type = registry.get(submission.task_type)
-    text = documents.storable(submission.input)
+    text = json_text.storable(submission.input)
     found = chain(_unstorable(submission, text), _problems(submission, task_type, datetime.now(UTC)))
     if errors := list(islice(found, MAX_ERRORS)):
         raise InvalidInput(*errors)
-    _check_input(task_type, text or documents.dumps(submission.input))
+    _check_input(task_type, text or json_text.dumps(submission.input))
     return NewJob(
         id=uuid7(),
         task_type=task_type.name,
@@ -181,10 +181,10 @@ def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError
     unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key")}
     if text is None:
         unsure["input"] = submission.input
-    if submission.metadata and documents.storable(submission.metadata) is None:
+    if submission.metadata and json_text.storable(submission.metadata) is None:
         unsure["metadata"] = submission.metadata
     for name, value in unsure.items():
-        for path, message in documents.problems(value, name):
+        for path, message in json_text.problems(value, name):
             yield FieldError(path[:200], message)
 
 
@@ -215,6 +215,6 @@ def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Ite
 
 def _size(value: Mapping[str, Any]) -> int:
     try:
-        return len(documents.dumps(value).encode("utf-8", "surrogatepass"))
+        return len(json_text.dumps(value).encode("utf-8", "surrogatepass"))
     except ValueError:
         return 0  # NaN: reported by itself

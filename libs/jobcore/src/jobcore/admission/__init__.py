@@ -1,4 +1,4 @@
-"""How jobs get into the queue: `intake` accepts submissions, `gates` lets jobs pass the limits of their keys.
+"""How jobs get into the queue: `intake` accepts submissions, `limits` unblocks jobs when a limit has permits.
 
 This room may import broker and every room below it.
 """

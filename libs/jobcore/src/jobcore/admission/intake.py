@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
 from jobcore.host.threads import LongThread
 from jobcore.models import Accepted, NewJob
@@ -39,11 +39,13 @@ class _Submission:
 
 
 class Intake:
-    """The group-commit writer of an API process: `on_accepted` hears of each commit, `gates` after the answers."""
+    """The group commit of an API process: `on_accepted` hears of each commit, `limits` after the answers."""
 
-    def __init__(self, db: Database, on_accepted: Callable[[list[Accepted]], None], gates: Gates | None = None) -> None:
+    def __init__(
+        self, db: Database, on_accepted: Callable[[list[Accepted]], None], limits: Limits | None = None
+    ) -> None:
         self._db = db
-        self._gates = gates
+        self._limits = limits
         self._on_accepted = on_accepted
         self._waiting: list[_Submission] = []
         self._asking: list[Future[None]] = []
@@ -133,8 +135,8 @@ class Intake:
         if asking:
             _tell(asking, None if accepted else self._try())
         self._thread.beat()
-        if self._gates:
-            self._gates.arrived(accepted)
+        if self._limits:
+            self._limits.accepted(accepted)
 
     def _try(self) -> LongrunError | None:
         """Why no submission would be accepted now. Whatever failed last is rehearsed as a whole."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jobcore.models import Event
-from jobcore.store import documents
+from jobcore.store import json_text
 
 MESSAGE_MAX: Final = 16 * 1024
 """The most characters of an event that is sent whole."""
@@ -15,7 +15,7 @@ MESSAGE_MAX: Final = 16 * 1024
 
 def encode(event: Event) -> str:
     """An event as it travels over Redis; of one with much data only its seq, since PostgreSQL has the rest."""
-    message = documents.dumps(
+    message = json_text.dumps(
         {
             "seq": event.seq,
             "at": event.at.isoformat(),
@@ -24,7 +24,7 @@ def encode(event: Event) -> str:
             "data": event.data,
         }
     )
-    return message if len(message) <= MESSAGE_MAX else documents.dumps({"seq": event.seq})
+    return message if len(message) <= MESSAGE_MAX else json_text.dumps({"seq": event.seq})
 
 
 def decode(text: str | bytes) -> Event | None:

@@ -24,7 +24,7 @@ from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.threads import LongThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
-from jobcore.store import key_limits, queues, upkeep, workers
+from jobcore.store import concurrency_limits, expiry, fair_turns, queues, retention, workers
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
@@ -156,19 +156,21 @@ class Housekeeping:
         return more
 
     def _expire(self, size: int) -> Done:
-        changes = self._db.call(upkeep.expire, size)
+        changes = self._db.call(expiry.expire, size)
         self._publisher.publish_changes(changes)
         return Done(len(changes), len(changes) == size)
 
     def _retire(self, size: int) -> Done:
         if not self._retention_s:
             return Done(0, False)
-        seen = self._db.call(upkeep.retire, self._retired, _oldest_kept(self._retention_s), self._retention_s, size)
+        seen = self._db.call(
+            retention.delete_ended, self._retired, _oldest_kept(self._retention_s), self._retention_s, size
+        )
         self._retired = seen.last or START
         return Done(seen.jobs, seen.last is not None)
 
     def _forget_turns(self, size: int) -> Done:
-        forgotten = self._db.call(upkeep.forget_turns, size)
+        forgotten = self._db.call(fair_turns.forget, size)
         return Done(forgotten, forgotten == size)
 
     def _forget_queues(self, size: int) -> Done:
@@ -182,7 +184,7 @@ class Housekeeping:
     def _forget_limits(self, _size: int) -> Done:
         if not self._retention_s:
             return Done(0, False)
-        forgotten = self._db.call(key_limits.forget, self._retention_s)
+        forgotten = self._db.call(concurrency_limits.forget, self._retention_s)
         return Done(forgotten, forgotten > 0)
 
     def _forget_workers(self, _size: int) -> Done:

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
@@ -35,7 +35,7 @@ from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import claims, glance, promotion, queues, stops, upkeep, workers
+from jobcore.store import cancellations, claims, glance, promotion, queues, rescue, workers
 from jobcore.store.database import Database
 from jobcore.store.queues import Demand
 from jobcore.telemetry import logs, metrics, traces
@@ -61,8 +61,8 @@ class Keeper:
         self._publisher = publisher
         self._db = Database(settings.database_url, schema=settings.database_schema, name="longrun-keeper", pool_size=1)
         self._gauges = QueueGauges(self._db)
-        self._gates = Gates(self._db, waker.wake)
-        self._scheduler = Scheduler(self._db, publisher, self._gates)
+        self._limits = Limits(self._db, waker.wake)
+        self._scheduler = Scheduler(self._db, publisher, self._limits)
         self._housekeeping = Housekeeping(settings, publisher, lambda: time.monotonic() < self._leads_until)
         self._leads_until = 0.0
         self._last_queue = ""
@@ -127,7 +127,7 @@ class Keeper:
         if slow:
             self._rescue(silent)
         more_is_due = self._promote()
-        if self._gates.look() or more_is_due:
+        if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
         self._raise_low_ranks(every=slow)
         self._wake()
@@ -149,7 +149,7 @@ class Keeper:
         metrics.workers_lost(len(dead))
         for worker_id in dead:
             log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
-        while lost := self._db.call(upkeep.lost):
+        while lost := self._db.call(rescue.lost):
             self._publisher.publish_changes(
                 self._db.call(
                     claims.release,
@@ -158,7 +158,7 @@ class Keeper:
                     max_losses=self._settings.max_losses,
                 )
             )
-        self._db.call(stops.close_orphaned)
+        self._db.call(cancellations.complete_orphaned)
 
     def _silent(self, live: list[Worker]) -> dict[UUID, int]:
         now = time.monotonic()
@@ -174,7 +174,7 @@ class Keeper:
         """Make ready what became due; whether there was too much of it for one look."""
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
-            self._gates.became_due(promoted)
+            self._limits.became_due(promoted)
             if time.monotonic() > until:
                 return True
         return False

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.schedule import Firing, Schedule, fire
@@ -25,9 +25,9 @@ log = logs.get(__name__)
 class Scheduler:
     """Fires due schedules, many in one commit. Any number may do so at once (see store/schedules.py)."""
 
-    def __init__(self, db: Database, publisher: EventPublisher, gates: Gates) -> None:
+    def __init__(self, db: Database, publisher: EventPublisher, limits: Limits) -> None:
         self._db = db
-        self._gates = gates
+        self._limits = limits
         self._publisher = publisher
 
     def check(self) -> float:
@@ -66,8 +66,8 @@ class Scheduler:
                 self._fire([each])
             return
         metrics.accepted(fired.jobs)
-        self._gates.arrived(fired.accepted)
-        self._gates.freed(fired.cancelled)
+        self._limits.accepted(fired.accepted)
+        self._limits.freed(fired.cancelled)
         self._publisher.publish_changes(fired.cancelled)
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:

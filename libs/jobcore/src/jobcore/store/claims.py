@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult, text
 
 from jobcore.models import Change, Claim, Outcome
 from jobcore.states import Status
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
 
@@ -86,24 +86,24 @@ id, rank, task_type = ANY(:types) AS known, task_type = ANY(:quick) AND crashes 
 
 ROOM: Final = f"""
 room AS MATERIALIZED (
-    -- `places` is null without a limit. The lock is held but for a limit that came between the two statements
+    -- `permits` is null without a limit. The lock is held but for a limit that came between the two statements
     SELECT low_rank, CASE WHEN max_running IS NOT NULL THEN CASE WHEN pg_try_advisory_xact_lock({CLAIMS_OF})
-        THEN greatest(0, max_running - {OCCUPIED}) ELSE 0 END END AS places
+        THEN greatest(0, max_running - {OCCUPIED}) ELSE 0 END END AS permits
     FROM queues WHERE name = :queue AND NOT paused
 )
 """
 CLAIMED: Final = f"""
 ordered AS MATERIALIZED (
-    SELECT id, row_number() OVER w AS place, known, bool_and(quick) OVER w AS quick
+    SELECT id, row_number() OVER w AS number, known, bool_and(quick) OVER w AS quick
     FROM due WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE place = 1 AND known OR quick))
-    RETURNING id, fence, task_type, queue, {documents.stored("input")} AS input, attempt,
+    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE number = 1 AND known OR quick))
+    RETURNING id, fence, task_type, queue, {json_text.stored("input")} AS input, attempt,
               attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
-              {documents.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
+              {json_text.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq, started_at, retry,
               refusals, rank,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM now() - {_SINCE.format(attempts=1)}) AS double precision) END AS ready_s
@@ -114,7 +114,7 @@ ordered AS MATERIALIZED (
 )
 SELECT id, fence, task_type, queue, input, attempt, tries, max_attempts, timeout_s, checkpoint, traceparent, last_seq,
        started_at, ready_s, retry, refusals,
-       coalesce((SELECT places FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
+       coalesce((SELECT permits FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
            SELECT FROM jobs
            WHERE queue = :queue AND status = 'PENDING' AND ready AND rank >= (SELECT low_rank FROM room)
              AND id NOT IN (SELECT id FROM claimed)
@@ -148,7 +148,7 @@ WITH {ROOM}, first AS MATERIALIZED (
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS head
-    LIMIT least(:limit, (SELECT places FROM room))
+    LIMIT least(:limit, (SELECT permits FROM room))
 ), {CLAIMED}
 FROM (SELECT FROM first WHERE NOT known) AS stranger FULL JOIN claimed ON true ORDER BY rank, id
 """,
@@ -176,7 +176,7 @@ WITH {ROOM}, firsts AS MATERIALIZED (
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS first_type
-    LIMIT least(:limit, (SELECT places FROM room))
+    LIMIT least(:limit, (SELECT permits FROM room))
 ), {CLAIMED}
 FROM claimed ORDER BY rank, id
 """,
@@ -199,7 +199,7 @@ def claim(
     types: Sequence[str],
     lease_s: float,
 ) -> Taken:
-    """Take the first due jobs of a queue, in rank order, and no more than its limit leaves places for.
+    """Take the first due jobs of a queue, in rank order, and no more than its limit leaves permits for.
 
     None also when this worker's own lease is not fresh. Only jobs of the `types` that the worker knows are taken. The
     first one is taken whatever it is; up to `limit` jobs only as long as all of them are of `quick` task types and
@@ -222,13 +222,13 @@ def claim(
 
 def _claim(row: Sequence[Any]) -> Claim:
     values = list(row)
-    values[CHECKPOINT] = documents.loads(values[CHECKPOINT])
+    values[CHECKPOINT] = json_text.loads(values[CHECKPOINT])
     return Claim(*values)
 
 
 LOW_RANK: Final = """
 lowered AS (
-    -- rows that come back keep an old rank: the low-water mark must not lie above it (see store/queues.py)
+    -- rows that come back keep an old rank: the low-water rank must not lie above it (see store/queues.py)
     UPDATE queues SET low_rank = least(low_rank, (SELECT min(rank) FROM changed WHERE ready AND queue = name))
     WHERE name = ANY(ARRAY(SELECT DISTINCT queue FROM changed WHERE ready))
 )
@@ -248,7 +248,7 @@ WITH given AS MATERIALIZED (
         id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
         events jsonb, refused boolean, result_exact text, progress_exact text)
 ), locked AS MATERIALIZED (
-    -- in id order: two statements over the same jobs never wait for each other in a circle
+    -- in order of id, so that two statements over the same jobs never deadlock
     SELECT one.id, found.status FROM (SELECT id, fence FROM given ORDER BY id) AS one CROSS JOIN LATERAL (
         SELECT status FROM jobs WHERE jobs.id = one.id AND jobs.fence = one.fence FOR UPDATE
     ) AS found
@@ -277,14 +277,14 @@ WITH given AS MATERIALIZED (
         jsonb_strip_nulls(jsonb_build_object(
             'status', jobs.status, 'error', jobs.error, 'reason', CASE WHEN given.refused THEN 'handed_back' END,
             'run_at', CASE WHEN jobs.status = 'PENDING' THEN run_at END)) AS data
-), story AS (
+), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
     SELECT id, last_seq, at, attempt, 'state', data, NULL FROM changed
     UNION ALL
-    SELECT id, last_seq - 1 - jsonb_array_length(events) + place,
+    SELECT id, last_seq - 1 - jsonb_array_length(events) + number,
            at - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
            attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
-    FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, place)
+    FROM changed CROSS JOIN jsonb_array_elements(events) WITH ORDINALITY AS new (value, number)
 ), {LOW_RANK}
 {CHANGE}
 """,
@@ -295,7 +295,7 @@ WITH given AS MATERIALIZED (
 
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[Change]:
     """Store how runs ended, with their last events; those whose claim was lost meanwhile are left out."""
-    return changes(FINISH.execute(connection, {"outcomes": documents.rows(outcomes)}))
+    return changes(FINISH.execute(connection, {"outcomes": json_text.rows(outcomes)}))
 
 
 Cause = Literal["handed_back", "crash", "loss", "timeout"]
@@ -358,7 +358,7 @@ WITH given AS MATERIALIZED (
     WHERE jobs.id = decided.id
     RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at, jobs.rank,
         jsonb_strip_nulls(jsonb_build_object('status', status, 'reason', cause, 'error', error)) AS data
-), story AS (
+), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 ), {LOW_RANK}
@@ -372,7 +372,7 @@ def release(connection: Connection, releases: Sequence[Release], *, max_crashes:
     if not releases:
         return []
     parameters = {
-        "releases": documents.rows(releases),
+        "releases": json_text.rows(releases),
         "max_crashes": max_crashes,
         "max_losses": max_losses,
     }

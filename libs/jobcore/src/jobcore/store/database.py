@@ -27,8 +27,8 @@ from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.store import failures
 from jobcore.store.connecting import Connecting
 from jobcore.store.deadlines import DEADLINES, Call, Line
-from jobcore.store.documents import NotJson
-from jobcore.store.misfits import misfit
+from jobcore.store.json_text import NotJson
+from jobcore.store.schema_errors import schema_error
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';
 """
@@ -121,7 +121,7 @@ class Database:
                 raise _silent(call) from error
             if failures.is_too_large(error):
                 raise RowRefused(failures.line(error)) from error
-            if reason := misfit(error, self.engine, self._schema):
+            if reason := schema_error(error, self.engine, self._schema):
                 raise StoreUnavailable(reason) from error
             if failures.is_away(error):
                 raise failures.unavailable(error) from error

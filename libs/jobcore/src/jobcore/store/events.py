@@ -1,4 +1,4 @@
-"""The story of a job: `job_events`, read by one cursor, `seq`, which is gapless per job."""
+"""The events of a job: rows of `job_events`, read by a cursor, `seq`, which has no gaps within a job."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Event, NewEvent
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 
 AFTER: Final = text(f"""
-SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
+SELECT seq, at, attempt, kind, {json_text.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 """)
 
@@ -27,7 +27,7 @@ def after(connection: Connection, job_id: UUID, seq: int, limit: int = 500) -> l
 
 
 LOGS: Final = text(f"""
-SELECT seq, at, attempt, kind, {documents.stored("data")} FROM job_events
+SELECT seq, at, attempt, kind, {json_text.stored("data")} FROM job_events
 WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :limit
 """)
 
@@ -39,7 +39,7 @@ def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Eve
 
 
 def _event(seq: int, at: datetime, attempt: int, kind: str, data: str) -> Event:
-    return Event(seq, at, attempt, kind, documents.loads(data))
+    return Event(seq, at, attempt, kind, json_text.loads(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ WITH claimed AS (
     RETURNING id, last_seq, attempt
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data, data_exact)
-    SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + place,
+    SELECT id, last_seq - jsonb_array_length(CAST(:events AS jsonb)) + number,
            now() - make_interval(secs => CAST(new.value ->> 'age_s' AS double precision)),
            attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
-    FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, place)
+    FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, number)
 )
 SELECT last_seq, now() FROM claimed
 """
@@ -85,17 +85,17 @@ def append(
     checkpoint: str | None = None,
 ) -> Appended | None:
     """Add events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim."""
-    said = None if progress is None else documents.dumps(progress)
+    said = None if progress is None else json_text.dumps(progress)
     row = connection.execute(
         APPEND,
         {
             "job_id": job_id,
             "fence": fence,
-            "events": documents.rows(events),
+            "events": json_text.rows(events),
             "progress": said,
-            "progress_exact": said and documents.exact(said),
+            "progress_exact": said and json_text.exact(said),
             "checkpoint": checkpoint,
-            "checkpoint_exact": checkpoint and documents.exact(checkpoint),
+            "checkpoint_exact": checkpoint and json_text.exact(checkpoint),
         },
     ).first()
     return Appended(*row) if row else None

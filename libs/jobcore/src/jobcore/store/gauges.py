@@ -12,9 +12,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.claims import READY_SINCE
-from jobcore.store.gates import HELD
+from jobcore.store.limits import BLOCKED
 from jobcore.store.promotion import WAITS
-from jobcore.store.queues import IN_ORDER, OCCUPIED, PLACES
+from jobcore.store.queues import IN_ORDER, OCCUPIED, PERMITS
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -42,11 +42,11 @@ OPEN: Final = text(
 WITH {OCCUPIED}
 SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
     SELECT name, ready.task_type, state, ready.count, CASE WHEN state = 'ready' THEN ready.oldest_s ELSE 0 END
-    FROM (SELECT name, low_rank, paused, {PLACES} AS places FROM queues ORDER BY name) AS queues CROSS JOIN LATERAL (
-        SELECT task_type, CASE WHEN paused THEN 'paused' WHEN place > places THEN 'waiting' ELSE 'ready' END AS state,
+    FROM (SELECT name, low_rank, paused, {PERMITS} AS permits FROM queues ORDER BY name) AS queues CROSS JOIN LATERAL (
+        SELECT task_type, CASE WHEN paused THEN 'paused' WHEN number > permits THEN 'waiting' ELSE 'ready' END AS state,
                count(*), extract(epoch FROM now() - min(ready_since)) AS oldest_s
         FROM (
-            SELECT task_type, {READY_SINCE} AS ready_since, row_number() OVER (ORDER BY rank, id) AS place FROM jobs
+            SELECT task_type, {READY_SINCE} AS ready_since, row_number() OVER (ORDER BY rank, id) AS number FROM jobs
             WHERE queue = name AND {IN_ORDER} LIMIT :limit
         ) AS first GROUP BY task_type, 2
     ) AS ready
@@ -56,7 +56,7 @@ SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
     ) AS first GROUP BY queue, task_type
     UNION ALL
     SELECT queue, task_type, 'waiting', count(*), 0 FROM (
-        SELECT queue, task_type FROM jobs WHERE {HELD} LIMIT :limit
+        SELECT queue, task_type FROM jobs WHERE {BLOCKED} LIMIT :limit
     ) AS first GROUP BY queue, task_type
     UNION ALL
     SELECT queue, task_type, 'running', count(*), 0 FROM (

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.gates import HELD
+from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import LEVEL
 from jobcore.store.queues import IN_ORDER
@@ -52,7 +52,7 @@ SELECT CAST(extract(epoch FROM coalesce(
        ({SECONDS_TO_NEXT}),
        EXISTS (SELECT FROM jobs WHERE status = 'RUNNING')
        OR EXISTS (SELECT FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL)
-       OR EXISTS (SELECT FROM jobs WHERE {HELD})
+       OR EXISTS (SELECT FROM jobs WHERE {BLOCKED})
        OR EXISTS (SELECT FROM schedules WHERE {IS_DUE})
        OR EXISTS (SELECT FROM level WHERE run_at <= now())
        OR EXISTS (

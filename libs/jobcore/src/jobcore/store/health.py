@@ -14,7 +14,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, NewJob
 from jobcore.store import failures, jobs
 from jobcore.store.database import DURABLE, RowRefused, transaction
-from jobcore.store.misfits import OLDER, older_revisions
+from jobcore.store.schema_errors import OLDER, older_revisions
 
 REHEARSED_BYTES: Final = 16_384
 

@@ -9,16 +9,16 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import documents, gates
+from jobcore.store import json_text, limits
 from jobcore.store.claims import CHANGE, LOW_RANK, changes
 from jobcore.store.database import DURABLE
 from jobcore.store.prepared import BY_INDEX, Prepared
 
 SUMMARY: Final = f"""
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, CAST(error AS text) AS error, tags,
-    {documents.stored("metadata")} AS metadata, fence, attempt,
+    {json_text.stored("metadata")} AS metadata, fence, attempt,
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
-    {documents.stored("progress", changes=True)} AS progress, last_seq,
+    {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for
 """
@@ -35,7 +35,7 @@ INTAKES: Final = 0x6C6F6E67_01
 
 # The turns of a key are given out by the row that the upsert returns, which it keeps locked until the commit: what
 # the statement could read of the table would be older, and two intakes at once would give out the same turns.
-# Ranks are moved back only, never to before now(): what store/queues.py says of the low-water mark holds.
+# Ranks are moved back only, never to before now(): what store/queues.py says of the low-water rank holds.
 # Tables are looked into row by row, by their keys, and never joined; what was given is joined with itself.
 INSERT: Final = Prepared(
     "accept",
@@ -56,15 +56,15 @@ WITH given AS MATERIALIZED (
     SELECT queue, now() - max(priority) * interval '60 s' AS rank
     FROM given WHERE priority > 0 AND due <= now() GROUP BY queue
 ), lowered AS (
-    -- a rank below now() might lie below the low-water mark; without priority it cannot (see store/queues.py)
+    -- a rank below now() might lie below the low-water rank; without priority it cannot (see store/queues.py)
     UPDATE queues SET low_rank = least(low_rank, (SELECT rank FROM urgent WHERE urgent.queue = name))
     WHERE name = ANY(ARRAY(SELECT queue FROM urgent))
 ), line AS MATERIALIZED (
     SELECT id, queue, fairness_key AS key,
-           row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS place
+           row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS number
     FROM given WHERE fairness_key IS NOT NULL AND due <= now()
 ), taken AS (
-    -- in one order, so that two intakes never wait for each other in a circle
+    -- in one order, so that two intakes never deadlock
     INSERT INTO fair_turns AS turns (queue, key, first_rank, next_rank)
     SELECT queue, key, now(), now() + least(count(*) * {TURN}, {HORIZON})
     FROM line GROUP BY queue, key ORDER BY queue, key
@@ -73,7 +73,7 @@ WITH given AS MATERIALIZED (
         next_rank = least(greatest(turns.next_rank, now()) + (excluded.next_rank - now()), now() + {HORIZON})
     RETURNING queue, key, first_rank
 ), turn AS (
-    SELECT id, least(first_rank + place * {TURN}, now() + {HORIZON}) AS at FROM line JOIN taken USING (queue, key)
+    SELECT id, least(first_rank + number * {TURN}, now() + {HORIZON}) AS at FROM line JOIN taken USING (queue, key)
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
@@ -99,13 +99,13 @@ SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM acc
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs: rows and first events in one durable transaction, all or none."""
-    result = INSERT.execute(connection, {"jobs": documents.rows(jobs)})
+    result = INSERT.execute(connection, {"jobs": json_text.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
 def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """`insert` as a part of the caller's transaction."""
-    result = INSERT.inside(connection, {"jobs": documents.rows(jobs)})
+    result = INSERT.inside(connection, {"jobs": json_text.rows(jobs)})
     return [Accepted(*row) for row in result]
 
 
@@ -120,7 +120,7 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 
 GET: Final = text(
-    f"SELECT {SUMMARY}, {documents.stored('input')} AS input, {documents.stored('result')} AS result"
+    f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result"
     " FROM jobs WHERE id = :id"
 )
 
@@ -133,7 +133,7 @@ def get(connection: Connection, job_id: UUID) -> Job | None:
 
 def from_row(row: Mapping[Any, Any]) -> Job:
     """The job of a row that `SUMMARY` selects."""
-    return Job.from_row({**row, **{name: documents.loads(row[name]) for name in PARSED}})
+    return Job.from_row({**row, **{name: json_text.loads(row[name]) for name in PARSED}})
 
 
 CANCEL: Final = text(
@@ -174,7 +174,7 @@ RETRY: Final = text(
 SELECT pg_advisory_xact_lock_shared({INTAKES});
 WITH found AS MATERIALIZED (
     SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           {gates.AHEAD} AS next
+           {limits.BLOCKED_BY} AS next
     FROM jobs
     WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
 ), changed AS (
@@ -187,12 +187,12 @@ WITH found AS MATERIALIZED (
         last_seq = last_seq + 1
     FROM found WHERE jobs.id = found.id
     RETURNING jobs.id, task_type, queue, concurrency_key, status, ready, last_seq, attempt, now() AS at, rank,
-        -- the row's receipt makes room for the next one: the story keeps it
+        -- the next cancel overwrites the receipt of the row, so the event keeps it
         jsonb_build_object('status', status, 'reason', 'manual') || CASE WHEN found.cancel_requested_at IS NULL
             THEN '{{}}' ELSE jsonb_build_object('cancelled', jsonb_build_object(
                 'requested_at', found.cancel_requested_at, 'acknowledged_at', found.cancel_acknowledged_at,
                 'stopped_at', found.cancel_stopped_at, 'method', found.cancel_method)) END AS data
-), story AS (
+), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 ), known AS (

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store import gates
+from jobcore.store import limits
 from jobcore.store.claims import LOW_RANK
 from jobcore.store.database import DURABLE
 
@@ -41,7 +41,7 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
 ), share AS MATERIALIZED (
     SELECT greatest(1, :batch / greatest(1, count(DISTINCT queue))) AS jobs FROM due_level
 ), due AS MATERIALIZED (
-    SELECT id, row_number() OVER (PARTITION BY due_level.queue ORDER BY rank, id) AS place
+    SELECT id, row_number() OVER (PARTITION BY due_level.queue ORDER BY rank, id) AS number
     FROM due_level CROSS JOIN LATERAL (
         SELECT id, {DUE_RANK} AS rank FROM jobs
         WHERE {WAITS} AND queue = due_level.queue AND priority = due_level.priority AND run_at <= now()
@@ -51,11 +51,11 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
     -- compared afterwards: while a table is small, the partial index of what waits looks as cheap as the key
     SELECT id FROM (
         SELECT id, status, ready, gate FROM jobs
-        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE place <= (SELECT jobs FROM share)))
+        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE number <= (SELECT jobs FROM share)))
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS found WHERE {WAITS}
 ), changed AS (
-    UPDATE jobs SET gate = {gates.AHEAD}, ready = {gates.AHEAD} IS NULL, rank = {DUE_RANK}
+    UPDATE jobs SET gate = {limits.BLOCKED_BY}, ready = {limits.BLOCKED_BY} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, rank, ready, concurrency_key
 ), {LOW_RANK}

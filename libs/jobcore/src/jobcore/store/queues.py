@@ -23,8 +23,8 @@ from sqlalchemy import Connection, text
 
 from jobcore.store.claims import CLAIMABLE, CLAIMS_OF, OF_TYPE, READY_SINCE, STOPPING
 from jobcore.store.database import DURABLE
-from jobcore.store.gates import HELD
 from jobcore.store.jobs import INTAKES
+from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
 
@@ -65,7 +65,7 @@ UPDATE queues SET low_rank = least(now() - {MARGIN}, coalesce((
 
 
 def refresh_low_ranks(connection: Connection, names: Collection[str]) -> None:
-    """Move the low-water mark of these queues to their oldest job that may be claimed."""
+    """Move the low-water rank of these queues to their oldest job that may be claimed."""
     connection.execute(REFRESH, {"names": list(names)})
 
 
@@ -91,9 +91,9 @@ occupied AS MATERIALIZED (
     ) AS begun GROUP BY queue
 )
 """
-"""How many jobs of each queue run, and how many places are taken, also by those that were cancelled and still stop."""
+"""How many jobs of each queue run, and how many permits are taken, also by those that were cancelled and still stop."""
 
-PLACES: Final = """
+PERMITS: Final = """
 CASE WHEN max_running IS NOT NULL
      THEN greatest(0, max_running - coalesce((SELECT taken FROM occupied WHERE queue = name), 0)) END
 """
@@ -125,7 +125,7 @@ WHERE {{of}} AND rank >= low_rank ORDER BY rank, id LIMIT :limit
 # A job that no worker of its queue knows wakes nobody, and however many there are, none of them is read.
 DEMAND: Final = text(f"""{ORDERED}
 WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
-    SELECT name, low_rank, children - busy AS idle, {PLACES} AS places FROM queues JOIN fleet USING (name)
+    SELECT name, low_rank, children - busy AS idle, {PERMITS} AS permits FROM queues JOIN fleet USING (name)
     WHERE NOT paused
 ), known AS MATERIALIZED (
     -- a worker of the version before says no types, and takes any
@@ -142,7 +142,7 @@ FROM served CROSS JOIN LATERAL (
             ({_FIRST.format(of=OF_TYPE.format(queue="known.name", task_type="known.task_type"))})
             UNION ALL ({_FIRST.format(of=f"known.task_type IS NULL AND queue = known.name AND {READY}")})
         ) AS one WHERE known.name = served.name
-        ORDER BY rank, id LIMIT least(:limit, places)
+        ORDER BY rank, id LIMIT least(:limit, permits)
     ) AS first
 ) AS head
 WHERE head.ready > 0 ORDER BY name
@@ -159,7 +159,7 @@ def demand(connection: Connection, limit: int = 256) -> list[Demand]:
 class Queue:
     """A queue as operators see it; counts stop at the limit they were asked with.
 
-    `ready` may be claimed now, `held` wait for a place of their key or of the queue, `waiting` for their time;
+    `ready` may be claimed now, `blocked` wait for a permit of their key or of the queue, `waiting` for their time;
     `oldest_s` is how many seconds the first ready job has been ready. `children` could run something.
     """
 
@@ -168,7 +168,7 @@ class Queue:
     max_running: int | None
     ready: int
     oldest_s: float | None
-    held: int
+    blocked: int
     waiting: int
     running: int
     workers: int
@@ -183,15 +183,15 @@ WITH {OCCUPIED}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
     -- each is counted in an index alone
-    SELECT *, {PLACES} AS places,
+    SELECT *, {PERMITS} AS permits,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
-        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {HELD}
+        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {BLOCKED}
                                LIMIT :limit) AS seen) AS at_key,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
     FROM chosen
 ), {FLEET}
-SELECT name, paused, max_running, least(due, places), head.oldest_s,
-       least(:limit, at_key + due - least(due, places)), waiting, coalesce(running, 0),
+SELECT name, paused, max_running, least(due, permits), head.oldest_s,
+       least(:limit, at_key + due - least(due, permits)), waiting, coalesce(running, 0),
        coalesce(fleet.workers, 0), coalesce(fleet.children, 0)
 FROM counted CROSS JOIN LATERAL (
     SELECT CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
@@ -239,7 +239,7 @@ UNUSED: Final = f"""(
     NOT paused AND max_running IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {READY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
-    AND (SELECT 1 FROM jobs WHERE queue = name AND {HELD} LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE queue = name AND {BLOCKED} LIMIT 1) IS NULL
     AND name NOT IN (SELECT queue FROM occupied)
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""

@@ -18,11 +18,11 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, NewJob
 from jobcore.schedule import Firing, Overlap, Plan, Schedule
-from jobcore.store import documents, jobs
+from jobcore.store import jobs, json_text
 from jobcore.store.database import DURABLE, transaction
 
 COLUMNS: Final = f"""
-    *, {documents.stored("task", changes=True)} AS given_task, {documents.stored("job", changes=True)} AS given_job
+    *, {json_text.stored("task", changes=True)} AS given_task, {json_text.stored("job", changes=True)} AS given_job
 """
 
 RETRY_S: Final = 60
@@ -180,7 +180,7 @@ WHERE schedules.id = fired.id
 def fire(connection: Connection, firings: Sequence[Firing]) -> Fired:
     """Submit the jobs of due ticks and move on; firings that came too late, or whose schedule changed, do nothing."""
     with transaction(connection):
-        locked = set(connection.execute(LOCK, {"firings": documents.rows(map(_guard, firings))}).scalars())
+        locked = set(connection.execute(LOCK, {"firings": json_text.rows(map(_guard, firings))}).scalars())
         won = [firing for firing in firings if firing.schedule_id in locked]
         if not won:
             return Fired([], [], [])
@@ -191,7 +191,7 @@ def fire(connection: Connection, firings: Sequence[Firing]) -> Fired:
         given = [job for ticks in wanted.values() for job in ticks]
         accepted = jobs.insert_inside(connection, given) if given else []
         fired = [_advance(firing, wanted.get(firing.schedule_id, [])) for firing in won]
-        connection.execute(ADVANCE, {"fired": documents.rows(fired)})
+        connection.execute(ADVANCE, {"fired": json_text.rows(fired)})
         return Fired(given, accepted, cancelled)
 
 
@@ -253,13 +253,13 @@ def fail(connection: Connection, schedule: Schedule, error: str) -> None:
 
 
 def _columns(plan: Plan) -> dict[str, Any]:
-    task, job = documents.dumps(plan.task), documents.dumps(plan.job)
-    exact = {"task_exact": documents.exact(task), "job_exact": documents.exact(job)}
+    task, job = json_text.dumps(plan.task), json_text.dumps(plan.job)
+    exact = {"task_exact": json_text.exact(task), "job_exact": json_text.exact(job)}
     return asdict(plan) | {"task": task, "job": job} | exact
 
 
 def _schedule(row: Mapping[Any, Any]) -> Schedule:
-    given = {"task": documents.loads(row["given_task"]), "job": documents.loads(row["given_job"])}
+    given = {"task": json_text.loads(row["given_task"]), "job": json_text.loads(row["given_job"])}
     return Schedule.from_row({**row, **given})
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 
 
@@ -19,7 +19,7 @@ class Step:
     result: Any
 
 
-RESULT: Final = documents.stored("result")
+RESULT: Final = json_text.stored("result")
 
 FIND: Final = text(f"SELECT {RESULT} FROM job_steps WHERE job_id = :job_id AND name = :name")
 
@@ -27,7 +27,7 @@ FIND: Final = text(f"SELECT {RESULT} FROM job_steps WHERE job_id = :job_id AND n
 def find(connection: Connection, job_id: UUID, name: str) -> Step | None:
     """The step if it was done, by whichever run."""
     row = connection.execute(FIND, {"job_id": job_id, "name": name}).first()
-    return Step(documents.loads(row[0])) if row else None
+    return Step(json_text.loads(row[0])) if row else None
 
 
 KEEP: Final = text(
@@ -48,5 +48,5 @@ RETURNING {RESULT}
 def keep(connection: Connection, job_id: UUID, fence: int, name: str, result: str) -> Step | None:
     """Store a step's result, JSON text, unless it has one; the step as it is stored, None if the run lost its claim."""
     parameters = {"job_id": job_id, "fence": fence, "name": name, "result": result}
-    row = connection.execute(KEEP, parameters | {"result_exact": documents.exact(result)}).first()
-    return Step(documents.loads(row[0])) if row else None
+    row = connection.execute(KEEP, parameters | {"result_exact": json_text.exact(result)}).first()
+    return Step(json_text.loads(row[0])) if row else None

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import RunningJob, Worker
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import DURABLE
 
 COLUMNS: Final = "id, host, pid, queues, concurrency, version, state, beat, heartbeat_at, started_at, task_types"
@@ -111,7 +111,7 @@ RETURNING workers.id
 
 def declare_dead(connection: Connection, silent: Mapping[UUID, int]) -> list[UUID]:
     """Declare workers dead whose beat is still the one given; returns those that were."""
-    parameters = {"silent": documents.dumps({str(worker): beat for worker, beat in silent.items()})}
+    parameters = {"silent": json_text.dumps({str(worker): beat for worker, beat in silent.items()})}
     return [row[0] for row in connection.execute(DECLARE_DEAD, parameters)]
 
 

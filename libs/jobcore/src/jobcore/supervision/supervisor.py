@@ -32,7 +32,8 @@ from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
 from jobcore.models import Change, RunningJob
 from jobcore.settings import WorkerSettings
-from jobcore.store import claims, stops, workers
+from jobcore.store import cancellations, claims, workers
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
 from jobcore.supervision.children import Children, Death
@@ -148,9 +149,9 @@ class Supervisor:
         if self._lease.worker_id is None:
             return
         method = "kill" if self._escalation.stopped_by(death.slot) else "worker_lost"
-        stopping = self._db.call(stops.stopping, self._lease.worker_id)
-        here = [stops.Stopped(stop.id, stop.fence, method) for stop in stopping if stop.slot == death.slot]
-        self._db.call(stops.stopped, here)
+        stopping = self._db.call(cancellations.open_cancels, self._lease.worker_id)
+        here = [CompletedCancel(stop.id, stop.fence, method) for stop in stopping if stop.slot == death.slot]
+        self._db.call(cancellations.complete, here)
 
     # Stops
 
@@ -180,14 +181,14 @@ class Supervisor:
         if self._lease.worker_id is None:
             return
         over = []
-        for stop in self._db.call(stops.stopping, self._lease.worker_id):
+        for stop in self._db.call(cancellations.open_cancels, self._lease.worker_id):
             key = RunKey(stop.id, stop.fence)
             state = self._slots[stop.slot].read()
             if self._escalation.request(stop.slot, key, StopReason.CANCEL):
-                self._db.call(stops.acknowledge, *key)
+                self._db.call(cancellations.acknowledge, *key)
             elif key not in state.claims and not state.claiming:
-                over.append(stops.Stopped(*key, "finished"))
-        self._db.call(stops.stopped, over)
+                over.append(CompletedCancel(*key, "finished"))
+        self._db.call(cancellations.complete, over)
 
     def _drain_over(self, now: float) -> bool:
         since = self._slots.draining_since
@@ -266,8 +267,11 @@ class Supervisor:
     def _give_back(self, worker_id: UUID, cause: Cause) -> None:
         rows = self._db.call(workers.running, [worker_id])
         self._release([Release(row.task_id, row.fence, cause) for row in rows])
-        stopping = self._db.call(stops.stopping, worker_id)
-        self._db.call(stops.stopped, [stops.Stopped(stop.id, stop.fence, "worker_lost") for stop in stopping])
+        stopping = self._db.call(cancellations.open_cancels, worker_id)
+        self._db.call(
+            cancellations.complete,
+            [CompletedCancel(stop.id, stop.fence, "worker_lost") for stop in stopping],
+        )
         self._db.call(workers.leave, worker_id)
         log.info("worker left", worker_id=str(worker_id), given_back=len(rows))
 

@@ -37,12 +37,12 @@ from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from jobcore.worker import retirement, watchdog
 from jobcore.worker.child_claims import ChildClaims
+from jobcore.worker.claim_loop import ClaimLoop
 from jobcore.worker.heartbeat import HeartbeatFile
 from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.leftovers import Leftovers
-from jobcore.worker.prints import Prints
+from jobcore.worker.output_capture import CapturedStream
+from jobcore.worker.process_state import ProcessState
 from jobcore.worker.refusals import close_back_doors, refuse_what_breaks_promises
-from jobcore.worker.runner import Runner
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
 
 CHILD_START_S: Final = 30.0
@@ -92,7 +92,7 @@ class _Worker:
         self._slots: Slots | None = None
         self._heartbeat: HeartbeatFile | None = None
         self._supervisor_pid = 0
-        self._runner: Runner | None = None
+        self._claim_loop: ClaimLoop | None = None
         app.steps["worker"].add(ShutdownStep)
         app.task(name=WORK_TASK)(self._work)
         for event, handler in (
@@ -105,9 +105,9 @@ class _Worker:
             event.connect(_or_end(handler), weak=False)
 
     def _work(self, queue: str) -> None:
-        if self._runner is None:
-            self._runner = self._create_runner()
-        self._runner.work(queue)
+        if self._claim_loop is None:
+            self._claim_loop = self._create_claim_loop()
+        self._claim_loop.work(queue)
 
     def _set_up_logging(self, **_: Any) -> None:
         logs.setup(self._settings)
@@ -167,15 +167,15 @@ class _Worker:
         traces.flush()
         retirement.leave_at_sigterm(exitcode)
 
-    def _create_runner(self) -> Runner:
+    def _create_claim_loop(self) -> ClaimLoop:
         if self._slots is None:
             raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
         slot = self._slots[current_process().index]
-        prints = Prints(sys.stdout, "stdout"), Prints(sys.stderr, "stderr")
-        sys.stdout, sys.stderr = prints
+        streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
+        sys.stdout, sys.stderr = streams
         interrupts = Interrupts(slot)
         interrupts.install()
-        interrupts.clear_after(Leftovers())
+        interrupts.restore_after(ProcessState())
         waker, publisher = Waker(self._settings), EventPublisher(self._settings.redis)
         waker.start()
         publisher.start()
@@ -187,7 +187,7 @@ class _Worker:
         )
         # what a task forks has its context too: over this process's connections it would garble its statements
         os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
-        return Runner(
+        return ClaimLoop(
             self._slots,
             slot,
             ChildClaims(slot, os.getpid()),
@@ -198,7 +198,7 @@ class _Worker:
             settings=self._settings,
             interrupts=interrupts,
             retirement=retirement.HERE,
-            prints=prints,
+            streams=streams,
         )
 
 

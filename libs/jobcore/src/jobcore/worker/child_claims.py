@@ -1,6 +1,6 @@
 """What this child answers for: the claims it holds and the one it runs, written to its slot at every change.
 
-The child's main thread and its writer thread both change it, so a lock orders them; the supervisor reads the slot.
+The child's main thread and its completer both change it, so a lock orders them; the supervisor reads the slot.
 """
 
 from __future__ import annotations

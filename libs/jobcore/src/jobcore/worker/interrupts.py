@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
 from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slot, StopReason
-from jobcore.worker.leftovers import Leftovers
+from jobcore.worker.process_state import ProcessState
 
 CHAIN_MAX: Final = 20
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Interrupts:
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
         self._pid = os.getpid()
-        self._leftovers: Leftovers | None = None
+        self._process_state: ProcessState | None = None
         self._inside: RunKey | None = None
         self._shields = 0
         self._put_off = False
@@ -53,9 +53,9 @@ class Interrupts:
         """Take over SIGUSR2; main thread only."""
         signal.signal(STOP_SIGNAL, self._handle)
 
-    def clear_after(self, leftovers: Leftovers) -> None:
+    def restore_after(self, fresh: ProcessState) -> None:
         """Put back after each call how this process is now."""
-        self._leftovers = leftovers
+        self._process_state = fresh
 
     def call(self, key: RunKey, function: Callable[..., T], *args: Any) -> T:
         """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared.
@@ -75,7 +75,7 @@ class Interrupts:
             raise
         finally:
             self._inside = None
-            if self._leftovers is not None and not self._leftovers.clear():
+            if self._process_state is not None and not self._process_state.restore():
                 self.tainted = True
 
     def _end_fork(self, error: BaseException | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from jobcore.errors import InvalidStep, InvalidValue
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.worker.values import to_json
 
 NAME_MAX: Final = 200
@@ -15,7 +15,7 @@ def check_name(name: str) -> None:
     """InvalidStep if a step cannot be called that."""
     if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX:
         raise InvalidStep(f"a step's name must be a text of 1 to {NAME_MAX} characters, not {str(name)[:300]!r}")
-    for _, problem in documents.problems(name, "name"):
+    for _, problem in json_text.problems(name, "name"):
         raise InvalidStep(f"step {name!r}: the name {problem}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from jobcore.errors import InvalidValue
 from jobcore.settings import WorkerSettings
-from jobcore.store import documents
+from jobcore.store import json_text
 
 MIB: Final = 2**20
 
@@ -49,7 +49,7 @@ def from_json(name: str, text: str, max_bytes: int) -> Any:
     check_size(name, text, max_bytes)
     try:
         value = _DECODER.decode(text)
-        problems = list(documents.problems(value, name))
+        problems = list(json_text.problems(value, name))
     except (ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
     for path, problem in problems:
@@ -86,7 +86,7 @@ def number(name: str, value: Any) -> int | float:
         raise InvalidValue(f"{name} must be a number, not {_shown(value)}")
     if isinstance(value, Integral):
         whole = int(value)
-        if abs(whole) > documents.MAX_NUMBER:
+        if abs(whole) > json_text.MAX_NUMBER:
             raise InvalidValue(f"{name} is too large: whole numbers may have 1,000 digits")
         return whole
     try:

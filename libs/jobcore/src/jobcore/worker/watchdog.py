@@ -36,7 +36,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
 
     killed: set[int] = set()
 
-    def look() -> None:
+    def check() -> None:
         if heartbeat:
             heartbeat.beat()
         if _exited(supervisor_pid):
@@ -55,7 +55,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         else:
             killed.clear()
 
-    _start(look)
+    _start(check)
 
 
 def watch_as_child(slots: Slots, slot: Slot) -> None:
@@ -63,12 +63,12 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def look() -> None:
+    def check() -> None:
         orphan = os.getppid() != slots.main_pid
         if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
             kill(os.getpid())
 
-    _start(look)
+    _start(check)
 
 
 def kill(pid: int) -> None:
@@ -78,12 +78,12 @@ def kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _start(look: Callable[[], None]) -> None:
+def _start(check: Callable[[], None]) -> None:
     def run() -> None:
         while True:
             thread.beat()
             time.sleep(TICK_S)
-            look()
+            check()
 
     thread = LongThread("watchdog", run)
     thread.start()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobcore.settings import read
-from longrun_client import Job, Longrun, LongrunError, LongrunUnavailable, Status
+from longrun_client import Longrun, LongrunError, LongrunUnavailable, Status, Task
 from longrun_client.follow import watch
 from longrun_local.demo.site import OLD_ADDRESS, served
 from longrun_local.errors import StartError
@@ -29,19 +29,19 @@ def demo(client: Longrun, port: int, console: Console) -> bool:
         linked = {link["url"].partition("#")[0] for link in front.result["links"]}
         own = sorted(url for url in linked if url.startswith(site) and url != front.result["final_url"])
         console.print(f"\nIt links to {len(own)} more pages of that site, scraped side by side:\n", soft_wrap=True)
-        jobs = [client.submit("web_scrape", {"url": url}) for url in own]
-        done = [front, *(client.wait(job.task_id) for job in jobs)]
+        tasks = [client.submit("web_scrape", {"url": url}) for url in own]
+        done = [front, *(client.wait(task.task_id) for task in tasks)]
     console.print(_table(done))
     console.print(f"\nThe first one's whole result: {client.base_url}{front.links.self}", soft_wrap=True)
-    return all(job.status is Status.SUCCESS for job in done)
+    return all(task.status is Status.SUCCESS for task in done)
 
 
-def follow(client: Longrun, url: str, console: Console) -> Job:
-    """Submit a scrape and show its events as they happen; the ended job."""
-    job = client.submit("web_scrape", {"url": url})
-    console.print(f"POST /tasks → 202, task {job.task_id}")
-    watch(client.stream(job.task_id), console)
-    return client.get(job.task_id)
+def follow(client: Longrun, url: str, console: Console) -> Task:
+    """Submit a scrape and show its events as they happen; the ended task."""
+    task = client.submit("web_scrape", {"url": url})
+    console.print(f"POST /tasks → 202, task {task.task_id}")
+    watch(client.stream(task.task_id), console)
+    return client.get(task.task_id)
 
 
 def main() -> int:
@@ -58,17 +58,17 @@ def main() -> int:
     except (LongrunError, StartError) as error:
         _say(str(error))
     except KeyboardInterrupt:
-        _say("stopped; the jobs that were submitted go on")
+        _say("stopped; the tasks that were submitted go on")
     return 1
 
 
-def _table(jobs: Sequence[Job]) -> Table:
+def _table(tasks: Sequence[Task]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("PAGE", "CHARSET", "TITLE", "H1", "LINKS"):
         table.add_column(column, justify="right" if column == "LINKS" else "left", overflow="fold")
-    for job in jobs:
-        if job.status is Status.SUCCESS:
-            page = job.result
+    for task in tasks:
+        if task.status is Status.SUCCESS:
+            page = task.result
             table.add_row(
                 urlsplit(page["final_url"]).path,
                 page["charset"],
@@ -78,15 +78,15 @@ def _table(jobs: Sequence[Job]) -> Table:
             )
         else:
             table.add_row(
-                urlsplit(job.input["url"]).path, "", f"{job.status}: {job.error.message if job.error else ''}"
+                urlsplit(task.input["url"]).path, "", f"{task.status}: {task.error.message if task.error else ''}"
             )
     return table
 
 
-def _hint(job: Job, port: int) -> str:
-    why = job.error.message if job.error else ""
+def _hint(task: Task, port: int) -> str:
+    why = task.error.message if task.error else ""
     return (
-        f"The scrape ended {job.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} only "
+        f"The scrape ended {task.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} only "
         "if Longrun was started by `longrun run-local` with the same LONGRUN_DEMO_PORT."
     )
 

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.store import key_limits
-from jobcore.store.key_limits import KeyLimit
+from jobcore.store import concurrency_limits
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
@@ -52,7 +52,7 @@ async def list_limits(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> LimitPage:
     """The limits that were set."""
-    found = await runtime_of(request).database.call(key_limits.page, after, limit)
+    found = await runtime_of(request).database.call(concurrency_limits.page, after, limit)
     items = [LimitOfKey(key=item.key, max_running=item.max_running) for item in found]
     return LimitPage(items=items, next=items[-1].key if len(items) == limit else None)
 
@@ -60,12 +60,12 @@ async def list_limits(
 @router.put("/{key:path}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(Limit))
 async def put_limit(request: Request, key: Key, limit: Annotated[Limit, Depends(json_body(Limit))]) -> LimitOfKey:
     """Set how many tasks of this key run at once. It holds from the moment it is answered; what runs goes on."""
-    await runtime_of(request).database.call(key_limits.put, KeyLimit(key, limit.max_running))
+    await runtime_of(request).database.call(concurrency_limits.put, ConcurrencyLimit(key, limit.max_running))
     return LimitOfKey(key=key, max_running=limit.max_running)
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
 async def delete_limit(request: Request, key: Key) -> Response:
     """Back to one task at a time."""
-    await runtime_of(request).database.call(key_limits.delete, key)
+    await runtime_of(request).database.call(concurrency_limits.delete, key)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -39,7 +39,7 @@ class QueueInfo(BaseModel):
     max_running: int | None = Field(description="At most so many of its tasks run at once; null: no limit.")
     ready: int = Field(description=f"Tasks that may be taken now, {COUNTED}")
     oldest_s: float | None = Field(description="Seconds that the first of them has been ready.")
-    held: int = Field(description=f"Tasks that wait for a place of their key or of this queue, {COUNTED}")
+    blocked: int = Field(description=f"Tasks that a limit of their key or of this queue keeps from running, {COUNTED}")
     waiting: int = Field(description=f"Tasks that wait for their time, {COUNTED}")
     running: int
     workers: int = Field(description="Active workers that serve it.")
@@ -75,7 +75,7 @@ async def list_queues(
     after: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> QueuePage:
-    """What waits, is held and runs in each queue, and how many workers serve it."""
+    """What is ready, blocked, waiting and running in each queue, and how many workers serve it."""
     found = await runtime_of(request).database.call(queues.page, after, limit + 1, LISTED_MAX)
     items = [QueueInfo.of(queue) for queue in found[:limit]]
     return QueuePage(items=items, next=items[-1].name if len(found) > limit else None)

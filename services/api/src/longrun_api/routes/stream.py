@@ -8,11 +8,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.store import follow
+from jobcore.store import event_pages
 from longrun_api.event_stream import EventStream
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
-from longrun_api.streams import frames
+from longrun_api.task_events import frames
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -42,7 +42,7 @@ async def stream_task(
     name, text = ("after", after) if last_event_id is None else ("Last-Event-ID", last_event_id)
     cursor = seq(name, text)
     runtime = runtime_of(request)
-    end = await runtime.database.call(follow.end, task_id)
+    end = await runtime.database.call(event_pages.end, task_id)
     if end is None:
         raise not_found(task_id)
     if cursor > end.seq:

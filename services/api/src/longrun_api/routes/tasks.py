@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.errors import JobAlreadyEnded, NotRetryable
 from jobcore.models import Job
 from jobcore.states import Status
-from jobcore.store import attempts, events, jobs, listing
+from jobcore.store import events, jobs, listing, runs
 from jobcore.telemetry import traces
 from longrun_api import cursors, paging
 from longrun_api.acceptance import RETRY_AFTER, accept
@@ -141,7 +141,7 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     database = runtime_of(request).database
 
     def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
-        found = attempts.of(connection, task_id, after, limit)
+        found = runs.page(connection, task_id, after, limit)
         return [(run.seq, Attempt.of(run).model_dump_json().encode()) for run in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or query.after, limit), query.limit)

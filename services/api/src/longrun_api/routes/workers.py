@@ -17,10 +17,10 @@ from longrun_api.schemas import Utc
 
 router = APIRouter(prefix="/workers", tags=["workers"])
 
-JOBS_MAX: Final = 10_000
+TASKS_MAX: Final = 10_000
 
 
-class WorkerJob(BaseModel):
+class WorkerTask(BaseModel):
     """A task that a worker runs now, and in which of its children."""
 
     task_id: UUID
@@ -43,7 +43,7 @@ class WorkerInfo(BaseModel):
     started_at: Utc
     heartbeat_at: Utc
     task_types: list[str] | None = Field(description="What it can run; null: version 0.1, which takes any type.")
-    jobs: list[WorkerJob]
+    tasks: list[WorkerTask]
 
     @classmethod
     def of(cls, worker: Worker, running: list[RunningJob]) -> Self:
@@ -59,8 +59,8 @@ class WorkerInfo(BaseModel):
             started_at=worker.started_at,
             heartbeat_at=worker.heartbeat_at,
             task_types=None if worker.task_types is None else list(worker.task_types),
-            jobs=[
-                WorkerJob(
+            tasks=[
+                WorkerTask(
                     task_id=job.task_id,
                     task_type=job.task_type,
                     slot=job.slot,
@@ -82,7 +82,7 @@ class WorkerList(BaseModel):
         """Those that are alive now, with what they run."""
         live = workers.live(connection)
         jobs: dict[UUID, list[RunningJob]] = defaultdict(list)
-        for job in workers.running(connection, [worker.id for worker in live], JOBS_MAX):
+        for job in workers.running(connection, [worker.id for worker in live], TASKS_MAX):
             jobs[job.worker_id].append(job)
         return cls(items=[WorkerInfo.of(worker, jobs[worker.id]) for worker in live])
 

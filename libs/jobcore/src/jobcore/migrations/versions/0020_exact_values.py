@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
--- JSON text, where jsonb would alter a number of the column without `_exact` (see store/documents.py)
+-- JSON text, where jsonb would alter a number of the column without `_exact` (see store/json_text.py)
 ALTER TABLE jobs ADD COLUMN input_exact text,
                  ADD COLUMN metadata_exact text,
                  ADD COLUMN result_exact text,

@@ -20,13 +20,15 @@ from jobcore.errors import (
     RetryableError,
     UnknownTaskType,
 )
-from jobcore.models import Claim, Outcome
+from jobcore.models import Outcome
 from jobcore.states import ErrorKind, Status
 from jobcore.supervision.slots import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
 from jobcore.telemetry import logs, traces
-from jobcore.worker.context import RunContext, printable
+from jobcore.worker.context import RunContext
+from jobcore.worker.event_buffer import printable
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from jobcore.worker.run_store import RunStore
 from jobcore.worker.values import from_json, infinite, to_json
 
 MESSAGE_MAX: Final = 2_000
@@ -35,7 +37,7 @@ TRACEBACK_MAX: Final = 8_000
 DETAILS_MAX_BYTES: Final = 16 * 1024
 ERRORS_MAX: Final = 20
 OWN_FRAMES: Final = 2
-"""`_attempt` and `Interrupts.call` stand above the task's first frame."""
+"""`_execute` and `Interrupts.call` stand above the task's first frame."""
 REFUSALS_MAX: Final = 5
 """So many workers may give a job back whose input they cannot read, before it fails: old and new versions of its task
 type may run side by side, and the API has checked the input."""
@@ -59,22 +61,22 @@ class Result:
     size: int
 
 
-class Attempt:
+class JobRun:
     """Runs a claimed job once."""
 
-    def __init__(self, claim: Claim, context: RunContext, registry: Registry, interrupts: Interrupts) -> None:
-        self._claim = claim
-        self._context = context
+    def __init__(self, store: RunStore, registry: Registry, interrupts: Interrupts) -> None:
+        self._claim = store.claim
+        self._store = store
         self._registry = registry
         self._interrupts = interrupts
         self.stop_method = "finished"
         """How the run stopped, for the receipt should its job turn out to be cancelled."""
 
-    def run(self) -> Outcome | None:
+    def execute(self) -> Outcome | None:
         """The outcome of the run; None if it was stopped for a deploy and should be handed back."""
         with traces.run_span(self._claim) as span:
             try:
-                outcome = self._attempt()
+                outcome = self._execute()
             except Exception as error:
                 # a task's exception can be so broken that looking at it raises; the job must end all the same
                 log.exception("an attempt could not be told", job_id=str(self._claim.id))
@@ -83,14 +85,15 @@ class Attempt:
                 span.set_status(SpanStatus(StatusCode.ERROR, outcome.error["message"]))
             return outcome
 
-    def _attempt(self) -> Outcome | None:
+    def _execute(self) -> Outcome | None:
         try:
             task_type, value = self._read()
         except InputRefused as error:
             return self._refused(error)
+        context = RunContext(self._store, self._interrupts.shield)
         try:
-            returned = self._interrupts.call(self._context.key, task_type.function, self._context, value)
-            return self._succeeded(_result(task_type, returned, self._context.bounds.result_bytes))
+            returned = self._interrupts.call(self._store.key, task_type.function, context, value)
+            return self._succeeded(_result(task_type, returned, self._store.bounds.result_bytes))
         except JobCancelled as stop:
             return self._stopped(task_type, stop)
         except InvalidOutput as error:
@@ -125,7 +128,7 @@ class Attempt:
         refusals = self._claim.refusals
         if refusals >= REFUSALS_MAX:
             return self._failed(ErrorKind.INVALID, error, None)
-        retry_s = self._context.bounds.refused_backoff_s * 2**refusals
+        retry_s = self._store.bounds.refused_backoff_s * 2**refusals
         log.warning(
             "this worker cannot run a job and gives it back",
             job_id=str(self._claim.id),
@@ -143,10 +146,10 @@ class Attempt:
         )
 
     def _stopped(self, task_type: TaskType, stop: JobCancelled) -> Outcome | None:
-        reason = stop.reason if isinstance(stop, JobInterrupted) else self._context.stop_reason
+        reason = stop.reason if isinstance(stop, JobInterrupted) else self._store.stop_reason
         self.stop_method = "signal" if isinstance(stop, JobInterrupted) else "cooperative"
         if reason is StopReason.DRAIN:
-            self._context.hand_over()
+            self._store.store_last()
             return None
         if reason is StopReason.TIMEOUT:
             message = f"it ran longer than {self._claim.timeout_s:g} s"
@@ -156,19 +159,19 @@ class Attempt:
         return self._failed(ErrorKind.RAISED, stop, None)
 
     def _succeeded(self, result: Result) -> Outcome:
-        words = self._context.last_words()
+        last = self._store.take_last()
         return Outcome(
             self._claim.id,
             self._claim.fence,
             Status.SUCCESS,
             result=result.value,
             result_bytes=result.size,
-            progress=words.progress,
-            events=words.events,
+            progress=last.progress,
+            events=last.events,
         )
 
     def _failed(self, kind: ErrorKind, error: BaseException, retry_s: float | None) -> Outcome:
-        words = self._context.last_words()
+        last = self._store.take_last()
         again = retry_s is not None and self._claim.tries < self._claim.max_attempts
         log.warning(
             "an attempt failed",
@@ -185,8 +188,8 @@ class Attempt:
             Status.PENDING if again else Status.FAILED,
             error=self._error(kind, error),
             retry_s=retry_s if again else None,
-            progress=words.progress,
-            events=words.events,
+            progress=last.progress,
+            events=last.events,
         )
 
     def _error(self, kind: ErrorKind, error: BaseException) -> dict[str, Any]:
@@ -204,7 +207,7 @@ class Attempt:
         attributes = {"exception.type": type(error).__name__, "exception.message": _message(error)}
         trace.get_current_span().add_event("exception", attributes | {"exception.stacktrace": text})
         if isinstance(error, InvalidValue) or not isinstance(error, PermanentError | RetryableError):
-            self._context.traceback(text)
+            self._store.buffer.add_traceback(text)
 
 
 def _result(task_type: TaskType, returned: Any, max_bytes: int) -> Result:

@@ -1,11 +1,11 @@
-"""The writer: a child's helper thread that stores what runs leave behind while the next job already runs.
+"""The completer: a child's helper thread that stores what runs leave behind while the next job already runs.
 
-    main thread                      writer thread
-    ───────────                      ─────────────
+    main thread                      thread "completer"
+    ───────────                      ──────────────────
     claim a batch ──── unstarted ──▶ after 50 ms: pop what is left, hand it back
     pop, run     ───── outcome ────▶ store all outcomes that wait, in one durable transaction
     ctx.log()    ───── note ───────▶ after 50 ms: append to the job's story
-    end of slice ───── settle() ───▶ … wait until nothing is left to store
+    end of slice ───── flush() ────▶ … wait until nothing is left to store
 
 Both threads take jobs from the same deque: whoever popped a job owns it. While PostgreSQL is away outcomes are kept
 and tried again; the lease's end, not this thread, decides when to give up.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.host.error_budget import ErrorBudget
@@ -30,16 +30,18 @@ from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
-from jobcore.store import claims, stops
+from jobcore.store import cancellations, claims
+from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Release
 from jobcore.store.database import Database
 from jobcore.supervision.slots import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
-from jobcore.worker.context import RunContext, printable, unstorable
+from jobcore.worker.event_buffer import printable, refusal_line
+from jobcore.worker.run_store import RunStore
 
 HAND_BACK_S: Final = 0.05
-NOTE_S: Final = 0.05
+EVENTS_S: Final = 0.05
 RETRY_S: Final = 0.5
 PATIENCE_S: Final = 5.0
 BATCH_BYTES: Final = 16 * 2**20
@@ -50,42 +52,42 @@ log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
+class Completion:
     """How a run stopped, for the receipt should its job be cancelled meanwhile, and the trace it belongs to."""
 
     stop_method: str
     traceparent: str | None
 
 
-class Writer:
-    """Stores outcomes, hand-backs and notes of one child. `on_settled` hears of claims it no longer answers for."""
+class Completer:
+    """Stores outcomes, hand-backs and notes of one child. `on_completed` hears of claims it no longer answers for."""
 
     def __init__(
         self,
         db: Database,
         publisher: EventPublisher,
         settings: WorkerSettings,
-        on_settled: Callable[[list[RunKey]], None],
+        on_completed: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
-        gates: Gates,
+        limits: Limits,
     ) -> None:
         self._db = db
         self._publisher = publisher
         self._settings = settings
-        self._on_settled = on_settled
+        self._on_completed = on_completed
         self._on_handed_back = on_handed_back
-        self._gates = gates
+        self._limits = limits
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._releases: list[tuple[Release, str]] = []
-        self._ends: dict[RunKey, RunEnd] = {}
-        self._noted: RunContext | None = None
-        self._noted_at = 0.0
+        self._completions: dict[RunKey, Completion] = {}
+        self._events_of: RunStore | None = None
+        self._events_due = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
         self._storing = False
         self._error_budget = ErrorBudget("storing results", PATIENCE_S)
-        self._thread = LongThread("writer", self._run, on_stall=_end_child)
+        self._thread = LongThread("completer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
     def start(self) -> None:
@@ -98,34 +100,34 @@ class Writer:
             self._batch, self._batch_due = batch, time.monotonic() + HAND_BACK_S
             self._changed.notify()
 
-    def finish(self, outcome: Outcome, end: RunEnd) -> None:
+    def finish(self, outcome: Outcome, completion: Completion) -> None:
         """Store an outcome soon."""
         with self._changed:
             self._outcomes.append(outcome)
-            self._ends[_key(outcome)] = end
-            self._noted = None
+            self._completions[_key(outcome)] = completion
+            self._events_of = None
             self._changed.notify()
 
     def hand_back(self, claim: Claim) -> None:
         """Give a claim back: nobody runs it."""
         with self._changed:
             self._releases.append((Release(claim.id, claim.fence, "handed_back"), claim.queue))
-            self._noted = None
+            self._events_of = None
             self._changed.notify()
 
-    def note(self, context: RunContext) -> None:
-        """Store what this run said within NOTE_S seconds."""
-        if self._noted is not context:
+    def store_events(self, store: RunStore) -> None:
+        """Store the events in this run's buffer within EVENTS_S seconds."""
+        if self._events_of is not store:
             with self._changed:
-                self._noted, self._noted_at = context, time.monotonic() + NOTE_S
+                self._events_of, self._events_due = store, time.monotonic() + EVENTS_S
                 self._changed.notify()
 
-    def settle(self, down_to: int = 0) -> None:
+    def flush(self, down_to: int = 0) -> None:
         """Wait until no more than `down_to` jobs have to be stored."""
         with self._changed:
-            self._changed.wait_for(lambda: self._unsettled() <= down_to)
+            self._changed.wait_for(lambda: self._unstored() <= down_to)
 
-    def _unsettled(self) -> int:
+    def _unstored(self) -> int:
         return len(self._outcomes) + len(self._releases) + self._storing
 
     def _run(self) -> None:
@@ -138,7 +140,7 @@ class Writer:
                     self._changed.wait(self._patience())
                 self._storing = True
             try:
-                for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_notes):
+                for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_events):
                     self._thread.beat()
                     step()
                 self._outage.end()
@@ -157,13 +159,13 @@ class Writer:
             self._outcomes
             or self._releases
             or (self._batch and now >= self._batch_due)
-            or (self._noted and now >= self._noted_at)
+            or (self._events_of and now >= self._events_due)
         )
 
     def _patience(self) -> float | None:
         now = time.monotonic()
         waits = [self._batch_due - now] if self._batch else []
-        waits += [self._noted_at - now] if self._noted else []
+        waits += [self._events_due - now] if self._events_of else []
         return max(0.0, min(waits)) if waits else None
 
     def _hand_back_late(self) -> None:
@@ -182,8 +184,8 @@ class Writer:
         outcomes = self._first_outcomes()
         if not outcomes:
             return
-        ends = {key: self._ends[key] for key in map(_key, outcomes)}
-        with traces.within(next((end.traceparent for end in ends.values() if end.traceparent), None)):
+        completions = {key: self._completions[key] for key in map(_key, outcomes)}
+        with traces.within(next((each.traceparent for each in completions.values() if each.traceparent), None)):
             try:
                 changes = self._db.call(claims.finish, outcomes)
             except StoreUnavailable:
@@ -192,10 +194,10 @@ class Writer:
                 changes = [change for outcome in outcomes for change in self._store_alone(outcome)]
         self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
-        cancelled = [stops.Stopped(*key, end.stop_method) for key, end in ends.items() if key.id not in stored]
-        self._db.call(stops.stopped, cancelled)
-        self._settled(outcomes)
-        self._gates.freed(changes)
+        cancelled = [CompletedCancel(*key, run.stop_method) for key, run in completions.items() if key.id not in stored]
+        self._db.call(cancellations.complete, cancelled)
+        self._completed(outcomes)
+        self._limits.freed(changes)
 
     def _first_outcomes(self) -> list[Outcome]:
         """The outcomes that go into one statement: all that wait, but of large ones no more than BATCH_BYTES."""
@@ -214,20 +216,20 @@ class Writer:
         except Exception as error:
             refused = error
         try:
-            return self._db.call(claims.finish, [_without_notes(outcome, refused)])
+            return self._db.call(claims.finish, [_without_events(outcome, refused)])
         except StoreUnavailable:
             raise
         except Exception as error:
             log.exception("a result cannot be stored: its job fails", job_id=str(outcome.id))
             return self._db.call(claims.finish, [_unstorable(outcome, error)])
 
-    def _settled(self, outcomes: list[Outcome]) -> None:
+    def _completed(self, outcomes: list[Outcome]) -> None:
         keys = [_key(outcome) for outcome in outcomes]
         with self._changed:
             del self._outcomes[: len(outcomes)]
             for key in keys:
-                del self._ends[key]
-        self._on_settled(keys)
+                del self._completions[key]
+        self._on_completed(keys)
 
     def _store_releases(self) -> None:
         with self._changed:
@@ -242,13 +244,13 @@ class Writer:
         )
         with self._changed:
             del self._releases[: len(releases)]
-        self._on_settled([RunKey(release.id, release.fence) for release, _ in releases])
+        self._on_completed([RunKey(release.id, release.fence) for release, _ in releases])
         self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         self._db.call(
-            stops.stopped,
+            cancellations.complete,
             [
-                stops.Stopped(release.id, release.fence, "cooperative")
+                CompletedCancel(release.id, release.fence, "cooperative")
                 for release, _ in releases
                 if release.id not in stored
             ],
@@ -256,19 +258,19 @@ class Writer:
         for queue in {queue for _, queue in releases}:
             self._on_handed_back(queue)
 
-    def _store_notes(self) -> None:
-        context = self._noted
-        if context is None or time.monotonic() < self._noted_at:
+    def _store_events(self) -> None:
+        store = self._events_of
+        if store is None or time.monotonic() < self._events_due:
             return
-        with context.order:
+        with store.order:
             with self._changed:
-                if self._noted is not context:
+                if self._events_of is not store:
                     return
-                self._noted = None
+                self._events_of = None
             try:
-                context.store_once()
+                store.store_now()
             except StoreUnavailable:
-                self.note(context)
+                self.store_events(store)
                 raise
 
 
@@ -280,8 +282,8 @@ def _key(outcome: Outcome) -> RunKey:
     return RunKey(outcome.id, outcome.fence)
 
 
-def _without_notes(outcome: Outcome, error: Exception) -> Outcome:
-    return replace(outcome, progress=None, events=tuple(unstorable(event, error) for event in outcome.events[-1:]))
+def _without_events(outcome: Outcome, error: Exception) -> Outcome:
+    return replace(outcome, progress=None, events=tuple(refusal_line(event, error) for event in outcome.events[-1:]))
 
 
 def _unstorable(outcome: Outcome, error: Exception) -> Outcome:

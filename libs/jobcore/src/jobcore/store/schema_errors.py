@@ -1,4 +1,4 @@
-"""What a statement meets where the schema is missing or older, or the role lacks a right: one line with what to do."""
+"""Errors of statements that come from a missing or older schema or a missing right, and what to do about them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _VERSIONS: Final = Path(__file__).parents[1] / "migrations" / "versions"
 _DOWN: Final = re.compile(r"^down_revision = \"(\w+)\"", re.MULTILINE)
 
 
-def misfit(error: DBAPIError, engine: Engine, schema: str) -> str | None:
-    """What to do about a schema or a role that does not fit this version; None for any other error."""
+def schema_error(error: DBAPIError, engine: Engine, schema: str) -> str | None:
+    """One line that says what to do about a schema or a role that this version cannot use; None for another error."""
     code = getattr(error.orig, "pgcode", None)
     line = str(error.orig).strip().split("\n")[0]
     if code in UNKNOWN and _is_closed(engine, schema):
@@ -36,7 +36,7 @@ def misfit(error: DBAPIError, engine: Engine, schema: str) -> str | None:
 
 
 def _is_closed(engine: Engine, schema: str) -> bool:
-    """Whether the role may not use the schema: then PostgreSQL acts as if nothing were in it."""
+    """Whether the role may not use the schema; PostgreSQL then reports its tables as unknown."""
     usable = text("SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
     try:
         with engine.connect() as connection:
@@ -47,5 +47,5 @@ def _is_closed(engine: Engine, schema: str) -> bool:
 
 @cache
 def older_revisions() -> frozenset[str]:
-    """Every revision of the schema that this version knows, but the newest."""
+    """All revisions of the schema that this version knows, except the newest."""
     return frozenset(down for path in _VERSIONS.glob("*.py") for down in _DOWN.findall(path.read_text()))

@@ -4,8 +4,8 @@
       └─ until nothing is due, the time slice is over, or the worker drains:
            pace      let a few jobs arrive, so that one claim takes several
            claim     take up to k jobs, durably; wake others if more is ready than this child takes
-           run       one after the other, each if its claim is still ours; the writer stores each outcome meanwhile
-      └─ settle      wait until all outcomes are stored, then acknowledge the wake-up
+           run       one after the other, each if its claim is still ours; the completer stores each outcome meanwhile
+      └─ flush       wait until all outcomes are stored, then acknowledge the wake-up
 
 A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
 child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from jobcore.admission.gates import Gates
+from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
@@ -31,15 +31,15 @@ from jobcore.store.database import Database
 from jobcore.supervision.slots import MAX_CLAIMS, RunKey, Slot, Slots, StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
-from jobcore.worker.attempt import Attempt
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.child_claims import ChildClaims
-from jobcore.worker.context import RunContext
+from jobcore.worker.completer import Completer, Completion
 from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.prints import Prints, of_job
+from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
+from jobcore.worker.run import JobRun
+from jobcore.worker.run_store import RunStore
 from jobcore.worker.values import Bounds
-from jobcore.worker.writer import RunEnd, Writer
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
@@ -54,7 +54,7 @@ STOP_POLL_S: Final = 0.01
 log = logs.get(__name__)
 
 
-class Runner:
+class ClaimLoop:
     """What one pool child does for a living."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Runner:
         settings: WorkerSettings,
         interrupts: Interrupts,
         retirement: Retirement,
-        prints: Iterable[Prints] = (),
+        streams: Iterable[CapturedStream] = (),
     ) -> None:
         self._slots = slots
         self._slot = slot
@@ -82,16 +82,16 @@ class Runner:
         self._settings = settings
         self._interrupts = interrupts
         self._retirement = retirement
-        self._prints = prints
+        self._streams = streams
         self._batch_size = BatchSize()
         self._quick: list[str] = []
         self._bounds = Bounds.of(settings)
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
-        self._writer = Writer(
-            db, publisher, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Gates(db, waker.wake)
+        self._completer = Completer(
+            db, publisher, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
         )
-        self._writer.start()
+        self._completer.start()
 
     def work(self, queue: str) -> None:
         """Run what is due in this queue."""
@@ -120,7 +120,7 @@ class Runner:
             self._retirement.ask("its claim loop failed")
             raise
         finally:
-            self._writer.settle()
+            self._completer.flush()
 
     def _may_claim(self) -> bool:
         return not self._is_leaving() and clock.now() < self._slots.deadline
@@ -132,7 +132,7 @@ class Runner:
         self._worker_id = worker_id = self._slots.worker_id
         if worker_id is None:
             return deque()
-        self._writer.settle(down_to=MAX_CLAIMS - MAX_BATCH)
+        self._completer.flush(down_to=MAX_CLAIMS - MAX_BATCH)
         self._quick = self._batch_size.quick()
         self._claims.claiming()
         began = time.monotonic()
@@ -163,14 +163,14 @@ class Runner:
 
     def _run_all(self, batch: deque[Claim]) -> None:
         if len(batch) > 1:
-            self._writer.watch(batch)
+            self._completer.watch(batch)
         while batch:
             try:
                 claim = batch.popleft()
             except IndexError:
-                return  # the writer was quicker
+                return  # the completer was quicker
             if self._is_leaving():
-                self._writer.hand_back(claim)
+                self._completer.hand_back(claim)
             else:
                 self._begin(claim)
 
@@ -181,7 +181,7 @@ class Runner:
             self._run(claim)
         else:
             self._claims.end()
-            self._writer.hand_back(claim)
+            self._completer.hand_back(claim)
         self._await_stop_withdrawn(key)
 
     def _is_ours(self, claim: Claim) -> bool:
@@ -197,12 +197,11 @@ class Runner:
             return False
 
     def _run(self, claim: Claim) -> None:
-        context = RunContext(
+        store = RunStore(
             claim,
             self._slot,
             self._db,
-            self._interrupts.shield,
-            self._writer.note,
+            self._completer.store_events,
             lambda event: self._publisher.publish(claim.id, [event]),
             self._bounds,
         )
@@ -210,17 +209,17 @@ class Runner:
             # of a quick job streams learn at its end: they find this event in PostgreSQL then
             self._publisher.publish(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
-        attempt = Attempt(claim, context, self._registry, self._interrupts)
-        with of_job(context.job_id, self._prints):
-            outcome = attempt.run()
+        run = JobRun(store, self._registry, self._interrupts)
+        with of_job(str(claim.id), self._streams):
+            outcome = run.execute()
         self._claims.end()
         if self._interrupts.tainted:
             self._retirement.ask("a run may have left something behind")
         if outcome is None:
-            self._writer.hand_back(claim)
+            self._completer.hand_back(claim)
         else:
             duration_s = time.monotonic() - started
-            self._writer.finish(outcome, RunEnd(attempt.stop_method, claim.traceparent))
+            self._completer.finish(outcome, Completion(run.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 

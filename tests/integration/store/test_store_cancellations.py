@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobcore.states import Status
-from jobcore.store import stops, workers
-from jobcore.store.stops import Stopped, Stopping
+from jobcore.store import cancellations, workers
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from tests.integration.store.world import World
 
 
@@ -20,9 +20,9 @@ def test_a_worker_sees_its_own_cancelled_runs_until_they_stopped(world: World) -
     mine, theirs, kept = world.running(worker), world.running(other), world.running(worker)
     for claim in (mine, theirs):
         world.cancel(claim.id)
-    assert world.call(stops.stopping, worker) == [Stopping(mine.id, mine.fence, 0)]
-    world.call(stops.stopped, [Stopped(mine.id, mine.fence, "signal")])
-    assert world.call(stops.stopping, worker) == []
+    assert world.call(cancellations.open_cancels, worker) == [OpenCancel(mine.id, mine.fence, 0)]
+    world.call(cancellations.complete, [CompletedCancel(mine.id, mine.fence, "signal")])
+    assert world.call(cancellations.open_cancels, worker) == []
     assert receipt(world, mine.id) == (True, True, "signal")
     assert world.status(kept.id) is Status.RUNNING
 
@@ -30,11 +30,11 @@ def test_a_worker_sees_its_own_cancelled_runs_until_they_stopped(world: World) -
 def test_a_cancel_is_acknowledged_once_and_before_it_stopped(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
-    world.call(stops.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.acknowledge, claim.id, claim.fence)
     first = world.row(claim.id)["cancel_acknowledged_at"]
     assert receipt(world, claim.id) == (True, False, None)
-    world.call(stops.acknowledge, claim.id, claim.fence)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "cooperative")])
+    world.call(cancellations.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "cooperative")])
     row = world.row(claim.id)
     assert row["cancel_acknowledged_at"] == first
     assert row["cancel_requested_at"] <= first <= row["cancel_stopped_at"]
@@ -44,15 +44,15 @@ def test_a_receipt_is_completed_once(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
     for method in ("cooperative", "kill"):
-        world.call(stops.stopped, [Stopped(claim.id, claim.fence, method)])
+        world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, method)])
     assert receipt(world, claim.id) == (True, True, "cooperative")
 
 
 def test_another_fence_completes_no_receipt(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
-    world.call(stops.acknowledge, claim.id, claim.fence + 1)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence + 1, "kill")])
+    world.call(cancellations.acknowledge, claim.id, claim.fence + 1)
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence + 1, "kill")])
     assert receipt(world, claim.id) == (False, False, None)
 
 
@@ -64,9 +64,9 @@ def test_a_job_that_was_not_cancelled_gets_no_receipt(world: World, status: Stat
     elif status is Status.SUCCESS:
         world.finish(claim)
     before = world.row(claim.id)
-    world.call(stops.acknowledge, claim.id, claim.fence)
-    world.call(stops.stopped, [Stopped(claim.id, claim.fence, "kill")])
-    assert world.call(stops.close_orphaned) == 0
+    world.call(cancellations.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
+    assert world.call(cancellations.complete_orphaned) == 0
     assert world.row(claim.id) == before
 
 
@@ -78,7 +78,7 @@ def test_receipts_of_a_dead_workers_runs_are_closed(world: World) -> None:
     world.call(workers.declare_dead, {dead: 0})
     world.call(workers.leave, gone)
     world.sql("DELETE FROM workers WHERE id = :id RETURNING id", id=unknown)
-    assert world.call(stops.close_orphaned) == 3
+    assert world.call(cancellations.complete_orphaned) == 3
     closed, open_still = (True, True, "worker_lost"), (False, False, None)
     assert [receipt(world, claim.id) for claim in runs] == [closed, closed, closed, open_still]
-    assert world.call(stops.close_orphaned) == 0
+    assert world.call(cancellations.complete_orphaned) == 0

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from jobcore.store import documents
+from jobcore.store import json_text
 from jobcore.store.database import RowRefused
 from tests.integration.store.world import World
 
@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 def store(connection: Connection, value: Any) -> Any:
     statement = text("SELECT CAST(:value AS jsonb)")
-    return connection.execute(statement, {"value": documents.dumps(value)}).scalar()
+    return connection.execute(statement, {"value": json_text.dumps(value)}).scalar()
 
 
 def same(stored: Any, given: Any) -> bool:
@@ -41,7 +41,7 @@ def same(stored: Any, given: Any) -> bool:
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_what_is_accepted_comes_back_equal(world: World, value: Any) -> None:
-    if not list(documents.problems(value, "input")):
+    if not list(json_text.problems(value, "input")):
         assert same(world.call(store, value), value)
 
 
@@ -60,34 +60,34 @@ def test_what_is_accepted_comes_back_equal(world: World, value: Any) -> None:
 def test_what_is_refused_is_named_by_its_path_and_postgresql_refuses_it_too(
     world: World, value: Any, path: str
 ) -> None:
-    assert [where for where, _ in documents.problems(value, "input")] == [path]
+    assert [where for where, _ in json_text.problems(value, "input")] == [path]
     with pytest.raises(RowRefused):
         world.call(store, value)
 
 
 def test_the_largest_number_accepted_is_stored(world: World) -> None:
-    for number in (documents.MAX_NUMBER, -documents.MAX_NUMBER):
-        assert list(documents.problems(number, "n")) == []
+    for number in (json_text.MAX_NUMBER, -json_text.MAX_NUMBER):
+        assert list(json_text.problems(number, "n")) == []
         assert world.call(store, number) == number
-        assert [path for path, _ in documents.problems(number * 10, "n")] == ["n"]
+        assert [path for path, _ in json_text.problems(number * 10, "n")] == ["n"]
 
 
 def test_nesting_is_accepted_up_to_its_limit(world: World) -> None:
     value: Any = 1
-    for _ in range(documents.MAX_DEPTH - 1):
+    for _ in range(json_text.MAX_DEPTH - 1):
         value = [value]
-    assert list(documents.problems(value, "input")) == []
+    assert list(json_text.problems(value, "input")) == []
     assert world.call(store, value) == value
-    assert len(list(documents.problems([value], "input"))) == 1
+    assert len(list(json_text.problems([value], "input"))) == 1
 
 
 @given(value=JSON)
 def test_what_is_storable_for_sure_has_no_problems_and_what_has_none_is_storable(value: Any) -> None:
-    text = documents.storable(value)
-    problems = list(documents.problems(value, "input"))
+    text = json_text.storable(value)
+    problems = list(json_text.problems(value, "input"))
     assert text is None or not problems
-    if not problems and "\\u0000" not in documents.dumps(value):
-        assert text == documents.dumps(value)
+    if not problems and "\\u0000" not in json_text.dumps(value):
+        assert text == json_text.dumps(value)
 
 
 @pytest.mark.parametrize("inner", [1, "]", {"}": "{"}, [], {}, [[], {}]])
@@ -96,17 +96,17 @@ def test_nesting_is_seen_in_the_text_as_it_is_in_the_value(levels: int, inner: A
     value: Any = inner
     for level in range(levels):
         value = {"[": value} if level % 3 else [value, [], '\\"[[[']
-    deep = bool(list(documents.problems(value, "input")))
-    assert deep <= (documents.storable(value) is None)
-    if levels < documents.MAX_DEPTH - 3:
-        assert documents.storable(value) == documents.dumps(value)
+    deep = bool(list(json_text.problems(value, "input")))
+    assert deep <= (json_text.storable(value) is None)
+    if levels < json_text.MAX_DEPTH - 3:
+        assert json_text.storable(value) == json_text.dumps(value)
 
 
 def test_a_number_that_may_be_too_large_is_never_storable_for_sure() -> None:
     for value in (10**1000, -(10**1000), "9" * 1001, [10**1001], {"a": [-(10**4000)]}, 10**5000):
-        assert documents.storable([value]) is None
-    assert documents.storable([10**999, "0" * 1000]) is not None
+        assert json_text.storable([value]) is None
+    assert json_text.storable([10**999, "0" * 1000]) is not None
 
 
 def test_every_problem_is_told_not_only_the_first() -> None:
-    assert [path for path, _ in documents.problems({"a": "\0", "b": ["\0"]}, "input")] == ["input.a", "input.b[0]"]
+    assert [path for path, _ in json_text.problems({"a": "\0", "b": ["\0"]}, "input")] == ["input.a", "input.b[0]"]

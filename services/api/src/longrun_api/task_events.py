@@ -21,7 +21,7 @@ from fastapi.sse import format_sse_event
 
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
-from jobcore.store import documents, follow
+from jobcore.store import event_pages, json_text
 from longrun_api.runtime import Runtime
 from longrun_api.schemas import rfc3339
 
@@ -33,8 +33,8 @@ PAGE_BYTES: Final = 64 * 1024
 async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[bytes]:
     """The story as an event stream (WHATWG HTML, section 9.2)."""
     retry_ms: int | None = RECONNECT_MS
-    async with aclosing(story(runtime, job_id, cursor)) as events:
-        async for event in events:
+    async with aclosing(follow_events(runtime, job_id, cursor)) as found:
+        async for event in found:
             yield frame(event, retry_ms)
             retry_ms = None
 
@@ -46,16 +46,16 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
     """
     data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
     seq = None if event.seq is None else str(event.seq)
-    return format_sse_event(id=seq, event=event.kind, data_str=documents.dumps(data), retry=retry_ms)
+    return format_sse_event(id=seq, event=event.kind, data_str=json_text.dumps(data), retry=retry_ms)
 
 
-async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
+async def follow_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
     """Each event after `cursor` once, in order, as it happens."""
     shutdown = runtime.shutdown
     async with runtime.live_events.subscribe(job_id) as subscription:
         while not shutdown.begun:
             subscription.behind = False
-            async for event in stored(runtime, job_id, cursor):
+            async for event in stored_events(runtime, job_id, cursor):
                 yield event
                 if event.terminal:
                     return
@@ -78,14 +78,14 @@ async def story(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[E
                     break
 
 
-async def stored(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
+async def stored_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
     """What PostgreSQL has after the cursor, page by page; nothing while it is away: the next check finds it."""
     end: Event | None = None
     page_is_full = True
     while page_is_full and not runtime.shutdown.begun:
         try:
             page = await runtime.database.call(
-                follow.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
+                event_pages.page, job_id, cursor, max_events=PAGE_EVENTS, max_bytes=PAGE_BYTES
             )
         except StoreUnavailable:
             return

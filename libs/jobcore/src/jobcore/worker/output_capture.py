@@ -17,18 +17,18 @@ log = logs.get("task")
 
 
 @contextmanager
-def of_job(job_id: str, prints: Iterable[Prints] = ()) -> Iterator[None]:
+def of_job(job_id: str, streams: Iterable[CapturedStream] = ()) -> Iterator[None]:
     """What is logged and printed in this block is the job's, also in threads that it starts."""
     logs.of_job(job_id)
     try:
         yield
     finally:
-        for stream in prints:
+        for stream in streams:
             stream.end_line()
         logs.of_job(None)
 
 
-class Prints(io.TextIOBase):
+class CapturedStream(io.TextIOBase):
     """Stands for `sys.stdout` or `sys.stderr`, whichever `name` says; outside of jobs it passes text through."""
 
     def __init__(self, stream: TextIO, name: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError
 from jobcore.states import Status
 from jobcore.tasks import JobContext
-from jobcore.worker.attempt import REFUSALS_MAX
+from jobcore.worker.run import REFUSALS_MAX
 from jobcore.worker.values import Bounds
 from tests.unit.running import Input, raising, run, run_type, type_of
 

@@ -11,13 +11,13 @@ import pytest
 
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs
-from jobcore.worker.prints import LINE_MAX, Prints, of_job
+from jobcore.worker.output_capture import LINE_MAX, CapturedStream, of_job
 
 
 class Lines(logging.Handler):
     """Keeps what was logged; says on the stream that it cannot, if `broken`."""
 
-    def __init__(self, stream: Prints) -> None:
+    def __init__(self, stream: CapturedStream) -> None:
         super().__init__()
         self.seen: list[str] = []
         self.broken = False
@@ -36,16 +36,16 @@ def real() -> io.TextIOWrapper:
 
 
 @pytest.fixture
-def prints(real: io.TextIOWrapper) -> Prints:
-    return Prints(real, "stderr")
+def captured(real: io.TextIOWrapper) -> CapturedStream:
+    return CapturedStream(real, "stderr")
 
 
 @pytest.fixture
-def lines(prints: Prints) -> Iterator[Lines]:
+def lines(captured: CapturedStream) -> Iterator[Lines]:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     logs.setup(CoreSettings(DATABASE_URL="postgresql://nobody@127.0.0.1/none"))
-    handler = Lines(prints)
+    handler = Lines(captured)
     root.handlers[:] = [handler]
     yield handler
     root.handlers[:] = before
@@ -58,35 +58,35 @@ def written(real: io.TextIOWrapper) -> str:
     return buffer.getvalue().decode()
 
 
-def test_outside_of_jobs_text_passes_through(prints: Prints, real: io.TextIOWrapper, lines: Lines) -> None:
-    print("as it is", file=prints)
+def test_outside_of_jobs_text_passes_through(captured: CapturedStream, real: io.TextIOWrapper, lines: Lines) -> None:
+    print("as it is", file=captured)
     assert (written(real), lines.seen) == ("as it is\n", [])
 
 
 def test_within_a_job_each_line_is_logged_also_of_its_threads_and_the_last_without_its_end(
-    prints: Prints, real: io.TextIOWrapper, lines: Lines
+    captured: CapturedStream, real: io.TextIOWrapper, lines: Lines
 ) -> None:
-    with of_job("some-id", [prints]):
-        print("one\ntwo", file=prints)
-        thread = threading.Thread(target=print, args=("three",), kwargs={"file": prints})
+    with of_job("some-id", [captured]):
+        print("one\ntwo", file=captured)
+        thread = threading.Thread(target=print, args=("three",), kwargs={"file": captured})
         thread.start()
         thread.join()
-        prints.write("x" * (LINE_MAX + 1))
-        prints.write("four")
+        captured.write("x" * (LINE_MAX + 1))
+        captured.write("four")
     assert lines.seen == ["one", "two", "three", "x" * (LINE_MAX + 1), "four"]
     assert written(real) == ""
     assert logs.job_id() is None
 
 
 def test_a_log_that_cannot_be_written_is_said_once_and_ends_nothing(
-    prints: Prints, real: io.TextIOWrapper, lines: Lines
+    captured: CapturedStream, real: io.TextIOWrapper, lines: Lines
 ) -> None:
     lines.broken = True
-    with of_job("some-id", [prints]):
-        print("lost", file=prints)
+    with of_job("some-id", [captured]):
+        print("lost", file=captured)
     assert written(real) == "--- Logging error ---\n"
 
 
-def test_libraries_find_what_they_ask_a_stream_for(prints: Prints, real: io.TextIOWrapper) -> None:
-    assert (prints.encoding, prints.errors, prints.buffer) == (real.encoding, real.errors, real.buffer)
-    assert not prints.isatty()
+def test_libraries_find_what_they_ask_a_stream_for(captured: CapturedStream, real: io.TextIOWrapper) -> None:
+    assert (captured.encoding, captured.errors, captured.buffer) == (real.encoding, real.errors, real.buffer)
+    assert not captured.isatty()

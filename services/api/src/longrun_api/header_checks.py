@@ -14,7 +14,7 @@ from longrun_api.problems import HttpError, problem
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """They tell nobody anything, and load balancers ask for them under any name."""
-NOT_DONE_YET: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
+UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
 """A client that sends one of these relies on it: it would send a task twice, or wait for an answer in vain."""
 PRECONDITIONS: Final = {
     b"if-match": "If-Match",
@@ -22,9 +22,7 @@ PRECONDITIONS: Final = {
     b"if-unmodified-since": "If-Unmodified-Since",
 }
 """They guard a change against another one. On a GET they may be passed over: nothing here has an ETag."""
-LOOKED_AT: Final = frozenset(
-    {b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *NOT_DONE_YET, *PRECONDITIONS}
-)
+CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *UNSUPPORTED, *PRECONDITIONS})
 
 
 class HeaderNotSupported(HttpError):
@@ -43,7 +41,7 @@ class UnknownTransferCoding(HttpError):
     title = "The request body is sent in a way that this server does not understand"
 
 
-class Door:
+class HeaderChecks:
     """ASGI middleware that answers what may not come in with a problem document."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts, origins: Origins) -> None:
@@ -64,7 +62,7 @@ class Door:
     def _check(self, scope: Scope) -> None:
         headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
-            if name in LOOKED_AT:
+            if name in CHECKED:
                 headers.setdefault(name, []).append(value.decode("latin-1"))
         host_values, version = headers.pop(b"host", []), scope["http_version"]
         if scope["path"] in PROBES:
@@ -76,10 +74,10 @@ class Door:
             is_safe = scope["method"] in SAFE_METHODS
             if not is_safe:
                 self._origins.check(host, headers.get(b"origin", []), headers.get(b"sec-fetch-site", []))
-            _check_promises(headers, NOT_DONE_YET if is_safe else NOT_DONE_YET | PRECONDITIONS)
+            _refuse_unsupported(headers, UNSUPPORTED if is_safe else UNSUPPORTED | PRECONDITIONS)
 
 
-def _check_promises(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
+def _refuse_unsupported(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
     for name, shown in refused.items():
         if name in headers:
             raise HeaderNotSupported(f"{shown} is not supported yet; send the request without it if it may run so")

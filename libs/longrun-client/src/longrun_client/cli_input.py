@@ -1,4 +1,4 @@
-"""The input of a job as a command line gives it: fields as `--name value`, or JSON from an argument, file or stdin."""
+"""The input of a task as a command line gives it: fields as `--name value`, or JSON from an argument, file or stdin."""
 
 from __future__ import annotations
 

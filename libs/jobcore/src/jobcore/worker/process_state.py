@@ -52,7 +52,7 @@ HOOKS: Final = (
 log = logs.get(__name__)
 
 
-class Leftovers:
+class ProcessState:
     """How this process was when it was fresh. Main thread only: it alone may set signal handlers."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Leftovers:
         self._resources = _resources()
         self._niceness, self._owner = _niceness(), _owner()
 
-    def clear(self) -> bool:
+    def restore(self) -> bool:
         """Put everything back; False if something could not be, which does not keep the rest from it."""
         whole = True
         for restore in (

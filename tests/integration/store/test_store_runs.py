@@ -1,4 +1,4 @@
-"""The runs of a job, read from its story."""
+"""The runs of a job, read from its events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from itertools import pairwise
 
 import pytest
 
-from jobcore.models import Claim, NewEvent, PastRun
+from jobcore.models import Claim, NewEvent, Run
 from jobcore.states import Status
-from jobcore.store import attempts, workers
+from jobcore.store import runs, workers
 from jobcore.store.claims import Cause
 from tests.integration.store.world import World
 
 
-def runs(world: World, claim: Claim, after: int = 0, limit: int = 50) -> list[PastRun]:
-    return world.call(attempts.of, claim.id, after, limit)
+def runs_of(world: World, claim: Claim, after: int = 0, limit: int = 50) -> list[Run]:
+    return world.call(runs.page, claim.id, after, limit)
 
 
 def outcomes(world: World, claim: Claim) -> list[tuple[int, str]]:
-    return [(run.attempt, run.outcome) for run in runs(world, claim)]
+    return [(run.attempt, run.outcome) for run in runs_of(world, claim)]
 
 
 def again(world: World) -> Claim:
@@ -44,8 +44,8 @@ def test_every_way_in_which_a_run_can_end_is_told_apart(world: World) -> None:
     world.sql("UPDATE jobs SET cancel_stopped_at = now() RETURNING id")
     world.retry(claim.id)
     claim = again(world)
-    assert runs(world, claim)[-1].ended_at is None
-    assert runs(world, claim)[-1].outcome == "running"
+    assert runs_of(world, claim)[-1].ended_at is None
+    assert runs_of(world, claim)[-1].outcome == "running"
     world.finish(claim)
     assert outcomes(world, claim) == [
         (1, "handed_back"),
@@ -58,7 +58,7 @@ def test_every_way_in_which_a_run_can_end_is_told_apart(world: World) -> None:
         (7, "cancelled"),
         (8, "success"),
     ]
-    told = runs(world, claim)
+    told = runs_of(world, claim)
     assert all(run.ended_at and run.started_at <= run.ended_at for run in told)
     assert all(before.ended_at <= after.started_at for before, after in pairwise(told))  # type: ignore[operator]
     assert (told[0].worker_id, told[0].host) == (worker, "here")
@@ -73,7 +73,7 @@ def test_the_last_run_of_a_quarantined_job_says_how_it_was_lost_and_why_the_job_
     claim = world.running(max_attempts=1)
     world.edit(claim.id, "crashes = 2, losses = 4, attempt = 99")
     world.release(claim, cause)
-    [run] = runs(world, claim)
+    [run] = runs_of(world, claim)
     assert run.outcome == outcome
     assert run.error is not None
     assert run.error["kind"] == ("timeout" if cause == "timeout" else "worker_lost")
@@ -87,7 +87,7 @@ def test_a_traceback_belongs_to_the_run_that_logged_it(world: World) -> None:
         )
         world.finish(claim, Status.PENDING, retry_s=0, events=(NewEvent("log", {"message": "no"}), *said))
         claim = again(world)
-    assert [run.traceback for run in runs(world, claim)] == ["Traceback 0", None, "Traceback 2", None]
+    assert [run.traceback for run in runs_of(world, claim)] == ["Traceback 0", None, "Traceback 2", None]
 
 
 def test_pages_follow_on_each_other_without_a_gap(world: World) -> None:
@@ -95,9 +95,9 @@ def test_pages_follow_on_each_other_without_a_gap(world: World) -> None:
     for _ in range(9):
         world.release(claim, "handed_back")
         claim = again(world)
-    whole = runs(world, claim)
-    paged: list[PastRun] = []
-    while page := runs(world, claim, paged[-1].seq if paged else 0, 4):
+    whole = runs_of(world, claim)
+    paged: list[Run] = []
+    while page := runs_of(world, claim, paged[-1].seq if paged else 0, 4):
         assert len(page) <= 4
         paged += page
     assert paged == whole
@@ -110,11 +110,11 @@ def test_a_worker_that_is_forgotten_leaves_its_id(world: World) -> None:
     world.call(workers.leave, worker)
     world.sql("UPDATE workers SET heartbeat_at = now() - interval '2 days' RETURNING id")
     world.call(workers.forget)
-    [run] = runs(world, claim)
+    [run] = runs_of(world, claim)
     assert (run.worker_id, run.host) == (worker, None)
 
 
 def test_a_job_that_never_ran_has_no_attempts(world: World) -> None:
     job_id = world.insert()
     world.cancel(job_id)
-    assert world.call(attempts.of, job_id, 0, 9) == []
+    assert world.call(runs.page, job_id, 0, 9) == []

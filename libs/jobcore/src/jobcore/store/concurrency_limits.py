@@ -1,0 +1,72 @@
+"""Limits by concurrency key: how many jobs of a key may run at once. A key without a limit runs one job at a time.
+
+A limit above 0 is deleted when no job of its key was due for as long as ended jobs are kept. A limit of 0 is never
+deleted: it blocks every job that comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from jobcore.store import limits
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimit:
+    """At most `max_running` jobs of the key run at once."""
+
+    key: str
+    max_running: int
+
+
+PAGE: Final = text("SELECT key, max_running FROM key_limits WHERE key > :after ORDER BY key LIMIT :limit")
+
+
+def page(connection: Connection, after: str = "", limit: int = 100) -> list[ConcurrencyLimit]:
+    """The limits of the first `limit` keys after `after`, in order of key."""
+    rows = connection.execute(PAGE, {"after": after, "limit": limit})
+    return [ConcurrencyLimit(row.key, row.max_running) for row in rows]
+
+
+PUT: Final = text(
+    f"""{limits.LOCK}
+INSERT INTO key_limits (key, max_running) VALUES (:key, :max_running)
+ON CONFLICT (key) DO UPDATE SET max_running = excluded.max_running, used_at = now();
+{limits.BLOCK_EXCESS}"""
+)
+
+
+def put(connection: Connection, limit: ConcurrencyLimit) -> None:
+    """Set the limit of a key at once: ready jobs that exceed it are blocked again, running jobs continue."""
+    parameters = {"key": limit.key, "names": [limit.key], "max_running": limit.max_running}
+    connection.execute(PUT, parameters)
+
+
+DELETE: Final = text(f"{limits.LOCK} DELETE FROM key_limits WHERE key = :key; {limits.BLOCK_EXCESS}")
+
+
+def delete(connection: Connection, key: str) -> None:
+    """Return a key to one job at a time, at once, as `put` does."""
+    connection.execute(DELETE, {"key": key, "names": [key]})
+
+
+IS_UNUSED: Final = f"""
+max_running > 0 AND used_at < now() - make_interval(secs => :age_s)
+    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND status = 'PENDING' AND gate = 'key' LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.HAS_PERMIT} LIMIT 1) IS NULL
+"""
+UNUSED: Final = text(f"SELECT key FROM key_limits WHERE {IS_UNUSED} LIMIT :limit")
+FORGET: Final = text(
+    f"""{limits.LOCK}
+DELETE FROM key_limits WHERE key = ANY(:names) AND {IS_UNUSED}
+"""
+)
+
+
+def forget(connection: Connection, age_s: float, limit: int = limits.MAX_KEYS) -> int:
+    """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
+    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
+    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0

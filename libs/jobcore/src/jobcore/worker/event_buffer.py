@@ -1,0 +1,133 @@
+"""The events of one run that wait to be stored, in memory: log lines, progress and checkpoints in order."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobcore.models import NewEvent
+
+PROGRESS_S: Final = 1.0
+"""PostgreSQL keeps at most one progress event of a run in this many seconds."""
+MESSAGE_MAX: Final = 10_000
+"""The most characters of a log line; the rest is cut off."""
+LONG_LINE: Final = 1_000
+"""A log line counts once more for each of this many characters."""
+BUFFERED_MAX: Final = 1_000
+"""The most events that may wait to be stored; a long log line counts as several."""
+LEAST_LINES: Final = 1_000
+"""The log lines that every run may add, however many events earlier runs stored."""
+UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """What was taken out of a buffer: events, and the latest progress if it has changed since the last time."""
+
+    events: tuple[NewEvent, ...]
+    progress: dict[str, Any] | None
+
+
+class EventBuffer:
+    """Collects the events of one run until they are stored. Any thread may call it.
+
+    `log_lines` is the most events that a job may have before its log lines are dropped, `seq` how many it has now.
+    """
+
+    def __init__(self, log_lines: int, seq: int) -> None:
+        self._lock = threading.Lock()
+        self._log_lines = log_lines
+        self._lines_left = max(LEAST_LINES, log_lines - seq)
+        self._dropped = 0
+        self._events: list[tuple[float, str, dict[str, Any]]] = []
+        self._size = 0
+        self._progress: dict[str, Any] | None = None
+        self._progress_kept_at = float("-inf")
+
+    @property
+    def full(self) -> bool:
+        """True while more than BUFFERED_MAX events wait to be stored."""
+        return self._size > BUFFERED_MAX
+
+    def add_line(self, level: str, message: str) -> bool:
+        """Add a log line; False if it was dropped, because the job's log has as many lines as it may have."""
+        line = printable(message[:MESSAGE_MAX])
+        lines = 1 + len(line) // LONG_LINE
+        with self._lock:
+            if self._lines_left <= 0:
+                self._dropped += 1
+                return False
+            self._lines_left -= lines
+            self._add("log", {"level": level, "message": line}, lines)
+            return True
+
+    def add_traceback(self, text: str) -> None:
+        """Add the traceback of the error that ended the run as a log line, which is never dropped."""
+        with self._lock:
+            self._add("log", {"level": "error", "message": printable(text)[:MESSAGE_MAX], "traceback": True})
+
+    def set_progress(self, progress: dict[str, Any]) -> bool:
+        """Replace the latest progress; True if it became an event, which happens once in PROGRESS_S seconds."""
+        now = time.monotonic()
+        with self._lock:
+            self._progress = progress
+            keeps = now - self._progress_kept_at >= PROGRESS_S
+            if keeps:
+                self._progress_kept_at = now
+                self._add("progress", progress)
+            return keeps
+
+    def take(self) -> Buffered:
+        """Take everything out; the caller stores it."""
+        with self._lock:
+            return self._take()
+
+    def take_last(self) -> Buffered:
+        """Take everything out at the end of the run, with the latest progress and the number of dropped lines."""
+        with self._lock:
+            if self._progress is not None and not any(data is self._progress for _, _, data in self._events):
+                self._add("progress", self._progress)
+            if self._dropped:
+                self._add("log", _dropped(self._dropped, self._log_lines))
+                self._dropped = 0
+            return self._take()
+
+    def put_back(self, buffered: Buffered) -> None:
+        """Return what could not be stored; it comes before what was added since."""
+        now = time.monotonic()
+        with self._lock:
+            self._events[:0] = [(now - event.age_s, event.kind, dict(event.data)) for event in buffered.events]
+            self._size += len(buffered.events)
+            self._progress = self._progress or buffered.progress
+
+    def _add(self, kind: str, data: dict[str, Any], size: int = 1) -> None:
+        self._events.append((time.monotonic(), kind, data))
+        self._size += size
+
+    def _take(self) -> Buffered:
+        now = time.monotonic()
+        events = tuple(NewEvent(kind, data, now - at) for at, kind, data in self._events)
+        taken = Buffered(events, self._progress)
+        self._events, self._size, self._progress = [], 0, None
+        return taken
+
+
+def refusal_line(event: NewEvent, error: Exception) -> NewEvent:
+    """The log line that takes the place of an event that PostgreSQL refused."""
+    message = printable(f"this job's {event.kind} event could not be stored: {error}")[:LONG_LINE]
+    return NewEvent("log", {"level": "warning", "message": message, "unstorable": True}, event.age_s)
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for what PostgreSQL cannot store: NUL and lone surrogates."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return UNSTORABLE.sub("\ufffd", text)
+
+
+def _dropped(count: int, most: int) -> dict[str, Any]:
+    message = f"{count:,} lines of this log were dropped: a job may have {most:,} (LONGRUN_MAX_LOG_LINES)"
+    return {"level": "warning", "message": message}

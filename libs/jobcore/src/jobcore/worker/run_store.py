@@ -1,0 +1,194 @@
+"""What one run stores in PostgreSQL: events, checkpoints and steps, in order, while the run has its claim."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavailable
+from jobcore.models import Claim, Event, NewEvent
+from jobcore.store import events, steps
+from jobcore.store.database import Database, RowRefused
+from jobcore.supervision.slots import RunKey, Slot, StopReason
+from jobcore.telemetry import logs
+from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
+from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
+
+RETRY_S: Final = 0.5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Call = Callable[..., Any]
+"""Calls a store function: `Database.call` once, `RunStore._insist` until PostgreSQL is available."""
+
+log = logs.get(__name__)
+
+
+class RunStore:
+    """Stores what one run says, and knows whether the run should stop.
+
+    `on_event(store)` is called when an event waits to be stored, `publish(event)` sends an event to streams.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        slot: Slot,
+        db: Database,
+        on_event: Callable[[RunStore], None],
+        publish: Callable[[Event], None],
+        bounds: Bounds = DEFAULT_BOUNDS,
+    ) -> None:
+        self.claim = claim
+        self.key = RunKey(claim.id, claim.fence)
+        self.bounds = bounds
+        self.buffer = EventBuffer(bounds.log_lines, claim.seq)
+        self.publish = publish
+        self.order = threading.RLock()
+        """Held from taking events out of the buffer until they are stored, so that events keep their order."""
+        self._slot = slot
+        self._db = db
+        self._on_event = on_event
+        self._lost = False
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """The supervisor's stop request for this run."""
+        return self._slot.stop_reason(self.key)
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the run has a stop request, or has lost its claim."""
+        return self._lost or self.stop_reason is not StopReason.NONE
+
+    def raise_if_stopped(self) -> None:
+        """Raise JobCancelled once the run should stop."""
+        if self.should_stop:
+            raise JobCancelled("the job was cancelled or its worker is stopping")
+
+    def event_added(self) -> None:
+        """Have the events in the buffer stored soon."""
+        self._on_event(self)
+
+    def flush(self) -> None:
+        """Store the events in the buffer; waits while PostgreSQL is unavailable, until the run should stop."""
+        with self.order:
+            self._store(self._insist)
+
+    def store_now(self) -> None:
+        """Store the events in the buffer. Raises StoreUnavailable, and the events wait in the buffer again."""
+        with self.order:
+            self._store(self._db.call)
+
+    def take_last(self) -> Buffered:
+        """Take the last events of the run out of the buffer; they are stored with its outcome."""
+        with self.order:
+            return self.buffer.take_last()
+
+    def store_last(self) -> None:
+        """Store the last events of a run that is handed back; they are lost while PostgreSQL is unavailable."""
+        with self.order:
+            self.buffer.put_back(self.buffer.take_last())
+            try:
+                self._store(self._db.call)
+            except StoreUnavailable as error:
+                log.warning(
+                    "the last events of a run are lost: the database is unavailable",
+                    job_id=str(self.claim.id),
+                    error=str(error),
+                )
+
+    def checkpoint(self, text: str) -> None:
+        """Store a checkpoint, a JSON text, and what is in the buffer, in one durable transaction."""
+        with self.order:
+            self._store(self._insist, NewEvent("checkpoint", {"bytes": len(text.encode())}), text)
+
+    def find_step(self, name: str) -> steps.Step | None:
+        """The step of that name that an earlier run of the job has stored."""
+        return None if self.claim.fence == 1 else self._insist(steps.find, self.claim.id, name)
+
+    def store_step(self, name: str, text: str) -> Any:
+        """Store the result of a step, a JSON text; returns it as every later run will read it.
+
+        Raises JobCancelled if the run has lost its claim.
+        """
+        with self.order:
+            self._store(self._insist)  # a stored step implies that everything before it is stored
+            try:
+                kept = self._insist(steps.keep, self.claim.id, self.claim.fence, name, text)
+            except RowRefused as error:
+                raise InvalidStep(
+                    f"step {name!r}: PostgreSQL cannot store its result ({error}): return another value, or store it "
+                    "elsewhere and return its address"
+                ) from error
+        self._lost |= kept is None
+        self.raise_if_stopped()
+        return kept and kept.result
+
+    def _store(self, call: Call, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
+        """Store what is in the buffer, and `last` with the checkpoint, in one transaction; publish what was stored."""
+        buffered = self.buffer.take()
+        new = [*buffered.events, *([] if last is None else [last])]
+        if not new:
+            return
+        try:
+            self._append(call, new, buffered.progress, checkpoint)
+        except BaseException:  # PostgreSQL is unavailable, or the run was stopped while it was
+            self.buffer.put_back(buffered)
+            raise
+
+    def _append(
+        self, call: Call, new: list[NewEvent], progress: Mapping[str, Any] | None, checkpoint: str | None
+    ) -> None:
+        try:
+            appended = call(
+                events.append, self.claim.id, self.claim.fence, new, progress=progress, checkpoint=checkpoint
+            )
+        except RowRefused as error:
+            self._append_each(call, new, progress, checkpoint, error)
+            return
+        if appended is None:
+            self._lost = True
+        else:
+            self._publish(new, appended)
+
+    def _append_each(
+        self,
+        call: Call,
+        new: list[NewEvent],
+        progress: Mapping[str, Any] | None,
+        checkpoint: str | None,
+        error: RowRefused,
+    ) -> None:
+        """Store events one by one; a log line takes the place of one that PostgreSQL refuses."""
+        if len(new) > 1:
+            for event in new[:-1]:
+                self._append(call, [event], None, None)
+            self._append(call, new[-1:], progress, checkpoint)
+        elif checkpoint is not None:
+            raise InvalidValue(
+                f"checkpoint: PostgreSQL cannot store it ({error}): pass another value, or store it elsewhere and pass "
+                "its address"
+            ) from error
+        else:
+            log.warning("cannot store an event", job_id=str(self.claim.id), kind=new[0].kind, error=str(error))
+            if new[0].data.get("unstorable") is None:
+                self._append(call, [refusal_line(new[0], error)], None, None)
+
+    def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""
+        while True:
+            try:
+                return self._db.call(function, *args, **kwargs)
+            except StoreUnavailable:
+                self.raise_if_stopped()
+                time.sleep(RETRY_S)
+
+    def _publish(self, new: Sequence[NewEvent], appended: events.Appended) -> None:
+        first = appended.last_seq - len(new) + 1
+        for seq, event in enumerate(new, first):
+            at = appended.at - timedelta(seconds=event.age_s)
+            self.publish(Event(seq, at, self.claim.attempt, event.kind, event.data))
