@@ -16,6 +16,7 @@ from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.live_events import LiveEvents
 from jobcore.broker.waker import Waker
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.keeper import Keeper
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
@@ -94,7 +95,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         intake_database.close()
 
 
-async def _stop(*parts: Keeper | Intake | EventPublisher | Waker) -> None:
+async def _stop(*parts: BackgroundThread) -> None:
     """Stop parts at the same time: with a silent PostgreSQL or Redis each takes some seconds."""
     await asyncio.gather(*(asyncio.to_thread(part.stop) for part in parts))
 

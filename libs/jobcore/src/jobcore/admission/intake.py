@@ -16,7 +16,7 @@ from typing import Final
 
 from jobcore.admission.limits import Limits
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, NewJob
 from jobcore.store import health, jobs
 from jobcore.store.database import Database, RowRefused
@@ -38,12 +38,13 @@ class _Submission:
     answer: asyncio.Future[Accepted]
 
 
-class Intake:
+class Intake(BackgroundThread):
     """The group commit of an API process: `on_accepted` hears of each commit, `limits` after the answers."""
 
     def __init__(
         self, db: Database, on_accepted: Callable[[list[Accepted]], None], limits: Limits | None = None
     ) -> None:
+        super().__init__("intake", stop_s=STOP_S, stall_s=STALL_S)
         self._db = db
         self._limits = limits
         self._on_accepted = on_accepted
@@ -51,21 +52,12 @@ class Intake:
         self._asking: list[Future[None]] = []
         self._doubtful = True
         self._changed = threading.Condition()
-        self._stopping = False
         self._outage = logs.Outage(log, "tasks are refused: the database does not take them", "tasks are taken again")
-        self._thread = LongThread("intake", self._run, stall_s=STALL_S)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Commit what waits, then end; whoever waits for a database that is silent is told so."""
+    def on_stop(self) -> None:
+        """Wake the thread, which commits what waits and then ends."""
         with self._changed:
-            self._stopping = True
             self._changed.notify()
-        if not self._thread.join(STOP_S):
-            log.error("the intake did not end in time")
 
     async def submit(self, job: NewJob) -> Accepted:
         """Accept a job: returns once its row is committed.
@@ -97,10 +89,11 @@ class Intake:
         await asyncio.wrap_future(asking)
 
     def _refuse_if_stopping(self) -> None:
-        if self._stopping:
+        if self.stopping:
             raise StoreUnavailable("this process is stopping and takes no more jobs")
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Serve what waits, until stopped and nothing waits."""
         while taken := self._take():
             batch, asking = taken
             try:
@@ -113,10 +106,10 @@ class Intake:
                 raise
 
     def _take(self) -> tuple[list[_Submission], list[Future[None]]] | None:
-        self._thread.rest()
+        self.rest()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._asking or self._stopping)
-            self._thread.beat()
+            self._changed.wait_for(lambda: self._waiting or self._asking or self.stopping)
+            self.beat()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             asking, self._asking = self._asking, []
         return (batch, asking) if batch or asking else None
@@ -134,7 +127,7 @@ class Intake:
             self._doubtful = False
         if asking:
             _tell(asking, None if accepted else self._try())
-        self._thread.beat()
+        self.beat()
         if self._limits:
             self._limits.accepted(accepted)
 
@@ -150,7 +143,7 @@ class Intake:
 
     def _accept(self, batch: Sequence[_Submission]) -> list[Accepted | LongrunError]:
         given = [submission.job for submission in batch]
-        self._thread.beat()
+        self.beat()
         try:
             accepted = {job.id: job for job in self._insert(given)}
         except RowRefused as refused:

@@ -17,7 +17,7 @@ import redis
 from kombu.exceptions import OperationalError as BrokerError
 
 from jobcore.broker.connection import create_sender
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs, metrics, traces
@@ -29,6 +29,7 @@ RETRY_S: Final = 0.5
 MIN_GAP_S: Final = 0.005
 """The shortest time between two rounds, in seconds; the first round after a pause starts at once."""
 TIMEOUT_S: Final = 1
+STOP_S: Final = 3.0
 TRANSPORT_OPTIONS: Final = {
     "socket_timeout": TIMEOUT_S,
     "socket_keepalive": True,
@@ -40,10 +41,11 @@ REDIS_ERRORS: Final = (redis.RedisError, BrokerError, OSError)
 log = logs.get(__name__)
 
 
-class Waker:
+class Waker(BackgroundThread):
     """Sends wake-ups from its own thread; `publish` sends one from the caller's."""
 
     def __init__(self, settings: CoreSettings) -> None:
+        super().__init__("waker", stop_s=STOP_S)
         self._app = create_sender(settings)
         self._connection = self._app.connection_for_write(transport_options={**TRANSPORT_OPTIONS})
         self._producer: Any = None
@@ -53,20 +55,12 @@ class Waker:
         self._traces: dict[str, str] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._stopping = False
         self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
-        self._thread = LongThread("waker", self._run)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Send what waits, then end."""
+    def on_stop(self) -> None:
+        """Wake the thread, which sends what is wanted and then ends."""
         with self._changed:
-            self._stopping = True
             self._changed.notify()
-        self._thread.join(3)
 
     def notify(self, accepted: Iterable[Accepted]) -> None:
         """Jobs were accepted: wake somebody for those that are ready."""
@@ -124,12 +118,13 @@ class Waker:
         self._producer = None
         self._connection.close()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Send what is wanted, until stopped and nothing is wanted."""
         while True:
-            self._thread.rest()
+            self.rest()
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._stopping)
-                self._thread.beat()
+                self._changed.wait_for(lambda: self._wanted or self.stopping)
+                self.beat()
                 if not self._wanted:
                     return
                 wanted = {queue: min(count, MAX_WAITING) for queue, count in self._wanted.items()}
@@ -140,4 +135,4 @@ class Waker:
                 time.sleep(MIN_GAP_S)
             except REDIS_ERRORS as error:
                 self._outage.begin(error)
-                time.sleep(RETRY_S)
+                self.pause(RETRY_S)

@@ -10,7 +10,6 @@ each took: a large backlog never takes more than half of one connection. A step 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,7 @@ from uuid import UUID
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
 from jobcore.store import concurrency_limits, expiry, fair_turns, queues, retention, workers
@@ -94,10 +93,11 @@ class Pass:
         self._changed = False
 
 
-class Housekeeping:
+class Housekeeping(BackgroundThread):
     """The thread that tidies while `leads` says that this process is the one to do so."""
 
     def __init__(self, settings: CoreSettings, publisher: EventPublisher, leads: Callable[[], bool]) -> None:
+        super().__init__("housekeeping")
         self._publisher = publisher
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
@@ -115,24 +115,12 @@ class Housekeeping:
             Pass(self._forget_limits),
             Pass(self._forget_workers),
         ]
-        self._stopping = threading.Event()
-        self._thread = LongThread("housekeeping", self.run)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let the thread end."""
-        self._stopping.set()
-        self._thread.join(5)
 
     def run(self) -> None:
         """Tidy until stopped."""
         with traces.quiet():
             pause_s = CHECK_S
-            while not self._stopping.wait(pause_s):
-                self._thread.beat()
+            while not self.pause(pause_s):
                 began = time.monotonic()
                 more = self._leads() and self.check()
                 pause_s = min(CHECK_S, time.monotonic() - began) if more else CHECK_S
@@ -142,7 +130,7 @@ class Housekeeping:
         more = False
         failure: LongrunError | None = None
         for each in self._passes:
-            self._thread.beat()
+            self.beat()
             try:
                 more |= each.run_step()
             except LongrunError as error:

@@ -18,7 +18,6 @@ stepped clock or a failover of the database kills nobody.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Final
 from uuid import UUID
@@ -29,7 +28,7 @@ from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
@@ -52,10 +51,11 @@ QUEUES: Final = 500
 log = logs.get(__name__)
 
 
-class Keeper:
+class Keeper(BackgroundThread):
     """Keeps the promises that need somebody to look. Start as many as you like."""
 
     def __init__(self, settings: CoreSettings, waker: Waker, publisher: EventPublisher) -> None:
+        super().__init__("keeper")
         self._settings = settings
         self._waker = waker
         self._publisher = publisher
@@ -73,25 +73,20 @@ class Keeper:
         """Seconds until the next check."""
         self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
         self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
-        self._stopping = threading.Event()
-        self._thread = LongThread("keeper", self.run)
 
     def start(self) -> None:
-        """Start the threads."""
-        self._thread.start()
+        """Start this thread and that of the housekeeping."""
+        super().start()
         self._housekeeping.start()
 
-    def stop(self) -> None:
-        """Let the threads end."""
-        self._stopping.set()
+    def on_stop(self) -> None:
+        """Stop the housekeeping too."""
         self._housekeeping.stop()
-        self._thread.join(5)
 
     def run(self) -> None:
         """Look every `keeper_s` seconds, and when a schedule is due, until stopped."""
         with traces.quiet():
-            while not self._stopping.wait(self.pause_s):
-                self._thread.beat()
+            while not self.pause(self.pause_s):
                 try:
                     self.check()
                     self._store.end()

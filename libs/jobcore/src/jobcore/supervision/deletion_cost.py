@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.slots import ChildState, Slots
 from jobcore.telemetry import logs
@@ -19,7 +19,7 @@ from jobcore.telemetry import logs
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 BUSY: Final = 10
 CHECK_S: Final = 1.0
-PACE_S: Final = 5.0
+MIN_GAP_S: Final = 5.0
 """Kubernetes asks not to change the cost often: the API server stores each change."""
 REQUEST_S: Final = 5.0
 
@@ -32,20 +32,17 @@ def cost(children: Iterable[ChildState], now: float) -> int:
     return BUSY + int((now - min(runs)) // 60) if runs else 0
 
 
-class DeletionCost:
+class DeletionCost(BackgroundThread):
     """Keeps the annotation of this worker's pod, from a thread of its own."""
 
     def __init__(self, slots: Slots, settings: WorkerSettings) -> None:
+        super().__init__("deletion-cost")
         self._slots = slots
         self._settings = settings
         self._outage = logs.Outage(log, "cannot set the pod's deletion cost", "the pod's deletion cost is set again")
-        self._thread = LongThread("deletion-cost", self._run)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Update the annotation when the cost changes, until stopped."""
         # imported where it is used: it takes a second and 40 MiB
         from kubernetes import client, config
         from urllib3.exceptions import HTTPError
@@ -57,11 +54,10 @@ class DeletionCost:
             return
         pods = client.CoreV1Api()
         said: int | None = None
-        while True:
-            self._thread.beat()
+        while not self.stopping:
             now_costs = cost((slot.read() for slot in self._slots), time.monotonic())
             if now_costs == said:
-                time.sleep(CHECK_S)
+                self.pause(CHECK_S)
                 continue
             body = {"metadata": {"annotations": {ANNOTATION: str(now_costs)}}}
             try:
@@ -72,4 +68,4 @@ class DeletionCost:
                 self._outage.end()
             except (client.ApiException, HTTPError, OSError) as error:
                 self._outage.begin(error)
-            time.sleep(PACE_S)
+            self.pause(MIN_GAP_S)

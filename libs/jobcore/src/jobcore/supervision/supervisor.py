@@ -27,6 +27,7 @@ from jobcore.broker.cancel_listener import CancelListener
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
@@ -73,9 +74,15 @@ class Supervisor:
         self._children = Children(slots, Process(identity.pid))
         self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(self._db, slots, settings, identity)
-        self._cancels = CancelListener(settings.redis, self._on_cancel)
-        self._keeper = Keeper(settings, self._waker, self._publisher)
-        self._wake_up_check = WakeUpCheck(slots, settings, identity.queues, self._children.main)
+        self._threads: list[BackgroundThread] = [
+            self._waker,
+            self._publisher,
+            CancelListener(settings.redis, self._on_cancel),
+            Keeper(settings, self._waker, self._publisher),
+            WakeUpCheck(slots, settings, identity.queues, self._children.main),
+        ]
+        if settings.pod_deletion_cost:
+            self._threads.append(DeletionCost(slots, settings))
         self._outage = logs.Outage(log, "supervision waits: the database is away", "supervision goes on")
         self._compare_at = 0.0
         self._cancels_at = 0.0
@@ -84,10 +91,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
-        for helper in (self._waker, self._publisher, self._cancels, self._keeper, self._wake_up_check):
-            helper.start()
-        if self._settings.pod_deletion_cost:
-            DeletionCost(self._slots, self._settings).start()
+        for thread in self._threads:
+            thread.start()
         while not self._children.main.exited():
             self._slots.supervised()
             try:
@@ -240,8 +245,6 @@ class Supervisor:
         self._children.poll()
         self._children.signal_all(signal.SIGKILL)
         self._await_deaths()
-        self._keeper.stop()
-        self._cancels.stop()
         cause: Cause = "loss" if self._slots.draining_since is None else "handed_back"
         give_up = time.monotonic() + LAST_WORDS_S
         while self._lease.worker_id is not None and time.monotonic() < give_up:
@@ -250,8 +253,8 @@ class Supervisor:
                 break
             except StoreUnavailable:
                 time.sleep(TICK_S)  # else the keeper does it when the lease is over
-        self._waker.stop()
-        self._publisher.stop()
+        for thread in reversed(self._threads):
+            thread.stop()
 
     def _await_deaths(self) -> None:
         """Wait for those that were killed; whoever takes one of their slots meanwhile has no lease and lives on."""

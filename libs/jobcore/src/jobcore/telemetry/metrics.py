@@ -138,7 +138,7 @@ _workers_lost = _counter("longrun.workers.lost", "{worker}", "Workers declared d
 _threads_failed = _counter(
     "longrun.threads.failed",
     "{failure}",
-    "Threads of a process that raised an error and were started anew, or stood still.",
+    "Threads that raised an error and were restarted (`error`), or stalled (`stall`).",
     *(THREAD, REASON),
 )
 _workers_unresponsive = _counter(
@@ -232,7 +232,7 @@ def workers_lost(count: int) -> None:
 
 
 def thread_failed(name: str, why: str) -> None:
-    """Count a thread that failed: `error` if it raised one, `stall` if it stood still."""
+    """Count a thread that failed: `error` if it raised one, `stall` if it stalled."""
     _threads_failed.add(1, {THREAD: name, REASON: why})
 
 

@@ -25,8 +25,8 @@ from typing import Final
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
-from jobcore.host.threads import LongThread
 from jobcore.models import Change, Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
@@ -59,7 +59,7 @@ class Completion:
     traceparent: str | None
 
 
-class Completer:
+class Completer(BackgroundThread):
     """Stores outcomes, hand-backs and notes of one child. `on_completed` hears of claims it no longer answers for."""
 
     def __init__(
@@ -71,6 +71,7 @@ class Completer:
         on_handed_back: Callable[[str], None],
         limits: Limits,
     ) -> None:
+        super().__init__("completer")
         self._db = db
         self._publisher = publisher
         self._settings = settings
@@ -87,12 +88,16 @@ class Completer:
         self._batch_due = 0.0
         self._storing = False
         self._error_budget = ErrorBudget("storing results", PATIENCE_S)
-        self._thread = LongThread("completer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(log, "results wait: the database is away", "results are stored again")
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def on_stop(self) -> None:
+        """Wake the thread, which stores what is due and then ends."""
+        with self._changed:
+            self._changed.notify()
+
+    def on_stall(self) -> None:
+        """End this child, because the supervisor then returns its jobs to their queues."""
+        _end_child()
 
     def watch(self, batch: deque[Claim]) -> None:
         """Hand back what of this batch is still unstarted after HAND_BACK_S seconds."""
@@ -130,28 +135,31 @@ class Completer:
     def _unstored(self) -> int:
         return len(self._outcomes) + len(self._releases) + self._storing
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Store what is due, until stopped and nothing is due."""
         while True:
             with self._changed:
                 self._storing = False
                 self._changed.notify_all()
-                self._thread.rest()
+                self.rest()
                 while not self._due():
+                    if self.stopping:
+                        return
                     self._changed.wait(self._patience())
                 self._storing = True
             try:
                 for step in (self._hand_back_late, self._store_outcomes, self._store_releases, self._store_events):
-                    self._thread.beat()
+                    self.beat()
                     step()
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
-                time.sleep(RETRY_S)
+                self.pause(RETRY_S)
             except Exception as error:
                 if not self._error_budget.allows(error):
                     log.error("this child cannot store results: it ends, its jobs run elsewhere")
                     _end_child()
-                time.sleep(RETRY_S)
+                self.pause(RETRY_S)
 
     def _due(self) -> bool:
         now = time.monotonic()
