@@ -27,7 +27,7 @@ from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
 from opentelemetry.trace import Link, Span, SpanKind
 
 from jobcore.models import Claim
-from jobcore.telemetry import logs, metrics
+from jobcore.telemetry import instruments, logs
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 FLUSH_MS: Final = 3000
@@ -62,7 +62,7 @@ def enabled() -> bool:
 
 def preload() -> None:
     """Import what `setup` needs without configuring anything: a child that is forked later is ready a second sooner."""
-    if enabled() or metrics.enabled():
+    if enabled() or instruments.enabled():
         for module in PRELOADED:
             import_module(module)
 
@@ -74,7 +74,7 @@ def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
     after a restart, since each is a series of its own for every metric. Without `spans` only metrics are exported.
     """
     spans = spans and enabled()
-    if not spans and not metrics.enabled():
+    if not spans and not instruments.enabled():
         return
     # not imported where telemetry is off: a third of a second and 20 MiB a process
     from opentelemetry.distro import OpenTelemetryConfigurator, OpenTelemetryDistro
@@ -88,7 +88,7 @@ def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
     interval_s = float(os.environ.get(INTERVAL, INTERVAL_MS)) / 1000
     # the SDK's own timer would go on in a process that a task forks, and export what was counted here as its own
     os.environ[INTERVAL] = "inf"
-    if not metrics.enabled():
+    if not instruments.enabled():
         os.environ["OTEL_METRICS_EXPORTER"] = "none"
     OpenTelemetryDistro().configure()
     OpenTelemetryConfigurator().configure(  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
     os.environ[INTERVAL] = str(interval_s * 1000)
     if spans:
         _instrument()
-    if metrics.enabled():
+    if instruments.enabled():
         threading.Thread(target=_export_metrics, args=(interval_s,), name="metrics", daemon=True).start()
 
 
