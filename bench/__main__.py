@@ -29,9 +29,9 @@ from bench.measures import (
     stream,
     submit,
 )
-from bench.process import ROOT
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
+from tests.harness import ROOT
 
 MEASURES = {
     "ceiling": ceiling.measure,

@@ -1,4 +1,4 @@
-"""What the benchmark asks PostgreSQL; both stacks name the columns of `jobs` alike."""
+"""What the benchmark asks PostgreSQL; both systems name the columns of `jobs` alike."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Where everything runs: one PostgreSQL and one Redis-compatible server, and one stack at a time on them."""
+"""Where everything runs: one PostgreSQL and one Redis-compatible server, and one system at a time on them."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +15,12 @@ import redis
 from bench import database
 from bench.database import Database
 from bench.load import Answers, Load, post
-from bench.process import Process
-from bench.stacks import LITERAL, LONGRUN, Stack
+from bench.systems import LITERAL, LONGRUN, System
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.server import EmbeddedServer
-from tests.servers import postgres_kind, redis_kind
+from tests.processes import Process, Stack
+from tests.servers import Servers
 
 WARM_UP_JOBS = 200
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 def say(line: str) -> None:
-    """A line on how far the benchmark is; figures go to standard output, this does not."""
+    """Print a line about the progress to standard error; figures go to standard output."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
@@ -38,36 +39,48 @@ def pid_of(server: EmbeddedServer) -> int:
     return server.pid
 
 
-class Running:
-    """A stack on a fresh database and an empty Redis; processes are started as a measure asks for them."""
+def listens(port: int) -> bool:
+    """Whether something listens on this port of the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    def __init__(self, stack: Stack, database_url: str, redis_url: str, directory: Path) -> None:
-        self.stack = stack
+
+class Running:
+    """A system on a fresh database and an empty Redis. A measure starts the processes that it needs."""
+
+    def __init__(self, system: System, database_url: str, redis_url: str, directory: Path) -> None:
+        self.system = system
         self.database = Database(database_url)
         self.redis_url = redis_url
         self.port = free_port()
-        self.processes: list[Process] = []
-        self._directory = directory
-        self._env = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **stack.env}
+        directory.mkdir(exist_ok=True)
+        self._stack = Stack(database_url, redis_url, directory)
 
-    def start_api(self) -> None:
-        self.start("api", [*self.stack.api, "--port", str(self.port)]).wait_for_port(self.port)
-
-    def start_worker(self, env: Mapping[str, str] | None = None) -> Process:
-        return self.start("worker", self.stack.worker, env)
+    @property
+    def processes(self) -> list[Process]:
+        """The processes that were started, in that order."""
+        return self._stack.processes
 
     @property
     def workers(self) -> list[Process]:
         """The workers that were started, in that order."""
-        return [process for process in self.processes if process.role == "worker"]
+        return [process for process in self.processes if process.name == "worker"]
 
-    def start(self, role: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
-        """Start one more process of the stack."""
-        process = Process(role, command, self._env | dict(env or {}), self._directory / self.stack.name)
-        self.processes.append(process)
-        return process
+    def start_api(self) -> None:
+        """Start the API and wait until it listens."""
+        process = self.start("api", [*self.system.api, "--port", str(self.port)])
+        self._stack.until(process, lambda: listens(self.port))
+
+    def start_worker(self, env: Mapping[str, str] | None = None) -> Process:
+        """Start a worker, and do not wait."""
+        return self.start("worker", self.system.worker, env)
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+        """Start `python -m command` as one more process of the system, and do not wait."""
+        return self._stack.start(name, [sys.executable, "-m", *command], {**self.system.env, **(env or {})})
 
     def post(self, count: int, clients: int = 32, rate: float | None = None) -> Answers:
+        """Post `count` jobs; see `bench.load`."""
         self.check()
         return post(Load(port=self.port, count=count, clients=clients, rate=rate))
 
@@ -76,7 +89,7 @@ class Running:
         try:
             return self.database.wait_until_finished(timeout_s, poll_s)
         except TimeoutError as error:
-            raise TimeoutError(f"{self.stack.name}: {error}") from None
+            raise TimeoutError(f"{self.system.name}: {error}") from None
         finally:
             self.check()
 
@@ -88,49 +101,50 @@ class Running:
         self.database.execute("CHECKPOINT")
 
     def check(self) -> None:
+        """AssertionError if one of the processes has ended."""
         for process in self.processes:
             process.check()
 
     def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.stop()
+        """Kill every process."""
+        self._stack.stop()
         self.database.close()
 
 
 class Stage:
-    """The two servers, with their data below `directory`."""
+    """The two servers, with their data in `directory`, and one system at a time on them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.postgres = postgres_kind()(directory / "postgres")
-        self.valkey = redis_kind()(directory / "valkey")
+        self._servers = Servers(directory)
+        self.postgres, self.valkey = self._servers.postgres, self._servers.redis
 
     def start(self) -> None:
-        self.postgres.start()
-        self.valkey.start()
+        """Start both servers."""
+        self._servers.start()
 
     def stop(self) -> None:
-        self.valkey.stop()
-        self.postgres.stop()
+        """Stop both servers."""
+        self._servers.stop()
 
     @contextmanager
     def run(
         self,
-        stack: Stack,
+        system: System,
         *,
         worker: bool = True,
         api: bool = True,
         worker_env: Mapping[str, str] | None = None,
         postgres: EmbeddedPostgres | None = None,
     ) -> Iterator[Running]:
-        """The stack on empty tables of the stage's PostgreSQL or of this one, warmed up if it has an API.
+        """The system on empty tables of the stage's PostgreSQL or of this one, warmed up if it has an API.
 
         All its processes end with the block.
         """
-        url = database.create(postgres or self.postgres, stack.name)
-        stack.create_tables(url)
+        url = database.create(postgres or self.postgres, system.name)
+        system.create_tables(url)
         redis.Redis.from_url(self.valkey.url).flushall()
-        running = Running(stack, url, self.valkey.url, self.directory)
+        running = Running(system, url, self.valkey.url, self.directory / system.name)
         try:
             if worker:
                 running.start_worker(worker_env)
@@ -141,11 +155,11 @@ class Stage:
         finally:
             running.stop()
 
-    def alternate(self, rounds: int, what: str, once: Callable[[Stack], T]) -> tuple[list[T], list[T]]:
+    def alternate(self, rounds: int, what: str, once: Callable[[System], T]) -> tuple[list[T], list[T]]:
         """Measure Longrun and literal in turn, `rounds` times: (Longrun's values, literal's values)."""
         values: dict[str, list[T]] = {LONGRUN.name: [], LITERAL.name: []}
         for number in range(1, rounds + 1):
-            for stack in (LONGRUN, LITERAL):
-                say(f"{what}: round {number} of {rounds}, {stack.name}")
-                values[stack.name].append(once(stack))
+            for system in (LONGRUN, LITERAL):
+                say(f"{what}: round {number} of {rounds}, {system.name}")
+                values[system.name].append(once(system))
         return values[LONGRUN.name], values[LITERAL.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
@@ -15,6 +16,7 @@ import redis
 from hypothesis import settings
 
 from jobcore.migrations import upgrade
+from longrun_local import ports
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.processes import Stack
@@ -28,6 +30,11 @@ settings.load_profile("longrun")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts background commands with Ctrl-C ignored, and all processes of the tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a port is free until its server listens: processes of pytest-xdist must not choose the same meanwhile
+ports.FREE_PORTS = ports.FREE_PORTS[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+]
 
 _numbers = count(1)
 

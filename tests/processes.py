@@ -58,7 +58,11 @@ class Process:
         self.send(signal.SIGKILL)
 
     def kill_group(self) -> None:
-        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone."""
+        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone.
+
+        They are stopped first: otherwise one that is killed later may act on the death of one that was killed earlier.
+        """
+        self.send_group(signal.SIGSTOP)
         sessions.kill_all(self.pid)
         self.popen.wait()
 
@@ -69,6 +73,11 @@ class Process:
     def log(self) -> str:
         """What it has written so far."""
         return self.log_path.read_text(errors="replace")
+
+    def check(self) -> None:
+        """AssertionError with its exit code and its log if it has ended."""
+        code = self.popen.poll()
+        assert code is None, f"{self.name} ended with code {code}:\n{self.log()}"
 
 
 class Stack:
@@ -84,7 +93,7 @@ class Stack:
         """An API whose /readyz answers; its address is `.url`."""
         port = port or free_port()
         process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
-        self._until(process, lambda: _answers(f"{process.url}/readyz"))
+        self.until(process, lambda: _answers(f"{process.url}/readyz"))
         return process
 
     def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
@@ -115,6 +124,17 @@ class Stack:
         self.processes.append(process)
         return process
 
+    def until(self, process: Process, ready: Callable[[], bool]) -> None:
+        """Wait until a process is ready; AssertionError with its log if it ends or takes too long."""
+
+        def is_ready() -> bool:
+            if ready():
+                return True
+            process.check()
+            return False
+
+        until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
+
     def stop(self) -> None:
         """SIGKILL everything that still runs."""
         for process in self.processes:
@@ -133,7 +153,7 @@ class Stack:
     def _worker(self, app: str, name: str, concurrency: int, env: Environment | None) -> Process:
         env = {"LONGRUN_WORKER_CONCURRENCY": str(concurrency), **(env or {})}
         process = self.start(name, services.worker(app, name), env)
-        self._until(process, lambda: self._announced(process))
+        self.until(process, lambda: self._announced(process))
         return process
 
     def _announced(self, process: Process) -> bool:
@@ -155,16 +175,6 @@ class Stack:
             "OTEL_SERVICE_NAME": f"longrun-{name}",
             **(env or {}),
         }
-
-    def _until(self, process: Process, ready: Callable[[], bool]) -> None:
-        def is_ready() -> bool:
-            if ready():
-                return True
-            code = process.popen.poll()
-            assert code is None, f"{process.name} ended with code {code}:\n{process.log()}"
-            return False
-
-        until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
 
 
 def _answers(url: str) -> bool:

@@ -62,6 +62,24 @@ class DebianRedis(EmbeddedValkey):
         return Path(found)
 
 
+class Servers:
+    """A PostgreSQL and a Redis of the chosen kinds, with their data in one folder; `settings` are PostgreSQL's."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.postgres = postgres_kind()(folder / "postgres", settings=settings)
+        self.redis = redis_kind()(folder / "valkey")
+
+    def start(self) -> None:
+        """Start both."""
+        self.postgres.start()
+        self.redis.start()
+
+    def stop(self, immediate: bool = False) -> None:
+        """Stop both; immediately as a crash would."""
+        self.redis.stop(immediate=immediate)
+        self.postgres.stop(immediate=immediate)
+
+
 def postgres_kind() -> type[EmbeddedPostgres]:
     """Which PostgreSQL this run is to use."""
     return _chosen("LONGRUN_TEST_POSTGRES", embedded=EmbeddedPostgres, debian=DebianPostgres)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 POLL_S = 0.02
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """So long a test waits for what takes a second on a machine that has nothing else to do."""
 T = TypeVar("T")
 What = str | Callable[[], object]

@@ -12,8 +12,8 @@ from bench.client import post_one
 from bench.database import UUID7
 from bench.figures import Row, milliseconds
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Running, Stage, say
+from bench.systems import LONGRUN
 
 SOON_S = 3
 WITHIN_S = 300.0

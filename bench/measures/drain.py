@@ -18,8 +18,8 @@ from uuid_utils.compat import uuid7
 from bench import pgbench
 from bench.figures import Row, rate, ratio
 from bench.scale import Scale
-from bench.stacks import LITERAL, LONGRUN, Stack
 from bench.stage import Running, Stage, say
+from bench.systems import LITERAL, LONGRUN, System
 from jobcore.models import NewJob
 from jobcore.store import jobs as store
 from jobcore.store.database import Database
@@ -58,10 +58,10 @@ def queue_in_literal(running: Running, jobs: int) -> None:
     celery.close()
 
 
-def drain(stage: Stage, stack: Stack, jobs: int) -> Drain:
+def drain(stage: Stage, system: System, jobs: int) -> Drain:
     """Queue `jobs` jobs, start a worker, wait for the last."""
-    with stage.run(stack, worker=False, api=False) as running:
-        queue = queue_in_longrun if stack is LONGRUN else queue_in_literal
+    with stage.run(system, worker=False, api=False) as running:
+        queue = queue_in_longrun if system is LONGRUN else queue_in_literal
         queue(running, jobs)
         running.database.execute("CHECKPOINT")
         started = time.time()

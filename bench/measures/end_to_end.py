@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.figures import Row, rate, ratio
 from bench.scale import Scale
-from bench.stacks import LONGRUN, Stack
 from bench.stage import Running, Stage, say
+from bench.systems import LONGRUN, System
 
 
 def jobs_per_second(running: Running, jobs: int) -> float:
@@ -15,9 +15,9 @@ def jobs_per_second(running: Running, jobs: int) -> float:
 
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
-    def once(stack: Stack) -> float:
-        with stage.run(stack) as running:
-            value = jobs_per_second(running, scale.longrun_jobs if stack is LONGRUN else scale.literal_jobs)
+    def once(system: System) -> float:
+        with stage.run(system) as running:
+            value = jobs_per_second(running, scale.longrun_jobs if system is LONGRUN else scale.literal_jobs)
         say(f"  {value:,.0f} jobs/s")
         return value
 

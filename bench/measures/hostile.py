@@ -12,8 +12,8 @@ import psutil
 
 from bench.figures import Row, milliseconds
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Stage, say
+from bench.systems import LONGRUN
 
 CLIENTS = 60
 BODY_BYTES = 1024 * 1024 - 1
@@ -70,7 +70,7 @@ def measure(stage: Stage, scale: Scale) -> list[Row]:
     rows = []
     for what, body in (("brackets", brackets()), ("the costliest body that is taken", costliest())):
         with stage.run(LONGRUN, worker=False) as running:
-            [api] = [process for process in running.processes if process.role == "api"]
+            [api] = [process for process in running.processes if process.name == "api"]
             stall, size, statuses = attack(running.port, body, psutil.Process(api.pid))
         say(f"  {what}: longest GET {stall * 1000:,.0f} ms, API {size:,.0f} MiB, answers {statuses}")
         answers = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))

@@ -12,8 +12,8 @@ import psutil
 from bench.client import post_one
 from bench.figures import Row
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Running, Stage, pid_of, say
+from bench.systems import LONGRUN
 
 DELAY_S = 3600
 TASK = {"task_type": "echo", "input": {}, "delay_s": DELAY_S}
@@ -40,7 +40,7 @@ def cpu_s(pid: int) -> float:
 
 def shares(running: Running, postgres: int, seconds: float) -> tuple[float, float]:
     """Which part of a core the API and PostgreSQL use."""
-    [api] = [process.pid for process in running.processes if process.role == "api"]
+    [api] = [process.pid for process in running.processes if process.name == "api"]
     before = cpu_s(api), cpu_s(postgres)
     time.sleep(seconds)
     return (cpu_s(api) - before[0]) / seconds, (cpu_s(postgres) - before[1]) / seconds

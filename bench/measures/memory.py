@@ -1,4 +1,4 @@
-"""Memory of the running stack, idle, process by process: RSS, and PSS where the system tells it (Linux)."""
+"""Memory of the running system, idle, process by process: RSS, and PSS where the system tells it (Linux)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import psutil
 
 from bench.figures import Row
 from bench.measures.drain import queue_in_longrun
-from bench.process import Process
 from bench.scale import Scale
-from bench.stacks import CHILDREN, LITERAL, LONGRUN, SCRAPER_WORKER, Stack
 from bench.stage import Stage, pid_of, say
+from bench.systems import CHILDREN, LITERAL, LONGRUN, SCRAPER_WORKER, System
+from tests.processes import Process
+from tests.waiting import until
 
 JOBS = 1_000
 SETTLED_S = 3
@@ -35,33 +36,30 @@ def _with_children(pid: int) -> list[psutil.Process]:
     return [main, *main.children(recursive=True)]
 
 
-def _wait_for_children(process: Process, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while len(_with_children(process.pid)) <= CHILDREN:
-        process.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{process.role} has no children after {timeout_s:.0f} s: see {process.log}")
-        time.sleep(0.1)
+def _has_children(process: Process) -> bool:
+    process.check()
+    return len(_with_children(process.pid)) > CHILDREN
 
 
-def memory(stage: Stage, stack: Stack, idle_s: int) -> Mapping[str, str]:
+def memory(stage: Stage, system: System, idle_s: int) -> Mapping[str, str]:
     """Cells by role, `idle_s` seconds after the last of `JOBS` jobs."""
-    with stage.run(stack) as running:
-        if stack is LONGRUN:
-            _wait_for_children(running.start("scraper-worker", SCRAPER_WORKER))
+    with stage.run(system) as running:
+        if system is LONGRUN:
+            scraper = running.start("scraper-worker", SCRAPER_WORKER)
+            until(lambda: _has_children(scraper), what="the scraper-worker has its children")
         running.post(JOBS)
         running.finish()
         time.sleep(idle_s)
         cells: dict[str, list[psutil.Process]] = {}
         for process in running.processes:
             main, *children = _with_children(process.pid)
-            cells[f"{process.role}, main" if children else process.role] = [main]
-            cells |= {f"{process.role}, child {number}": [child] for number, child in enumerate(children, 1)}
+            cells[f"{process.name}, main" if children else process.name] = [main]
+            cells |= {f"{process.name}, child {number}": [child] for number, child in enumerate(children, 1)}
         cells["Valkey"] = _with_children(pid_of(stage.valkey))
         cells["PostgreSQL"] = _with_children(pid_of(stage.postgres))
         cells["all"] = [process for group in cells.values() for process in group]
         texts = {name: of_processes(group) for name, group in cells.items()}
-    say(f"  all of {stack.name}: {texts['all']}")
+    say(f"  all of {system.name}: {texts['all']}")
     return texts
 
 
@@ -81,9 +79,9 @@ def growth(stage: Stage, jobs: int) -> str:
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
     cells = {}
-    for stack in (LONGRUN, LITERAL):
-        say(f"memory: {stack.name}, idle for {scale.idle_s} s")
-        cells[stack] = memory(stage, stack, scale.idle_s)
+    for system in (LONGRUN, LITERAL):
+        say(f"memory: {system.name}, idle for {scale.idle_s} s")
+        cells[system] = memory(stage, system, scale.idle_s)
     say(f"memory: the worker after {scale.many_jobs:,} jobs")
     grown = Row(
         what=f"worker's memory after {JOBS * 2:,} and {scale.many_jobs:,} jobs more",

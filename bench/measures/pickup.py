@@ -9,8 +9,8 @@ from bench.client import post_one
 from bench.figures import Row, milliseconds, percentile
 from bench.measures.end_to_end import jobs_per_second
 from bench.scale import Scale
-from bench.stacks import LITERAL, LONGRUN, Stack
 from bench.stage import Running, Stage, say
+from bench.systems import LITERAL, LONGRUN, System
 
 POLL_S = 0.005
 
@@ -41,8 +41,8 @@ def _percentiles(running: Running, start: str) -> tuple[float, float]:
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
     idle_cells, half_cells, rates = {}, {}, {}
-    for stack, jobs in ((LONGRUN, scale.longrun_jobs), (LITERAL, scale.literal_jobs)):
-        idle_cells[stack], half_cells[stack], rates[stack] = _of(stage, stack, jobs, scale)
+    for system, jobs in ((LONGRUN, scale.longrun_jobs), (LITERAL, scale.literal_jobs)):
+        idle_cells[system], half_cells[system], rates[system] = _of(stage, system, jobs, scale)
     return [
         Row(
             what="pickup p50 / p99, idle",
@@ -59,12 +59,12 @@ def measure(stage: Stage, scale: Scale) -> list[Row]:
     ]
 
 
-def _of(stage: Stage, stack: Stack, jobs: int, scale: Scale) -> tuple[str, str, float]:
-    with stage.run(stack) as running:
-        say(f"pickup: {scale.idle_samples} jobs on an idle {stack.name}")
+def _of(stage: Stage, system: System, jobs: int, scale: Scale) -> tuple[str, str, float]:
+    with stage.run(system) as running:
+        say(f"pickup: {scale.idle_samples} jobs on an idle {system.name}")
         idle_cell = milliseconds(*idle(running, scale.idle_samples))
         say(f"  {idle_cell}")
-        say(f"pickup: {stack.name} at half of its rate")
+        say(f"pickup: {system.name} at half of its rate")
         p50, p99, rate = at_half_rate(running, jobs, scale.half_rate_s)
         half_cell = milliseconds(p50, p99)
         say(f"  {half_cell}")

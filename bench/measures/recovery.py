@@ -12,8 +12,8 @@ from bench.client import post_one
 from bench.figures import Row
 from bench.measures.drain import queue_in_longrun
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Running, Stage, say
+from bench.systems import LONGRUN
 
 WITHIN_S = 90.0
 POLL_S = 0.01
@@ -72,11 +72,7 @@ def worker_killed(stage: Stage) -> float:
         seconds_until(running, RUNS, 0)
         running.start_worker()
         seconds_until(running, WORKERS, 1)
-        doomed = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
-        for process in doomed:
-            process.suspend()  # as when a machine is lost: none of them sees the others die
-        for process in doomed:
-            process.kill()
+        worker.kill_group()
         running.processes.remove(worker)
         return seconds_until(running, RUNS, 1)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from bench.client import Answer, post_one
 from bench.figures import Row, milliseconds, percentile
 from bench.scale import Scale
-from bench.stacks import LITERAL, LONGRUN, Stack
 from bench.stage import Running, Stage, pid_of, say
+from bench.systems import LITERAL, LONGRUN, System
 
 POSTS = {LONGRUN: 50, LITERAL: 5}
 """Literal may need seconds for each."""
@@ -43,12 +43,12 @@ class Outage:
         return f"{self.finished_s:.1f} s"
 
 
-def outage(stage: Stage, stack: Stack, away: Callable[[], object], back: Callable[[], object]) -> Outage:
+def outage(stage: Stage, system: System, away: Callable[[], object], back: Callable[[], object]) -> Outage:
     """Post one job each 100 ms while Redis is away, then bring it back and wait for the jobs."""
-    with stage.run(stack) as running:
+    with stage.run(system) as running:
         away()
         try:
-            answers = [_paced_post(running) for _ in range(POSTS[stack])]
+            answers = [_paced_post(running) for _ in range(POSTS[system])]
         finally:
             back()
         returned = time.monotonic()
@@ -78,9 +78,9 @@ def measure(stage: Stage, scale: Scale) -> list[Row]:
         ("frozen", freeze, thaw),
     ):
         outages = {}
-        for stack in (LONGRUN, LITERAL):
-            say(f"redis {name}: {stack.name}, {POSTS[stack]} POSTs")
-            outages[stack] = outage(stage, stack, away, back)
+        for system in (LONGRUN, LITERAL):
+            say(f"redis {name}: {system.name}, {POSTS[system]} POSTs")
+            outages[system] = outage(stage, system, away, back)
         rows += [
             Row(
                 what=f"POST with Redis {name}",

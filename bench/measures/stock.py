@@ -7,8 +7,8 @@ import statistics
 from bench.client import post_one
 from bench.figures import Row, milliseconds
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Running, Stage, say
+from bench.systems import LONGRUN
 from longrun_local.postgres import EmbeddedPostgres
 from tests.servers import DebianPostgres
 

@@ -8,9 +8,9 @@ from bench import streams
 from bench.client import post_one
 from bench.figures import Row, milliseconds, percentile
 from bench.scale import Scale
-from bench.stacks import LONGRUN
 from bench.stage import Running, Stage, say
 from bench.streams import Delivery
+from bench.systems import LONGRUN
 
 CHILDREN = 10
 DELAY_S = 3

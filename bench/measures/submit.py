@@ -5,14 +5,14 @@ from __future__ import annotations
 from bench.figures import Row, milliseconds, rate, ratio
 from bench.load import Answers
 from bench.scale import Scale
-from bench.stacks import LONGRUN, Stack
 from bench.stage import Stage, say
+from bench.systems import LONGRUN, System
 
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
-    def once(stack: Stack) -> Answers:
-        with stage.run(stack, worker=False) as running:
-            answers = running.post(scale.longrun_jobs if stack is LONGRUN else scale.literal_jobs)
+    def once(system: System) -> Answers:
+        with stage.run(system, worker=False) as running:
+            answers = running.post(scale.longrun_jobs if system is LONGRUN else scale.literal_jobs)
         say(f"  {answers.rate:,.0f} POSTs/s; the load generator took {answers.cpu_share:.0%} of a core")
         return answers
 

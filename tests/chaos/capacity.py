@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from tests.chaos.client import Client
+from tests.chaos.deployment import CHILDREN, QUEUE, WORKERS, Deployment
 from tests.chaos.load import tick
-from tests.chaos.stage import CHILDREN, QUEUE, WORKERS, Stage
 from tests.harness import Tick
 from tests.waiting import until
 
@@ -16,22 +16,22 @@ FRESH_S = 2.0
 STARTED_S = 60.0
 
 
-def every_child_works(stage: Stage, client: Client) -> None:
+def every_child_works(deployment: Deployment, client: Client) -> None:
     """AssertionError if not all children run a long job at once, though Redis is lost after each that has begun."""
     jobs: list[str] = []
     try:
         for _ in range(len(WORKERS) * CHILDREN):
-            jobs.append(client.submit({**tick("test_polite", LONG_S, stage), "queue": QUEUE}))
-            until(lambda: len(_at_work(stage, jobs)) == len(jobs), STARTED_S, f"{len(jobs)} children work at once")
+            jobs.append(client.submit({**tick("test_polite", LONG_S, deployment), "queue": QUEUE}))
+            until(lambda: len(_at_work(deployment, jobs)) == len(jobs), STARTED_S, f"{len(jobs)} children work at once")
             for name in WORKERS:
-                stage.nodes[name].redis.cut()
+                deployment.nodes[name].redis.cut()
     finally:
         for job_id in jobs:
             client.cancel(job_id)
 
 
-def _at_work(stage: Stage, jobs: Sequence[str]) -> set[int]:
+def _at_work(deployment: Deployment, jobs: Sequence[str]) -> set[int]:
     """The processes that gave a sign of life of one of these jobs just now."""
-    diaries = [diary for job_id in jobs if (diary := stage.diary(job_id)).exists()]
+    diaries = [diary for job_id in jobs if (diary := deployment.diary(job_id)).exists()]
     signs = [Tick.of(line) for diary in diaries for line in diary.read_text().splitlines()[-1:]]
     return {sign.pid for sign in signs if time.monotonic() - sign.at < FRESH_S}

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.stage import APIS, QUEUE, Stage
+from tests.chaos.deployment import APIS, QUEUE, Deployment
 
 TIMEOUT_S = 5.0
 AGAIN_S = 0.2
@@ -25,8 +25,8 @@ class Refused(AssertionError):
 class Client:
     """Submits, cancels and follows; safe to use from many threads."""
 
-    def __init__(self, stage: Stage) -> None:
-        fronts = [stage.nodes[name].front for name in APIS]
+    def __init__(self, deployment: Deployment) -> None:
+        fronts = [deployment.nodes[name].front for name in APIS]
         self._clients = [httpx.Client(base_url=front.url, timeout=TIMEOUT_S) for front in fronts if front]
         self._turns = itertools.count()
         self._lock = threading.Lock()

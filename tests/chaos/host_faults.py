@@ -7,9 +7,9 @@ import signal
 import time
 from contextlib import suppress
 
+from tests.chaos.deployment import WORKERS
 from tests.chaos.kinds import Strike, fault
 from tests.chaos.process_faults import GRACE_S, PAST_THE_LEASE, stopped
-from tests.chaos.stage import WORKERS
 from tests.fault.torn import CHANGES
 from tests.waiting import until
 
@@ -20,8 +20,8 @@ TORN_S = 20.0
 @fault(WORKERS, PAST_THE_LEASE)
 def host_suspended(strike: Strike) -> None:
     """A whole worker stands still; its monotonic clock does too, its clock of leases goes on; its peers hang up."""
-    worker, node = strike.stage.worker(strike.target), strike.stage.nodes[strike.target]
-    with stopped(strike.stage, strike.target, worker):
+    worker, node = strike.deployment.worker(strike.target), strike.deployment.nodes[strike.target]
+    with stopped(strike.deployment, strike.target, worker):
         time.sleep(strike.seconds)
         node.postgres.cut()
         node.redis.cut()
@@ -31,7 +31,7 @@ def host_suspended(strike: Strike) -> None:
 @fault(WORKERS)
 def control_group_terminated(strike: Strike) -> None:
     """SIGTERM every process of a worker (systemd's KillMode=control-group)."""
-    worker = strike.stage.worker(strike.target)
+    worker = strike.deployment.worker(strike.target)
     worker.send_group(signal.SIGTERM)
     worker.wait(GRACE_S)
 
@@ -39,7 +39,7 @@ def control_group_terminated(strike: Strike) -> None:
 @fault(WORKERS, (0.5, 9.0))
 def slot_torn(strike: Strike) -> None:
     """A child is frozen in the middle of what it writes into its slot, some times until it is killed for that."""
-    folder = strike.stage.nodes[strike.target].folder
+    folder = strike.deployment.nodes[strike.target].folder
     frozen, wanted = folder / "frozen", folder / "freeze"
     frozen.unlink(missing_ok=True)
     changes = sorted(CHANGES)

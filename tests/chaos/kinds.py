@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.stage import APIS, KEEPER, WORKERS, Stage
+from tests.chaos.deployment import APIS, KEEPER, WORKERS, Deployment
 
 ANY = (*APIS, *WORKERS, KEEPER)
 INSTANT = (0.0, 0.0)
@@ -15,9 +15,9 @@ POSTGRES = ("postgres",)
 
 @dataclass(frozen=True)
 class Strike:
-    """One fault as it happens: on this stage, at this target, for so many seconds, with dice of its own."""
+    """One fault as it happens: on this deployment, at this target, for so many seconds, with dice of its own."""
 
-    stage: Stage
+    deployment: Deployment
     target: str
     seconds: float
     seed: int

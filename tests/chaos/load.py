@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos.client import Client, Refused
-from tests.chaos.stage import QUEUE, Stage
+from tests.chaos.deployment import QUEUE, Deployment
 
 SUBMITTERS = 4
 FOLLOWERS = 2
@@ -28,8 +28,8 @@ Dice = random.Random
 class Load:
     """Threads that submit, cancel and follow jobs from `start` to `stop`; the same mix for the same seed."""
 
-    def __init__(self, stage: Stage, client: Client, seed: int) -> None:
-        self._stage = stage
+    def __init__(self, deployment: Deployment, client: Client, seed: int) -> None:
+        self._deployment = deployment
         self._client = client
         self._over = threading.Event()
         self._room = threading.Event()
@@ -75,7 +75,7 @@ class Load:
     def _submit(self, dice: Dice) -> None:
         self._room.wait()
         kind, (make, _) = dice.choices(list(MIX.items()), [weight for _, weight in MIX.values()])[0]
-        body = {"queue": QUEUE, "priority": dice.choice((0, 0, 0, 5)), **make(dice, self._stage)}
+        body = {"queue": QUEUE, "priority": dice.choice((0, 0, 0, 5)), **make(dice, self._deployment)}
         cancel_s, retry_s = body.pop("cancel_s", None), body.pop("retry_s", None)
         try:
             job_id = self._client.submit(body)
@@ -105,58 +105,58 @@ class Load:
                 self.gaps.append(f"{job_id}: {seen}")
 
     def _count(self, _dice: Dice) -> None:
-        rows = self._stage.sql("SELECT count(*) FROM jobs WHERE status IN ('PENDING', 'RUNNING')")
+        rows = self._deployment.sql("SELECT count(*) FROM jobs WHERE status IN ('PENDING', 'RUNNING')")
         self.open = rows[0]["count"]
         (self._room.set if self.open < ENOUGH_OPEN else self._room.clear)()
         self._over.wait(COUNT_S)
 
 
-def tick(task_type: str, seconds: float, stage: Stage, **options: Any) -> dict[str, Any]:
+def tick(task_type: str, seconds: float, deployment: Deployment, **options: Any) -> dict[str, Any]:
     """A task that writes signs of life into its diary for so many seconds."""
-    return {"task_type": task_type, "input": {"seconds": seconds, "folder": str(stage.diaries)}, **options}
+    return {"task_type": task_type, "input": {"seconds": seconds, "folder": str(deployment.diaries)}, **options}
 
 
-def _expiring(dice: Dice, stage: Stage) -> dict[str, Any]:
+def _expiring(dice: Dice, deployment: Deployment) -> dict[str, Any]:
     delay_s = dice.uniform(1, 3)
     expires_at = datetime.now(UTC) + timedelta(seconds=delay_s + dice.uniform(0.3, 1))
-    return tick("test_tick", 0.05, stage, delay_s=delay_s, expires_at=expires_at.isoformat())
+    return tick("test_tick", 0.05, deployment, delay_s=delay_s, expires_at=expires_at.isoformat())
 
 
-def _limited(dice: Dice, stage: Stage) -> dict[str, Any]:
-    return tick("test_tick", dice.uniform(0, 0.3), stage, concurrency_key=f"key-{dice.randrange(3)}")
+def _limited(dice: Dice, deployment: Deployment) -> dict[str, Any]:
+    return tick("test_tick", dice.uniform(0, 0.3), deployment, concurrency_key=f"key-{dice.randrange(3)}")
 
 
-def _stepping(dice: Dice, stage: Stage) -> dict[str, Any]:
-    return {"task_type": "test_steps", "input": {"folder": str(stage.diaries), "dies_after": dice.randrange(5)}}
+def _stepping(dice: Dice, deployment: Deployment) -> dict[str, Any]:
+    return {"task_type": "test_steps", "input": {"folder": str(deployment.diaries), "dies_after": dice.randrange(5)}}
 
 
-def _versioned(dice: Dice, stage: Stage) -> dict[str, Any]:
-    added = {f"field_{stage.version}": 1} if stage.version > 1 and dice.randrange(2) else {}
+def _versioned(dice: Dice, deployment: Deployment) -> dict[str, Any]:
+    added = {f"field_{deployment.version}": 1} if deployment.version > 1 and dice.randrange(2) else {}
     return {"task_type": "test_versioned", "input": {"number": dice.randrange(100), **added}}
 
 
-def _newest(dice: Dice, stage: Stage) -> dict[str, Any]:
-    return {"task_type": f"test_of_version_{max(stage.version, 2)}", "input": {"number": dice.randrange(100)}}
+def _newest(dice: Dice, deployment: Deployment) -> dict[str, Any]:
+    return {"task_type": f"test_of_version_{max(deployment.version, 2)}", "input": {"number": dice.randrange(100)}}
 
 
 MAY_BE_REFUSED = {"expiring", "versioned", "newest"}
 """Its time may pass before an API is there to accept it, or an API of an older version is asked."""
-MIX: dict[str, tuple[Callable[[Dice, Stage], dict[str, Any]], float]] = {
-    "short": (lambda dice, stage: tick("test_tick", dice.uniform(0, 0.1), stage), 30),
+MIX: dict[str, tuple[Callable[[Dice, Deployment], dict[str, Any]], float]] = {
+    "short": (lambda dice, deployment: tick("test_tick", dice.uniform(0, 0.1), deployment), 30),
     "quick": (lambda dice, _: {"task_type": "echo", "input": {"text": "x" * dice.randrange(5000)}}, 30),
-    "medium": (lambda dice, stage: tick("test_tick", dice.uniform(0.5, 1.5), stage, max_attempts=3), 8),
-    "long": (lambda dice, stage: tick("test_polite", dice.uniform(3, 8), stage, max_attempts=3), 3),
-    "retried": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 2}}, 6),
-    "failing": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 9}}, 4),
-    "cancelled": (lambda dice, stage: tick("test_polite", 30, stage, cancel_s=dice.uniform(0, 2)), 5),
-    "deaf": (lambda dice, stage: tick("test_tick", 30, stage, cancel_s=dice.uniform(0, 1)), 2),
-    "stubborn": (lambda dice, stage: tick("test_stubborn", 30, stage, cancel_s=dice.uniform(0, 1)), 1),
-    "delayed": (lambda dice, stage: tick("test_tick", 0.05, stage, delay_s=dice.uniform(0.5, 8)), 6),
-    "overrunning": (lambda dice, stage: tick("test_tick", 30, stage, timeout_s=dice.uniform(0.3, 1)), 2),
+    "medium": (lambda dice, deployment: tick("test_tick", dice.uniform(0.5, 1.5), deployment, max_attempts=3), 8),
+    "long": (lambda dice, deployment: tick("test_polite", dice.uniform(3, 8), deployment, max_attempts=3), 3),
+    "retried": (lambda _dice, _deployment: {"task_type": "test_flaky", "input": {"failures": 2}}, 6),
+    "failing": (lambda _dice, _deployment: {"task_type": "test_flaky", "input": {"failures": 9}}, 4),
+    "cancelled": (lambda dice, deployment: tick("test_polite", 30, deployment, cancel_s=dice.uniform(0, 2)), 5),
+    "deaf": (lambda dice, deployment: tick("test_tick", 30, deployment, cancel_s=dice.uniform(0, 1)), 2),
+    "stubborn": (lambda dice, deployment: tick("test_stubborn", 30, deployment, cancel_s=dice.uniform(0, 1)), 1),
+    "delayed": (lambda dice, deployment: tick("test_tick", 0.05, deployment, delay_s=dice.uniform(0.5, 8)), 6),
+    "overrunning": (lambda dice, deployment: tick("test_tick", 30, deployment, timeout_s=dice.uniform(0.3, 1)), 2),
     "dying": (lambda dice, _: {"task_type": "test_poison", "input": {"deaths": dice.choice((1, 1, 99))}}, 1),
     "expiring": (_expiring, 2),
     "limited": (_limited, 6),
-    "revived": (lambda _dice, _stage: {"task_type": "test_flaky", "input": {"failures": 3}, "retry_s": 1.5}, 3),
+    "revived": (lambda _dice, _deployment: {"task_type": "test_flaky", "input": {"failures": 3}, "retry_s": 1.5}, 3),
     "stepping": (_stepping, 3),
     "versioned": (_versioned, 6),
     "newest": (_newest, 2),

@@ -7,8 +7,8 @@ import sys
 
 from celery import Celery
 
+from tests.chaos.deployment import QUEUE, Deployment
 from tests.chaos.kinds import Strike, fault
-from tests.chaos.stage import QUEUE, Stage
 from tests.harness import ROOT
 from tests.processes import Process
 from tests.waiting import until
@@ -22,22 +22,22 @@ NOT_RUN = "tasks of another Celery application were not run"
 @fault((NEIGHBOUR,))
 def neighbour_rages(strike: Strike) -> None:
     """Another application sends tasks to its queue of the same name, purges it, and tells all workers to shut down."""
-    with _application(strike.stage) as app:
+    with _application(strike.deployment) as app:
         for number in range(TASKS):
-            app.send_task("neighbour.note", (str(strike.stage.folder / f"purged-{number}"),))
+            app.send_task("neighbour.note", (str(strike.deployment.folder / f"purged-{number}"),))
         app.control.purge()
         app.control.cancel_consumer(QUEUE)
         app.control.broadcast("shutdown")
 
 
-def not_run(stage: Stage) -> list[str]:
+def not_run(deployment: Deployment) -> list[str]:
     """Send tasks to a worker of the other application and wait for them; which were not run once each."""
-    folder = stage.folder / NEIGHBOUR
+    folder = deployment.folder / NEIGHBOUR
     folder.mkdir()
     marks = [folder / str(number) for number in range(TASKS)]
-    process = _worker(stage)
+    process = _worker(deployment)
     try:
-        with _application(stage) as app:
+        with _application(deployment) as app:
             for mark in marks:
                 app.send_task("neighbour.note", (str(mark),))
         until(lambda: all(mark.exists() for mark in marks), TASKS_S, "all are run")
@@ -48,11 +48,11 @@ def not_run(stage: Stage) -> list[str]:
     return [f"{mark.name}: was run {runs} times" for mark in marks if (runs := len(mark.read_text().splitlines())) != 1]
 
 
-def _application(stage: Stage) -> Celery:
-    return Celery("neighbour", broker=stage.redis.url, set_as_current=False, task_default_queue=QUEUE)
+def _application(deployment: Deployment) -> Celery:
+    return Celery("neighbour", broker=deployment.redis.url, set_as_current=False, task_default_queue=QUEUE)
 
 
-def _worker(stage: Stage) -> Process:
+def _worker(deployment: Deployment) -> Process:
     command = [sys.executable, "-m", "celery", "-A", "tests.chaos.neighbour_app", "worker", "-P", "solo"]
-    env = {"NEIGHBOUR_REDIS_URL": stage.redis.url, "PYTHONPATH": os.pathsep.join(["", str(ROOT)])}
-    return stage.start(NEIGHBOUR, command, env)
+    env = {"NEIGHBOUR_REDIS_URL": deployment.redis.url, "PYTHONPATH": os.pathsep.join(["", str(ROOT)])}
+    return deployment.start(NEIGHBOUR, command, env)

@@ -18,13 +18,14 @@ from tests.harness import LEASE_S
 
 BRIEF = (0.5, 3.0)
 LONG = (2.0, LEASE_S + 3)
+OF_LONGRUN = "FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'"
 MAX_CONNECTIONS = 300
 
 
 @contextmanager
 def session(strike: Strike) -> Iterator[Any]:
     """A cursor in a transaction that ends with the block; the server may go away meanwhile."""
-    connection = psycopg2.connect(strike.stage.postgres.url, connect_timeout=5)
+    connection = psycopg2.connect(strike.deployment.postgres.url, connect_timeout=5)
     try:
         yield connection.cursor()
     finally:
@@ -35,31 +36,31 @@ def session(strike: Strike) -> Iterator[Any]:
 @fault(POSTGRES)
 def postgres_crashed(strike: Strike) -> None:
     """An immediate stop (as a crash, some COMMITs in flight) and a start."""
-    strike.stage.postgres.stop(immediate=True)
-    strike.stage.postgres.start()
+    strike.deployment.postgres.stop(immediate=True)
+    strike.deployment.postgres.start()
 
 
 @fault(POSTGRES)
 def postgres_restarted(strike: Strike) -> None:
     """A fast stop and a start."""
-    strike.stage.postgres.stop()
-    strike.stage.postgres.start()
+    strike.deployment.postgres.stop()
+    strike.deployment.postgres.start()
 
 
 @fault(POSTGRES, LONG)
 def postgres_away(strike: Strike) -> None:
     """A crash, and a start some seconds later, some times past the lease."""
-    strike.stage.postgres.stop(immediate=True)
+    strike.deployment.postgres.stop(immediate=True)
     try:
         time.sleep(strike.seconds)
     finally:
-        strike.stage.postgres.start()
+        strike.deployment.postgres.start()
 
 
 @fault(POSTGRES, LONG)
 def postgres_frozen(strike: Strike) -> None:
     """SIGSTOP of all of PostgreSQL, then SIGCONT, some times past the lease."""
-    postmaster = psutil.Process(strike.stage.postgres.pid)
+    postmaster = psutil.Process(strike.deployment.postgres.pid)
     with ExitStack() as stack:
         for process in (postmaster, *postmaster.children(recursive=True)):
             stack.enter_context(frozen(process))
@@ -79,7 +80,9 @@ def postgres_backend_killed(strike: Strike) -> None:
 @fault(POSTGRES)
 def postgres_sessions_terminated(strike: Strike) -> None:
     """pg_terminate_backend of every session."""
-    strike.stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'")
+    strike.deployment.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'"
+    )
 
 
 @fault(POSTGRES, BRIEF)
@@ -87,7 +90,9 @@ def postgres_statements_cancelled(strike: Strike) -> None:
     """pg_cancel_backend of every session, again and again."""
     over = time.monotonic() + strike.seconds
     while time.monotonic() < over:
-        strike.stage.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'")
+        strike.deployment.sql(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'"
+        )
         time.sleep(0.05)
 
 
@@ -130,8 +135,8 @@ def migration_behind_a_backup(strike: Strike) -> None:
 @fault(POSTGRES)
 def migration(strike: Strike) -> None:
     """A column is added while jobs run, and one that was added before is dropped."""
-    strike.stage.sql("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS of_a_next_version text")
-    strike.stage.sql("ALTER TABLE jobs DROP COLUMN of_a_next_version")
+    strike.deployment.sql("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS of_a_next_version text")
+    strike.deployment.sql("ALTER TABLE jobs DROP COLUMN of_a_next_version")
 
 
 @fault(POSTGRES, BRIEF)
@@ -141,7 +146,7 @@ def connections_exhausted(strike: Strike) -> None:
     try:
         with suppress(psycopg2.OperationalError):
             while len(taken) < MAX_CONNECTIONS:
-                taken.append(psycopg2.connect(strike.stage.postgres.url, connect_timeout=5))
+                taken.append(psycopg2.connect(strike.deployment.postgres.url, connect_timeout=5))
         if taken:
             taken[0].cursor().execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%'"
@@ -155,22 +160,22 @@ def connections_exhausted(strike: Strike) -> None:
 @fault(POSTGRES, BRIEF)
 def postgres_read_only(strike: Strike) -> None:
     """Every session is read-only, as after a failover to a standby that was not promoted."""
-    stage = strike.stage
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%%'"
-    stage.sql("ALTER DATABASE longrun SET default_transaction_read_only = on")
+    deployment = strike.deployment
+    end = f"SELECT pg_terminate_backend(pid) {OF_LONGRUN}"
+    deployment.sql("ALTER DATABASE longrun SET default_transaction_read_only = on")
     try:
-        stage.sql(end)
+        deployment.sql(end)
         time.sleep(strike.seconds)
     finally:
-        stage.sql("SET TRANSACTION READ WRITE; ALTER DATABASE longrun RESET default_transaction_read_only")
-        stage.sql(end)
+        deployment.sql("SET TRANSACTION READ WRITE; ALTER DATABASE longrun RESET default_transaction_read_only")
+        deployment.sql(end)
 
 
 @fault(POSTGRES, LONG)
 def database_clock_stepped(strike: Strike) -> None:
     """now() steps by up to a minute, either way, and back."""
-    step_database_clock(strike.stage.postgres.url, random.Random(strike.seed).uniform(-60, 60))
+    step_database_clock(strike.deployment.postgres.url, random.Random(strike.seed).uniform(-60, 60))
     try:
         time.sleep(strike.seconds)
     finally:
-        step_database_clock(strike.stage.postgres.url, 0)
+        step_database_clock(strike.deployment.postgres.url, 0)

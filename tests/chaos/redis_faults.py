@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.chaos.deployment import WAKE_UPS
 from tests.chaos.kinds import REDIS, Strike, fault
-from tests.chaos.stage import WAKE_UPS
 
 BRIEF = (0.5, 3.0)
 LONG = (2.0, 8.0)
@@ -20,7 +20,7 @@ GARBAGE = ("this is not a message", b"\xff\x00", "{}", '{"body": 1}', "null", "[
 
 def restarted(strike: Strike, meanwhile: Callable[[Path], None]) -> None:
     """Kill Redis, do something to its files, start it."""
-    server = strike.stage.redis
+    server = strike.deployment.redis
     server.stop(immediate=True)
     try:
         meanwhile(server.folder / "appendonlydir")
@@ -47,7 +47,7 @@ def redis_away(strike: Strike) -> None:
 @fault(REDIS, LONG)
 def redis_frozen(strike: Strike) -> None:
     """SIGSTOP, then SIGCONT."""
-    pid = strike.stage.redis.pid
+    pid = strike.deployment.redis.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -59,7 +59,7 @@ def redis_frozen(strike: Strike) -> None:
 @fault(REDIS)
 def redis_flushed(strike: Strike) -> None:
     """FLUSHALL."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         client.flushall()
 
 
@@ -96,7 +96,7 @@ def redis_aof_damaged(strike: Strike) -> None:
 @fault(REDIS, BRIEF)
 def redis_failed_over(strike: Strike) -> None:
     """Redis goes back to what it held some seconds ago, as when a lagging replica is promoted."""
-    folder = strike.stage.redis.folder / "appendonlydir"
+    folder = strike.deployment.redis.folder / "appendonlydir"
     kept = folder.with_name("kept")
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(folder, kept, ignore_dangling_symlinks=True)
@@ -112,7 +112,7 @@ def redis_failed_over(strike: Strike) -> None:
 @fault(REDIS)
 def redis_clients_killed(strike: Strike) -> None:
     """CLIENT KILL of every connection."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "normal")
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
@@ -120,7 +120,7 @@ def redis_clients_killed(strike: Strike) -> None:
 @fault(REDIS, LONG)
 def redis_full(strike: Strike) -> None:
     """Redis has no memory left and refuses every write (OOM), as with a full disk (MISCONF)."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         client.config_set("maxmemory", "1mb")
         try:
             time.sleep(strike.seconds)
@@ -131,7 +131,7 @@ def redis_full(strike: Strike) -> None:
 @fault(REDIS, LONG)
 def redis_read_only(strike: Strike) -> None:
     """Redis takes no writes (NOREPLICAS), as a primary that lost its replicas."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         client.config_set("min-replicas-to-write", "3")
         try:
             time.sleep(strike.seconds)
@@ -142,14 +142,14 @@ def redis_read_only(strike: Strike) -> None:
 @fault(REDIS)
 def poison_in_the_list(strike: Strike) -> None:
     """Garbage in the list of wake-ups."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         client.lpush(WAKE_UPS, *GARBAGE)
 
 
 @fault(REDIS)
 def wake_ups_multiplied(strike: Strike) -> None:
     """A hundred copies of a wake-up."""
-    with strike.stage.broker() as client:
+    with strike.deployment.broker() as client:
         for _ in range(200):
             if waiting := client.lrange(WAKE_UPS, 0, 0):
                 client.lpush(WAKE_UPS, *waiting * 100)

@@ -10,8 +10,8 @@ from typing import Any
 
 from jobcore.cron import Cron
 from tests.chaos.client import Client
+from tests.chaos.deployment import QUEUE, Deployment
 from tests.chaos.load import tick
-from tests.chaos.stage import QUEUE, Stage
 
 KIND = "scheduled"
 TICK_LOST = "has no job for its tick of"
@@ -42,14 +42,14 @@ FROM jobs WHERE schedule_id = %s ORDER BY made
 class Schedules:
     """Made at the start of a storm, at rest from its end on."""
 
-    def __init__(self, stage: Stage, client: Client) -> None:
-        self._stage = stage
+    def __init__(self, deployment: Deployment, client: Client) -> None:
+        self._deployment = deployment
         self._client = client
 
     def start(self) -> None:
         """Make them."""
         for name, (task_type, seconds, decided) in PLANS.items():
-            task = {**tick(task_type, seconds, self._stage), "queue": QUEUE}
+            task = {**tick(task_type, seconds, self._deployment), "queue": QUEUE}
             self._client.make_schedule({"name": name, "cron": "* * * * * *", "task": task, **decided})
 
     def stop(self) -> None:
@@ -59,14 +59,14 @@ class Schedules:
 
     def jobs(self) -> int:
         """How many jobs they made."""
-        return int(self._stage.sql("SELECT count(*) FROM jobs WHERE schedule_id IS NOT NULL")[0]["count"])
+        return int(self._deployment.sql("SELECT count(*) FROM jobs WHERE schedule_id IS NOT NULL")[0]["count"])
 
     def problems(self) -> list[str]:
         """What PostgreSQL says against the promises to them; they rest, and their jobs have ended."""
-        rows = {row["name"]: row for row in self._stage.sql("SELECT * FROM schedules")}
+        rows = {row["name"]: row for row in self._deployment.sql("SELECT * FROM schedules")}
         broken = [f"schedule {name} was made and is lost" for name in PLANS if name not in rows]
         for name, row in rows.items():
-            broken += [f"schedule {name} {problem}" for problem in problems(row, self._stage.sql(JOBS, row["id"]))]
+            broken += [f"schedule {name} {problem}" for problem in problems(row, self._deployment.sql(JOBS, row["id"]))]
         return broken
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 
+from tests.chaos.deployment import Deployment
 from tests.chaos.kinds import POSTGRES, Strike, fault
-from tests.chaos.stage import Stage
 
 BRIEF = (0.5, 3.0)
 OF_THREADS = ("workers", "keeper_lease", "schedules")
@@ -24,23 +24,23 @@ PATIENTLY = "SET LOCAL lock_timeout = '5s'; "
 def table_renamed(strike: Strike) -> None:
     """A table is renamed and gets its name back."""
     table = random.Random(strike.seed).choice(TABLES)
-    _alter(strike.stage, f"ALTER TABLE {table} RENAME TO {table}_away")
+    _alter(strike.deployment, f"ALTER TABLE {table} RENAME TO {table}_away")
     try:
         time.sleep(strike.seconds)
     finally:
-        _alter(strike.stage, f"ALTER TABLE {table}_away RENAME TO {table}")
+        _alter(strike.deployment, f"ALTER TABLE {table}_away RENAME TO {table}")
 
 
 @fault(POSTGRES, BRIEF)
 def statements_refused(strike: Strike) -> None:
     """Every write to a table is refused with an error that is no outage (a trigger's)."""
     table = random.Random(strike.seed).choice(OF_THREADS)
-    _alter(strike.stage, REFUSE.format(table=table))
+    _alter(strike.deployment, REFUSE.format(table=table))
     try:
         time.sleep(strike.seconds)
     finally:
-        _alter(strike.stage, ACCEPT)
+        _alter(strike.deployment, ACCEPT)
 
 
-def _alter(stage: Stage, statement: str) -> None:
-    stage.sql(PATIENTLY + statement.replace("%", "%%"))
+def _alter(deployment: Deployment, statement: str) -> None:
+    deployment.sql(PATIENTLY + statement.replace("%", "%%"))

@@ -22,6 +22,7 @@ from tests.chaos import (  # noqa: F401  (they register)
 )
 from tests.chaos.capacity import every_child_works
 from tests.chaos.client import Client
+from tests.chaos.deployment import QUEUE, Deployment
 from tests.chaos.deploys import ROLLING, refused_for_good
 from tests.chaos.kinds import KINDS, Strike, fault
 from tests.chaos.load import Load
@@ -29,7 +30,6 @@ from tests.chaos.neighbour import not_run
 from tests.chaos.schedule import Planned
 from tests.chaos.scheduled import KIND, Schedules
 from tests.chaos.score import Score
-from tests.chaos.stage import QUEUE, Stage
 from tests.harness import Tick
 from tests.invariants import THAWED_S, broken_promises, overlaps
 from tests.waiting import until
@@ -44,7 +44,7 @@ CHUNK = 1000
 @fault((QUEUE,), (0.5, 3.0))
 def queue_paused(strike: Strike) -> None:
     """An operator pauses the queue and lets it go on."""
-    client = Client(strike.stage)
+    client = Client(strike.deployment)
     client.change_queue(paused=True)
     try:
         time.sleep(strike.seconds)
@@ -55,7 +55,7 @@ def queue_paused(strike: Strike) -> None:
 @fault((QUEUE,), (1.0, 5.0))
 def queue_limited(strike: Strike) -> None:
     """An operator lets two jobs of the queue run at a time, and takes the limit away."""
-    client = Client(strike.stage)
+    client = Client(strike.deployment)
     client.change_queue(max_running=2)
     try:
         time.sleep(strike.seconds)
@@ -69,16 +69,18 @@ def nothing(_strike: Strike) -> None:
 
 
 class Storm:
-    """Runs one schedule on a stage. `say` gets a line of progress every second."""
+    """Runs one schedule on a deployment. `say` gets a line of progress every second."""
 
-    def __init__(self, stage: Stage, planned: Sequence[Planned], score: Score, say: Callable[[str], None]) -> None:
-        self._stage = stage
+    def __init__(
+        self, deployment: Deployment, planned: Sequence[Planned], score: Score, say: Callable[[str], None]
+    ) -> None:
+        self._deployment = deployment
         self._planned = planned
         self._score = score
         self._say = say
-        self._client = Client(stage)
-        self._load = Load(stage, self._client, score.seed)
-        self._schedules = Schedules(stage, self._client)
+        self._client = Client(deployment)
+        self._load = Load(deployment, self._client, score.seed)
+        self._schedules = Schedules(deployment, self._client)
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -109,10 +111,10 @@ class Storm:
             time.sleep(min(left, 1.0))
 
     def _strike(self, plan: Planned) -> None:
-        strike = Strike(self._stage, plan.target, plan.seconds, plan.seed)
+        strike = Strike(self._deployment, plan.target, plan.seconds, plan.seed)
         try:
-            with self._stage.locks[plan.target]:
-                hit = self._stage.running()
+            with self._deployment.locks[plan.target]:
+                hit = self._deployment.running()
                 KINDS[plan.kind].strike(strike)
                 over = time.monotonic()
             self._await_recovery(plan, hit, over)
@@ -134,7 +136,7 @@ class Storm:
                 slow.append(plan)
                 self._score.slow.append(f"{plan}: after {SLOW_S:g} s waits for {self._told(waiting)}")
             time.sleep(POLL_S)
-            rows = self._stage.sql("SELECT id, status, fence FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting))
+            rows = self._deployment.sql("SELECT id, status, fence FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting))
             for row in rows:
                 job_id = str(row["id"])
                 elsewhere = job_id != probe and (row["status"] != "RUNNING" or row["fence"] > waiting[job_id])
@@ -142,31 +144,31 @@ class Storm:
                     del waiting[job_id]
 
     def _told(self, waiting: Collection[str]) -> str:
-        rows = self._stage.sql(
+        rows = self._deployment.sql(
             "SELECT id, task_type, status, ready, fence, worker_id FROM jobs WHERE id = ANY(%s::uuid[])", list(waiting)
         )
         return ", ".join(str(dict(row)) for row in rows[:3])
 
     def _lives(self, job_id: str, since: float) -> bool:
         """Whether a run of this job gave a sign of life after `since`."""
-        diary = self._stage.diary(job_id)
+        diary = self._deployment.diary(job_id)
         return diary.exists() and Tick.of(diary.read_text().splitlines()[-1]).at > since
 
     def _calm_down(self) -> None:
-        until(self._stage.all_up, CALM_S, "every process is up again")
+        until(self._deployment.all_up, CALM_S, "every process is up again")
         self._await_ends()
 
     def _try_every_child(self) -> None:
         self._say("calm: every child gets a long job")
         try:
-            every_child_works(self._stage, self._client)
+            every_child_works(self._deployment, self._client)
         except AssertionError as error:
             self._score.problem(f"after the storm: {error}")
         self._await_ends()
 
     def _await_ends(self) -> None:
         def none_open() -> bool:
-            rows = self._stage.sql(
+            rows = self._deployment.sql(
                 "SELECT count(*) FROM jobs WHERE status IN ('PENDING', 'RUNNING') "
                 "OR (status = 'CANCELLED' AND cancel_stopped_at IS NULL)"
             )
@@ -180,19 +182,19 @@ class Storm:
             self._score.problem(f"after the storm: {error}")
 
     def _read_the_books(self) -> None:
-        score, sql = self._score, self._stage.sql
+        score, sql = self._score, self._deployment.sql
         stored = [str(row["id"]) for row in sql("SELECT id FROM jobs")]
         accepted = list(self._client.accepted)
         everyone = sorted({*accepted, *stored})
         for start in range(0, len(everyone), CHUNK):
             for problem in broken_promises(sql, everyone[start : start + CHUNK]):
                 score.problem(problem)
-        for diary in self._stage.diaries.iterdir():
+        for diary in self._deployment.diaries.iterdir():
             if not diary.suffix:
                 ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
-                for problem in overlaps(ticks, self._stage.thawed_at.get(diary.name, -math.inf)):
+                for problem in overlaps(ticks, self._deployment.thawed_at.get(diary.name, -math.inf)):
                     score.problem(f"{diary.name}: {problem}")
-        for problem in (*self._together(), *refused_for_good(self._stage), *not_run(self._stage)):
+        for problem in (*self._together(), *refused_for_good(self._deployment), *not_run(self._deployment)):
             score.problem(problem)
         for problem in (*self._schedules.problems(), *self._load.gaps, *self._load.failures, *self._client.errors):
             score.problem(problem)
@@ -203,17 +205,17 @@ class Storm:
         score.statuses = {
             row["status"]: row["count"] for row in sql("SELECT status, count(*) FROM jobs GROUP BY status")
         }
-        score.servers = self._stage.servers()
+        score.servers = self._deployment.servers()
         score.runs = int(sql("SELECT sum(fence) AS runs FROM jobs")[0]["runs"])
 
     def _together(self) -> list[str]:
         """Runs of two jobs with one concurrency key at the same time."""
         runs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
-        for row in self._stage.sql("SELECT id, concurrency_key FROM jobs WHERE concurrency_key IS NOT NULL"):
-            diary = self._stage.diary(str(row["id"]))
+        for row in self._deployment.sql("SELECT id, concurrency_key FROM jobs WHERE concurrency_key IS NOT NULL"):
+            diary = self._deployment.diary(str(row["id"]))
             if not diary.exists():
                 continue
-            thawed_at = self._stage.thawed_at.get(diary.name, -math.inf)
+            thawed_at = self._deployment.thawed_at.get(diary.name, -math.inf)
             ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
             for fence in {tick.fence for tick in ticks}:
                 times = [tick.at for tick in ticks if tick.fence == fence]
@@ -233,8 +235,8 @@ def rage(
 ) -> Score:
     """One storm from the first process to the last; its score."""
     score = Score(minutes, seed)
-    with Stage(folder) as stage:
-        Storm(stage, planned, score, say).run()
+    with Deployment(folder) as deployment:
+        Storm(deployment, planned, score, say).run()
     return score
 
 

@@ -59,7 +59,7 @@ class Standby:
             self._server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         sql_alone(self.primary.url, "ALTER SYSTEM SET synchronous_standby_names = '*'")
         sql(self.primary.url, "SELECT pg_reload_conf()")
-        until(lambda: sql(self.primary.url, STREAMING), 30, "the standby follows")
+        until(lambda: sql(self.primary.url, STREAMING), what="the standby follows")
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -115,4 +115,4 @@ def waiting(url: str) -> list[int]:
 
 def wait_for_commit(url: str) -> int:
     """Wait until a backend waits for the standby; its pid."""
-    return until(lambda: next(iter(waiting(url)), 0), 10, "a commit waits for its standby")
+    return until(lambda: next(iter(waiting(url)), 0), what="a commit waits for its standby")

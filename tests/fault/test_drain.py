@@ -28,8 +28,8 @@ def group(worker: Process) -> None:
 def test_a_draining_worker_finishes_short_jobs_and_hands_long_ones_back(
     apart: Harness, terminate: Callable[[Process], None]
 ) -> None:
-    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="1.5")
-    short, long = apart.tick(0.5), apart.tick(3)
+    leaving = apart.worker("leaving", concurrency=2, LONGRUN_DRAIN_S="3")
+    short, long = apart.tick(0.5), apart.tick(10)
     apart.runs(short)
     apart.runs(long)
     queued = [apart.submit(input={"n": n}) for n in range(10)]
@@ -60,14 +60,14 @@ def test_a_task_that_swallows_the_drain_is_killed_and_handed_back_with_its_try(a
 
 def test_a_worker_ends_within_its_grace_while_redis_is_frozen(apart: Harness, redis_server: EmbeddedValkey) -> None:
     leaving = apart.worker("leaving", LONGRUN_DRAIN_S="1")
-    job_id = apart.tick(5)
+    job_id = apart.tick(600)
     apart.runs(job_id)
     assert redis_server.pid
     os.kill(redis_server.pid, signal.SIGSTOP)
     try:
         leaving.terminate()
         leaving.wait(1 + GRACE_S)
-        until(lambda: not leaving.pids, 2, "nothing is left of the worker")
+        until(lambda: not leaving.pids, what="nothing is left of the worker")
     finally:
         os.kill(redis_server.pid, signal.SIGCONT)
     job = apart.job(job_id)
@@ -81,6 +81,6 @@ def test_an_idle_worker_leaves_at_once_and_says_so(apart: Harness) -> None:
     worker_id = apart.worker_id(worker)
     apart.reaches(apart.submit(), "SUCCESS")
     worker.terminate()
-    assert worker.wait(10) == 0
-    until(lambda: not worker.pids, 2, "nothing is left of the worker")
+    assert worker.wait() == 0
+    until(lambda: not worker.pids, what="nothing is left of the worker")
     assert apart.sql("SELECT state FROM workers WHERE id = %s", worker_id)[0]["state"] == "gone"

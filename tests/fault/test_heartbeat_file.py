@@ -26,6 +26,6 @@ def test_the_heartbeat_file_of_a_frozen_main_process_grows_old_and_young_again_a
 
     until(file.exists, what="the worker beats")
     worker.send(signal.SIGSTOP)
-    until(lambda: age_s() > 3 * BEAT_S, 10, "the file grows old")
+    until(lambda: age_s() > 3 * BEAT_S, what="the file grows old")
     worker.send(signal.SIGCONT)
-    until(lambda: age_s() < 2 * BEAT_S, 10, "the file is young again")
+    until(lambda: age_s() < 2 * BEAT_S, what="the file is young again")

@@ -22,12 +22,12 @@ def test_a_child_that_is_frozen_past_its_jobs_timeout_is_killed(longrun: Harness
     frozen = psutil.Process(tick.pid)
     frozen.send_signal(signal.SIGSTOP)
     try:
-        job = longrun.reaches(job_id, "FAILED", 20)
+        job = longrun.reaches(job_id, "FAILED")
     finally:
         if frozen.is_running():
             frozen.resume()
     assert job["error"]["kind"] == "timeout"
-    until(lambda: gone(tick.pid), 2, "its child is gone")
+    until(lambda: gone(tick.pid), what="its child is gone")
     check(longrun, [job_id])
 
 
@@ -37,7 +37,7 @@ def test_a_job_that_takes_all_memory_fails_alone(apart: Harness) -> None:
     neighbours = [apart.submit(), apart.submit()]
     leak = apart.submit("test_leak", {"megabytes": 64})
     neighbours += [apart.submit(), apart.tick(0.1)]
-    job = apart.reaches(leak, "FAILED", 30)
+    job = apart.reaches(leak, "FAILED")
     assert job["error"]["type"] == "MemoryError" or job["error"]["kind"] == "worker_lost", job["error"]
     apart.all_reach(neighbours, "SUCCESS")
     check(apart, [leak, *neighbours])
@@ -47,7 +47,7 @@ def test_a_result_of_ten_megabytes_arrives_whole_and_holds_up_no_other(apart: Ha
     apart.worker(concurrency=2, LONGRUN_MAX_RESULT_BYTES=str(16 * 2**20))
     large = [apart.submit("test_large", {"megabytes": 10}) for _ in range(2)]
     small = [apart.submit(input={"n": n}) for n in range(20)]
-    apart.all_reach([*small, *large], "SUCCESS", 30)
+    apart.all_reach([*small, *large], "SUCCESS")
     for job_id in large:
         result = apart.api.get(f"/tasks/{job_id}").json()["result"]
         assert result == {"text": "x" * (10 * 2**20)}
@@ -76,7 +76,7 @@ def test_a_worker_whose_host_can_start_no_process_loses_no_job_and_works_again_l
     until(lambda: it_gave_up() or it_replaced_them(), what="Celery's main process ended, or has two children again")
     if it_gave_up():  # then whoever runs it starts it again
         apart.worker("next")
-    apart.all_reach(jobs, "SUCCESS", 30)
+    apart.all_reach(jobs, "SUCCESS")
     both = [apart.tick(1), apart.tick(1)]
     assert len({apart.runs(job_id).pid for job_id in both}) == 2
     apart.all_reach(both, "SUCCESS")

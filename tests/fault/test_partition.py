@@ -62,7 +62,7 @@ def test_a_claim_whose_reply_never_reaches_its_child_is_handed_back(apart: Harne
     until(lambda: at_rest(apart), what="the child waits for a wake-up")
     with link.held(replies_only=True):
         job_id = apart.tick(0.1)
-        until(lambda: apart.job(job_id)["status"] == "RUNNING", 3, "the claim is committed")
+        until(lambda: apart.job(job_id)["status"] == "RUNNING", what="the claim is committed")
         assert apart.ticks(job_id) == []
         child.kill()
         child.wait()
@@ -82,6 +82,6 @@ def test_connections_to_postgres_that_are_reset_under_load_cost_no_job_and_no_se
     ticking = apart.tick(2)
     apart.runs(ticking)
     link.cut()
-    apart.all_reach([*jobs, ticking], "SUCCESS", 30)
+    apart.all_reach([*jobs, ticking], "SUCCESS")
     assert apart.job(ticking)["fence"] == 1
     check(apart, [*jobs, ticking])

@@ -17,7 +17,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.fault
 
 CLIENTS = 4
-BACK_S = 30.0
 
 
 def test_a_crash_of_postgres_under_load_loses_nothing_that_was_accepted(
@@ -52,7 +51,7 @@ def test_a_crash_of_postgres_under_load_loses_nothing_that_was_accepted(
         assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
         assert int(answer.headers["retry-after"]) > 0
-    longrun.all_reach(accepted, "SUCCESS", BACK_S)
+    longrun.all_reach(accepted, "SUCCESS")
     check(longrun, accepted)
 
 
@@ -79,7 +78,7 @@ def test_without_postgres_for_longer_than_the_lease_jobs_are_stopped_and_run_aga
         assert max(longrun.ticks(job_id)[-1].at for job_id in jobs) - stopped_at < LEASE_S
     finally:
         postgres.start()
-    longrun.all_reach(jobs, "SUCCESS", BACK_S)
+    longrun.all_reach(jobs, "SUCCESS")
     now = {longrun.worker_id(worker) for worker in longrun.workers}
     assert len(now - {None}) == 2
     assert not ids & now

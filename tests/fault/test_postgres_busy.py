@@ -17,6 +17,7 @@ from alembic import command
 
 from jobcore.migrations import config
 from longrun_local.postgres import EmbeddedPostgres
+from tests.backends import end_backends_by
 from tests.conftest import database
 from tests.harness import ROOT, Harness, environment
 from tests.invariants import check
@@ -40,7 +41,7 @@ def own(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, tmp_
     """Longrun on a database of its own."""
     with database(postgres, migrated_template) as url, Stack(url, redis_url, tmp_path) as stack:
         api = stack.api(env=environment(tmp_path))
-        with httpx.Client(base_url=api.url, timeout=10) as client:
+        with httpx.Client(base_url=api.url, timeout=30) as client:
             yield Harness(stack, client, "own", tmp_path)
 
 
@@ -69,12 +70,12 @@ def test_claims_stay_cheap_while_a_backup_holds_its_snapshot_and_many_jobs_pass(
     snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM jobs")
     with transaction(own.stack.database_url, *snapshot), ThreadPoolExecutor(8) as clients:
         jobs = list(clients.map(lambda n: own.submit(input={"n": n}, priority=1), range(JOBS)))
-        own.all_reach(jobs, "SUCCESS", 40)
+        own.all_reach(jobs, "SUCCESS")
         # no vacuum can remove what those jobs left at the head of the queue; the low-water rank follows half a minute
         # behind, and their priority made them a minute old
-        until(lambda: pages_to_find_the_head(own) < FEW_PAGES, 15, "the head of the queue is found at once")
+        until(lambda: pages_to_find_the_head(own) < FEW_PAGES, what="the head of the queue is found at once")
         later = [own.submit() for _ in range(20)]
-        own.all_reach(later, "SUCCESS", 5)
+        own.all_reach(later, "SUCCESS")
     check(own, [*jobs, *later])
 
 
@@ -96,14 +97,14 @@ def test_a_migration_that_waits_behind_a_backup_stops_neither_claims_nor_heartbe
     with transaction(url, "LOCK TABLE jobs IN ACCESS SHARE MODE"):
         migration.start()
         for _ in range(2):
-            until(lambda: own.sql(waits), 10, "the migration waits for its lock")
-            own.all_reach(during := [own.submit() for _ in range(5)], "SUCCESS", 10)
-            until(lambda: not own.sql(waits), 10, "it lets go in between")
+            until(lambda: own.sql(waits), what="the migration waits for its lock")
+            own.all_reach(during := [own.submit() for _ in range(5)], "SUCCESS")
+            until(lambda: not own.sql(waits), what="it lets go in between")
         assert migration.is_alive()
-    migration.join(30)
+    migration.join()
     assert own.sql(added)
     after = [own.submit() for _ in range(5)]
-    own.all_reach([long, *after], "SUCCESS", 15)
+    own.all_reach([long, *after], "SUCCESS")
     assert own.job(long)["fence"] == 1
     assert own.worker_id(worker) == worker_id
     check(own, [long, *during, *after])
@@ -117,15 +118,19 @@ def test_jobs_survive_a_time_without_a_free_connection(longrun: Harness, postgre
             while True:
                 taken.append(psycopg2.connect(postgres.url))
 
+    def all_are_taken() -> bool:
+        end_backends_by(taken[0], "longrun%")
+        take_all()
+        with taken[0].cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'longrun%'")
+            return cursor.fetchone() is None
+
     jobs = [longrun.tick(1) for _ in range(6)]
     try:
         take_all()
         assert taken, "there was no free connection"
-        with taken[0].cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'longrun%'"
-            )
-        take_all()
+        taken[0].autocommit = True  # else each look at the sessions sees what the first one saw
+        until(all_are_taken, what="Longrun has no connection")
         answers = [longrun.post() for _ in range(3)]
     finally:
         for connection in taken:
@@ -134,8 +139,8 @@ def test_jobs_survive_a_time_without_a_free_connection(longrun: Harness, postgre
     refused = [answer for answer in answers if answer not in accepted]
     assert all(answer.status_code == httpx.codes.SERVICE_UNAVAILABLE for answer in refused), refused
     jobs += [answer.json()["task_id"] for answer in accepted]
-    jobs += [until(lambda: _accepted(longrun), 15, "a job is accepted again")]
-    longrun.all_reach(jobs, "SUCCESS", 30)
+    jobs += [until(lambda: _accepted(longrun), what="a job is accepted again")]
+    longrun.all_reach(jobs, "SUCCESS")
     check(longrun, jobs)
 
 

@@ -42,7 +42,7 @@ def test_a_table_that_was_renamed_for_two_seconds_costs_no_thread_and_no_job(own
                 assert answer.status_code in (httpx.codes.ACCEPTED, httpx.codes.SERVICE_UNAVAILABLE), answer.text
                 if answer.status_code == httpx.codes.ACCEPTED:
                     jobs.append(answer.json()["task_id"])
-        until(lambda: own.api.get("/readyz").status_code == httpx.codes.OK, 5, f"ready after {table}")
+        until(lambda: own.api.get("/readyz").status_code == httpx.codes.OK, what=f"ready after {table}")
         jobs.append(own.submit())
         own.all_reach(jobs, "SUCCESS")
     assert own.worker_id(worker) == worker_id

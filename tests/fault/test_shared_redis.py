@@ -100,7 +100,7 @@ def test_two_deployments_and_another_celery_application_share_a_redis_and_each_g
             check(harness, jobs[harness.stack.folder.name])
             assert harness.sql("SELECT count(*) FROM jobs")[0]["count"] == 100 + (harness is a)
         assert sender.wait() == 0
-        until(lambda: len(list(notes.iterdir())) == 100, 30, "the other application got each of its tasks")
+        until(lambda: len(list(notes.iterdir())) == 100, what="the other application got each of its tasks")
         assert {note.read_text() for note in notes.iterdir()} == {"done\n"}, "once"
         theirs = {key for key in client.scan_iter() if not key.startswith((b"a:", b"b:"))}
         assert all(key.startswith((b"_kombu.binding.", b"unacked", b"celery", b"default")) for key in theirs), theirs

@@ -54,7 +54,7 @@ def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.
     idle = [child.pid for child in children(worker)]
     for pid in idle:
         os.kill(pid, number)
-    until(lambda: all(gone(pid) for pid in idle), 15, "the idle children are replaced")
+    until(lambda: all(gone(pid) for pid in idle), what="the idle children are replaced")
     both = [apart.tick(600), apart.tick(600)]
     pids = {apart.runs(job_id).pid for job_id in both}
     assert len(pids) == 2
@@ -108,7 +108,7 @@ def test_sighup_drains_a_worker_and_leaves_nothing_behind(apart: Harness) -> Non
     apart.runs(job_id)
     leaving.send(signal.SIGHUP)
     assert leaving.wait(GRACE_S) == 0
-    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
+    until(lambda: not leaving.pids, what="nothing is left of the worker")
     assert apart.job(job_id)["status"] == "SUCCESS"
     check(apart, [job_id])
 
@@ -120,7 +120,7 @@ def test_sigquit_hands_running_jobs_back_at_once_with_their_try(apart: Harness) 
         apart.runs(job_id)
     leaving.send(signal.SIGQUIT)
     leaving.wait(GRACE_S)
-    until(lambda: not leaving.pids, 15, "nothing is left of the worker")
+    until(lambda: not leaving.pids, what="nothing is left of the worker")
     for job_id in jobs:
         job = apart.job(job_id)
         assert (job["status"], job["attempt"], job["crashes"], job["losses"]) == ("PENDING", 0, 0, 0)
@@ -168,18 +168,18 @@ def press_ctrl_c(keyboard: int) -> None:
 
 @pytest.mark.parametrize("presses", [1, 2, 3])
 def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, tmp_path: Path, presses: int) -> None:
-    with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="3", LONGRUN_CANCEL_KILL_S="6") as (worker, keyboard):
+    with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="5", LONGRUN_CANCEL_KILL_S="8") as (worker, keyboard):
         short, long = (
-            apart.tick(1.5, max_attempts=1),
+            apart.tick(1.5 if presses == 1 else 600, max_attempts=1),
             apart.submit("test_stubborn", {"seconds": 600, "folder": str(apart.folder)}, max_attempts=1),
         )
         apart.runs(short)
         apart.runs(long)
         for understood in ("longrun: draining", "longrun: handing", "")[:presses]:
             press_ctrl_c(keyboard)
-            until(partial(_says, worker, understood), 15, "it has understood")
+            until(partial(_says, worker, understood), what="it has understood")
         worker.wait(GRACE_S)
-        until(lambda: not worker.pids, 15, "nothing is left of the worker")
+        until(lambda: not worker.pids, what="nothing is left of the worker")
         for job_id in (short, long):
             job = apart.job(job_id)
             assert (job["crashes"], job["losses"]) == (0, 0)
@@ -216,13 +216,13 @@ def test_children_that_leave_again_and_again_keep_none_of_the_workers_wake_ups(a
         for child in children(worker):
             with suppress(psutil.NoSuchProcess):
                 child.send_signal(signal.SIGTERM)
-    apart.all_reach(jobs, "SUCCESS", 60)
+    apart.all_reach(jobs, "SUCCESS")
     with redis.Redis.from_url(apart.stack.redis_url, decode_responses=True) as client:
 
         def unacknowledged() -> list[str]:
             return [message for message in client.hvals("longrun:unacked") if apart.queue in message]
 
-        until(lambda: not unacknowledged(), 15, "every wake-up is acknowledged")
+        until(lambda: not unacknowledged(), what="every wake-up is acknowledged")
     rows = [apart.job(job_id) for job_id in jobs]  # what a child had not begun was handed back
     assert {(row["attempt"], row["crashes"], row["losses"]) for row in rows} == {(1, 0, 0)}
     both = [apart.tick(600) for _ in range(2)]

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.fault
 
 CALL_S = 10.0
 """How long a call of a worker's child may take."""
-MARGIN_S = 8.0
+MARGIN_S = 30.0
+GRACE_S = 30.0
+"""How long Kubernetes waits for the API to end."""
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def test_a_post_is_accepted_again_on_another_connection_while_the_intakes_is_sil
     with frozen_backends(own, "longrun-intake"):
         refused = own.post()
         assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
-        until(lambda: own.post().status_code == httpx.codes.ACCEPTED, MARGIN_S, "another connection takes it")
+        until(lambda: own.post().status_code == httpx.codes.ACCEPTED, what="another connection takes it")
         assert own.api.get("/readyz").status_code == httpx.codes.OK
     own.worker()
     own.reaches(before, "SUCCESS")
@@ -69,9 +71,9 @@ def test_reads_that_were_answered_503_leave_no_query_and_no_connection_behind(ow
     lock = psycopg2.connect(own.stack.database_url)
     try:
         lock.cursor().execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
-        with httpx.Client(base_url=own.api.base_url, timeout=20) as other:
+        with httpx.Client(base_url=own.api.base_url, timeout=30) as other:
             assert other.get(f"/tasks/{job_id}").status_code == httpx.codes.SERVICE_UNAVAILABLE
-        until(lambda: not own.sql(locked), 1.5, "its query is over")
+        until(lambda: not own.sql(locked), what="its query is over")
     finally:
         lock.close()
     assert own.api.get(f"/tasks/{job_id}").status_code == httpx.codes.OK
@@ -82,10 +84,8 @@ def test_an_api_ends_in_its_grace_while_postgres_is_silent(own: Harness) -> None
     until(lambda: own.sql("SELECT 1 FROM keeper_lease"), what="its keeper is connected")
     with frozen_backends(own, "longrun-intake"), frozen_backends(own, "longrun-keeper"):
         assert own.post().status_code == httpx.codes.SERVICE_UNAVAILABLE
-        began_at = time.monotonic()
         api.terminate()
-        assert api.wait(25) == 0
-        assert time.monotonic() - began_at < 20
+        assert api.wait(GRACE_S) == 0
 
 
 def test_a_child_whose_connections_pass_nothing_works_again_and_completes_a_cancel(
@@ -133,5 +133,5 @@ def test_a_cancel_whose_claim_was_lost_is_completed_on_an_idle_worker_and_the_ne
         lost,
     )
     waiting = apart.submit(concurrency_key="k-idle")
-    assert apart.stopped(lost, 5)["cancel_method"] == "finished"
-    apart.reaches(waiting, "SUCCESS", 10)
+    assert apart.stopped(lost)["cancel_method"] == "finished"
+    apart.reaches(waiting, "SUCCESS")

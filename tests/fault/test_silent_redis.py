@@ -12,11 +12,9 @@ from tests.fault.link import Link
 from tests.harness import Harness
 from tests.invariants import check
 from tests.processes import Process
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
-
-SOON_S = 30.0
 
 
 def killed(link: Link, redis_url: str) -> None:
@@ -42,7 +40,7 @@ def test_a_worker_whose_connections_to_redis_pass_nothing_hears_of_work_again(ap
         with link.muted():  # what is connected now hears nothing any more, ever
             apart.reaches(first, "SUCCESS")
             later = apart.submit()
-            apart.reaches(later, "SUCCESS", SOON_S)
+            apart.reaches(later, "SUCCESS")
     check(apart, [first, later])
 
 
@@ -52,11 +50,11 @@ def test_a_worker_with_no_idle_child_notices_that_its_connection_to_redis_is_los
 ) -> None:
     with Link(apart.stack.redis_url) as link:
         worker = apart.worker("busy", concurrency=1, REDIS_URL=link.url)
-        job_id = apart.tick(SOON_S + 5)
+        job_id = apart.tick(PATIENCE_S + 5)
         apart.runs(job_id)
         before = until(lambda: connections(worker, link), what="the main process is connected")
         lose(link, redis_url)
-        until(lambda: connections(worker, link) - before, SOON_S, "the main process is connected anew")
+        until(lambda: connections(worker, link) - before, what="the main process is connected anew")
         assert not connections(worker, link) & before, "what was lost is closed"
         apart.api.delete(f"/tasks/{job_id}")
         apart.stopped(job_id)

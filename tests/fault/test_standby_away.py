@@ -22,7 +22,7 @@ from tests.harness import LEASE_S, Harness, environment, sql
 from tests.integration.store.world import World
 from tests.invariants import check
 from tests.processes import Stack
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
 
@@ -56,14 +56,14 @@ class Submission:
 
     def end(self) -> Accepted | BaseException | None:
         """Wait for the answer."""
-        self._thread.join(20)
+        self._thread.join()
         self._intake.stop()
         self._db.close()
         return self.answer
 
     def _run(self) -> None:
         async def submit() -> Accepted:
-            return await asyncio.wait_for(self._intake.submit(self.job), 15)
+            return await asyncio.wait_for(self._intake.submit(self.job), PATIENCE_S)
 
         try:
             self.answer = asyncio.run(submit())
@@ -111,7 +111,7 @@ def test_a_running_job_outlives_a_standby_that_is_away_for_longer_than_the_lease
 ) -> None:
     with Stack(primary.url, redis_url, tmp_path) as stack:
         api = stack.api(env=environment(tmp_path))
-        with httpx.Client(base_url=api.url, timeout=20) as client:
+        with httpx.Client(base_url=api.url, timeout=30) as client:
             longrun = Harness(stack, client, "own", tmp_path)
             worker = longrun.worker(concurrency=1)
             worker_id = until(lambda: longrun.worker_id(worker), what="the worker is there")
@@ -121,8 +121,8 @@ def test_a_running_job_outlives_a_standby_that_is_away_for_longer_than_the_lease
                 time.sleep(LEASE_S + 4)  # the fault itself
                 assert longrun.post().status_code == httpx.codes.SERVICE_UNAVAILABLE
                 assert client.get("/readyz").status_code == httpx.codes.SERVICE_UNAVAILABLE
-            job = longrun.reaches(job_id, "SUCCESS", 30)
+            job = longrun.reaches(job_id, "SUCCESS")
             assert (job["fence"], longrun.worker_id(worker)) == (1, worker_id)
             later = longrun.submit()
-            longrun.reaches(later, "SUCCESS", 20)
+            longrun.reaches(later, "SUCCESS")
             check(longrun, [job_id, later])

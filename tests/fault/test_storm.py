@@ -25,9 +25,9 @@ def test_a_minute_of_a_storm_loses_doubles_and_ends_twice_nothing(server_folder:
     score = rage(folder, schedule(SEED, MINUTES, GAP_S), MINUTES, SEED)
     assert score.problems == []
     assert score.injected > MINUTES * 60 / GAP_S / 2, score.skipped
-    assert score.accepted > 150
+    assert score.accepted > 50
     assert score.kinds_of_jobs["scheduled"] > MINUTES * 60, "two make a job each second"
-    assert score.followed > 10
+    assert score.followed > 3
 
 
 def test_a_seed_gives_the_same_faults_at_the_same_times_and_every_kind_comes() -> None:

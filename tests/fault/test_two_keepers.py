@@ -26,7 +26,7 @@ def unkept(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, t
     """Longrun on a database of its own, where neither API nor supervisor looks after anything."""
     with database(postgres, migrated_template) as url, Stack(url, redis_url, tmp_path) as stack:
         api = stack.api(env={**environment(tmp_path), "LONGRUN_KEEPER_S": NEVER_S})
-        with httpx.Client(base_url=api.url, timeout=10) as client:
+        with httpx.Client(base_url=api.url, timeout=30) as client:
             harness = Harness(stack, client, "unkept", tmp_path)
             harness.worker(LONGRUN_KEEPER_S=NEVER_S)
             yield harness
@@ -55,5 +55,5 @@ def test_a_second_keeper_takes_over_from_a_frozen_one_and_two_do_nothing_twice(u
     assert {unkept.job(job_id)["fence"] for job_id in jobs} == {3}
     for keeper in (first, second):
         keeper.terminate()
-        assert keeper.wait(15) == 0
+        assert keeper.wait() == 0
     check(unkept, jobs)

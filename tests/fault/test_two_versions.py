@@ -64,7 +64,7 @@ class Deploy:
     def api(self, name: str) -> Deploy:
         """Submit to an API of this version from now on."""
         url = self.apart.stack.api(env=version(self._folder, name)).url
-        client = httpx.Client(base_url=url, timeout=10)
+        client = httpx.Client(base_url=url, timeout=30)
         self.apart = Harness(self.apart.stack, client, self.apart.queue, self.apart.folder)
         return self
 
@@ -74,7 +74,7 @@ class Deploy:
 
     def ran_on(self, job_id: str) -> str:
         """The version whose worker ended the job well, at its first try."""
-        job = self.apart.reaches(job_id, "SUCCESS", 45)
+        job = self.apart.reaches(job_id, "SUCCESS")
         assert (job["attempt"], job["crashes"], job["losses"]) == (1, 0, 0)
         return str(job["result"]["version"])
 
@@ -114,7 +114,7 @@ def test_a_new_field_and_a_new_type_wait_for_a_new_worker_and_hold_up_nobody(dep
 def test_an_input_that_no_worker_can_read_fails_in_the_end_and_says_why(deploy: Deploy) -> None:
     longrun = deploy.api("new").apart
     deploy.worker("old", backoff_s=0.3)
-    job = longrun.reaches(longrun.submit("versioned", {"n": 1, "depth": 5}), "FAILED", 40)
+    job = longrun.reaches(longrun.submit("versioned", {"n": 1, "depth": 5}), "FAILED")
     assert job["error"]["kind"] == "invalid"
     assert "input.depth" in job["error"]["message"]
     refused = [event for event in longrun.events(str(job["id"])) if event["data"].get("reason") == "handed_back"]

@@ -53,5 +53,5 @@ def test_a_worker_whose_supervision_fails_for_longer_than_a_lease_ends(apart: Ha
     worker = apart.worker(concurrency=1)
     with refused(apart, "workers", f"OLD.pid = {worker.pid}"):
         assert worker.wait(READY_S) != 0
-        until(lambda: not worker.pids, 10, "nothing is left of it")
+        until(lambda: not worker.pids, what="nothing is left of it")
     assert "nobody foresaw this" in worker.log()

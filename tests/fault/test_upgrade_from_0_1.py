@@ -63,7 +63,7 @@ def harness(
         execute(server, f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     execute(server, f"CREATE DATABASE {name} OWNER {role}")
     with Stack(url, redis_url, tmp_path) as stack:
-        yield Harness(stack, httpx.Client(), "upgraded", tmp_path)
+        yield Harness(stack, httpx.Client(timeout=30), "upgraded", tmp_path)
     execute(server, f"DROP DATABASE {name} WITH (FORCE)")
     if role == name:
         execute(server, f"DROP ROLE {role}")
@@ -124,14 +124,14 @@ def test_the_version_before_goes_on_while_its_database_is_migrated_and_beside_th
     with ThreadPoolExecutor(2) as clients:
         running = [clients.submit(load.submit, client) for client in (0, 1)]
         try:
-            until(lambda: len(load.accepted) > 50, 30, "0.1 is at work")
+            until(lambda: len(load.accepted) > 50, what="0.1 is at work")
             migration = stack.start("migrations", MIGRATIONS, new)
             assert migration.wait() == 0, migration.log()
             assert "moved the tables of 0.1" in migration.log()
             new_api, _ = stack.api(env=new), stack.worker("new", 2, new)
             load.urls.append(new_api.url)
             moved = len(load.accepted)
-            until(lambda: len(load.accepted) > moved + 200, 60, "both versions are at work")
+            until(lambda: len(load.accepted) > moved + 200, what="both versions are at work")
             # a process of 0.1 that is started again while the deploy is on
             assert stack.start("old-wait", [*MIGRATIONS, "wait"], old).wait() == 0
             load.urls.remove(old_api.url)
@@ -141,7 +141,7 @@ def test_the_version_before_goes_on_while_its_database_is_migrated_and_beside_th
             load.over.set()
         for client in running:
             client.result()
-    harness.all_reach(load.accepted, "SUCCESS", 60)
+    harness.all_reach(load.accepted, "SUCCESS")
     workers = harness.sql("SELECT worker_id, count(*) FROM jobs GROUP BY worker_id")
     assert len(workers) == 2, "one of the versions ran nothing"
     assert load.refused == []

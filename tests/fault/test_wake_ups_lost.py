@@ -22,11 +22,11 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 def test_a_job_whose_api_dies_before_it_could_wake_anyone_runs_within_the_keepers_second(longrun: Harness) -> None:
     doomed = longrun.stack.api(env={**environment(longrun.stack.folder), "REDIS_URL": NOWHERE})
-    with httpx.Client(base_url=doomed.url, timeout=10) as client:
+    with httpx.Client(base_url=doomed.url, timeout=30) as client:
         answer = client.post("/tasks", json={"task_type": "echo", "input": {}, "queue": longrun.queue})
         doomed.kill_group()
     assert answer.status_code == httpx.codes.ACCEPTED
-    job = longrun.reaches(answer.json()["task_id"], "SUCCESS", 7)
+    job = longrun.reaches(answer.json()["task_id"], "SUCCESS")
     check(longrun, [str(job["id"])])
 
 
@@ -75,7 +75,7 @@ def test_a_job_longer_than_the_visibility_timeout_runs_once_though_its_wake_up_i
         [tag] = until(unacked, what="the wake-up is not acknowledged while its job runs")
         client.delete("longrun:unacked_mutex")  # a worker that another test killed may have left it, for five minutes
         start("second")  # and looks for what was not acknowledged in time
-        until(lambda: tag not in unacked(), 60, "the second worker took the wake-up again, and acknowledged it")
+        until(lambda: tag not in unacked(), what="the second worker took the wake-up again, and acknowledged it")
         assert apart.job(job_id)["status"] == "RUNNING"
     apart.api.delete(f"/tasks/{job_id}")
     assert apart.stopped(job_id)["fence"] == 1

@@ -33,7 +33,7 @@ def test_a_killed_main_process_gives_its_job_back_at_once_and_takes_its_children
     doomed.kill()
     killed_at = time.monotonic()
     assert longrun.runs(job_id, fence=2).at - killed_at < LEASE_S, "nobody had to wait for the lease"
-    until(lambda: gone(tick.pid) and gone(guard), 15, "nothing is left of the worker")
+    until(lambda: gone(tick.pid) and gone(guard), what="nothing is left of the worker")
     job = longrun.reaches(job_id, "SUCCESS")
     assert (job["losses"], job["crashes"]) == (1, 0)
     check(longrun, [job_id])
@@ -60,8 +60,8 @@ def test_a_worker_whose_supervisor_is_killed_ends_with_its_children_and_its_job_
     doomed, _heir = longrun.runner(longrun.runs(job_id))
     pool = children(doomed)
     supervisor(doomed).kill()
-    assert doomed.wait(15) == 70
-    until(lambda: all(gone(child.pid) for child in pool), 15, "the children are gone")
+    assert doomed.wait() == 70
+    until(lambda: all(gone(child.pid) for child in pool), what="the children are gone")
     until(lambda: longrun.job(job_id)["fence"] == 2, NOTICED_S, "the job is claimed again")
     assert longrun.reaches(job_id, "SUCCESS")["losses"] == 1
     check(longrun, [job_id])
@@ -111,8 +111,8 @@ def test_scaling_from_one_worker_to_three_and_back_under_load_loses_nothing(apar
     for worker in workers[:2]:
         worker.terminate()
     jobs += [apart.submit("sleep", {"seconds": 0.05, "steps": 1}) for _ in range(100)]
-    assert [worker.wait(30) for worker in workers[:2]] == [0, 0]
-    apart.all_reach(jobs, "SUCCESS", 30)
+    assert [worker.wait() for worker in workers[:2]] == [0, 0]
+    apart.all_reach(jobs, "SUCCESS")
     check(apart, jobs)
 
 

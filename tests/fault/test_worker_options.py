@@ -57,7 +57,7 @@ def test_an_option_that_breaks_promises_is_refused_with_one_line(apart: Harness,
     assert len(said) == 1, refused.log()
     assert REFUSED[option] in said[0]
     assert "Traceback" not in refused.log()
-    until(lambda: not refused.pids, 15, "nothing is left of it")
+    until(lambda: not refused.pids, what="nothing is left of it")
 
 
 @pytest.mark.parametrize("option", ["-P prefork", "-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
@@ -84,7 +84,7 @@ def test_a_worker_that_cannot_start_whole_does_not_start(apart: Harness, tmp_pat
     env = {"LONGRUN_HEARTBEAT_FILE": str(tmp_path / "file" / "heartbeat")}
     half = apart.stack.start("half", services.worker(services.WORKER_APP, "half"), env)
     assert half.wait(60) != 0
-    assert "this worker cannot go on" in half.log()
+    assert "the worker ends: it failed to start" in half.log()
     assert " ready." not in half.log()
 
 
@@ -104,7 +104,7 @@ def test_a_worker_whose_children_cannot_start_ends(apart: Harness, tmp_path: Pat
     half = apart.stack.start("half", services.worker(services.WORKER_APP, "half"), {**env, "BROKEN": "1"})
     assert half.wait(60) != 0
     assert "no process groups here" in half.log()
-    until(lambda: not half.pids, 15, "nothing is left of it")
+    until(lambda: not half.pids, what="nothing is left of it")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -124,16 +124,16 @@ def test_who_reaches_redis_cannot_steer_a_worker(apart: Harness, command: str) -
 def test_with_remote_control_on_flower_sees_a_worker_and_its_size_stays(apart: Harness) -> None:
     worker = apart.worker("seen", concurrency=2, LONGRUN_REMOTE_CONTROL="true")
     control = create_sender(settings(apart)).control
-    until(lambda: control.ping(timeout=1), 30, "it answers")
+    until(lambda: control.ping(timeout=1), what="it answers")
     for command in ("pool_grow", "pool_shrink"):
         ask = partial(control.broadcast, command, arguments={"n": 1}, reply=True, timeout=2)
-        answer = until(ask, 30, f"an answer to {command}")
+        answer = until(ask, what=f"an answer to {command}")
         assert "LONGRUN_WORKER_CONCURRENCY" in str(answer), answer
     assert len(children(worker)) == 2
     running = apart.tick(1.5, max_attempts=1)
     apart.runs(running)
     control.shutdown()
-    assert worker.wait(30) == 0
+    assert worker.wait() == 0
     assert apart.job(running)["status"] == "SUCCESS"
     check(apart, [running])
 
@@ -144,11 +144,11 @@ def test_an_unresponsive_worker_ends_although_a_job_runs(apart: Harness) -> None
     running = apart.tick(600, max_attempts=1)
     apart.runs(running)
     control = create_sender(settings(apart)).control
-    until(lambda: control.cancel_consumer(apart.queue, reply=True, timeout=1), 30, "it answers")
+    until(lambda: control.cancel_consumer(apart.queue, reply=True, timeout=1), what="it answers")
     waiting = apart.submit()
     assert unresponsive.wait(100) != 0, "whoever started it must start it again"
     assert "takes no wake-ups although some wait" in unresponsive.log()
-    until(lambda: not unresponsive.pids, 15, "nothing is left of it")
+    until(lambda: not unresponsive.pids, what="nothing is left of it")
     handed_back = apart.job(running)
     assert (handed_back["status"], handed_back["attempt"], handed_back["losses"]) == ("PENDING", 0, 0)
     apart.worker("next")
@@ -182,7 +182,7 @@ def test_flowers_configuration_finds_the_workers(apart: Harness) -> None:
     def said() -> str:
         return subprocess.run(command, env=env, cwd=apart.folder, capture_output=True, text=True, check=False).stdout
 
-    until(lambda: apart.queue in said(), 60, "a worker says which queue it serves")
+    until(lambda: apart.queue in said(), what="a worker says which queue it serves")
 
 
 def settings(apart: Harness) -> CoreSettings:

@@ -43,7 +43,7 @@ def api_url(shared_stack: Stack) -> str:
 @pytest.fixture
 def api(api_url: str) -> Iterator[httpx.Client]:
     """A client of the module's shared API."""
-    with httpx.Client(base_url=api_url, timeout=10) as client:
+    with httpx.Client(base_url=api_url, timeout=30) as client:
         yield client
 
 

@@ -115,7 +115,7 @@ def test_a_page_of_another_origin_changes_nothing(
 ) -> None:
     process = stack.api()
     port = process.url.rsplit(":", 1)[1]
-    with httpx.Client(base_url=process.url) as api:
+    with httpx.Client(base_url=process.url, timeout=30) as api:
         api.post("/schedules", json=SCHEDULE).raise_for_status()
         task = api.post("/tasks", json={"task_type": "echo", "input": {}}).json()["task_id"]
         api.delete(f"/tasks/{task}").raise_for_status()

@@ -192,7 +192,7 @@ def test_a_client_that_still_sends_when_it_is_refused_reads_why_and_is_cut(api_u
         connection.sendall(b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000000\r\n")
         connection.sendall(b"Content-Type: application/json\r\n\r\n")
         assert b" 413 " in connection.recv(65536)
-        until(lambda: _is_cut(connection), within_s=5, what="the connection is cut")
+        until(lambda: _is_cut(connection), what="the connection is cut")
 
 
 def _is_cut(connection: socket.socket) -> bool:

@@ -50,7 +50,7 @@ UNSAFE = [
 @pytest.fixture(scope="module")
 def task(api_url: str) -> str:
     """The id of a task that was cancelled, beside the schedule `nightly`."""
-    with httpx.Client(base_url=api_url) as client:
+    with httpx.Client(base_url=api_url, timeout=30) as client:
         client.post("/schedules", json=SCHEDULE).raise_for_status()
         task_id = client.post("/tasks", json={"task_type": "echo", "input": {}}).json()["task_id"]
         client.delete(f"/tasks/{task_id}").raise_for_status()

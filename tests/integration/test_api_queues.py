@@ -25,7 +25,7 @@ def queue(api: httpx.Client, name: str) -> dict[str, object]:
 
 
 def until_queue_has(api: httpx.Client, name: str, **wanted: object) -> None:
-    until(lambda: wanted.items() <= queue(api, name).items(), 10, lambda: f"{wanted}: {queue(api, name)}")
+    until(lambda: wanted.items() <= queue(api, name).items(), what=lambda: f"{wanted}: {queue(api, name)}")
 
 
 def test_a_limit_of_a_queue_holds_tasks_back_until_it_is_taken_away(
@@ -113,7 +113,7 @@ def test_a_paused_queue_runs_nothing_and_goes_on_at_once_when_it_is_resumed(
     time.sleep(2.5)  # the keeper looks each second: that it does nothing can only be waited for
     assert api.get(here).json()["status"] == "PENDING"
     api.patch(f"/queues/{name}", json={"paused": False})
-    until(lambda: api.get(here).json()["status"] == "SUCCESS", 10, "the task ran")
+    until(lambda: api.get(here).json()["status"] == "SUCCESS", what="the task ran")
 
 
 def test_tasks_of_a_key_never_overlap_on_real_workers_and_follow_each_other_without_a_pause(

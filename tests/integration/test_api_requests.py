@@ -18,7 +18,7 @@ SCHEDULE: dict[str, Any] = {"name": "requests", "cron": "0 0 1 1 *", "task": TAS
 @pytest.fixture(scope="module")
 def places(api_url: str) -> dict[str, str]:
     """What stands for the names in paths: a task, a schedule, a queue, a key."""
-    with httpx.Client(base_url=api_url) as client:
+    with httpx.Client(base_url=api_url, timeout=30) as client:
         task = client.post("/tasks", json=TASK).json()["task_id"]
         client.post("/schedules", json=SCHEDULE).raise_for_status()
         return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key"}

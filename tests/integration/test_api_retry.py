@@ -64,7 +64,7 @@ def test_of_two_retries_at_once_one_is_accepted(api_url: str, worker: HandWorker
         barrier = Barrier(2)
 
         def post(_number: int, here: str = here, barrier: Barrier = barrier) -> int:
-            with httpx.Client(base_url=api_url) as client:
+            with httpx.Client(base_url=api_url, timeout=30) as client:
                 barrier.wait()
                 return client.post(f"{here}/retry").status_code
 

@@ -233,6 +233,6 @@ def test_what_could_not_be_fired_shows_as_an_error_with_its_time(
         made["schedule_id"],
     )
     shown = until(lambda: (now := api.get(made["links"]["self"]).json())["error"] and now, what="the error shows")
-    assert "cron: is no cron expression" in shown["error"]["message"]
+    assert "cron: is not a cron expression" in shown["error"]["message"]
     assert shown["error"]["at"] is not None
     assert api.patch(made["links"]["self"], json={"cron": YEARLY}).json()["error"] is None

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count, takewhile
 from typing import Any
 
 import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
+from longrun_api.stream_check import CHECK_S
 from longrun_local.valkey import EmbeddedValkey
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import fields, problem
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 Submit = Callable[..., str]
 
@@ -77,15 +79,13 @@ def test_events_arrive_as_they_happen(api: httpx.Client, worker: HandWorker, sub
     claim = worker.claim()
     with streaming(api, here) as events:
         assert [next(events).id, next(events).id] == ["1", "2"]
-        delays = []
+        told_at = time.monotonic()
         for number in range(20):
-            told_at = time.monotonic()
             worker.log(claim, f"line {number}")
             assert json.loads(next(events).data)["message"] == f"line {number}"
-            delays.append(time.monotonic() - told_at)
+        assert time.monotonic() - told_at < 10 * CHECK_S, "events came by polling, not live"
         worker.finish(claim, quiet=False)
         assert story(events) == [("23", "state")]
-    assert sorted(delays)[10] < 0.2, "events came by polling, not live"
 
 
 def test_progress_that_is_not_stored_is_passed_on_without_an_id(
@@ -112,15 +112,16 @@ def test_a_gap_in_the_live_events_is_filled_before_what_follows(
     claim = worker.claim()
     with streaming(api, here) as events:
         assert [next(events).id, next(events).id] == ["1", "2"]
-        for message in ("lost", "lost too"):
-            worker.log(claim, message, quiet=True)
-        worker.log(claim, "heard")
         told_at = time.monotonic()
-        assert [next(events).id for _ in range(3)] == ["3", "4", "5"]
-        assert time.monotonic() - told_at < 2, "the gap was found by polling"
+        for first in range(3, 18, 3):
+            for message in ("lost", "lost too"):
+                worker.log(claim, message, quiet=True)
+            worker.log(claim, "heard")
+            assert [next(events).id for _ in range(3)] == [str(first + more) for more in range(3)]
+        assert time.monotonic() - told_at < 2 * CHECK_S, "five gaps were found by five checks"
         worker.log(claim, "lost again", quiet=True)
         worker.finish(claim)
-        assert story(events) == [("6", "log"), ("7", "state")]
+        assert story(events) == [("18", "log"), ("19", "state")]
 
 
 def test_an_event_told_twice_is_sent_once(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
@@ -149,9 +150,7 @@ def test_events_that_nobody_announced_are_found_by_looking(
     with streaming(api, here) as events:
         assert [next(events).id, next(events).id] == ["1", "2"]
         worker.finish(claim, quiet=True)
-        told_at = time.monotonic()
         assert story(events) == [("3", "state")]
-        assert time.monotonic() - told_at < 6.5
 
 
 @pytest.mark.parametrize(
@@ -218,12 +217,9 @@ def test_a_cancel_ends_the_stream_with_its_receipt(api: httpx.Client, worker: Ha
 
 def test_a_quiet_stream_is_kept_open_by_comments(api: httpx.Client, submit: Submit) -> None:
     here = submit()
-    with api.stream("GET", f"{here}/stream", timeout=20) as response:
-        lines = response.iter_lines()
-        opened_at = time.monotonic()
-        comment = next(line for line in lines if line.startswith(":"))
+    with api.stream("GET", f"{here}/stream", timeout=PATIENCE_S) as response:
+        comment = next(line for line in response.iter_lines() if line.startswith(":"))
         assert comment == ": ping"
-        assert time.monotonic() - opened_at <= 15.5
 
 
 def test_a_long_story_is_replayed_whole(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
@@ -279,15 +275,11 @@ def test_streams_go_on_without_redis_and_after_it_is_back(
         redis_server.stop()
         try:
             worker.log(claim, "told to nobody")
-            told_at = time.monotonic()
             assert next(events).id == "3"
-            assert time.monotonic() - told_at < 6
             with streaming(api, here, headers={"last-event-id": "2"}) as others:
                 assert next(others).id == "3"
                 worker.log(claim, "told to nobody either")
-                told_at = time.monotonic()
                 assert next(others).id == "4"
-                assert time.monotonic() - told_at < 3.5
         finally:
             redis_server.start()
         assert next(events).id == "4"
@@ -304,15 +296,17 @@ def test_live_events_come_back_with_redis(
         assert [next(events).id, next(events).id] == ["1", "2"]
         redis_server.stop()
         redis_server.start()
-        delays = []
-        for seq in range(3, 40):
-            told_at = time.monotonic()
+        seqs = map(str, count(3))
+
+        def progress_arrives() -> bool:
+            """Whether an event arrives that is not stored, so that no check of what is stored can find it."""
+            worker.progress(claim, 1)
             worker.log(claim, "line")
-            assert next(events).id == str(seq)
-            delays.append(time.monotonic() - told_at)
-            if delays[-3:] == sorted(delays[-3:]) and max(delays[-3:]) < 0.2 and len(delays) > 3:
-                break
-        assert max(delays[-3:]) < 0.2, delays
+            seq = next(seqs)
+            heard = list(takewhile(lambda event: event.id != seq or event.event != "log", events))
+            return "progress" in {event.event for event in heard}
+
+        until(progress_arrives, what="what is not stored arrives live")
 
 
 def test_a_client_that_leaves_takes_its_subscription_along(
@@ -329,4 +323,4 @@ def test_a_client_that_leaves_takes_its_subscription_along(
             worker.log(claim, "line")
             assert next(events).id == "3"
             assert client.pubsub_numsub(channel) == [(channel.encode(), 1)]
-        until(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 0)], 10, "the subscription is gone")
+        until(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 0)], what="the subscription is gone")

@@ -78,7 +78,7 @@ def test_a_reader_that_stops_is_cut_and_misses_nothing_when_it_resumes(
     api: httpx.Client, api_url: str, talkative: str
 ) -> None:
     with opened(api_url, talkative) as client:
-        until(lambda: is_cut(client), 15, "the reader that takes nothing is cut")
+        until(lambda: is_cut(client), what="the reader that takes nothing is cut")
         received = rest(client)
     seen = [int(seq) for seq in re.findall(rb"\nid: (\d+)\n", received.replace(b"\r\n", b"\n"))]
     last = max(seen, default=0)
@@ -142,12 +142,12 @@ def test_streams_that_are_left_leave_nothing_behind(
                 assert b"200" in client.recv(100)
             clients.append(client)
         if clients:
-            until(lambda: channels() == len(paths), 10, "each job is listened to")
+            until(lambda: channels() == len(paths), what="each job is listened to")
         for client in clients:
             if how == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.close()
-        until(lambda: channels() == 0, 10, "nobody listens any more")
+        until(lambda: channels() == 0, what="nobody listens any more")
     assert _database_connections(shared_stack) <= connections + 10
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.models import Accepted, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
+from tests.backends import end_backends
 from tests.integration.store.world import World
-from tests.waiting import until_async
+from tests.waiting import PATIENCE_S, until_async
 
 Answer = Accepted | BaseException
 
@@ -39,7 +41,7 @@ class Desk:
         async def gather() -> list[Answer]:
             return await asyncio.gather(*map(self.intake.submit, given), return_exceptions=True)
 
-        return asyncio.run(asyncio.wait_for(gather(), 60))
+        return asyncio.run(asyncio.wait_for(gather(), 2 * PATIENCE_S))
 
     def inserts(self) -> int:
         return sum("EXECUTE longrun_accept" in statement for statement in self.statements)
@@ -97,6 +99,7 @@ def test_a_cut_connection_never_leaves_an_accepted_job_absent(world: World, desk
     def cut() -> None:
         nonlocal cuts
         dice = random.Random(7)
+        # without waiting for the end of a connection: what is under test is any moment around it
         kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'intake-under-test'"
         while not stop.wait(dice.uniform(0.005, 0.04)):
             cuts += len(world.sql(kill))
@@ -104,8 +107,9 @@ def test_a_cut_connection_never_leaves_an_accepted_job_absent(world: World, desk
     cutter = threading.Thread(target=cut)
     cutter.start()
     accepted, refused = 0, 0
+    give_up = time.monotonic() + 3 * PATIENCE_S
     try:
-        for _ in range(60):
+        while min(accepted, refused) < 100 and time.monotonic() < give_up:
             given = [world.new() for _ in range(40)]
             answers = desk.submit(given)
             there = {found.id for found in world.call(jobs.find, [job.id for job in given])}
@@ -120,22 +124,19 @@ def test_a_cut_connection_never_leaves_an_accepted_job_absent(world: World, desk
     finally:
         stop.set()
         cutter.join()
-    assert accepted > 0
-    assert refused > 0
-    assert cuts > 5
+    assert min(accepted, refused) >= 100, (accepted, refused, cuts)
 
 
 def test_a_commit_whose_reply_was_lost_is_answered_as_accepted(world: World, database_url: str) -> None:
     """The connection breaks between the commit and its reply: the intake looks the ids up."""
     desk = Desk(database_url)
-    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'intake-under-test'"
     armed = True
 
     def lose_reply(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         nonlocal armed
         if armed and "EXECUTE longrun_accept" in statement:
             armed = False
-            world.sql(kill)
+            assert end_backends(database_url, "intake-under-test") == 1
             # the statement committed; what the client sees of the connection from now on is its end
             cursor.execute("SELECT 1")
 
@@ -212,7 +213,7 @@ def test_a_waker_that_fails_costs_nobody_an_answer(world: World, database_url: s
     intake.start()
 
     async def submit() -> list[Accepted]:
-        return [await asyncio.wait_for(intake.submit(world.new()), 5) for _ in range(2)]
+        return [await asyncio.wait_for(intake.submit(world.new()), PATIENCE_S) for _ in range(2)]
 
     assert len(asyncio.run(submit())) == 2
     intake.stop()

@@ -22,9 +22,7 @@ from jobcore.models import Change, Event
 from jobcore.settings import redis_url as urls
 from jobcore.states import Status
 from longrun_local.valkey import EmbeddedValkey
-from tests.waiting import until, until_async
-
-SOON_S = 10.0
+from tests.waiting import PATIENCE_S, until, until_async
 
 
 def event(seq: int | None = 1) -> Event:
@@ -44,7 +42,7 @@ async def listening(redis_url: str) -> AsyncIterator[LiveEvents]:
     live = LiveEvents(urls.parse(redis_url))
     await live.start()
     try:
-        await until_async(lambda: live.connected, SOON_S, "it is connected")
+        await until_async(lambda: live.connected, what="it is connected")
         yield live
     finally:
         await live.close()
@@ -70,14 +68,14 @@ async def heard(subscription: Subscription, within_s: float) -> Event | None:
 
 
 async def receive(subscription: Subscription) -> Event:
-    got = await heard(subscription, SOON_S)
+    got = await heard(subscription, PATIENCE_S)
     assert got is not None, "the event did not arrive"
     return got
 
 
 async def until_received(publisher: EventPublisher, subscription: Subscription, job_id: object) -> None:
     """Publish until an event arrives; what is published while Redis is away may be lost."""
-    give_up = time.monotonic() + SOON_S
+    give_up = time.monotonic() + PATIENCE_S
     while await heard(subscription, 0.1) is None:
         assert time.monotonic() < give_up, "live events did not come back"
         publisher.publish(job_id, [event()])  # type: ignore[arg-type]
@@ -153,7 +151,7 @@ def test_followers_hear_again_after_redis_was_restarted(
             publisher.publish(job_id, [event()])
             await receive(subscription)
             redis_server.stop(immediate=True)
-            await until_async(lambda: not live.connected, SOON_S, "it noticed that Redis is gone")
+            await until_async(lambda: not live.connected, what="it noticed that Redis is gone")
             async with live.subscribe(other_id) as meanwhile:
                 redis_server.start()
                 await until_received(publisher, subscription, job_id)
@@ -190,7 +188,7 @@ def test_frozen_redis_holds_a_new_follower_up_for_a_bounded_time(redis_url: str,
             with frozen(redis_server):
                 began = time.monotonic()
                 async with live.subscribe(uuid7()):
-                    assert time.monotonic() - began < 3
+                    assert time.monotonic() - began < PATIENCE_S
 
     asyncio.run(follow())
 
@@ -199,14 +197,14 @@ def test_a_publisher_that_is_stopped_first_sends_what_waits(redis_url: str) -> N
     with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
         job_id = uuid7()
         pubsub.subscribe(urls.parse(redis_url).job(job_id))
-        pubsub.get_message(timeout=SOON_S)
+        pubsub.get_message(timeout=PATIENCE_S)
         publisher = EventPublisher(urls.parse(redis_url))
         publisher.start()
         publisher.publish(job_id, [event(seq) for seq in range(1200)])
         publisher.stop()
         heard = 0
         while heard < 1200:
-            assert pubsub.get_message(timeout=SOON_S) is not None
+            assert pubsub.get_message(timeout=PATIENCE_S) is not None
             heard += 1
 
 
@@ -226,8 +224,8 @@ def test_a_cancel_reaches_the_supervisors_also_after_redis_was_restarted(
             if restart:
                 redis_server.stop(immediate=True)
                 redis_server.start()
-            until(lambda: dict(client.pubsub_numsub(channel))[channel.encode()], SOON_S, "the listener has subscribed")
-            give_up = time.monotonic() + SOON_S
+            until(lambda: dict(client.pubsub_numsub(channel))[channel.encode()], what="the listener has subscribed")
+            give_up = time.monotonic() + PATIENCE_S
             publisher.publish_changes([finished])
             assert not heard.wait(0.2), "a finish was taken for a cancel"
             while not heard.is_set():

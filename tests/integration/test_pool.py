@@ -54,7 +54,7 @@ class Pool:
             return condition()
 
         self._hub.call_repeatedly(0.01, lambda: None)
-        until(holds, 10, what)
+        until(holds, what=what)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def start_api(stack: Stack) -> httpx.Client:
     stack.start("api", services.api("127.0.0.1", port))
     url = f"http://127.0.0.1:{port}"
     until(lambda: answers(url), 90, "the API answers")
-    return httpx.Client(base_url=url, timeout=10)
+    return httpx.Client(base_url=url, timeout=30)
 
 
 def answers(url: str) -> bool:
@@ -62,7 +62,7 @@ def test_an_older_schema_is_told_by_every_door_until_it_is_migrated(
         for detail in details(client):
             assert "python -m jobcore.migrations" in detail
         upgrade(empty_url)
-        until(lambda: client.get("/readyz").is_success, 30, "it is ready without a restart")
+        until(lambda: client.get("/readyz").is_success, what="it is ready without a restart")
         assert client.post("/tasks", json=ECHO).status_code == httpx.codes.ACCEPTED
     assert "Traceback" not in stack.processes[0].log()
 
@@ -86,7 +86,7 @@ def test_sessions_that_may_not_write_are_told_of_until_new_ones_may(stack: Stack
             assert "default_transaction_read_only must be off" in answer.json()["detail"]
         assert client.get("/tasks").is_success
         execute(f"{server}/postgres", f"ALTER DATABASE {database} RESET ALL")
-        until(lambda: client.get("/readyz").is_success, 30, "it is ready without a restart")
+        until(lambda: client.get("/readyz").is_success, what="it is ready without a restart")
         assert client.post("/tasks", json=ECHO).status_code == httpx.codes.ACCEPTED
     assert "Traceback" not in stack.processes[0].log()
 
@@ -103,7 +103,7 @@ def test_a_role_without_rights_is_told_what_to_grant(stack: Stack, empty_url: st
                 assert "GRANT" in detail
             execute(empty_url, f"GRANT USAGE ON SCHEMA longrun TO {role}")
             execute(empty_url, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA longrun TO {role}")
-            until(lambda: client.get("/readyz").is_success, 30, "it is ready without a restart")
+            until(lambda: client.get("/readyz").is_success, what="it is ready without a restart")
         assert "Traceback" not in stack.processes[0].log()
     finally:
         stack.stop()

@@ -37,6 +37,7 @@ from longrun_scraper.fetch import Page, fetch
 from longrun_scraper.settings import ScraperSettings
 from longrun_scraper.urls import InvalidUrl
 from tests.badsite import BadSite
+from tests.waiting import PATIENCE_S, until
 
 LIMIT = 1_000_000
 Get = Callable[..., Page]
@@ -86,7 +87,7 @@ def test_no_server_holds_a_fetch_longer_than_allowed(get: Get, path: str) -> Non
     started = time.monotonic()
     with pytest.raises(FetchTimeout, match=r"longer than 0\.5 s"):
         get(path, fetch_timeout_s=0.5, fetch_max_bytes=2**40)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -242,10 +243,9 @@ def test_a_cancel_stops_a_fetch_between_two_bytes(get: Get) -> None:
         if calls == 4:
             raise JobCancelled
 
-    started = time.monotonic()
     with pytest.raises(JobCancelled):
         get("/slow", stop)
-    assert time.monotonic() - started < 5
+    assert calls == 4
 
 
 def test_no_fetch_leaves_a_socket_or_a_thread_behind(get: Get) -> None:
@@ -263,10 +263,8 @@ def test_no_fetch_leaves_a_socket_or_a_thread_behind(get: Get) -> None:
         sockets, threads = held()
         return max(0, sockets - before[0]), threads - before[1]
 
-    until = time.monotonic() + 10
-    while left() != (0, set()) and time.monotonic() < until:  # the site's own ends close in its threads
-        threading.Event().wait(0.05)
-    assert left() == (0, set())
+    # the site's own ends close in its threads
+    until(lambda: left() == (0, set()), what=lambda: f"all is closed, not {left()}")
 
 
 def test_tls_names_the_host_and_checks_its_certificate(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

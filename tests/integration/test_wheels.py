@@ -27,7 +27,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.timeout(600)
 
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
-FIRST_RESULT_S = 60.0
+FIRST_RESULT_S = 180.0
 PRINT_FILES = """
 import jobcore, longrun_api, longrun_client, longrun_local, longrun_scraper, longrun_worker, greetings
 for module in (jobcore, longrun_api, longrun_client, longrun_local, longrun_scraper, longrun_worker, greetings):

@@ -79,7 +79,7 @@ def stock(made: Made, stock_redis: DebianRedis, tmp_path: Path) -> Iterator[Harn
     """Longrun's processes on that database, not yet started; tests look behind their back as the superuser."""
     with redis.Redis.from_url(stock_redis.url) as client:
         client.flushall()
-    with Stack(made.admin_url, stock_redis.url, tmp_path) as stack, httpx.Client(timeout=20) as client:
+    with Stack(made.admin_url, stock_redis.url, tmp_path) as stack, httpx.Client(timeout=30) as client:
         yield Harness(stack, client, "stock", tmp_path)
 
 

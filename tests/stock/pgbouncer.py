@@ -55,7 +55,7 @@ class PgBouncer:
     def __enter__(self) -> Self:
         command = account_for(self._folder / "data").command(PROGRAM, self._configuration, reads=self._folder)
         self._process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-        until(self._listens, 15, "PgBouncer listens")
+        until(self._listens, what="PgBouncer listens")
         return self
 
     def __exit__(
@@ -78,7 +78,7 @@ class PgBouncer:
         assert parts.password
         port = self.serve(parts.username, parts.password)
         pooled = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
-        until(lambda: _connects(pooled), 15, "PgBouncer has read its users")
+        until(lambda: _connects(pooled), what="PgBouncer has read its users")
         return pooled
 
     def _listens(self) -> bool:

@@ -175,7 +175,7 @@ def sentinels(folder: Path) -> Iterator[Watched]:
             until(lambda: replica.info("replication")["master_link_status"] == "up", what="the replica follows")
         for port in ports:
             with redis.Redis(port=port, decode_responses=True) as sentinel:
-                until(lambda: _knows_all(sentinel), 30, "the Sentinels know each other and the replica")
+                until(lambda: _knows_all(sentinel), what="the Sentinels know each other and the replica")
         url = ";".join(f"sentinel://:{password}@127.0.0.1:{port}/0" for port in ports)
         yield Watched((one, two), {"REDIS_URL": url, "LONGRUN_REDIS_SENTINEL_MASTER": MASTER})
 

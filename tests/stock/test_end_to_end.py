@@ -37,7 +37,7 @@ def test_jobs_are_accepted_run_streamed_and_cancelled(stock: Harness, made: Made
     stock.runs(cancelled)
     assert stock.api.delete(f"/tasks/{cancelled}").is_success
     stock.stopped(cancelled)
-    stock.all_reach([*done, followed], "SUCCESS", 60)
+    stock.all_reach([*done, followed], "SUCCESS")
     for path in ("/tasks", "/tasks?status=SUCCESS", "/queues", "/workers", f"/tasks/{done[0]}", "/readyz"):
         assert stock.api.get(path).status_code == httpx.codes.OK, path
     assert stock.api.get(f"/tasks/{done[3]}").json()["result"]["text"] == "ünï¢ødé \\ 'x' 😀"

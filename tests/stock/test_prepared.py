@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from jobcore.migrations import upgrade
 from jobcore.store.prepared import Prepared
+from tests.backends import end_backends
 from tests.integration.store.world import World, race
 from tests.servers import DebianPostgres
 from tests.stock.pgbouncer import PROGRAM, PgBouncer
@@ -91,7 +92,7 @@ def test_new_connections_leave_no_error_and_no_input_in_postgresqls_log(
     assert SECRET not in log
 
 
-def test_a_connection_that_was_reset_learns_the_statements_again(url: str) -> None:
+def test_a_connection_that_was_reset_learns_the_statements_again(url: str, server: DebianPostgres) -> None:
     statement = Prepared("double", "SELECT :n * 2", n="integer")
 
     def ask(connection: Connection) -> int:
@@ -106,13 +107,6 @@ def test_a_connection_that_was_reset_learns_the_statements_again(url: str) -> No
 
     with World(url) as world:
         assert world.call(reset) == 42
-        world.call(
-            lambda connection: (
-                connection.execute(
-                    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-                )
-                and None
-            )
-        )
+    end_backends(server.url_of("jobs"), "%")
     with World(url) as world:
         assert world.call(ask) == 42

@@ -20,7 +20,6 @@ from tests.stock.test_end_to_end import streamed
 from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]
-SOON_S = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +44,7 @@ def longrun(postgres: EmbeddedPostgres, migrated_template: str, tmp_path: Path) 
     with (
         database(postgres, migrated_template) as url,
         Stack(url, "redis://127.0.0.1:1/0", tmp_path) as stack,
-        httpx.Client(timeout=20) as client,
+        httpx.Client(timeout=30) as client,
     ):
         yield Harness(stack, client, "forms", tmp_path)
 
@@ -66,7 +65,7 @@ def use(longrun: Harness) -> list[str]:
     longrun.runs(cancelled)
     assert longrun.api.delete(f"/tasks/{cancelled}").is_success
     longrun.stopped(cancelled)
-    longrun.all_reach([*done, followed], "SUCCESS", SOON_S)
+    longrun.all_reach([*done, followed], "SUCCESS")
     return [*done, followed, cancelled]
 
 
@@ -100,10 +99,10 @@ def test_after_a_failover_by_sentinels_jobs_run_on_the_new_master(longrun: Harne
     old.stop(immediate=True)
     jobs += [longrun.submit() for _ in range(10)]
     with redis.Redis(port=new.port, password=new.password()) as client:
-        until(lambda: client.info("replication")["role"] == "master", 40, "the Sentinels promote the replica")
-    until(lambda: longrun.api.get("/readyz").json()["redis"] == "up", SOON_S, "/readyz sees the new master")
+        until(lambda: client.info("replication")["role"] == "master", what="the Sentinels promote the replica")
+    until(lambda: longrun.api.get("/readyz").json()["redis"] == "up", what="/readyz sees the new master")
     jobs += use(longrun)
-    longrun.all_reach([job for job in jobs if longrun.job(job)["status"] != "CANCELLED"], "SUCCESS", SOON_S)
+    longrun.all_reach([job for job in jobs if longrun.job(job)["status"] != "CANCELLED"], "SUCCESS")
     check(longrun, jobs)
 
 

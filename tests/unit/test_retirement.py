@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 
-from jobcore.worker.retirement import ENDING, Retirement, held_back
+from jobcore.worker.retirement import ENDING, Retirement, blocked_signals
 
 MAIN_HANDLED = 77
 ROUNDS = 50
@@ -22,12 +22,12 @@ def test_a_signal_between_the_fork_and_the_childs_own_handlers_is_the_childs(num
     before = signal.signal(number, lambda *_: os._exit(MAIN_HANDLED))
     try:
         ready, go = os.pipe()
-        with held_back():
+        with blocked_signals():
             child = os.fork()
             if child == 0:
                 os.read(ready, 1)
                 here = Retirement()
-                here.take_signals()
+                here.install()
                 os._exit(0 if here.why == number.name else 1)
         os.kill(child, number)
         os.write(go, b"!")
@@ -40,7 +40,7 @@ def test_the_main_process_gets_what_came_while_it_forked() -> None:
     def holds_a_signal_back() -> None:
         heard: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
-        with held_back():
+        with blocked_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             assert heard == []
         assert heard == [signal.SIGTERM]
@@ -85,7 +85,7 @@ def in_a_child(does: Callable[[], None]) -> int:
         code = 1
         try:
             signal.alarm(PATIENCE_S)
-            Retirement().take_signals()
+            Retirement().install()
             does()
             code = 0
         except BaseException as error:

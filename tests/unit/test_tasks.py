@@ -91,7 +91,7 @@ def test_two_functions_cannot_share_a_name_but_one_may_be_registered_twice() -> 
     echo = task_type("echo")
     registry.add(echo)
     registry.add(echo)
-    with pytest.raises(ValueError, match="two tasks are called 'echo'"):
+    with pytest.raises(ValueError, match="two functions are registered as task type 'echo'"):
         registry.add(task_type("echo"))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from tests.harness import ROOT
+from tests.waiting import PATIENCE_S
 
 TESTS = ROOT / "tests"
 MODULES = {path: ast.parse(path.read_text()) for path in sorted(TESTS.rglob("*.py"))}
@@ -111,3 +113,39 @@ def test_a_sleep_in_a_test_says_why_there_is_no_event_to_wait_for() -> None:
             if called(call) == "sleep" and ast.unparse(call.args[0]) != "0" and "  # " not in lines[call.lineno - 1]:
                 silent.append(f"{path.relative_to(ROOT)}:{call.lineno} {ast.unparse(call)}")
     assert not silent, "\n".join([*silent, "wait by tests.waiting.until, or say in a comment why that cannot be"])
+
+
+WAITS = {"until": 1, "until_async": 1, "stopped": 1, "reaches": 2, "all_reach": 2}
+"""Functions that wait for what another process does; which of their arguments is for how many seconds."""
+
+
+def numbers(path: Path) -> dict[str, float]:
+    """The numbers that this module gives names to."""
+    return {
+        target.id: float(node.value.value)
+        for node in MODULES[path].body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, int | float)
+    }
+
+
+def patience(path: Path, call: ast.Call) -> float:
+    """For how many seconds this call waits at most, if that can be read here; otherwise infinity."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "within_s"]
+    given = next(iter(named or call.args[WAITS[called(call)] :]), None)
+    if isinstance(given, ast.Constant) and isinstance(given.value, int | float):
+        return float(given.value)
+    return numbers(path).get(given.id, math.inf) if isinstance(given, ast.Name) else math.inf
+
+
+def test_no_test_has_less_patience_than_a_busy_machine_needs() -> None:
+    hasty = [
+        f"{path.relative_to(ROOT)}:{call.lineno} {ast.unparse(call)}"
+        for path, module in MODULES.items()
+        for call in calls(module)
+        if called(call) in WAITS and patience(path, call) < PATIENCE_S
+        if not str(path.relative_to(TESTS)).startswith(PACED)
+        if "  # " not in path.read_text().splitlines()[call.end_lineno - 1]  # type: ignore[operator]
+    ]
+    assert not hasty, "\n".join([*hasty, f"wait for up to {PATIENCE_S:g} s, or say in a comment why not"])

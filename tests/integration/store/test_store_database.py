@@ -12,26 +12,24 @@ from sqlalchemy.exc import ProgrammingError
 
 from jobcore.errors import StoreUnavailable
 from jobcore.store import health, jobs
-from jobcore.store.database import DURABLE, Database, RowRefused
+from jobcore.store.database import DURABLE, Database, RowRefused, transaction
 from longrun_local.postgres import EmbeddedPostgres
+from tests.backends import end_backends
 from tests.harness import sql
 from tests.integration.store.world import World, race
 
 
-def kill_others(world: World, name: str) -> int:
-    """Cut every connection of that name; returns how many."""
-    return len(world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :n", n=name))
-
-
 def test_a_deadlock_is_tried_again_until_both_sides_are_done(world: World) -> None:
     first, second = world.insert_many(2)
-    tries = count()
+    tries, both_hold_one = count(), threading.Barrier(2)
+    statement = text("UPDATE jobs SET priority = priority + 1 WHERE id = :id")
 
     def update(connection: Connection, one: object, other: object) -> None:
-        next(tries)
-        statement = "UPDATE jobs SET priority = priority + 1 WHERE id = '{}';"
-        pause = "SELECT pg_sleep(0.1);"
-        connection.execute(text(statement.format(one) + pause + statement.format(other)))
+        with transaction(connection):
+            connection.execute(statement, {"id": one})
+            if next(tries) < 2:
+                both_hold_one.wait()
+            connection.execute(statement, {"id": other})
 
     def update_one_way(one: object, other: object) -> None:
         world.call(update, one, other)
@@ -41,21 +39,19 @@ def test_a_deadlock_is_tried_again_until_both_sides_are_done(world: World) -> No
     assert [world.row(job_id)["priority"] for job_id in (first, second)] == [2, 2]
 
 
-def test_a_connection_that_was_cut_while_nobody_used_it_is_replaced_unseen(world: World, database_url: str) -> None:
+def test_a_connection_that_was_cut_while_nobody_used_it_is_replaced_unseen(database_url: str) -> None:
     db = Database(database_url, name="victim", pool_size=1)
     db.call(health.commit)
-    assert kill_others(world, "victim") == 1
+    assert end_backends(database_url, "victim") == 1
     db.call(health.commit)
     db.close()
 
 
-def test_a_connection_that_is_cut_in_a_call_is_unavailable_once_and_then_replaced(
-    world: World, database_url: str
-) -> None:
+def test_a_connection_that_is_cut_in_a_call_is_unavailable_once_and_then_replaced(database_url: str) -> None:
     db = Database(database_url, name="victim", pool_size=1)
 
     def cut(connection: Connection) -> None:
-        assert kill_others(world, "victim") == 1
+        assert end_backends(database_url, "victim") == 1
         connection.execute(text("SELECT 1"))
 
     with pytest.raises(StoreUnavailable):

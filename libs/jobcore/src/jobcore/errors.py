@@ -1,4 +1,4 @@
-"""One base for every error that Longrun raises on purpose; a business error carries its HTTP status."""
+"""The errors that Longrun raises: one base class; those that the API answers with carry their HTTP status."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 
 class LongrunError(Exception):
-    """Something went wrong in a way we know.
+    """The base class of Longrun's errors.
 
-    `status` is the HTTP status it answers with, `slug` the last part of its RFC 9457 problem type,
-    `title` the sentence that stays the same for every occurrence; `str(error)` is this occurrence. `details` of an
-    error that a task raises become further fields of the job's `error`: JSON values, of a few kilobytes.
+    `status` is the HTTP status of the answer, `slug` the last part of its problem type (RFC 9457), `title` the
+    sentence that is the same for every occurrence, `str(error)` what happened this time. `details` of an error that a
+    task raises become fields of the job's `error`: a mapping of at most 16 KiB as JSON.
     """
 
     status: ClassVar[int] = 500
@@ -30,14 +30,14 @@ class LongrunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field at fault: a JSON path such as `input.url`, and what to do about it."""
+    """One invalid field: its JSON path, such as `input.url`, and what it must be."""
 
     field: str
     message: str
 
 
 class InvalidInput(LongrunError):
-    """The request cannot be accepted as it is; `errors` name each field at fault."""
+    """The request is not valid; `errors` names each invalid field."""
 
     status = 422
     slug = "invalid-input"
@@ -49,7 +49,7 @@ class InvalidInput(LongrunError):
 
 
 class UnknownTaskType(InvalidInput):
-    """No task of that name is registered."""
+    """No task type of that name is registered in this process."""
 
     slug = "unknown-task-type"
     title = "There is no such task type"
@@ -72,7 +72,7 @@ class JobAlreadyEnded(LongrunError):
 
 
 class NotRetryable(LongrunError):
-    """The job is in no state from which it can be tried again now."""
+    """The job's status allows no manual retry now."""
 
     status = 409
     slug = "task-not-retryable"
@@ -104,9 +104,9 @@ class ScheduleChanged(LongrunError):
 
 
 class StoreUnavailable(LongrunError):
-    """PostgreSQL cannot be reached or cannot commit now: nothing was accepted, try again.
+    """PostgreSQL cannot be reached or cannot commit now. Nothing was changed; try again later.
 
-    Clients are told `detail`. `reason` is for logs alone: it may name hosts, users and databases.
+    Clients see `detail`. `reason` is for logs only, because it may name hosts, users and databases.
     """
 
     status = 503
@@ -120,7 +120,7 @@ class StoreUnavailable(LongrunError):
 
 
 class Overloaded(LongrunError):
-    """More submissions wait for their commit than this process holds: try again."""
+    """Too many submissions wait for their commit in this process; try again later."""
 
     status = 503
     slug = "overloaded"
@@ -129,10 +129,10 @@ class Overloaded(LongrunError):
 
 
 class RetryableError(LongrunError):
-    """A task raises it to say "try again later"; `retry_after_s` overrides the backoff.
+    """A task raises it to be tried again; `retry_after_s` replaces the backoff.
 
-    It is a number of seconds, a timedelta, or the text of an HTTP Retry-After header: whole seconds or a date
-    (RFC 9110, section 10.2.3). ValueError for anything else.
+    `retry_after_s` is a number of seconds, a timedelta, or the text of an HTTP Retry-After header: whole seconds or a
+    date (RFC 9110, section 10.2.3). Raises ValueError for anything else.
     """
 
     def __init__(self, message: str, retry_after_s: float | Decimal | timedelta | str | None = None) -> None:
@@ -141,19 +141,19 @@ class RetryableError(LongrunError):
 
 
 class PermanentError(LongrunError):
-    """A task raises it to say "trying again is of no use": the job fails at once."""
+    """A task raises it when another try would fail too: the job fails at once."""
 
 
 class InvalidValue(PermanentError, ValueError):
-    """A method of the job's context was given what cannot be stored; the message names the argument."""
+    """A method of `ctx` got a value that cannot be stored; the message names the argument."""
 
 
 class InvalidStep(PermanentError):
-    """`ctx.step` cannot keep its promise: the name is used twice, or the result cannot be stored as JSON."""
+    """`ctx.step` got a name that was used before in this run, or a result that cannot be stored as JSON."""
 
 
 class JobCancelled(BaseException):
-    """Raised inside a task when its job was cancelled; a BaseException: `except Exception` lets it pass."""
+    """Raised inside a task when its run must stop. It is a BaseException: `except Exception` does not catch it."""
 
 
 def _seconds(given: object) -> float:

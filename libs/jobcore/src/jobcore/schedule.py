@@ -1,4 +1,4 @@
-"""Schedules as immutable values, and what is to be done when one comes due."""
+"""Schedules as immutable values, and the jobs that a due one submits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jobcore.cron import Cron
 from jobcore.models import NewJob
 
 ON_TIME_S: Final = 10.0
-"""A tick that is not later than this is on time: a keeper that takes over needs some seconds."""
+"""A tick that is handled within this many seconds is on time, because a new leading keeper needs some seconds."""
 SKIP_DEADLINE_S: Final = 60.0
-"""The start deadline of schedules that skip missed ticks and name none."""
-COUNTED: Final = 1000
-"""Missed ticks are counted up to so many a look."""
+"""The start deadline, in seconds, of schedules that skip missed ticks and set none."""
+COUNTED_MAX: Final = 1000
+"""The most missed ticks that are counted when a schedule fires."""
 
 
 class Overlap(StrEnum):
@@ -33,7 +33,7 @@ class Overlap(StrEnum):
 
 
 class MissedRuns(StrEnum):
-    """What becomes of ticks that nobody handled in their time."""
+    """What happens to ticks that were not handled in time."""
 
     SKIP = "skip"
     RUN_ONCE = "run_once"
@@ -42,7 +42,7 @@ class MissedRuns(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the owner of a schedule decides. `task` is as given, `job` as each tick submits it."""
+    """The part of a schedule that its owner sets. `task` is what the client sent, `job` what each tick submits."""
 
     name: str
     cron: str
@@ -60,20 +60,20 @@ class Plan:
         return None if self.paused else Cron.parse(self.cron, self.timezone).next(now)
 
     def resting(self, paused: bool) -> Self:
-        """The same plan, paused or not."""
+        """The same plan, paused or resumed."""
         return replace(self, paused=paused)
 
     def new_job(
         self, schedule_id: UUID, scheduled_for: datetime | None = None, traceparent: str | None = None
     ) -> NewJob:
-        """The job of a tick, or of nobody's but its caller's."""
+        """A job to submit: of the tick `scheduled_for`, or outside its ticks if that is None."""
         job = {**self.job, "tags": tuple(self.job["tags"])}
         return NewJob(id=uuid7(), schedule_id=schedule_id, scheduled_for=scheduled_for, traceparent=traceparent, **job)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule as it stands. `runs`, `skipped` (overlap) and `missed` (too late) count its ticks."""
+    """A schedule as its row is now. `runs`, `skipped` (overlap) and `missed` (too late) count its ticks."""
 
     id: UUID
     plan: Plan
@@ -97,7 +97,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What is to be done for a due schedule, unless somebody else did it or the schedule changed meanwhile."""
+    """What a due schedule submits. It is void if the schedule has another `version` or `due` by then."""
 
     schedule_id: UUID
     version: int
@@ -110,13 +110,13 @@ class Firing:
 
 
 def fire(schedule: Schedule, now: datetime) -> Firing:
-    """The jobs of the ticks up to `now`, and the tick to wait for next. InvalidInput: its zone or cron is gone."""
+    """The jobs of the ticks up to `now`, and the next tick. Raises InvalidInput if its time zone no longer exists."""
     plan = schedule.plan
     overlap = Overlap(plan.overlap)
     due = schedule.next_at or now
     cron = Cron.parse(plan.cron, plan.timezone)
-    before = due - timedelta(seconds=1)  # ticks are whole seconds: due itself is the first after this
-    counted = sum(1 for _ in islice(takewhile(lambda tick: tick <= now, cron.ticks(before)), COUNTED))
+    before = due - timedelta(seconds=1)  # ticks are whole seconds, so `due` is the first tick after this
+    counted = sum(1 for _ in islice(takewhile(lambda tick: tick <= now, cron.ticks(before)), COUNTED_MAX))
     wanted = _wanted(plan, cron.latest(before, now, plan.max_missed_runs + round(ON_TIME_S) + 1), now)
     alone = {Overlap.SKIP: wanted[:1], Overlap.CANCEL_OTHER: wanted[-1:]}.get(overlap, wanted)
     return Firing(
@@ -132,7 +132,7 @@ def fire(schedule: Schedule, now: datetime) -> Firing:
 
 
 def _wanted(plan: Plan, ticks: Sequence[datetime], now: datetime) -> list[datetime]:
-    """Of the ticks that are due, all that are on time, and of the others what the missed-run policy lets run."""
+    """All ticks that are on time, and those of the late ones that the policy for missed runs lets run."""
     in_time = [tick for tick in ticks if (now - tick).total_seconds() <= _deadline_s(plan)]
     on_time = [tick for tick in in_time if (now - tick).total_seconds() <= ON_TIME_S]
     late = in_time[: len(in_time) - len(on_time)]

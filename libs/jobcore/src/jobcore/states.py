@@ -1,4 +1,4 @@
-"""The five statuses of a job and the transitions between them: `docs/state-machine.md` draws the same."""
+"""The five statuses of a job, and the transitions between them; docs/state-machine.md describes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """What a job is, exactly one at a time."""
+    """The status of a job."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -17,7 +17,7 @@ class Status(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a job FAILED, or why an attempt of it ended without success."""
+    """Why a job is FAILED, or why one of its runs ended without success."""
 
     RAISED = "raised"
     TIMEOUT = "timeout"
@@ -42,4 +42,4 @@ TRANSITIONS: Final[dict[tuple[Status, str], Status]] = {
     (Status.FAILED, "manual retry"): Status.PENDING,
     (Status.CANCELLED, "manual retry"): Status.PENDING,
 }
-"""Every legal move: (from, name) → to. Out of a terminal status only a client's wish leads, out of SUCCESS nothing."""
+"""All transitions: (from, name) → to. Only a client's retry leaves FAILED or CANCELLED; nothing leaves SUCCESS."""

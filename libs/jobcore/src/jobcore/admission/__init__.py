@@ -1,4 +1,4 @@
-"""How jobs get into the queue: `intake` accepts submissions, `limits` unblocks jobs when a limit has permits.
+"""How jobs get into the queue: `intake` stores submissions, `limits` unblocks jobs when a limit has permits.
 
-This room may import broker and every room below it.
+This room may import broker and all rooms below it.
 """

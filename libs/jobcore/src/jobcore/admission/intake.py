@@ -1,7 +1,7 @@
-"""Intake: many submissions, one commit. A thread takes all that wait, inserts them, commits once and answers them.
+"""Intake: a thread inserts all waiting submissions, commits once, and then answers them.
 
-A submission is answered only after its row is committed. If the connection breaks in COMMIT, the outcome is asked
-for by id after reconnecting; what is there, and durable, was accepted.
+A submission is answered only after its row is committed. If the connection breaks during COMMIT, the thread reconnects
+and reads the rows by id: a submission whose row exists is accepted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobcore.telemetry import logs, metrics, traces
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 10_000
 STALL_S: Final = 30.0
-"""So long the thread may be at one thing: a call that PostgreSQL does not answer ends sooner."""
+"""The thread is stalled if one step takes this many seconds; every database call has an earlier deadline."""
 STOP_S: Final = 15.0
 
 log = logs.get(__name__)
@@ -39,7 +39,10 @@ class _Submission:
 
 
 class Intake(BackgroundThread):
-    """The group commit of an API process: `on_accepted` hears of each commit, `limits` after the answers."""
+    """The group commit of an API process.
+
+    `on_accepted` is called after each commit, before the answers; `limits` are updated after the answers.
+    """
 
     def __init__(
         self, db: Database, on_accepted: Callable[[list[Accepted]], None], limits: Limits | None = None
@@ -49,72 +52,74 @@ class Intake(BackgroundThread):
         self._limits = limits
         self._on_accepted = on_accepted
         self._waiting: list[_Submission] = []
-        self._asking: list[Future[None]] = []
+        self._checks: list[Future[None]] = []
         self._doubtful = True
         self._changed = threading.Condition()
-        self._outage = logs.Outage(log, "tasks are refused: the database does not take them", "tasks are taken again")
+        self._outage = logs.Outage(
+            log, "submissions are refused: the database is unavailable", "submissions are accepted again"
+        )
 
     def on_stop(self) -> None:
-        """Wake the thread, which commits what waits and then ends."""
+        """Wake the thread, which stores the submissions that wait and then ends."""
         with self._changed:
             self._changed.notify()
 
     async def submit(self, job: NewJob) -> Accepted:
-        """Accept a job: returns once its row is committed.
+        """Accept a job; returns once its row is committed.
 
-        Raises StoreUnavailable (nothing was accepted), Overloaded, or RowRefused when PostgreSQL cannot store it.
+        Raises StoreUnavailable (nothing was accepted), Overloaded, or RowRefused if PostgreSQL cannot store the job.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
         with self._changed:
             self._refuse_if_stopping()
             if len(self._waiting) >= MAX_WAITING:
-                raise Overloaded(f"{MAX_WAITING} submissions wait for their commit already")
+                raise Overloaded(f"{MAX_WAITING:,} submissions already wait for their commit: try again later")
             self._waiting.append(_Submission(job, loop, answer))
             self._changed.notify()
         return await answer
 
     async def check(self) -> None:
-        """Return once this thread has committed something on its own connection: then a submission would be accepted.
+        """Return once the thread has committed on its own connection, so that a submission would be accepted.
 
-        Raises what a submission would be answered with.
+        Raises the error that a submission would get.
         """
-        asking: Future[None] = Future()
+        check: Future[None] = Future()
         with self._changed:
             self._refuse_if_stopping()
             if len(self._waiting) >= MAX_WAITING:
-                raise Overloaded(f"{MAX_WAITING} submissions wait for their commit already")
-            self._asking.append(asking)
+                raise Overloaded(f"{MAX_WAITING:,} submissions already wait for their commit: try again later")
+            self._checks.append(check)
             self._changed.notify()
-        await asyncio.wrap_future(asking)
+        await asyncio.wrap_future(check)
 
     def _refuse_if_stopping(self) -> None:
         if self.stopping:
-            raise StoreUnavailable("this process is stopping and takes no more jobs")
+            raise StoreUnavailable("this process is stopping and accepts no more jobs: try again")
 
     def run(self) -> None:
-        """Serve what waits, until stopped and nothing waits."""
+        """Store and answer what waits, until stopped and nothing waits."""
         while taken := self._take():
-            batch, asking = taken
+            batch, checks = taken
             try:
-                self._serve(_wanted(batch), asking)
+                self._serve(_wanted(batch), checks)
             except BaseException as error:
-                # whatever happens: nobody waits for an answer that never comes
-                failure = LongrunError(f"the intake failed: {error!r}")
+                # every waiter gets an answer, whatever happened
+                failure = LongrunError(f"the intake thread failed: {error!r}")
                 _answer(batch, [failure] * len(batch))
-                _tell(asking, failure)
+                _resolve_checks(checks, failure)
                 raise
 
     def _take(self) -> tuple[list[_Submission], list[Future[None]]] | None:
         self.rest()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._asking or self.stopping)
+            self._changed.wait_for(lambda: self._waiting or self._checks or self.stopping)
             self.beat()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            asking, self._asking = self._asking, []
-        return (batch, asking) if batch or asking else None
+            checks, self._checks = self._checks, []
+        return (batch, checks) if batch or checks else None
 
-    def _serve(self, batch: list[_Submission], asking: list[Future[None]]) -> None:
+    def _serve(self, batch: list[_Submission], checks: list[Future[None]]) -> None:
         answers: list[Accepted | LongrunError] = []
         if batch:
             with traces.within(batch[0].job.traceparent):
@@ -125,14 +130,17 @@ class Intake(BackgroundThread):
             self._doubtful = True
         elif accepted:
             self._doubtful = False
-        if asking:
-            _tell(asking, None if accepted else self._try())
+        if checks:
+            _resolve_checks(checks, None if accepted else self._probe())
         self.beat()
         if self._limits:
             self._limits.accepted(accepted)
 
-    def _try(self) -> LongrunError | None:
-        """Why no submission would be accepted now. Whatever failed last is rehearsed as a whole."""
+    def _probe(self) -> LongrunError | None:
+        """Why no submission would be accepted now; None if one would be.
+
+        After a failure the probe rehearses a whole submission; otherwise it only commits.
+        """
         try:
             self._db.call(health.rehearse if self._doubtful else health.commit)
         except LongrunError as error:
@@ -149,7 +157,7 @@ class Intake(BackgroundThread):
         except RowRefused as refused:
             if len(batch) == 1:
                 return [refused]
-            # one bad row must not sink the others
+            # one bad row must not fail the others
             return [answer for submission in batch for answer in self._accept([submission])]
         except StoreUnavailable as error:
             self._outage.begin(error)
@@ -157,19 +165,19 @@ class Intake(BackgroundThread):
         except LongrunError as error:
             return [error] * len(batch)
         except Exception as error:
-            log.exception("submissions could not be stored")
+            log.exception("cannot store submissions")
             return [LongrunError(str(error))] * len(batch)
         self._outage.end()
         metrics.accepted(job for job in given if job.id in accepted)
         self._wake_for(list(accepted.values()))
-        missing = StoreUnavailable("the database went away before it confirmed the commit")
+        missing = StoreUnavailable("the database became unavailable before it confirmed the commit")
         return [accepted.get(job.id, missing) for job in given]
 
     def _wake_for(self, accepted: list[Accepted]) -> None:
         try:
             self._on_accepted(accepted)
         except Exception:
-            log.exception("accepted jobs could not be told on; the keeper wakes for them")
+            log.exception("could not send wake-ups; the keeper will")
 
     def _insert(self, given: Sequence[NewJob]) -> list[Accepted]:
         try:
@@ -185,12 +193,12 @@ class Intake(BackgroundThread):
 
 
 def _wanted(batch: Sequence[_Submission]) -> list[_Submission]:
-    """Those whose client still waits: whoever was told 503 meanwhile must not find the job accepted."""
+    """The submissions whose client still waits: one that got 503 meanwhile must not find its job accepted."""
     return [submission for submission in batch if not submission.answer.cancelled()]
 
 
-def _tell(asking: Sequence[Future[None]], failure: LongrunError | None) -> None:
-    for future in asking:
+def _resolve_checks(checks: Sequence[Future[None]], failure: LongrunError | None) -> None:
+    for future in checks:
         if not future.done() and future.set_running_or_notify_cancel():
             if failure:
                 future.set_exception(failure)
@@ -203,14 +211,14 @@ def _answer(batch: Sequence[_Submission], answers: Sequence[Accepted | LongrunEr
     for submission, answer in zip(batch, answers, strict=True):
         by_loop.setdefault(submission.loop, []).append((submission.answer, answer))
     for loop, pairs in by_loop.items():
-        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
-            loop.call_soon_threadsafe(_resolve, pairs)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(_resolve_answers, pairs)
 
 
-def _resolve(pairs: Sequence[tuple[asyncio.Future[Accepted], Accepted | LongrunError]]) -> None:
+def _resolve_answers(pairs: Sequence[tuple[asyncio.Future[Accepted], Accepted | LongrunError]]) -> None:
     for future, answer in pairs:
         if future.done():
-            continue  # it was answered, or the client left: its job is accepted all the same
+            continue  # it has an answer, or its client left; an accepted job stays accepted
         if isinstance(answer, LongrunError):
             future.set_exception(answer)
         else:

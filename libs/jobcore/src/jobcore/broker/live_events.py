@@ -2,7 +2,7 @@
 
 Which channels are wanted is state; a task of the connection makes Redis agree with it. So whoever comes or leaves
 changes that state without waiting, cancelled or not, and no subscription outlives its last reader. The connection is
-kept up whether or not anybody listens, and is asked for a sign of life every second: a Redis that is silent for
+kept up whether or not anybody listens, and is pinged every second: a Redis that is silent for
 SILENT_S counts as away. What is missed meanwhile is found in PostgreSQL.
 """
 
@@ -173,7 +173,7 @@ class LiveEvents:
             channel.confirmed.clear()
 
     async def _agree(self, pubsub: Any) -> None:
-        """Subscribe to what is wanted, leave what is not, and ask for a sign of life in between."""
+        """Subscribe to what is wanted, leave what is not, and ping Redis in between."""
         while not self._closing:
             self._change.clear()
             wanted, unwanted = self._differences()

@@ -4,7 +4,7 @@ It is a thread of every API process and every supervisor; one of them leads by a
 harm: every step is a guarded statement that looks at what is, not at what changed.
 
     every second          one glance: whether this keeper leads, and whether there is anything to do. Then schedules
-                          that are due get their jobs, what became due is made ready, gates let jobs pass; queues with
+                          that are due get their jobs, what became due is made ready, blocked jobs whose limit has room get ready; queues with
                           idle children and no wake-up are woken
     every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels end,
                           low-water ranks move up

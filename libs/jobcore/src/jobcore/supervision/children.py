@@ -1,4 +1,4 @@
-"""The pool children as the supervisor sees them: it learns their pids from the slots and hears of each death at once.
+"""The children as the supervisor sees them: it learns their pids from the slots and hears of each death at once.
 
 On Linux a death wakes the supervisor through a pidfd; elsewhere it looks at every tick. Only the Celery main process
 reaps the children.

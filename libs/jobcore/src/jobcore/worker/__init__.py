@@ -1,7 +1,7 @@
-"""The processes of a Celery worker: its main process and the children of its pool.
+"""The processes of a Celery worker: its main process and its children.
 
-`celery_app` ties everything together. The main process has `pool`, `refusals`, `shutdown`, `watchdog` and
-`heartbeat`; a child has `claim_loop` and what a run needs: `run`, `context`, `completer` and the rest.
-This room may import every other one, and no room imports it. Of supervision it takes only `slots`, except in
-`celery_app`, which starts the supervisor.
+`celery_app` ties everything together. The main process uses `pool`, `refusals`, `shutdown`, `watchdog` and `heartbeat`.
+A child uses `claim_loop`, and for each run `run`, `context`, `run_store` and `event_buffer`; its `completer` stores
+outcomes. This room may import every other one, and no room imports it. From supervision it imports only `slots`, except
+in `celery_app`, which starts the supervisor.
 """

@@ -1,18 +1,19 @@
-"""How many jobs a child claims at once: one, unless recent runs of a task type were so short that a batch is quick."""
+"""How many jobs a child claims at once: one, unless recent runs of a task type were short."""
 
 from __future__ import annotations
 
 from typing import Final
 
 BATCH_S: Final = 0.03
-"""A batch should be over within this many seconds."""
+"""The time in which a child should finish a batch, in seconds."""
 MAX_BATCH: Final = 128
 MIN_RUNS: Final = 3
+"""The runs of a task type that are measured before it can count as quick."""
 _WEIGHT: Final = 0.2
 
 
 class BatchSize:
-    """Learns run times by task type and adapts the size of the next claim."""
+    """Measures run times by task type, and adapts the size of the next claim to them."""
 
     def __init__(self) -> None:
         self._average_s: dict[str, float] = {}
@@ -20,13 +21,13 @@ class BatchSize:
         self._size = 1
 
     def record(self, task_type: str, run_s: float) -> None:
-        """Note how many seconds one run took: a slow run counts at once, quick ones win trust back slowly."""
+        """Measure a run of `run_s` seconds: a slow run raises the average at once, quick ones lower it slowly."""
         average = self._average_s.get(task_type, run_s)
         self._average_s[task_type] = max(average, run_s) if run_s > BATCH_S else average + _WEIGHT * (run_s - average)
         self._runs[task_type] = self._runs.get(task_type, 0) + 1
 
     def quick(self) -> list[str]:
-        """The task types of which several fit into a batch."""
+        """The task types whose runs are so short that several fit into a batch."""
         return [
             task_type
             for task_type, average in self._average_s.items()
@@ -34,7 +35,7 @@ class BatchSize:
         ]
 
     def claimed(self, count: int, *, more: bool) -> None:
-        """Note what a claim found: the size doubles while more is ready, and follows what there is."""
+        """Adapt to what a claim returned: the size doubles while more is ready, else it becomes what was found."""
         self._size = min(MAX_BATCH, max(self._size, count) * 2) if more else max(1, count)
 
     def next(self) -> int:

@@ -1,12 +1,12 @@
-"""Celery as Longrun uses it: one task, `work(queue)`, delivered by Redis to a supervised pool of child processes.
+"""Celery as Longrun uses it: one task, `work(queue)`, which Redis delivers to a supervised pool of children.
 
-worker_init             (main, before any fork)   refuse bad options, make the shared memory, fork the supervisor
-ShutdownStep            (main)                    take the signals, drain
-worker_ready            (main)                    start the watchdog
-worker_process_init     (child)                   own process group, watchdog, telemetry
-worker_process_shutdown (child)                   send what telemetry has
+    worker_init             main, before any fork   refuse bad options, create the shared memory, fork the supervisor
+    ShutdownStep            main                    handle signals, drain
+    worker_ready            main                    start the watchdog
+    worker_process_init     child                   own process group, watchdog, telemetry
+    worker_process_shutdown child                   flush telemetry
 
-Celery logs what a signal's handler raises and goes on with half a worker; ours end it.
+Celery logs an exception of a signal handler and continues with half a worker; our handlers end the worker.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from jobcore.worker.shutdown import Shutdown, ShutdownStep
 CHILD_START_S: Final = 30.0
 EX_SOFTWARE: Final = 70
 NO_DAEMON: Final = multiprocessing.process.current_process()
-"""Python's own idea of the main process, from before billiard puts its own, a daemon, in the place."""
+"""Python's main process object, before billiard replaces it by one that is a daemon."""
 
 log = logs.get(__name__)
 
 
 def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, ...]) -> Celery:
-    """The Celery app of a worker service; it serves `settings.queues`, else `default_queues`, unless -Q says else."""
+    """The Celery app of a worker service. It serves the queues of -Q, else `settings.queues`, else `default_queues`."""
     queues = settings.queues or default_queues
     app = create(name, settings)
     app.conf.update(
@@ -63,9 +63,9 @@ def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, .
         worker_pool="jobcore.worker.pool:TaskPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
-        # else a child that starts slowly, because the machine is busy, is killed after 4 s, and so is the next one
+        # otherwise Celery kills a child that starts slowly on a busy machine after 4 s, and then the next one
         worker_proc_alive_timeout=CHILD_START_S,
-        # else a worker uses one of its children for hours after a blip of Redis under long jobs
+        # otherwise a worker uses only one child for hours after a short outage of Redis during long jobs
         worker_enable_prefetch_count_reduction=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_send_task_events=False,
@@ -82,7 +82,7 @@ def create_app(name: str, settings: WorkerSettings, default_queues: tuple[str, .
 
 
 class _Worker:
-    """Ties the parts together in the processes of one worker."""
+    """Ties the parts together in the processes of a worker."""
 
     def __init__(self, app: Celery, name: str, settings: WorkerSettings) -> None:
         self._app = app
@@ -116,7 +116,7 @@ class _Worker:
         refuse_what_breaks_promises(sender)
         refuse_cluster(self._settings.redis)
         close_back_doors(sender, remote_control=self._settings.remote_control)
-        logs.setup(self._settings)  # Celery sets logging up later; the supervisor is forked here
+        logs.setup(self._settings)  # Celery sets up logging later, but the supervisor is forked here
         registry = load_tasks()
         identity = Identity(
             host=socket.gethostname(),
@@ -132,7 +132,7 @@ class _Worker:
         ShutdownStep.shutdown = Shutdown(self._slots)
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
-        gc.freeze()  # else a collection touches, and so copies, what children share with the main process
+        gc.freeze()  # otherwise a collection in a child copies the memory that it shares with the main process
         self._supervisor_pid = os.fork()
         if self._supervisor_pid == 0:
             self._supervise(self._slots, identity)
@@ -155,9 +155,9 @@ class _Worker:
             watchdog.watch_as_main(self._slots, self._supervisor_pid, self._heartbeat)
 
     def _start_child(self, **_: Any) -> None:
-        # a signal to the worker's group reaches the main process alone, and killpg reaches a job's own children
+        # a signal to the worker's group reaches only the main process, and killpg reaches a job's own processes
         os.setpgid(0, 0)
-        # a task may start processes of its own; a daemon may not, and would end with what it started
+        # a task may start processes; a daemon may not, and would kill them at its end
         multiprocessing.process._current_process = NO_DAEMON  # type: ignore[attr-defined]
         traces.setup(self._service_name, str(current_process().index))
         if self._slots is not None:
@@ -169,7 +169,7 @@ class _Worker:
 
     def _create_claim_loop(self) -> ClaimLoop:
         if self._slots is None:
-            raise RuntimeError("Longrun runs on Celery's prefork pool: start the worker without --pool")
+            raise RuntimeError("Longrun needs its own prefork pool: start the worker without -P (--pool)")
         slot = self._slots[current_process().index]
         streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
         sys.stdout, sys.stderr = streams
@@ -185,7 +185,7 @@ class _Worker:
             name=f"{self._name}-{slot.index}",
             pool_size=2,
         )
-        # what a task forks has its context too: over this process's connections it would garble its statements
+        # a process that a task forks inherits `ctx`; on this process's connections it would mix up the statements
         os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
         return ClaimLoop(
             self._slots,
@@ -203,15 +203,15 @@ class _Worker:
 
 
 def _or_end(handler: Callable[..., None]) -> Callable[..., None]:
-    """A handler of a Celery signal whose failure ends the worker."""
+    """Wrap a handler of a Celery signal so that its failure ends the worker."""
 
     def guarded(**given: Any) -> None:
         try:
             handler(**given)
         except Exception:
-            log.exception("this worker cannot go on", within=handler.__name__)
+            log.exception("the worker ends: it failed to start", handler=handler.__name__)
             if current_process().name != "MainProcess":
-                os.kill(os.getppid(), signal.SIGQUIT)  # the main process hands back what others run, and fails
+                os.kill(os.getppid(), signal.SIGQUIT)  # the main process hands jobs back and exits with an error
             raise SystemExit(EX_SOFTWARE) from None
 
     return guarded

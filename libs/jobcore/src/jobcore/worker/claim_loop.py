@@ -1,14 +1,14 @@
-"""The claim loop of a pool child: what happens inside the Celery task `work(queue)`.
+"""The claim loop of a child: what happens inside the Celery task `work(queue)`.
 
     work(queue)
-      └─ until nothing is due, the time slice is over, or the worker drains:
-           pace      let a few jobs arrive, so that one claim takes several
-           claim     take up to k jobs, durably; wake others if more is ready than this child takes
-           run       one after the other, each if its claim is still ours; the completer stores each outcome meanwhile
+      └─ until nothing is ready, the time slice is over, or the worker drains:
+           claim     claim up to k jobs durably; send more wake-ups if more is ready than this child claims
+           run       run them one after the other while their claims hold; the completer stores each outcome meanwhile
+           pace      let some jobs arrive, so that the next claim takes several
       └─ flush       wait until all outcomes are stored, then acknowledge the wake-up
 
-A slice that ends while jobs wait ends only after Redis took a follow-up wake-up; without Redis the loop goes on. A
-child that retires hands back what it has not begun, sends a follow-up wake-up and leaves once all is settled.
+If jobs are left at the end of a slice, the child sends a follow-up wake-up and returns; without Redis it continues. A
+child that retires hands back the jobs that it has not started, sends a follow-up wake-up and returns after the flush.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ from jobcore.worker.values import Bounds
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
-PACE_A_JOB_S: Final = 0.001
-"""Claims of a child come so many seconds apart for each job that the last one took, so that one takes several quick
-jobs: it costs as much as running ten. The first claim after a wake-up never waits, nor does a child that finds a
-backlog."""
+PACE_PER_JOB_S: Final = 0.001
+"""The minimum time between two claims, in seconds per job of the first one: a claim costs as much as ten quick runs, so
+it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
 STOP_POLL_S: Final = 0.01
@@ -55,7 +54,7 @@ log = logs.get(__name__)
 
 
 class ClaimLoop:
-    """What one pool child does for a living."""
+    """Claims and runs the jobs of one child."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class ClaimLoop:
         self._completer.start()
 
     def work(self, queue: str) -> None:
-        """Run what is due in this queue."""
+        """Claim and run ready jobs of this queue, until none is left or a time slice is over."""
         if not self._claims.take_slot(self._settings.lease_s):
             return
         slice_end = time.monotonic() + SLICE_S
@@ -106,9 +105,7 @@ class ClaimLoop:
                     return
                 claimed = len(batch)
                 self._run_all(batch)
-                if claimed < MAX_BATCH:
-                    pace_s = min(max(claimed * PACE_A_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
-                    time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
+                _pace(claimed, claimed_at)
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):
                         return
@@ -116,8 +113,8 @@ class ClaimLoop:
             if self._retirement.why is not None:
                 self._waker.publish(queue)
         except BaseException:
-            # else this child would go on to answer for claims that nobody runs
-            self._retirement.ask("its claim loop failed")
+            # otherwise this child would keep claims that nobody runs
+            self._retirement.ask("the claim loop failed")
             raise
         finally:
             self._completer.flush()
@@ -148,11 +145,11 @@ class ClaimLoop:
                 lease_s=self._settings.lease_s,
             )
         except Exception as error:
-            # with the reply lost, jobs may be ours without our knowing: the supervisor hands them back
+            # if only the reply was lost, this child has claims that it does not know; the supervisor hands them back
             self._claims.claimed(())
             if not isinstance(error, StoreUnavailable):
                 raise
-            log.warning("cannot claim: the database is away", error=str(error))
+            log.warning("cannot claim jobs: the database is unavailable", error=str(error))
             return deque()
         self._claims.claimed(taken.claims)
         metrics.claimed(queue, taken.claims, time.monotonic() - began)
@@ -168,7 +165,7 @@ class ClaimLoop:
             try:
                 claim = batch.popleft()
             except IndexError:
-                return  # the completer was quicker
+                return  # the completer has taken the last one
             if self._is_leaving():
                 self._completer.hand_back(claim)
             else:
@@ -185,7 +182,7 @@ class ClaimLoop:
         self._await_stop_withdrawn(key)
 
     def _is_ours(self, claim: Claim) -> bool:
-        """Whether this claim may begin: a child that was frozen since it claimed may have lost it to another run."""
+        """True if the claim still holds: a child that was frozen since it claimed may have lost it to another run."""
         now = clock.now()
         if self._worker_id is None or not self._slots.lease.holds(self._worker_id, now):
             return False
@@ -206,7 +203,7 @@ class ClaimLoop:
             self._bounds,
         )
         if claim.task_type not in self._quick:
-            # of a quick job streams learn at its end: they find this event in PostgreSQL then
+            # streams of a quick job read this event from PostgreSQL when the job ends
             self._publisher.publish(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
         run = JobRun(store, self._registry, self._interrupts)
@@ -214,7 +211,7 @@ class ClaimLoop:
             outcome = run.execute()
         self._claims.end()
         if self._interrupts.tainted:
-            self._retirement.ask("a run may have left something behind")
+            self._retirement.ask("a run may have left the process in a bad state")
         if outcome is None:
             self._completer.hand_back(claim)
         else:
@@ -224,9 +221,15 @@ class ClaimLoop:
             metrics.ran(claim, outcome.status, duration_s)
 
     def _await_stop_withdrawn(self, key: RunKey) -> None:
-        """Start nothing while the supervisor may still mean to kill for the run that just ended."""
+        """Start no run while the supervisor may still kill this child for the run that has just ended."""
         while self._slot.stop_reason(key) is not StopReason.NONE and clock.now() < self._slots.deadline:
             time.sleep(STOP_POLL_S)
+
+
+def _pace(claimed: int, claimed_at: float) -> None:
+    if claimed < MAX_BATCH:
+        pace_s = min(max(claimed * PACE_PER_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
+        time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
 
 
 def _running(claim: Claim, worker_id: UUID | None) -> Event:

@@ -1,7 +1,7 @@
-"""A worker's sign of life for probes: a file whose age says whether the worker is looked after.
+"""The heartbeat file of a worker, for liveness probes: its age shows whether the worker's own processes work.
 
-The main process touches it, and only while the supervisor looks at its children: so it grows old when either of the
-two hangs. It says nothing of Redis or PostgreSQL: restarting a worker would not bring those back.
+The main process touches it as long as the supervisor checks the children, so it becomes old when either process hangs.
+It does not depend on Redis or PostgreSQL, because restarting a worker would not repair those.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from jobcore.supervision.slots import Slots
 
 BEAT_S: Final = 1.0
 HUNG_S: Final = 20.0
-"""A look may wait so long for a database that does not answer."""
+"""The supervisor hangs if its last check is older, in seconds; a check may wait for a database that is silent."""
 
 
 class HeartbeatFile:
-    """Appears once the worker is registered; a file that an earlier worker left is removed at once."""
+    """The file appears once the worker is registered; the file of an earlier worker is removed at once."""
 
     def __init__(self, path: Path, slots: Slots) -> None:
         self._path = path
@@ -28,7 +28,7 @@ class HeartbeatFile:
         path.unlink(missing_ok=True)
 
     def beat(self) -> None:
-        """Touch the file if it is time and the worker is looked after."""
+        """Touch the file once in BEAT_S seconds while the supervisor works."""
         now = time.monotonic()
         self._registered = self._registered or self._slots.worker_id is not None
         if self._registered and now >= self._due and now < self._slots.supervised_at + HUNG_S:

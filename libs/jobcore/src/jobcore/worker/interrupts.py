@@ -1,11 +1,11 @@
-"""Stopping a running task from outside: SIGUSR2 raises inside the task's own code, and nowhere else.
+"""Stopping a running task: SIGUSR2 raises `JobInterrupted` inside the task's own code, and nowhere else.
 
-The supervisor posts which run must stop and sends the signal. The handler raises only if that very run's code is on
-the stack now; it fires at most once a run, and never while Longrun's own code claims, finishes or hands back. Calls
-of the job's context are shielded: an exception out of a signal handler could leave a lock taken for good.
+The supervisor writes a stop request into the slot and sends the signal. The handler raises only if the code of that run
+is on the stack; it raises at most once per run, and never while our own code claims, stores or hands back. Methods of
+`ctx` are shielded, because an exception from a signal handler could leave a lock held for ever.
 
-Other code is not shielded. An interrupt inside an import leaves modules half made, inside a library perhaps a lock
-that nobody gives back: `tainted` says so, and the child is replaced.
+Other code is not shielded. An interrupt inside an import leaves modules half imported; inside a library, it may leave a
+lock held. Then `tainted` is set, and the child is replaced.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 
 class JobInterrupted(JobCancelled):
-    """The supervisor's signal reached the task's code; `reason` says why it must stop."""
+    """Raised in the task's code by the supervisor's signal; `reason` is that of the stop request."""
 
     def __init__(self, reason: StopReason) -> None:
-        super().__init__(f"stopped by its worker: {reason.name.lower()}")
+        super().__init__(f"the worker stopped this run: {reason.name.lower()}")
         self.reason = reason
 
 
 class Interrupts:
-    """Guards calls of task code in this child's main thread."""
+    """Makes task code in this child's main thread interruptible."""
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
@@ -45,24 +45,24 @@ class Interrupts:
         self._process_state: ProcessState | None = None
         self._inside: RunKey | None = None
         self._shields = 0
-        self._put_off = False
+        self._delayed = False
         self.tainted = False
-        """True if the last run may have left something half done that the next one would stumble over."""
+        """True if the last run may have left this process in a state that harms the next one."""
 
     def install(self) -> None:
-        """Take over SIGUSR2; main thread only."""
+        """Handle SIGUSR2. Main thread only."""
         signal.signal(STOP_SIGNAL, self._handle)
 
     def restore_after(self, fresh: ProcessState) -> None:
-        """Put back after each call how this process is now."""
+        """Restore this state of the process after each call."""
         self._process_state = fresh
 
     def call(self, key: RunKey, function: Callable[..., T], *args: Any) -> T:
-        """Run task code that the supervisor may interrupt with JobInterrupted; what it leaves behind is cleared.
+        """Call task code, which JobInterrupted may interrupt, and restore the state of the process afterwards.
 
-        It runs in a copy of the context: what it sets in context variables is gone afterwards too.
+        It runs in a copy of the context, so context variables that it sets are gone afterwards.
         """
-        self._put_off = False
+        self._delayed = False
         self.tainted = False
         try:
             self._inside = key
@@ -79,7 +79,7 @@ class Interrupts:
                 self.tainted = True
 
     def _end_fork(self, error: BaseException | None) -> None:
-        """A process that the task forked (`os.fork`) ends with the task's code: it must not go on as this child."""
+        """End a process that the task forked (`os.fork`) with the task's code: it must not continue as this child."""
         if os.getpid() == self._pid:
             return
         if error is not None and not isinstance(error, SystemExit):
@@ -89,7 +89,7 @@ class Interrupts:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Put an interrupt off until the end of this block."""
+        """Delay an interrupt until the end of this block."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -97,14 +97,14 @@ class Interrupts:
         try:
             yield
         finally:
-            # also when the block raised: the supervisor sends its signal once
+            # also if the block raised, because the supervisor sends its signal only once
             self._shields -= 1
-            if self._put_off and not self._shields:
+            if self._delayed and not self._shields:
                 self._interrupt()
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         if self._shields:
-            self._put_off = True
+            self._delayed = True
         else:
             self._interrupt()
 

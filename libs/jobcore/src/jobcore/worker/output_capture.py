@@ -1,4 +1,4 @@
-"""What a task prints, to stdout or stderr, goes into the worker's log line by line, with the job's id."""
+"""Capture of stdout and stderr: what a task prints becomes lines of the worker's log, with the job's id."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, TextIO
 from jobcore.telemetry import logs
 
 LINE_MAX = 10_000
-"""A line may be so long (characters) before it is logged in parts: a progress bar never ends its own."""
+"""A line of more characters is logged in parts, because a progress bar never ends its line."""
 
 log = logs.get("task")
 
 
 @contextmanager
 def of_job(job_id: str, streams: Iterable[CapturedStream] = ()) -> Iterator[None]:
-    """What is logged and printed in this block is the job's, also in threads that it starts."""
+    """Mark what is logged and printed in this block with the job's id, also in threads that it starts."""
     logs.of_job(job_id)
     try:
         yield
@@ -29,7 +29,7 @@ def of_job(job_id: str, streams: Iterable[CapturedStream] = ()) -> Iterator[None
 
 
 class CapturedStream(io.TextIOBase):
-    """Stands for `sys.stdout` or `sys.stderr`, whichever `name` says; outside of jobs it passes text through."""
+    """Replaces `sys.stdout` or `sys.stderr` (`name`). Outside of jobs it passes text through."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
@@ -39,8 +39,8 @@ class CapturedStream(io.TextIOBase):
         self._logging = threading.local()
 
     def write(self, text: str) -> int:
-        """Log each line that is complete."""
-        # a log that cannot be written says so on `sys.stderr`
+        """Log each complete line."""
+        # logging reports its own errors on `sys.stderr`
         if logs.job_id() is None or getattr(self._logging, "now", False):
             return self._stream.write(text)
         with self._lock:
@@ -52,7 +52,7 @@ class CapturedStream(io.TextIOBase):
         return len(text)
 
     def end_line(self) -> None:
-        """Log what was begun."""
+        """Log the line that has no end yet."""
         if not self._line:
             return
         with self._lock:
@@ -70,28 +70,28 @@ class CapturedStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of the real stream: progress bars and command line libraries ask for it."""
+        """The encoding of the real stream; progress bars and command line libraries read it."""
         return self._stream.encoding
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """Of the real stream."""
+        """How the real stream handles encoding errors."""
         return self._stream.errors
 
     def writable(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def flush(self) -> None:
-        """A line is logged when it is complete."""
+        """Flush the real stream; a line is logged once it is complete."""
         self._stream.flush()
 
     def fileno(self) -> int:
-        """Of the real output: programs that a task starts write there."""
+        """The descriptor of the real stream; programs that a task starts write there."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """No."""
+        """Always false."""
         return False
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Celery's prefork pool as Longrun needs it: of a fixed size, with children that leave between two messages only."""
+"""Celery's prefork pool as Longrun needs it: its size is fixed, and children leave only between two messages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jobcore.worker import retirement
 
 
 class _Child(asynpool.Worker):  # type: ignore[misc]
-    """What runs in a child process."""
+    """The code that runs in a child."""
 
     wait_for_job: Callable[[], Any]
 
     def after_fork(self) -> None:
-        """Take over the signals: billiard's handlers, set just now, would raise SystemExit inside a task."""
+        """Replace the signal handlers that billiard has just set, which would raise SystemExit inside a task."""
         super().after_fork()
-        retirement.HERE.take_signals()
+        retirement.HERE.install()
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
@@ -36,39 +36,39 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Child
 
     def _create_worker_process(self, index: int) -> Any:
-        """Fork a child that hears ending signals only once it can: before, it would handle them as its main process."""
-        with retirement.held_back():
+        """Fork a child with blocked signals: before it has its own handlers, it would act as its main process."""
+        with retirement.blocked_signals():
             return super()._create_worker_process(index)
 
     def WorkerProcess(self, worker: Any) -> Any:
-        """A child that is ended with SIGKILL where it has to be ended: SIGTERM lets it finish what it does."""
+        """A child whose `terminate` sends SIGKILL, because SIGTERM lets it finish its job."""
         process = super().WorkerProcess(worker)
         process.terminate = lambda: kill_child(process.pid)
         return process
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
-        """Without a message's own time limits: they kill a child, whatever jobs it runs."""
+        """Ignore the time limits of a message, because they kill a child and the job that it runs."""
         return super().apply_async(*args, **options | {"soft_timeout": None, "timeout": None})
 
     def flush(self) -> None:
-        """Drop what was not handed to a child yet; children at work stay busy until they are done or dead.
+        """Drop messages that no child has received; busy children stay busy until they finish or die.
 
-        Celery 5.6 forgets after a lost connection which of its children are at work. It would send a wake-up into the
-        pipe of a child that runs a long job, and there the wake-up stays until that job ends, while another child
-        idles and the worker, which counts it as delivered, asks for no more.
+        After a lost connection Celery 5.6 forgets which children are busy. It would send a wake-up into the pipe of a
+        child that runs a long job. The wake-up would wait there until that job ends, while another child is idle, and
+        the worker, which counts it as delivered, would request no more.
         """
         busy = {pipe: self._fileno_to_inq.get(pipe) for pipe in self._busy_workers}
         super().flush()
-        # a child that died meanwhile may have left its pipe's number to its successor, which is idle
+        # the pipe of a child that died meanwhile may have the same number as that of its successor, which is idle
         self._busy_workers.update(pipe for pipe, child in busy.items() if self._fileno_to_inq.get(pipe) is child)
 
 
 class FixedSize(Exception):
-    """Something wanted the pool to grow or shrink."""
+    """The pool was asked to grow or shrink."""
 
 
 class TaskPool(prefork.TaskPool):  # type: ignore[misc]
-    """A prefork pool whose busy children get no second message, and whose size stays: each child has its slot."""
+    """A prefork pool of fixed size, because each child has its slot; a busy child gets no second message."""
 
     Pool = _Pool
 
@@ -79,4 +79,4 @@ class TaskPool(prefork.TaskPool):  # type: ignore[misc]
 
 
 def _refuse(count: int = 1) -> None:
-    raise FixedSize("a worker's children cannot be added or removed: set LONGRUN_WORKER_CONCURRENCY and start it anew")
+    raise FixedSize("the number of a worker's children is fixed: set LONGRUN_WORKER_CONCURRENCY and restart the worker")

@@ -1,4 +1,4 @@
-"""Options of `celery worker` that Longrun cannot keep its promises with: refused before anything is started."""
+"""Options of `celery worker` that would break Longrun's promises; they are refused before anything starts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MAX_CHILDREN: Final = 256
 
 
 def refuse_what_breaks_promises(worker: Any) -> None:
-    """SystemExit with one line that says what to do, for the first option of this Celery worker that cannot be had."""
+    """Raise SystemExit for the first such option of this Celery worker; its message says what to do instead."""
     why = _pool(worker) or _size(worker) or _time_limits(worker)
     if why:
         raise SystemExit(f"longrun: {why}")
 
 
 def close_back_doors(worker: Any, *, remote_control: bool) -> None:
-    """Workers need not know each other (gossip, mingle), nor tell the broker that they live, unless Flower looks."""
+    """Turn off what workers send each other (gossip, mingle) and the broker (heartbeats); Flower needs the latter."""
     worker.options.update(without_gossip=True, without_mingle=True)
     if not remote_control:
         worker.options.update(without_heartbeat=True)
@@ -31,12 +31,14 @@ def _pool(worker: Any) -> str | None:
     if isinstance(pool, type) and issubclass(pool, TaskPool):
         return None
     name = pool.__module__.rpartition(".")[2] if isinstance(pool, type) else pool
-    return f"the pool {name!r} cannot stop a job without its neighbours: start the worker without -P (--pool)"
+    return f"the pool {name!r} cannot stop one job without stopping others: start the worker without -P (--pool)"
 
 
 def _size(worker: Any) -> str | None:
     if worker.options.get("autoscale"):
-        return "a worker has a fixed number of children: set LONGRUN_WORKER_CONCURRENCY (or -c) instead of --autoscale"
+        return (
+            "the number of a worker's children is fixed: set LONGRUN_WORKER_CONCURRENCY (or -c) instead of --autoscale"
+        )
     if not 1 <= worker.concurrency <= MAX_CHILDREN:
         return f"-c (--concurrency) must be from 1 to {MAX_CHILDREN}, not {worker.concurrency}"
     return None
@@ -44,5 +46,5 @@ def _size(worker: Any) -> str | None:
 
 def _time_limits(worker: Any) -> str | None:
     if worker.time_limit or worker.soft_time_limit:
-        return "--time-limit and --soft-time-limit end children, whatever they run: give task types or jobs a timeout_s"
+        return "--time-limit and --soft-time-limit kill a child whatever it runs: set timeout_s of task types or jobs"
     return None

@@ -1,9 +1,9 @@
-"""How a pool child leaves: between two messages, with everything stored, for Celery's pool to start a fresh one.
+"""Retirement: a child ends between two messages, once everything is stored, and the pool starts a fresh one.
 
-A child retires when a run was interrupted inside it (its modules may be half imported, a library's lock may be taken
-for good), and when it gets SIGTERM, SIGINT, SIGQUIT or SIGHUP: from systemd's control-group kill, from a platform
-that signals every process, from an operator. None of them touches a running task. Its main process decides how long
-that may go on, and the supervisor stops it.
+A child retires after a run that was interrupted (modules may be half imported, a library's lock may be held for ever),
+and when it gets SIGTERM, SIGINT, SIGQUIT or SIGHUP: from systemd, from a platform that signals every process, or from
+an operator. None of these signals disturbs a running task. The main process decides how long a task may continue, and
+the supervisor stops it.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from jobcore.telemetry import logs
 
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 STACKS: Final = signal.SIGUSR1
-"""Prints the stacks of a child's threads, as it does those of Celery's main process."""
-HELD_BACK: Final = (*ENDING, STACKS)
+"""Prints the stacks of a child's threads, as it does in Celery's main process."""
+HANDLED: Final = (*ENDING, STACKS)
 
 log = logs.get(__name__)
 _forking = threading.local()
-"""The mask of the thread that forks."""
+"""The signal mask of the thread that forks."""
 
 
 class Retirement:
-    """Whether this process is to leave."""
+    """Whether this process should end, and why."""
 
     def __init__(self) -> None:
         self.why: str | None = None
         self._waiting = False
 
     def ask(self, why: str) -> None:
-        """Leave after the current message; at once if there is none."""
+        """End after the current message; at once if there is none."""
         if self.why is None:
             self.why = why
         if self._waiting:
             self._leave()
 
     def wait(self, wait: Callable[[], object]) -> None:
-        """Wait for a message, unless and until this process is to leave; `wait` takes nothing out of the pipe."""
+        """Wait for a message, or end if this process should end. `wait` takes nothing out of the pipe."""
         self._waiting = True
         try:
             if self.why is not None:
@@ -56,39 +56,39 @@ class Retirement:
         finally:
             self._waiting = False
 
-    def take_signals(self) -> None:
-        """Main thread of a child only: let no signal end a task.
+    def install(self) -> None:
+        """Handle signals so that none ends a task. Main thread of a child only.
 
-        They are caught and not ignored, because programs that a task starts would inherit a signal that is ignored.
-        Processes that a task forks have the usual handlers again from their first moment: `multiprocessing` ends its
-        own with SIGTERM.
+        The signals are handled and not ignored, because programs that a task starts would inherit ignored signals. A
+        process that a task forks has the usual handlers from its start, because `multiprocessing` ends processes with
+        SIGTERM.
         """
         for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(STACKS, lambda *_: faulthandler.dump_traceback(file=2, all_threads=True))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_in_fork)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_in_fork)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self.ask(signal.Signals(number).name)
 
     def _leave(self) -> None:
         self._waiting = False
-        log.info("a child leaves for a fresh one", why=self.why)
+        log.info("child retires", why=self.why)
         sys.exit(EX_RECYCLE)
 
 
 HERE: Final = Retirement()
-"""This process's."""
+"""The retirement of this process."""
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Main process only: a child forked in this block gets its signals once it has called `take_signals`.
+def blocked_signals() -> Iterator[None]:
+    """Block signals while the main process forks a child, until the child calls `install`.
 
-    Until then it has the handlers of the main process, and after them the defaults, which kill it.
+    Before that, the child has the handlers of the main process, and then the default ones, which kill it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         yield
     finally:
@@ -96,22 +96,22 @@ def held_back() -> Iterator[None]:
 
 
 def leave_at_sigterm(exitcode: int) -> None:
-    """At the very end: billiard's main process hurries a child that said it ends."""
+    """Exit at SIGTERM from now on: billiard sends it to a child that has announced its end."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(exitcode))
 
 
-def _hold_back() -> None:
-    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+def _block() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
 
-def _let_through() -> None:
+def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
 
 
 def _in_fork() -> None:
-    for number in (*HELD_BACK, signal.SIGUSR2):
+    for number in (*HANDLED, signal.SIGUSR2):
         ours = str(getattr(signal.getsignal(number), "__module__", "")).startswith("jobcore.")
-        if ours:  # a task's own handlers stay
+        if ours:  # handlers that a task has set stay
             usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)
-    _let_through()
+    _unblock()

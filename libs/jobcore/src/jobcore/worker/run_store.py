@@ -67,7 +67,7 @@ class RunStore:
     def raise_if_stopped(self) -> None:
         """Raise JobCancelled once the run should stop."""
         if self.should_stop:
-            raise JobCancelled("the job was cancelled or its worker is stopping")
+            raise JobCancelled("this run must stop: its job was cancelled or timed out, or its worker shuts down")
 
     def event_added(self) -> None:
         """Have the events in the buffer stored soon."""

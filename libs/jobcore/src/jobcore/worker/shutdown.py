@@ -1,11 +1,11 @@
-"""How a worker's main process ends. A signal to it drains the worker or hands its jobs back; none hits a task.
+"""How a worker's main process ends: a signal drains the worker or hands its jobs back, and disturbs no task.
 
     SIGTERM, SIGHUP, Ctrl-C    drain: running jobs get LONGRUN_DRAIN_S, then they are handed back
-    SIGQUIT, a second Ctrl-C   hand back: running jobs are interrupted now, and handed back with their try
-    the next of these          end now: the kernel kills the children, the supervisor hands their jobs back
+    SIGQUIT, a second Ctrl-C   hand back: running jobs are interrupted now and handed back, which costs no try
+    one more of these          end now: the kernel kills the children, and the supervisor hands their jobs back
 
-Celery's own handlers would raise SystemExit inside tasks (cold shutdown), and start the program anew on SIGHUP with
-its old supervisor still there.
+Celery's own handlers would raise SystemExit inside tasks (cold shutdown), and on SIGHUP restart the program while its
+old supervisor still runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobcore.supervision.slots import Slots
 
 
 class Stage(IntEnum):
-    """How far the end of a worker has come."""
+    """The stages of a worker's end, in order."""
 
     RUNNING = 0
     DRAINING = 1
@@ -34,33 +34,33 @@ class Stage(IntEnum):
 
 
 class Shutdown:
-    """Takes the main process's signals; each handler stores a word or two and returns."""
+    """Handles the main process's signals; each handler stores a flag and returns."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._stage = Stage.RUNNING
 
-    def take_signals(self) -> None:
-        """Main thread of the main process only."""
+    def install(self) -> None:
+        """Set the signal handlers. Main thread of the main process only."""
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self._signalled)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it stops a job, in a child; here it would end the worker
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # in a child it stops a run; here it would end the worker
 
     def drain(self) -> None:
-        """However the worker ends: take no more jobs."""
+        """Claim no more jobs, however the worker ends."""
         self._slots.drain()
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self._stage = max(self._stage, _next(self._stage, number))
         if self._stage is Stage.DRAINING:
             self._slots.drain()
-            safe_say("longrun: draining; Ctrl-C once more hands running jobs back at once")
+            safe_say("longrun: draining; press Ctrl-C again to hand running jobs back now")
         elif self._stage is Stage.HANDING_BACK:
             self._slots.hand_back()
-            safe_say("longrun: handing running jobs back; once more ends without waiting for them")
+            safe_say("longrun: handing running jobs back; press Ctrl-C again to exit without waiting for them")
         else:
             os._exit(EX_FAILURE)
-        # as Celery has it: SIGTERM is a success, a key pressed is not
+        # as in Celery, SIGTERM exits with success, a pressed key does not
         state.should_stop = EX_OK if number in (signal.SIGTERM, signal.SIGHUP) else EX_FAILURE
 
 
@@ -73,16 +73,16 @@ def _next(stage: Stage, number: int) -> Stage:
 
 
 class ShutdownStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Ties the `Shutdown` of this process to its Celery worker."""
+    """Connects the `Shutdown` of this process to its Celery worker."""
 
     shutdown: Shutdown | None = None
 
     def start(self, worker: Any) -> None:
-        """Celery has set its own handlers by now."""
+        """Set our signal handlers; Celery has set its own before."""
         if self.shutdown is not None:
-            self.shutdown.take_signals()
+            self.shutdown.install()
 
     def close(self, worker: Any) -> None:
-        """Also when no signal ends the worker."""
+        """Drain, also if the worker ends without a signal."""
         if self.shutdown is not None:
             self.shutdown.drain()

@@ -1,4 +1,4 @@
-"""What `ctx.step` takes: names, and results that can be stored and read back as they are."""
+"""Checks of what `ctx.step` gets: the step's name, and its result, which must be JSON."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ NAME_MAX: Final = 200
 
 
 def check_name(name: str) -> None:
-    """InvalidStep if a step cannot be called that."""
+    """Raise InvalidStep for a name that a step cannot have."""
     if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX:
-        raise InvalidStep(f"a step's name must be a text of 1 to {NAME_MAX} characters, not {str(name)[:300]!r}")
+        raise InvalidStep(f"a step's name must be a string of 1 to {NAME_MAX} characters, not {str(name)[:300]!r}")
     for _, problem in json_text.problems(name, "name"):
         raise InvalidStep(f"step {name!r}: the name {problem}")
 
 
 def result_json(name: str, result: Any, max_bytes: int) -> str:
-    """The result of the step as JSON text; InvalidStep says why it has none."""
+    """The result of the step as JSON text. Raises InvalidStep, which says why it cannot be stored."""
     try:
         return to_json("its result", result, max_bytes)
     except InvalidValue as error:

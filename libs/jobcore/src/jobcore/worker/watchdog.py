@@ -1,7 +1,7 @@
-"""The last line of the lease: whoever holds jobs past its end dies, even if the supervisor is frozen or gone.
+"""Watchdogs enforce the lease: a process that has claims dies when it ends, even without a supervisor.
 
-A thread of the main process watches the children and the supervisor; a thread of each child watches the child
-itself, for the time when the main process is frozen too. A task that holds the GIL stops only its own child's thread.
+A thread of the main process watches the children and the supervisor. A thread of each child watches the child itself,
+in case the main process is frozen too. A task that holds the GIL stops only the thread of its own child.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobcore.worker.heartbeat import HeartbeatFile
 
 TICK_S: Final = 0.25
 MARGIN_S: Final = 2 * TICK_S
-"""The watchdogs act so early that nobody is alive when the lease ends."""
+"""The watchdogs act this many seconds before the lease ends, so that nobody is alive at its end."""
 EX_SOFTWARE: Final = 70
 PR_SET_PDEATHSIG: Final = 1
 
@@ -41,7 +41,7 @@ class _Watchdog(BackgroundThread):
 
 
 def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | None = None) -> None:
-    """Start the main process' watchdog, which also beats for probes."""
+    """Start the watchdog of the main process, which also touches the heartbeat file."""
 
     killed: set[int] = set()
 
@@ -49,7 +49,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         if heartbeat:
             heartbeat.beat()
         if _exited(supervisor_pid):
-            log.error("the supervisor died: this worker ends, its jobs run elsewhere")
+            log.error("the supervisor died; the worker ends and its jobs run elsewhere")
             for slot in slots:
                 kill_child(slot.pid)
             os._exit(EX_SOFTWARE)
@@ -59,7 +59,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
                 if state.busy:
                     if state.pid not in killed:
                         killed.add(state.pid)
-                        log.error("the lease ended: killing a child that holds jobs", pid=state.pid, slot=slot.index)
+                        log.error("the lease ended; killing a child that has claims", pid=state.pid, slot=slot.index)
                     kill_child(state.pid)
         else:
             killed.clear()
@@ -68,7 +68,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
 
 
 def watch_as_child(slots: Slots, slot: Slot) -> None:
-    """Start a child's watchdog, and let the kernel kill the child when its main process dies (Linux)."""
+    """Start the watchdog of a child; on Linux, also have the kernel kill the child when its main process dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -81,7 +81,7 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL a process that may be gone already."""
+    """Send SIGKILL to a process that may have ended already."""
     if pid > 0:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -11,11 +11,11 @@ from bench.literal.models import Base
 from jobcore import migrations
 
 CHILDREN = 2
-"""Pool children of each worker, the same for both stacks."""
+"""Pool children of each worker, the same for both systems."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class System:
     """The commands of an API and a worker, and how an empty database gets their tables."""
 
     name: str
@@ -31,7 +31,7 @@ def _create_literal_tables(url: str) -> None:
     engine.dispose()
 
 
-LONGRUN = Stack(
+LONGRUN = System(
     name="longrun",
     api=("longrun_api",),
     worker=("celery", "-A", "longrun_worker.app", "worker", "--without-gossip", "--without-mingle"),
@@ -39,7 +39,7 @@ LONGRUN = Stack(
     env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
 )
 SCRAPER_WORKER = ("celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle")
-LITERAL = Stack(
+LITERAL = System(
     name="literal",
     api=("uvicorn", "bench.literal.main:app", "--no-access-log"),
     worker=("celery", "-A", "bench.literal.celery_app", "worker", "--concurrency", str(CHILDREN)),

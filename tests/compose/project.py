@@ -27,12 +27,12 @@ def _free_port() -> int:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Project:
     """What `docker compose` does, for one project."""
 
     compose: tuple[str, ...]
     tag: str
-    project: str = field(default_factory=lambda: f"longrun-test-{os.getpid()}")
+    name: str = field(default_factory=lambda: f"longrun-test-{os.getpid()}")
     api_port: int = field(default_factory=_free_port)
     jaeger_port: int = field(default_factory=_free_port)
 
@@ -40,7 +40,7 @@ class Stack:
         """Run a compose command; its output. AssertionError with what it said if it fails."""
         files = [part for name in FILES for part in ("--file", str(ROOT / name))]
         ended = subprocess.run(
-            [*self.compose, "--project-name", self.project, *files, *arguments],
+            [*self.compose, "--project-name", self.name, *files, *arguments],
             check=False, capture_output=True, text=True, env=self._environment, cwd=ROOT,
         )  # fmt: skip
         assert ended.returncode == 0, f"{' '.join(arguments)}: exit code {ended.returncode}\n{ended.stderr[-3000:]}"
@@ -61,7 +61,7 @@ class Stack:
         return self.run("exec", "-T", service, "sh", "-c", command).strip()
 
     def client(self) -> Longrun:
-        """A client of this stack's API."""
+        """A client of this project's API."""
         return Longrun(f"http://127.0.0.1:{self.api_port}", patience_s=60)
 
     @property
@@ -94,7 +94,7 @@ def find_compose() -> tuple[str, ...]:
 
 
 def why_not(tag: str) -> str:
-    """Why no stack can be started here; empty if one can."""
+    """Why no project can be started here; empty if one can."""
     if shutil.which("docker") is None or not _succeeds("docker", "info"):
         return "no container engine answers: docker info"
     if not find_compose():

@@ -28,7 +28,7 @@ from tests.fault.link import Link
 from tests.fault.torn import FOLDER
 from tests.harness import environment, sql
 from tests.processes import Process, Stack
-from tests.servers import postgres_kind, redis_kind
+from tests.servers import Servers
 from tests.stock.pgbouncer import PgBouncer
 from tests.waiting import until
 
@@ -68,15 +68,15 @@ class Node:
     started_at: float = 0.0
 
 
-class Stage:
+class Deployment:
     """Starts everything on entering the `with` and stops it at its end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.diaries = folder / "diaries"
         self.diaries.mkdir()
-        self.postgres = postgres_kind()(folder / "postgres", settings=SETTINGS)
-        self.redis = redis_kind()(folder / "valkey")
+        self._servers = Servers(folder, SETTINGS)
+        self.postgres, self.redis = self._servers.postgres, self._servers.redis
         self._pooler = ExitStack()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """By target: one fault at a time strikes it."""
@@ -86,7 +86,7 @@ class Stage:
         """Of the task types in `tests.fault.tasks_of_versions`: the newest that is deployed."""
         self.nodes: dict[str, Node] = {}
         self._over = threading.Event()
-        self._watching = threading.Thread(target=self._watch, name="stage", daemon=True)
+        self._watching = threading.Thread(target=self._watch, name="deployment", daemon=True)
         self._stack = Stack("", "", folder)
 
     def __enter__(self) -> Self:
@@ -180,8 +180,7 @@ class Stage:
         return self.diaries / job_id
 
     def _start(self) -> None:
-        self.postgres.start()
-        self.redis.start()
+        self._servers.start()
         self._database_url = self._pooled() if os.environ.get("LONGRUN_TEST_POOLER") else self.postgres.url
         upgrade(self.postgres.url)
         let_database_clock_be_stepped(self.postgres.url)
@@ -208,8 +207,7 @@ class Stage:
             for link in filter(None, (node.postgres, node.redis, node.front)):
                 link.close()
         self._pooler.close()
-        self.redis.stop(immediate=True)
-        self.postgres.stop(immediate=True)
+        self._servers.stop(immediate=True)
 
     def _add(self, name: str, command: list[str], front: Link | None = None) -> None:
         folder = self.folder / name

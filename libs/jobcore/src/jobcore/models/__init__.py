@@ -1,0 +1,21 @@
+"""Immutable values that the store, the API and the workers pass to each other."""
+
+from jobcore.models.events import Event, NewEvent
+from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
+from jobcore.models.runs import Change, Claim, Outcome, Run
+from jobcore.models.workers import RunningJob, Worker
+
+__all__ = [
+    "Accepted",
+    "CancelReceipt",
+    "Change",
+    "Claim",
+    "Event",
+    "Job",
+    "NewEvent",
+    "NewJob",
+    "Outcome",
+    "Run",
+    "RunningJob",
+    "Worker",
+]

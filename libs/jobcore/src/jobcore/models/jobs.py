@@ -1,0 +1,122 @@
+"""Jobs: as they are submitted, accepted and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from jobcore.states import TERMINAL, Status
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to accept. Its input is valid, and the JSON that the client sent. Times are aware, delays are seconds."""
+
+    id: UUID
+    task_type: str
+    queue: str
+    input: Mapping[str, Any]
+    max_attempts: int
+    priority: int = 0
+    run_at: datetime | None = None
+    delay_s: float | None = None
+    expires_at: datetime | None = None
+    timeout_s: float | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+    concurrency_key: str | None = None
+    fairness_key: str | None = None
+    retry: Mapping[str, float] | None = None
+    """What replaces values of its task type's retry policy: backoff_s, backoff_max_s, jitter."""
+    schedule_id: UUID | None = None
+    scheduled_for: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
+
+    id: UUID
+    queue: str
+    created_at: datetime
+    ready: bool
+    traceparent: str | None
+    blocked_by: str | None
+    """`key`: its concurrency key has a limit, which may have no permit free; None: it is ready or waiting."""
+    concurrency_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReceipt:
+    """When a cancel was requested, acknowledged by the worker and complete, and by which method.
+
+    `method` is one of `queued`, `cooperative`, `signal`, `kill`, `finished` and `worker_lost`.
+    """
+
+    requested_at: datetime
+    acknowledged_at: datetime | None
+    stopped_at: datetime | None
+    method: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its row in `jobs` is now. `input` and `result` are JSON texts; None if the query left them out."""
+
+    id: UUID
+    task_type: str
+    queue: str
+    priority: int
+    status: Status
+    run_at: datetime
+    expires_at: datetime | None
+    timeout_s: float | None
+    error: Mapping[str, Any] | None
+    tags: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    fence: int
+    attempt: int
+    tries: int
+    """The attempts that count against `max_attempts`: no crashes, no losses, none before a manual retry."""
+    max_attempts: int
+    retry: Mapping[str, float] | None
+    progress: Mapping[str, Any] | None
+    last_seq: int
+    cancel: CancelReceipt | None
+    traceparent: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    concurrency_key: str | None
+    fairness_key: str | None
+    schedule_id: UUID | None
+    scheduled_for: datetime | None
+    input: str | None = None
+    result: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> Self:
+        """Build a job from a row of `jobs`; extra columns are ignored."""
+        values = {name: row[name] for name in cls.__slots__ if name in row}
+        converted = {"status": Status(row["status"]), "tags": tuple(row["tags"]), "cancel": _receipt(row)}
+        return cls(**values | converted)
+
+    @property
+    def ended(self) -> bool:
+        """True in a terminal status."""
+        return self.status in TERMINAL
+
+
+def _receipt(row: Mapping[Any, Any]) -> CancelReceipt | None:
+    if row["cancel_requested_at"] is None:
+        return None
+    return CancelReceipt(
+        row["cancel_requested_at"],
+        row["cancel_acknowledged_at"],
+        row["cancel_stopped_at"],
+        row["cancel_method"],
+    )

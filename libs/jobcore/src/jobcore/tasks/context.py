@@ -1,0 +1,67 @@
+"""`JobContext`: what a task's function gets as `ctx`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol
+
+P = ParamSpec("P")
+
+
+class JobContext(Protocol):
+    """What a task knows about its job, and what it can say and store.
+
+    Every method may raise `JobCancelled` once the run should stop.
+    """
+
+    @property
+    def job_id(self) -> str:
+        """The job's id, a UUIDv7."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run of the job, from 1."""
+
+    @property
+    def fence(self) -> int:
+        """A number that rises with every claim of this job: pass it on to guard effects outside Longrun."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the run should stop: the job was cancelled or timed out, or its worker shuts down."""
+
+    @property
+    def checkpoint_state(self) -> Any:
+        """The latest checkpoint, of this run or an earlier one; None if there is none."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `JobCancelled` if the run should stop. Call it where stopping is safe."""
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Add a line to the job's log. `level` is debug, info, warning or error.
+
+        It waits while a thousand lines are not stored yet. Lines beyond LONGRUN_MAX_LOG_LINES are dropped. Raises
+        InvalidValue for another level.
+        """
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the job is. Streams see every call; PostgreSQL keeps at most one a second, and the last one.
+
+        `done` and `total` are finite real numbers, including Decimal, Fraction and NumPy's. Raises InvalidValue for
+        anything else.
+        """
+
+    def checkpoint(self, state: Any) -> None:
+        """Store a JSON value durably before returning; a later attempt finds it in `checkpoint_state`.
+
+        Raises InvalidValue if it is not JSON, or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
+
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call `function(*args, **kwargs)` once per job and return its result; later attempts get the stored result.
+
+        The result must be JSON, and comes back as JSON gives it: a tuple becomes a list. It is stored durably before
+        this returns. The next attempt calls the function again if it raised, or if its process died before the result
+        was stored. Raises InvalidStep, which ends the job, if the name was used before in this run, or if the result
+        is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
