@@ -21,6 +21,7 @@ import mmap
 import signal
 import struct
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ STOP_SIGNAL: Final = signal.SIGUSR2
 
 # every struct that is followed by another is a multiple of 8 bytes, so that words are aligned
 _LEASE: Final = struct.Struct("=d16s")  # deadline, worker id
-_CHILD: Final = struct.Struct("=?7xq16sqdd")  # claiming, number of claims, run id, run fence, run since, run deadline
+_CHILD: Final = struct.Struct("=?7x16sqdd")  # claiming, run id, run fence, run since, run deadline
 _KEY: Final = struct.Struct("=16sq")
 _STOP: Final = struct.Struct("=16sqq")
 _STATE_SIZE: Final = _CHILD.size + MAX_CLAIMS * _KEY.size
@@ -104,9 +105,11 @@ class Slot:
         self._started = (offset + _STARTED_AT) // WORD
         self._state = SharedRecord(memory, words, offset + _STATE_AT, _STATE_SIZE)
         self._stop = SharedRecord(memory, words, offset + _STOP_AT, _STOP.size)
+        self._stop_read: tuple[int, bytes | None] = (0, None)
         self.index = index
         self._claims: tuple[RunKey, ...] = ()
         self._packed_claims = b""
+        self._claims_crc = 0
 
     @property
     def pid(self) -> int:
@@ -130,30 +133,33 @@ class Slot:
         if state.pid:
             self._words[self._pid] = state.pid
         if state.claims is not self._claims:
-            self._claims, self._packed_claims = (
-                state.claims,
-                b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.claims),
-            )
+            self._pack(state.claims)
+        run = state.run
         child = _CHILD.pack(
             state.claiming,
-            len(state.claims),
-            state.run.id.bytes if state.run else _NO_ID,
-            state.run.fence if state.run else 0,
+            run.id.bytes if run else _NO_ID,
+            run.fence if run else 0,
             state.run_since,
             -1.0 if state.run_deadline is None else state.run_deadline,
         )
-        self._state.write(child + self._packed_claims)
+        # a child writes twice a job and holds a batch of them: what it holds is packed and summed once
+        self._state.write(self._packed_claims + child, zlib.crc32(child, self._claims_crc))
         if not state.pid:
             self._words[self._pid] = 0
+
+    def _pack(self, claims: tuple[RunKey, ...]) -> None:
+        self._claims = claims
+        self._packed_claims = b"".join(_KEY.pack(key.id.bytes, key.fence) for key in claims)
+        self._claims_crc = zlib.crc32(self._packed_claims)
 
     def read(self) -> ChildState:
         """What the child in this slot said last; one that is frozen or died while it wrote said what came before."""
         raw = self._state.read()
         if raw is None:
             return unknown(self.pid)
-        claiming, count, run_id, run_fence, since, deadline = _CHILD.unpack_from(raw)
-        keys = raw[_CHILD.size : _CHILD.size + count * _KEY.size]
-        claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _KEY.iter_unpack(keys))
+        keys_size = len(raw) - _CHILD.size
+        claiming, run_id, run_fence, since, deadline = _CHILD.unpack_from(raw, keys_size)
+        claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _KEY.iter_unpack(raw[:keys_size]))
         run = RunKey(UUID(bytes=run_id), run_fence) if run_fence else None
         return ChildState(self.pid, claiming, claims, run, since, None if deadline < 0 else deadline)
 
@@ -177,7 +183,10 @@ class Slot:
 
     def stop_reason(self, key: RunKey) -> StopReason:
         """Child: what the supervisor wants of this run."""
-        raw = self._stop.read()
+        version = self._stop.version
+        if version != self._stop_read[0]:
+            self._stop_read = version, self._stop.read()  # a child asks after each job
+        raw = self._stop_read[1]
         if raw is None:
             return StopReason.NONE
         job_id, fence, reason = _STOP.unpack(raw)

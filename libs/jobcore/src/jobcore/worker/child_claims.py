@@ -57,14 +57,16 @@ class ChildClaims:
     def begin(self, key: RunKey, timeout_s: float | None) -> None:
         """This job's code runs from now on."""
         now = time.monotonic()
-        deadline = None if timeout_s is None else now + timeout_s
         with self._lock:
-            self._change(self._state._replace(run=key, run_since=now, run_deadline=deadline))
+            pid, claiming, held = self._state[:3]
+            deadline = None if timeout_s is None else now + timeout_s
+            self._change(ChildState(pid, claiming, held, key, now, deadline))
 
     def end(self) -> None:
         """No job's code runs now; what ran is still held until its outcome is stored."""
         with self._lock:
-            self._change(self._state._replace(run=None, run_deadline=None))
+            pid, claiming, held, _, since = self._state[:5]
+            self._change(ChildState(pid, claiming, held, None, since, None))
 
     def remove(self, keys: Iterable[RunKey]) -> None:
         """These jobs are stored or handed back."""
