@@ -1,4 +1,4 @@
-"""Hears over Redis that a job was cancelled somewhere, so that its supervisor asks PostgreSQL at once."""
+"""Receives the cancels that are published over Redis, so that a supervisor asks PostgreSQL for them at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOP_S: Final = 3.0
 
 
 class CancelListener(BackgroundThread):
-    """Calls `on_cancel` from its own thread when a job was cancelled somewhere."""
+    """Calls `on_cancel`, from its own thread, when any job was cancelled."""
 
     def __init__(self, server: RedisServer, on_cancel: Callable[[], None]) -> None:
         super().__init__("cancel-listener", stop_s=STOP_S)

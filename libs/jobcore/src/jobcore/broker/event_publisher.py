@@ -45,7 +45,7 @@ class EventPublisher(BackgroundThread):
         self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
-        self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
+        self._outage = logs.Outage(log, "live events are dropped: Redis is unavailable", "live events are sent again")
 
     def on_stop(self) -> None:
         """Wake the thread, which publishes what waits and then ends."""

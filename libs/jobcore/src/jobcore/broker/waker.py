@@ -1,8 +1,8 @@
 """Wake-ups: Celery messages that say "there is work in queue Q". They name no job, so losing one loses nothing.
 
-Publishing costs a millisecond or two and Redis may be away or frozen, so nobody who accepts or runs jobs waits for
-it: a thread publishes, with short timeouts, no more than a queue's list lacks. Sent through the anonymous exchange
-(`queue=` alone), a wake-up also arrives after a FLUSHALL.
+Sending one takes a millisecond or two, and Redis may be unavailable or frozen. So a thread sends them, with short
+timeouts, and only as many as a queue's list lacks; whoever accepts or runs jobs never waits for Redis. A wake-up that
+is sent through the anonymous exchange (`queue=` alone) arrives even after a FLUSHALL.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Waker(BackgroundThread):
         self._traces: dict[str, str] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
+        self._outage = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "wake-ups are sent again")
 
     def on_stop(self) -> None:
         """Wake the thread, which sends what is wanted and then ends."""
@@ -63,7 +63,7 @@ class Waker(BackgroundThread):
             self._changed.notify()
 
     def notify(self, accepted: Iterable[Accepted]) -> None:
-        """Jobs were accepted: wake somebody for those that are ready."""
+        """Ask for a wake-up for each of these jobs that is ready."""
         with self._changed:
             for job in accepted:
                 if job.ready:
@@ -79,7 +79,7 @@ class Waker(BackgroundThread):
             self._changed.notify()
 
     def publish(self, queue: str) -> bool:
-        """Send one wake-up now; False if Redis did not take it within a second or two."""
+        """Send one wake-up from the caller's thread; False if Redis does not take it within TIMEOUT_S seconds."""
         with self._sending:
             try:
                 self._send(queue, None)
@@ -89,7 +89,7 @@ class Waker(BackgroundThread):
         return True
 
     def fill(self, wanted: Mapping[str, int]) -> int:
-        """Send each queue what its list lacks; returns how many were sent. Raises what `REDIS_ERRORS` lists."""
+        """Send each queue the wake-ups that its list lacks; returns how many. Raises one of `REDIS_ERRORS`."""
         lengths = self._lengths(list(wanted))
         lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
         with self._sending:

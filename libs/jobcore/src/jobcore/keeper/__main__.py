@@ -1,4 +1,4 @@
-"""`python -m jobcore.keeper`: a keeper as a process of its own."""
+"""`python -m jobcore.keeper`: runs a keeper as a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> None:
     waker.start()
     publisher.start()
     keeper.start()
-    log.info("keeping")
+    log.info("keeper started")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     keeper.stop()
     waker.stop()

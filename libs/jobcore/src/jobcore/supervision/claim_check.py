@@ -7,8 +7,9 @@ import time
 from typing import Final
 
 from jobcore.store.claims import Release
+from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children
-from jobcore.supervision.slots import RunKey, Slots
+from jobcore.supervision.slots import Slots
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from jobcore.models import RunningJob
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Cause, Release
+from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slots import RunKey, StopReason
+from jobcore.supervision.slots import StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from jobcore.settings import WorkerSettings
 from jobcore.store.cancellations import CompletedCancel
+from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slots import RunKey, Slots, StopReason
+from jobcore.supervision.slots import Slots, StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 
 CANCEL_CHECK_S: Final = 1.0

@@ -1,4 +1,4 @@
-"""Whether a worker takes its wake-ups: a main process that takes none although some wait is ended, and restarted.
+"""Whether a worker takes its wake-ups: a main process that takes none although some wait is ended.
 
 The keeper sends wake-ups for as long as jobs wait, and an idle worker takes one at once. A main process may be
 unresponsive all the same: its loop hangs, its connection is lost in a way that nothing reports, or Celery's remote

@@ -72,7 +72,7 @@ _workers_unresponsive = counter(
 KEEPER_LEADS: Final = Gauge(
     "longrun.keeper.leader",
     "{keeper}",
-    "1 where the leading keeper is; 0 in every other process with a keeper, and while the database is away.",
+    "1 where the leading keeper is; 0 in every other process with a keeper, and while the database is unavailable.",
 )
 JOBS_OPEN: Final = Gauge(
     "longrun.jobs.open",

@@ -12,7 +12,8 @@ from typing import Final
 
 from jobcore.host.processes import started
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, ChildState, RunKey, Slot
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey
+from jobcore.supervision.slots import Slot
 from jobcore.telemetry import logs
 
 POLL_S: Final = 0.01

@@ -28,7 +28,8 @@ from jobcore.models import Claim, Event
 from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
-from jobcore.supervision.slots import MAX_CLAIMS, RunKey, Slot, Slots, StopReason
+from jobcore.supervision.child_state import MAX_CLAIMS, RunKey
+from jobcore.supervision.slots import Slot, Slots, StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize

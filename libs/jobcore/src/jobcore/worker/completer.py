@@ -34,7 +34,7 @@ from jobcore.store import cancellations, claims
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.claims import Release
 from jobcore.store.database import Database
-from jobcore.supervision.slots import RunKey
+from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker import watchdog
 from jobcore.worker.event_buffer import printable, refusal_line
