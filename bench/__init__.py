@@ -1,1 +1,1 @@
-"""Benchmarks: figures and ratios against named baselines in the same run; nothing is asserted."""
+"""Benchmarks: figures, and ratios to named baselines of the same run. They assert nothing."""

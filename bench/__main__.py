@@ -54,15 +54,15 @@ MEASURES = {
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=MEASURES, help="measure this alone; may be given again")
-    parser.add_argument("--quick", action="store_true", help="few jobs and one round: rough figures in a minute or two")
-    parser.add_argument("--keep", action="store_true", help="leave the data and the processes' logs behind")
-    parser.add_argument("--directory", type=Path, default=ROOT / ".longrun", help="where the data is put meanwhile")
+    parser.add_argument("--only", action="append", choices=MEASURES, help="run only this measure; can be repeated")
+    parser.add_argument("--quick", action="store_true", help="few jobs and one round: rough figures in a few minutes")
+    parser.add_argument("--keep", action="store_true", help="keep the data and the logs")
+    parser.add_argument("--directory", type=Path, default=ROOT / ".longrun", help="where to put the data")
     return parser.parse_args()
 
 
 def run(name: str, stage: Stage, scale: Scale) -> list[Row]:
-    """The rows of one measure; if it cannot run, one row that says why."""
+    """Run one measure and return its rows; if it fails, one row with the reason."""
     try:
         return MEASURES[name](stage, scale)
     except Exception as error:
@@ -74,12 +74,12 @@ def run(name: str, stage: Stage, scale: Scale) -> list[Row]:
 def main() -> None:
     options = arguments()
     scale = quick() if options.quick else full()
-    # SIGTERM ends the run as Ctrl-C does: every process that was started is stopped
+    # SIGTERM ends the run as Ctrl-C does: it stops every process that it started
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.directory.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=options.directory)).absolute()
     stage = Stage(directory)
-    say(f"servers start; data and logs in {directory}")
+    say(f"starting the servers; data and logs are in {directory}")
     try:
         stage.start()
         machine = describe(stage)

@@ -1,4 +1,4 @@
-"""One request at a time, for measures that ask little."""
+"""One request at a time, for measures that send few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark asks PostgreSQL; both systems name the columns of `jobs` alike."""
+"""Queries of the benchmark. Both systems use the same names for the columns of `jobs`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from longrun_local.postgres import EmbeddedPostgres
 
 UUID7 = """CAST(lpad(to_hex(CAST(extract(epoch FROM {at}) * 1000 AS bigint)), 12, '0') || '7'
     || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15) AS uuid)"""
-"""A UUIDv7 of the time `at`, on any version of PostgreSQL."""
+"""SQL for a UUIDv7 with the time `at`, for any version of PostgreSQL."""
 UUID7_NOW = UUID7.format(at="clock_timestamp()")
 TERMINAL = "('SUCCESS', 'FAILED', 'CANCELLED')"
 
 
 class Database:
-    """One database of the server, through one connection in autocommit."""
+    """One connection in autocommit to one database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -42,7 +42,7 @@ class Database:
         return count
 
     def wait_until_finished(self, timeout_s: float, poll_s: float = 0.05) -> float:
-        """The Unix time at which every job was seen terminal; TimeoutError with the number of those left."""
+        """Wait until every job is terminal; returns the Unix time. TimeoutError gives the number of jobs left."""
         deadline = time.monotonic() + timeout_s
         while left := self.unfinished():
             if time.monotonic() > deadline:
@@ -51,7 +51,7 @@ class Database:
         return time.time()
 
     def pickup_s(self, after: str = "-infinity") -> Sequence[float]:
-        """Seconds from accepted to running of every job created after that time, by the database's clock."""
+        """Seconds from `created_at` to `started_at` of every job created after that time."""
         sql = (
             "SELECT extract(epoch FROM started_at - created_at)::float8 FROM jobs "
             "WHERE created_at > %s AND started_at IS NOT NULL"
@@ -63,7 +63,7 @@ class Database:
 
 
 def create(postgres: EmbeddedPostgres, name: str) -> str:
-    """Make an empty database, in place of an old one of that name; returns its URL."""
+    """Create an empty database, replacing an old one with this name; returns its URL."""
     server = Database(postgres.url_of("postgres"))
     server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     server.execute(f"CREATE DATABASE {name}")

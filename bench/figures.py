@@ -1,4 +1,4 @@
-"""Figures: percentiles, how they are written, and the table they end in."""
+"""Percentiles, the format of figures, and the final table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def rate(values: Sequence[float]) -> str:
-    """The median of rounds, and what they lay between: `2,410 (2,350–2,520)`."""
+    """The median and the range of the rounds: `2,410 (2,350–2,520)`."""
     middle = f"{statistics.median(values):,.0f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):,.0f}–{max(values):,.0f})"
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """The median of the rounds' ratios, each of neighbours in time: `15.2x`."""
+    """The median of the ratios of neighbouring rounds: `15.2x`."""
     return f"{statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.1f}x"
 
 
@@ -31,7 +31,7 @@ def milliseconds(*seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the final table; `note` says how the figure came about."""
+    """One line of the final table; `note` says how the figure was measured."""
 
     what: str
     longrun: str

@@ -1,8 +1,7 @@
 """The load generator: `python -m bench.load '{"port": 8000, ...}'` sends POST /tasks and prints one JSON line.
 
-One process, one event loop, one callback a response: the request's bytes are built once and an answer is
-parsed by httptools, so that the generator takes as little as possible of the cores that it shares with
-the system under test. How much it takes (`cpu_s`), and what it can do at most, is measured in each run.
+It is one process with one event loop. It builds the bytes of the request once and parses answers with httptools,
+because it shares the cores with the system under test. Each run measures its CPU (`cpu_s`) and its maximum rate.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from bench.figures import percentile
 
 @dataclass(frozen=True)
 class Load:
-    """`count` times the same POST over `clients` kept-alive connections.
+    """The same POST, sent `count` times over `clients` kept-alive connections.
 
-    Without `rate` each client sends the next one when it has its answer; with it, all of them together
-    send `rate` a second.
+    Without `rate`, each client sends its next request when it has an answer. With it, all clients together send `rate`
+    requests per second.
     """
 
     port: int
@@ -48,7 +47,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back: times in seconds, `first_post` in Unix time."""
+    """The answers of one load; times are in seconds, `first_post` is Unix time."""
 
     first_post: float
     elapsed_s: float
@@ -65,12 +64,12 @@ class Answers:
 
     @property
     def cpu_share(self) -> float:
-        """The part of one core that the generator itself took."""
+        """The share of one core that the generator used."""
         return self.cpu_s / self.elapsed_s
 
 
 def post(load: Load, timeout_s: float = 300) -> Answers:
-    """Run the load in a process of its own; RuntimeError when any request was not answered 202."""
+    """Run the load in a separate process; RuntimeError if an answer is not 202."""
     result = subprocess.run(
         [sys.executable, "-m", "bench.load", json.dumps(asdict(load))],
         stdout=subprocess.PIPE,
@@ -84,7 +83,7 @@ def post(load: Load, timeout_s: float = 300) -> Answers:
 
 
 class Run:
-    """What the connections of one load share."""
+    """The state that all connections of one load share."""
 
     def __init__(self, load: Load) -> None:
         self.load = load
@@ -96,7 +95,7 @@ class Run:
         self.ended = asyncio.get_running_loop().create_future()
 
     def next_due(self) -> float | None:
-        """When the next request is to be sent (0: now), or None if there is none left."""
+        """The time to send the next request (0: now), or None if none is left."""
         if self.unsent == 0:
             return None
         number = self.load.count - self.unsent
@@ -111,7 +110,7 @@ class Run:
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive HTTP/1.1 connection with one request under way."""
+    """One kept-alive HTTP/1.1 connection with one request at a time."""
 
     transport: asyncio.Transport
     sent: float

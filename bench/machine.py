@@ -1,4 +1,4 @@
-"""One line on what the figures were measured on."""
+"""A line that describes the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that answers every request 202 at once: against it the load generator shows its own ceiling."""
+"""A server that answers every request with 202 at once, to measure the maximum rate of the load generator."""
 
 from __future__ import annotations
 

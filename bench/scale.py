@@ -1,4 +1,4 @@
-"""How much a run measures."""
+"""The size of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """Counts of jobs and requests, and rounds; the baselines are slower, so they get fewer of them."""
+    """Numbers of jobs, requests and rounds. The baselines are slower, so they get fewer."""
 
     rounds: int
     longrun_jobs: int
@@ -35,6 +35,7 @@ def _drain_jobs(default: int) -> int:
 
 
 def full() -> Scale:
+    """The run that docs/performance.md shows."""
     return Scale(
         rounds=3,
         longrun_jobs=10_000,
@@ -57,7 +58,7 @@ def full() -> Scale:
 
 
 def quick() -> Scale:
-    """A look at whether everything runs; its figures are rough."""
+    """A small run that shows whether every measure works; its figures are rough."""
     return Scale(
         rounds=1,
         longrun_jobs=2_000,

@@ -137,9 +137,9 @@ class Stage:
         worker_env: Mapping[str, str] | None = None,
         postgres: EmbeddedPostgres | None = None,
     ) -> Iterator[Running]:
-        """The system on empty tables of the stage's PostgreSQL or of this one, warmed up if it has an API.
+        """Run the system on empty tables in the stage's PostgreSQL, or in this one; warm it up if it has an API.
 
-        All its processes end with the block.
+        Its processes end with the block.
         """
         url = database.create(postgres or self.postgres, system.name)
         system.create_tables(url)

@@ -1,7 +1,7 @@
 """The stream reader: `python -m bench.streams '{"port": 8000, "ids": [...]}'` follows jobs until they end.
 
-One process, one event loop, one connection a job. It prints one JSON line: for each event its kind, whether
-it has an id (is stored), and the seconds from its `at` to here. Both clocks are this machine's.
+It is one process with one event loop and one connection per job. It prints one JSON line. For each event, the line has
+its kind, whether it has an id (is stored), and the seconds from its `at` to its receipt, by the clock of this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import uvloop
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event as it arrived; `after_s` is its latency in seconds."""
+    """One received event; `after_s` is its latency in seconds."""
 
     kind: str
     stored: bool
@@ -30,7 +30,7 @@ class Delivery:
 
 
 def follow(port: int, ids: Sequence[str], timeout_s: float) -> list[Delivery]:
-    """Follow these jobs in a process of its own; only events that happened after their stream was open count."""
+    """Follow these jobs in a separate process; returns the events that happened after their stream was open."""
     argument = json.dumps({"port": port, "ids": list(ids)})
     result = subprocess.run(
         [sys.executable, "-m", "bench.streams", argument], stdout=subprocess.PIPE, check=True, timeout=timeout_s

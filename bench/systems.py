@@ -1,4 +1,4 @@
-"""The two systems that are measured: how their tables are made and which processes they are."""
+"""The two systems that the benchmark measures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bench.literal.models import Base
 from jobcore import migrations
 
 CHILDREN = 2
-"""Pool children of each worker, the same for both systems."""
+"""Children of each worker, the same for both systems."""
 
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """The commands of an API and a worker, and how an empty database gets their tables."""
+    """The commands of an API and of a worker, and the function that creates their tables in an empty database."""
 
     name: str
     api: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Ends connections to PostgreSQL, and returns only when both of their ends know it.
+"""Ends connections to PostgreSQL, and returns when both ends of each know it.
 
 `pg_terminate_backend` only sends a signal. A test that uses the connection right after it would race with its end.
 """
@@ -20,13 +20,13 @@ WHERE application_name LIKE %s AND pid <> pg_backend_pid() AND backend_type = 'c
 
 
 def end_backends(database_url: str, application: str) -> int:
-    """End the server's connections whose application name matches this pattern of LIKE; how many there were."""
+    """End the connections whose application name matches this LIKE pattern; returns their number."""
     with closing(connect(database_url)) as connection:
         return end_backends_by(connection, application)
 
 
 def end_backends_by(connection: Any, application: str) -> int:
-    """The same on a psycopg2 connection that is open already, for a server that has none to spare."""
+    """`end_backends` through an open psycopg2 connection, for a server that accepts no other."""
     with connection.cursor() as cursor:
         cursor.execute(END, [application])
         ended = [(int(pid), int(port)) for pid, port, _ in cursor.fetchall()]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from jobcore.migrations import upgrade
 from longrun_local import ports
@@ -24,7 +24,8 @@ from tests.servers import postgres_kind, redis_kind
 
 TEMPLATE = "longrun_template"
 
-settings.register_profile("longrun", deadline=None)  # a busy machine is no error
+# a busy machine is no error
+settings.register_profile("longrun", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("longrun")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -1,7 +1,7 @@
-"""What a test needs to use a running Longrun as clients and operators do, and to look behind its back.
+"""Uses a running Longrun as clients and operators do, and reads its tables.
 
-Tests share an API, a database and most of the time a fleet of workers, because processes take seconds to start; a
-test that needs workers unlike the fleet's starts them for a queue of its own.
+Tests share an API, a database and usually a fleet of workers, because processes take seconds to start. A test that
+needs other workers starts them for its own queue.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ versions = tests.fault.tasks_of_versions
 
 
 def environment(folder: Path, entry_points: str = ENTRY_POINTS) -> dict[str, str]:
-    """Short leases, and the task types of `tests/fault/tasks.py` beside the usual ones, for every process."""
+    """The environment of every process: short leases, and the task types of `tests/fault` beside the usual ones."""
     package = folder / "longrun_fault_tests-0.dist-info"
     if not package.exists():
         package.mkdir()
@@ -51,7 +51,7 @@ def environment(folder: Path, entry_points: str = ENTRY_POINTS) -> dict[str, str
 
 @dataclass(frozen=True)
 class Harness:
-    """One test's view of Longrun: an API, a queue and its workers, and a folder for the diaries of ticking jobs."""
+    """Longrun for one test: an API, a queue and its workers, and a folder for the diaries of ticking jobs."""
 
     stack: Stack
     api: httpx.Client
@@ -61,36 +61,36 @@ class Harness:
 
     @property
     def wake_ups(self) -> str:
-        """The Redis list with the wake-ups of this queue."""
+        """The Redis list of this queue's wake-ups."""
         return RedisServer().queue(self.queue)
 
     def worker(self, name: str = "worker", concurrency: int = 2, **env: str) -> Process:
-        """Start one more worker of this queue."""
+        """Start another worker of this queue."""
         shared = {**environment(self.stack.folder), "LONGRUN_QUEUES": self.queue}
         return self.stack.worker(name, concurrency, shared | env)
 
     def submit(self, task_type: str = "echo", input: Mapping[str, Any] | None = None, **options: Any) -> str:
-        """Submit a task to this queue; its id. It must be accepted."""
+        """Submit a task to this queue and return its id; AssertionError if it is not accepted."""
         answer = self.post(task_type, input, **options)
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         return str(answer.json()["task_id"])
 
     def post(self, task_type: str = "echo", input: Mapping[str, Any] | None = None, **options: Any) -> httpx.Response:
-        """Submit a task to this queue; whatever is answered."""
+        """Submit a task to this queue and return the answer."""
         body = {"task_type": task_type, "input": dict(input or {}), "queue": self.queue, **options}
         return self.api.post("/tasks", json=body)
 
     def tick(self, seconds: float, **options: Any) -> str:
-        """Submit a task that ticks into its diary while it runs; see `ticks`."""
+        """Submit a task that writes ticks into its diary while it runs; see `ticks`."""
         return self.submit("test_tick", {"seconds": seconds, "folder": str(self.folder)}, **options)
 
     def ticks(self, job_id: str) -> list[Tick]:
-        """When and where a ticking job ran."""
+        """The ticks in the diary of a ticking job."""
         diary = self.folder / job_id
         return [Tick.of(line) for line in diary.read_text().splitlines()] if diary.exists() else []
 
     def runs(self, job_id: str, fence: int = 1) -> Tick:
-        """Wait until this run of a ticking job has begun; its first tick."""
+        """Wait until this run of a ticking job has begun; returns its first tick."""
         return until(
             lambda: next((tick for tick in self.ticks(job_id) if tick.fence == fence), None),
             what=lambda: f"run {fence} of {job_id} begins; its row is {self.job(job_id)}",
@@ -101,11 +101,11 @@ class Harness:
         return self.sql("SELECT * FROM jobs WHERE id = %s", job_id)[0]
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
-        """The job's story as it is stored."""
+        """The stored events of the job, in order."""
         return self.sql("SELECT * FROM job_events WHERE job_id = %s ORDER BY seq", job_id)
 
     def reaches(self, job_id: str, status: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait until the job has this status; its row."""
+        """Wait until the job has this status; returns its row."""
         with self._explained(job_id):
             return until(lambda: self._job_if(job_id, status), within_s, f"{job_id} is {status}")
 
@@ -126,22 +126,22 @@ class Harness:
             raise AssertionError(f"{error}; others: {others()}") from None
 
     def stopped(self, job_id: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait until the cancelled job's receipt is complete; its row."""
+        """Wait until the receipt of the cancelled job is complete; returns its row."""
         return until(
             lambda: (job := self.job(job_id))["cancel_stopped_at"] and job, within_s, f"the receipt of {job_id}"
         )
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        """Rows of a statement, on a connection of its own: the server may have been restarted."""
+        """Run a statement on a new connection, because the server may have restarted; returns its rows."""
         return sql(self.stack.database_url, statement, *values)
 
     def runner(self, tick: Tick) -> tuple[Process, Process]:
-        """Of the fleet's two workers, the one that runs what this tick came from, and the other."""
+        """The fleet's two workers: first the one that wrote this tick, then the other."""
         first, second = self.workers
         return (first, second) if tick.pid in first.pids else (second, first)
 
     def worker_id(self, process: Process) -> str | None:
-        """Under which id this worker claims now; None while it is not active."""
+        """The id under which this worker claims now; None while it is not active."""
         rows = self.sql("SELECT id FROM workers WHERE pid = %s AND state = 'active'", process.pid)
         return str(rows[0]["id"]) if rows else None
 
@@ -160,7 +160,7 @@ class Harness:
 
 @dataclass(frozen=True)
 class Tick:
-    """A sign of life of one run: which process, which claim, when (seconds, monotonic)."""
+    """One line of a diary: the process, the fence, and the time in seconds on the monotonic clock."""
 
     pid: int
     fence: int
@@ -168,18 +168,18 @@ class Tick:
 
     @classmethod
     def of(cls, line: str) -> Tick:
-        """A line of a diary."""
+        """Parse a line of a diary."""
         pid, fence, at = line.split()
         return cls(int(pid), int(fence), float(at))
 
 
 def connect(database_url: str) -> psycopg2.extensions.connection:
-    """A connection that finds Longrun's tables, whatever the role is configured to look in."""
+    """Connect with Longrun's schema in the search path, whatever the role's configuration is."""
     return psycopg2.connect(database_url, options=f"-c search_path={DEFAULT_SCHEMA},public")
 
 
 def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]:
-    """Run one statement in Longrun's schema and commit; the rows, if it gives any."""
+    """Run one statement in Longrun's schema and commit; returns its rows."""
     connection = connect(database_url)
     try:
         with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
@@ -190,17 +190,17 @@ def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]
 
 
 def supervisor(worker: Process) -> psutil.Process:
-    """The worker's supervisor: what its main process forked first."""
+    """The worker's supervisor: the first process that its main process forked."""
     return _forked(worker)[0]
 
 
 def children(worker: Process) -> list[psutil.Process]:
-    """The worker's pool children."""
+    """The worker's children."""
     return _forked(worker)[1:]
 
 
 def _forked(worker: Process) -> list[psutil.Process]:
-    """What its main process forked and is still there, the oldest first."""
+    """The processes that its main process forked and that still exist, the oldest first."""
     found = []
     for child in psutil.Process(worker.pid).children():
         with suppress(psutil.NoSuchProcess):
@@ -209,7 +209,7 @@ def _forked(worker: Process) -> list[psutil.Process]:
 
 
 def gone(pid: int) -> bool:
-    """True if there is no such process, or only what is left of one that nobody has waited for."""
+    """True if there is no such process, or only a zombie."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

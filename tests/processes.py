@@ -1,4 +1,4 @@
-"""Longrun's real processes in a test, each started with the command line that operators use."""
+"""Starts Longrun's processes for a test, with the command lines that operators use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Environment = Mapping[str, str]
 
 
 class Process:
-    """A running process of the stack, with all that it started."""
+    """A running process of the stack, with the processes that it started."""
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes], log_path: Path, url: str = "") -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Process:
 
     @property
     def pids(self) -> list[int]:
-        """The process and all that it started and that still runs."""
+        """The process and the processes that it started, as far as they still run."""
         return sessions.members(self.pid)
 
     def send(self, signum: signal.Signals) -> None:
@@ -46,32 +46,32 @@ class Process:
         self.popen.send_signal(signum)
 
     def send_group(self, signum: signal.Signals) -> None:
-        """Send a signal to the process and all that it started."""
+        """Send a signal to the process and to the processes that it started."""
         sessions.kill(self.pid, signum)
 
     def terminate(self) -> None:
-        """Ask it to end: SIGTERM."""
+        """Send SIGTERM to the process itself."""
         self.send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL the process itself, and nothing that it started."""
+        """Send SIGKILL to the process itself, and to no other."""
         self.send(signal.SIGKILL)
 
     def kill_group(self) -> None:
-        """SIGKILL the process and all that it started, as the loss of its machine would; wait until all is gone.
+        """Kill the process and all that it started, as the loss of its machine does; wait until all have ended.
 
-        They are stopped first: otherwise one that is killed later may act on the death of one that was killed earlier.
+        It stops them first: otherwise one that dies later could act on the death of one that died earlier.
         """
         self.send_group(signal.SIGSTOP)
         sessions.kill_all(self.pid)
         self.popen.wait()
 
     def wait(self, timeout: float = 60.0) -> int:
-        """Wait for its end; its exit code, negative for a signal."""
+        """Wait until it ends; returns its exit code, negative for a signal."""
         return self.popen.wait(timeout)
 
     def log(self) -> str:
-        """What it has written so far."""
+        """The output that it has written so far."""
         return self.log_path.read_text(errors="replace")
 
     def check(self) -> None:
@@ -81,7 +81,7 @@ class Process:
 
 
 class Stack:
-    """Starts processes against one database and one Redis, waits until each is ready, stops all at the end."""
+    """Starts processes against one database and one Redis, waits until each is ready, and kills all at the end."""
 
     def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
         self.database_url = database_url
@@ -90,26 +90,26 @@ class Stack:
         self.processes: list[Process] = []
 
     def api(self, port: int | None = None, env: Environment | None = None, host: str = "127.0.0.1") -> Process:
-        """An API whose /readyz answers; its address is `.url`."""
+        """Start an API and wait until it is ready; its address is `.url`."""
         port = port or free_port()
         process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
         self.until(process, lambda: _answers(f"{process.url}/readyz"))
         return process
 
     def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
-        """A worker that has announced itself."""
+        """Start a worker and wait until it has registered."""
         return self._worker(services.WORKER_APP, name, concurrency, env)
 
     def scraper(self, name: str = "scraper", concurrency: int = 2, env: Environment | None = None) -> Process:
-        """A scraper-worker that has announced itself."""
+        """Start a scraper-worker and wait until it has registered."""
         return self._worker(services.SCRAPER_APP, name, concurrency, env)
 
     def keeper(self, env: Environment | None = None) -> Process:
-        """A keeper by itself."""
+        """Start a keeper, and do not wait."""
         return self.start("keeper", services.keeper(), env)
 
     def start(self, name: str, command: list[str], env: Environment | None = None, url: str = "") -> Process:
-        """Start any command with the stack's environment, and do not wait."""
+        """Start a command with the stack's environment, and do not wait."""
         log_path = self.folder / f"{len(self.processes)}-{name}.log"
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
@@ -136,7 +136,7 @@ class Stack:
         until(is_ready, READY_S, lambda: f"{process.name} is ready:\n{process.log()}")
 
     def stop(self) -> None:
-        """SIGKILL everything that still runs."""
+        """Kill every process that still runs."""
         for process in self.processes:
             process.send_group(signal.SIGKILL)
         for process in self.processes:

@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 class DebianPostgres(EmbeddedPostgres):
-    """PostgreSQL of the distribution's package, with the defaults of its `initdb` (JIT on, 100 connections)."""
+    """PostgreSQL of the distribution's package with the defaults of its `initdb` (JIT on, 100 connections)."""
 
     locale: ClassVar[Sequence[str]] = ("--locale=C.UTF-8",)
 
     def programs(self) -> Path:
-        """The newest version's folder; FileNotFoundError names the package if there is none."""
+        """The folder of the newest version; FileNotFoundError with the package's name if there is none."""
         found = sorted(POSTGRES_PROGRAMS.glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
         on_path = shutil.which("postgres")
         if not found and not on_path:
@@ -36,26 +36,26 @@ class DebianPostgres(EmbeddedPostgres):
         return found[-1].parent if found else Path(str(on_path)).resolve().parent
 
     def defaults(self) -> Mapping[str, str]:
-        """What the package sets beside the place to listen at: nothing."""
+        """No settings beyond the address to listen on."""
         return {}
 
 
 class DebianRedis(EmbeddedValkey):
-    """Redis of the distribution's package, with its configuration, and an append-only file as docs/operations.md asks.
+    """Redis of the distribution's package with its configuration and the append-only file of docs/operations.md.
 
-    The package's configuration is left out where only its own account may read it.
+    Without the package's configuration where only its account may read it.
     """
 
     title: ClassVar = "Redis"
     program: ClassVar = "redis-server"
 
     def configuration(self) -> str:
-        """The package's configuration, then where this one runs: in Redis the last of two lines counts."""
+        """The package's configuration, then the settings of this server: Redis uses the last of two lines."""
         base = f"include {REDIS_DEFAULTS}\n" if os.access(REDIS_DEFAULTS, os.R_OK) else ""
         return f'{base}daemonize no\nsupervised no\npidfile ""\nlogfile ""\n{super().configuration()}'
 
     def program_path(self) -> Path:
-        """`redis-server` on the PATH; FileNotFoundError names the package if there is none."""
+        """`redis-server` on the PATH; FileNotFoundError with the package's name if there is none."""
         found = shutil.which(self.program)
         if found is None:
             raise FileNotFoundError("there is no Redis on this machine: apt install redis-server")
@@ -81,12 +81,12 @@ class Servers:
 
 
 def postgres_kind() -> type[EmbeddedPostgres]:
-    """Which PostgreSQL this run is to use."""
+    """The PostgreSQL class that LONGRUN_TEST_POSTGRES chooses."""
     return _chosen("LONGRUN_TEST_POSTGRES", embedded=EmbeddedPostgres, debian=DebianPostgres)
 
 
 def redis_kind() -> type[EmbeddedValkey]:
-    """Which Redis this run is to use."""
+    """The Redis class that LONGRUN_TEST_REDIS chooses."""
     return _chosen("LONGRUN_TEST_REDIS", embedded=EmbeddedValkey, debian=DebianRedis)
 
 
@@ -98,7 +98,7 @@ def _chosen(variable: str, **kinds: type[T]) -> type[T]:
 
 
 def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Run one string on a connection of its own, in autocommit; the rows of its last statement."""
+    """Run one string on a new connection in autocommit; returns the rows of its last statement."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     try:

@@ -1,4 +1,4 @@
-"""Waiting for what a test needs to see: the only loops in the tests that look again and again."""
+"""`until`: waits for a condition with a deadline."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TypeVar
 
 POLL_S = 0.02
 PATIENCE_S = 60.0
-"""So long a test waits for what takes a second on a machine that has nothing else to do."""
+"""The time that a test gives to what takes a second on an idle machine."""
 T = TypeVar("T")
 What = str | Callable[[], object]
-"""What is waited for, in words, or a function that says at the end how things are instead."""
+"""What the test waits for, in words; or a function that describes, at the deadline, what it found instead."""
 
 
 def until(
     condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: What = "", poll_s: float = POLL_S
 ) -> T:
-    """The first truthy value of the condition; AssertionError if there is none within so many seconds.
+    """Wait until the condition returns a truthy value, and return it; AssertionError if it does not within `within_s`.
 
-    It looks every `poll_s` seconds, which need only be longer where a look is dear. The condition may raise
-    AssertionError itself, when it sees that it will never be true.
+    It calls the condition every `poll_s` seconds: use a longer interval only where a call is expensive. The condition
+    can raise AssertionError itself when it can no longer become true.
     """
     deadline = time.monotonic() + within_s
     while not (value := condition()):
@@ -31,7 +31,7 @@ def until(
 
 
 async def until_async(condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: What = "") -> T:
-    """The same for an event loop, which goes on meanwhile; the condition must not block."""
+    """`until` for an event loop; the condition must not block."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
         _give_up_after(deadline, condition, within_s, what)

@@ -1,5 +1,5 @@
-"""A baseline: the first design of this service written literally, and fairly.
+"""A baseline: the usual design of a job service with FastAPI, Celery and PostgreSQL.
 
-One row and one commit, then one Celery message a request; a default prefork worker with late
-acknowledgement and the Redis result backend; the job's status and log lines in PostgreSQL.
+Each request makes one row, one commit and one Celery message. The worker is a default prefork worker with late
+acknowledgement and the Redis result backend. PostgreSQL has the status and the log lines of each job.
 """

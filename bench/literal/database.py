@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-# A connection for each of the 40 threads in which FastAPI runs synchronous routes; a prefork child uses one.
+# one connection for each of the 40 threads in which FastAPI runs synchronous routes; a prefork child uses one
 engine = create_engine(os.environ["DATABASE_URL"], pool_size=20, max_overflow=20)
-# Without expire_on_commit a commit is not followed by one more SELECT.
+# expire_on_commit would cost another SELECT after each commit
 SessionLocal = sessionmaker(engine, expire_on_commit=False)
 
 

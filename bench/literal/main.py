@@ -1,4 +1,4 @@
-"""The HTTP API: submit a job, look at it."""
+"""The HTTP API: submit a job, read a job."""
 
 from __future__ import annotations
 

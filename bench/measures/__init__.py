@@ -1,1 +1,1 @@
-"""The measures, a file each: `measure(stage, scale)` gives rows of the final table."""
+"""The measures, one per file: `measure(stage, scale)` returns rows of the final table."""

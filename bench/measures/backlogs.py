@@ -1,4 +1,4 @@
-"""Backlogs that the keeper has to keep up with: jobs that become due, expire or are old at once, and many queues."""
+"""Backlogs of the keeper: many jobs that become due, expire or are old at once, and many queues."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NEW_QUEUES = "INSERT INTO queues (name) SELECT 'queue-' || n FROM generate_serie
 
 
 def seconds_until_none(running: Running, sql: str, queue: str, since: float) -> float:
-    """Seconds from the monotonic time `since` until the statement counts nothing in this queue."""
+    """Seconds from the monotonic time `since` until the statement counts no job in this queue."""
     while running.database.value(sql, queue):
         if time.monotonic() > since + WITHIN_S:
             raise TimeoutError(f"not within {WITHIN_S:.0f} s: {sql}")
@@ -61,7 +61,7 @@ def seconds_until_none(running: Running, sql: str, queue: str, since: float) -> 
 
 
 def promoted_s(running: Running, jobs: int) -> float:
-    """Seconds from the moment when `jobs` jobs become due until all are ready."""
+    """Seconds from the time `jobs` jobs become due until all are ready."""
     running.database.execute(DELAYED, "delayed", jobs)
     began = time.monotonic() + SOON_S
     time.sleep(SOON_S)
@@ -69,7 +69,7 @@ def promoted_s(running: Running, jobs: int) -> float:
 
 
 def urgent_s(running: Running, jobs: int) -> float:
-    """Seconds from its time until a priority-9 job runs, while `jobs` others become due in a queue nobody serves."""
+    """How many seconds late a job of priority 9 starts while `jobs` others become due in a queue without workers."""
     running.database.execute(DELAYED, "crowd", jobs)
     run_at = (datetime.now(UTC) + timedelta(seconds=SOON_S + 0.5)).isoformat()
     task = {"task_type": "echo", "input": {}, "priority": 9, "run_at": run_at}
@@ -83,7 +83,7 @@ def urgent_s(running: Running, jobs: int) -> float:
 
 
 def expired_s(running: Running, jobs: int) -> float:
-    """Seconds from the moment when `jobs` jobs expire until all have FAILED."""
+    """Seconds from the time `jobs` jobs expire until all are FAILED."""
     running.database.execute(EXPIRING, "expiring", jobs)
     began = time.monotonic() + SOON_S
     time.sleep(SOON_S)
@@ -100,7 +100,7 @@ def retired_s(running: Running, jobs: int) -> float:
 
 
 def page_s(running: Running, queues: int) -> list[float]:
-    """Seconds of each GET /queues with so many queues."""
+    """Seconds of each GET /queues with this many queues."""
     running.database.execute(NEW_QUEUES, queues)
     running.database.execute("ANALYZE queues")
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)

@@ -1,4 +1,4 @@
-"""What the load generator reaches by itself, against a server that does nothing."""
+"""The maximum rate of the load generator, against a server that does nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a claim costs, with ten jobs in the table, with millions of finished ones, and with a million waiting.
+"""The time of a claim with ten jobs in the table, with millions of finished jobs, and with a million waiting jobs.
 
-Two databases on one server take turns, claim by claim, so that what else the machine does hits both alike.
+Claims alternate between two databases on one server, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FROM generate_series(1, %s)
 
 
 class Table:
-    """One database and a worker that claims from it."""
+    """One database, and a worker that claims from it."""
 
     def __init__(self, stage: Stage, name: str) -> None:
         self.url = database.create(stage.postgres, name)
@@ -62,18 +62,18 @@ class Table:
         self.top_up(FEW)
 
     def top_up(self, count: int) -> None:
-        """Queue so many jobs more."""
+        """Queue this many more jobs."""
         self._store.call(jobs.insert, [NewJob(uuid7(), "echo", QUEUE, {}, max_attempts=3) for _ in range(count)])
 
     def fill(self, insert: str, count: int) -> None:
-        """Add rows, then let PostgreSQL settle."""
+        """Add rows, then vacuum and checkpoint."""
         for first in range(0, count, STEP):
             self.sql.execute(insert.replace("{UUID7}", UUID7), min(STEP, count - first))
         self.sql.execute("VACUUM ANALYZE jobs")
         self.sql.execute("CHECKPOINT")
 
     def claim_s(self) -> float:
-        """Seconds that one claim of one job takes; another job comes in its place."""
+        """Seconds that a claim of one job takes; a new job replaces it."""
         began = time.perf_counter()
         taken = self._store.call(
             claims.claim,
@@ -97,7 +97,7 @@ class Table:
 
 
 def compare(few: Table, many: Table, samples: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Claims of the two tables in turn, after some that nobody times."""
+    """Claim from the two tables in turn, after an untimed warm-up."""
     for table in (few, many):
         for _ in range(20):
             table.claim_s()

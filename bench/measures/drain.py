@@ -1,8 +1,8 @@
-"""Drain: jobs that were queued while no worker was there, then a worker comes.
+"""Drain: jobs are queued while there is no worker, then a worker starts.
 
-Longrun's jobs are queued by its own multi-row INSERT (`jobcore.store.jobs.insert`), literal's by one INSERT
-and a Celery message each, before the clock starts. The rate is taken from the first RUNNING to the last
-finished, by the database's clock; "with start" from the start of the worker's process.
+Longrun's jobs are queued by its multi-row INSERT (`jobcore.store.jobs.insert`), literal's by one INSERT and one Celery
+message each. The rate is from the first `started_at` to the last `finished_at`, by the database's clock; "with start"
+counts from the start of the worker's process.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ SELECT gen_random_uuid(), 'echo', 'PENDING', '{"hello": "world"}' FROM generate_
 
 @dataclass(frozen=True)
 class Drain:
-    """Jobs a second, from the first RUNNING and from the start of the worker's process."""
+    """Jobs per second, from the first start of a job and from the start of the worker's process."""
 
     rate: float
     with_start: float
 
 
 def queue_in_longrun(running: Running, jobs: int, task_type: str = "echo", input: Mapping[str, Any] = ECHO) -> None:
-    """Accept jobs without an API, 1,000 in a commit."""
+    """Insert jobs without an API, 1,000 per commit."""
     database = Database(running.database.url, name="bench")
     for first in range(0, jobs, BATCH):
         count = min(BATCH, jobs - first)
@@ -59,7 +59,7 @@ def queue_in_literal(running: Running, jobs: int) -> None:
 
 
 def drain(stage: Stage, system: System, jobs: int) -> Drain:
-    """Queue `jobs` jobs, start a worker, wait for the last."""
+    """Queue `jobs` jobs, start a worker and wait for the last job."""
     with stage.run(system, worker=False, api=False) as running:
         queue = queue_in_longrun if system is LONGRUN else queue_in_literal
         queue(running, jobs)

@@ -1,4 +1,4 @@
-"""Jobs a second from the first POST until the last job is terminal, one POST a job."""
+"""Jobs per second from the first POST until the last job is terminal, one POST per job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.systems import LONGRUN, System
 
 
 def jobs_per_second(running: Running, jobs: int) -> float:
-    """Post `jobs` echo jobs with 32 clients and wait for the last to end."""
+    """Post `jobs` echo jobs with 32 clients and wait for the last one to end."""
     answers = running.post(jobs)
     return jobs / (running.finish() - answers.first_post)
 

@@ -1,4 +1,4 @@
-"""How long another client waits, and how large the API gets, while sixty clients send bodies that are slow to parse."""
+"""The wait of another client and the memory of the API while 60 clients send bodies that are slow to parse."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ELEMENTS = 50_000
 
 
 def brackets() -> bytes:
-    """As many values as a body can hold, which is more than are taken."""
+    """A body with as many values as fit into it: more than the API accepts."""
     return FRAME % (b"[]," * ((BODY_BYTES - len(FRAME) - 8) // 3) + b"[]")
 
 
 def costliest() -> bytes:
-    """As many values as are taken, in a body as large as is taken."""
+    """A body of the largest size that the API accepts, with as many values as it accepts."""
     values = b",".join([b"[]"] * (ELEMENTS // 2))
     return (FRAME % values).ljust(BODY_BYTES)
 
 
 def attack(port: int, body: bytes, api: psutil.Process) -> tuple[float, float, dict[int, int]]:
-    """The longest wait of a GET in seconds, the largest RSS of the API in MiB, the answers by status."""
+    """The longest wait of a GET in seconds, the largest RSS of the API in MiB, and the answers by status."""
     head = f"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     waits: list[float] = []
     sizes: list[int] = []
@@ -68,7 +68,7 @@ def attack(port: int, body: bytes, api: psutil.Process) -> tuple[float, float, d
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
     rows = []
-    for what, body in (("brackets", brackets()), ("the costliest body that is taken", costliest())):
+    for what, body in (("brackets", brackets()), ("the costliest body that is accepted", costliest())):
         with stage.run(LONGRUN, worker=False) as running:
             [api] = [process for process in running.processes if process.name == "api"]
             stall, size, statuses = attack(running.port, body, psutil.Process(api.pid))

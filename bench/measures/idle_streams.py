@@ -1,4 +1,4 @@
-"""What streams cost while nothing happens to their jobs: CPU of the API and of PostgreSQL."""
+"""CPU of the API and of PostgreSQL for streams of jobs to which nothing happens."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bench.systems import LONGRUN
 DELAY_S = 3600
 TASK = {"task_type": "echo", "input": {}, "delay_s": DELAY_S}
 SETTLE_S = 5.0
-"""Until all streams are open, and the last of the POSTs is forgotten."""
+"""A pause until the work of opening the streams is done."""
 
 
 def open_streams(running: Running, count: int, stack: ExitStack) -> None:
-    """Follow so many jobs that do not start; each stream has begun when this returns."""
+    """Follow this many jobs that do not start; returns when each stream has begun."""
     for _ in range(count):
         task_id = post_one(running.port, timeout_s=10, task=TASK).body["task_id"]
         client = stack.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=10))
@@ -32,14 +32,14 @@ def open_streams(running: Running, count: int, stack: ExitStack) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process and all its children have used, also those that have ended."""
+    """Seconds of CPU that a process and its children have used, including children that have ended."""
     process = psutil.Process(pid)
     times = [each.cpu_times() for each in (process, *process.children(recursive=True)) if each.is_running()]
     return sum(time.user + time.system + time.children_user + time.children_system for time in times)
 
 
 def shares(running: Running, postgres: int, seconds: float) -> tuple[float, float]:
-    """Which part of a core the API and PostgreSQL use."""
+    """The shares of a core that the API and PostgreSQL use."""
     [api] = [process.pid for process in running.processes if process.name == "api"]
     before = cpu_s(api), cpu_s(postgres)
     time.sleep(seconds)
@@ -47,7 +47,7 @@ def shares(running: Running, postgres: int, seconds: float) -> tuple[float, floa
 
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
-    """Without a worker, so that only the API and its keeper use PostgreSQL; without streams, then with them."""
+    """Measure without streams, then with them. There is no worker, so only the API and its keeper use PostgreSQL."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, scale.idle_streams + 256)), hard))
     seconds = 6.0 * scale.idle_s

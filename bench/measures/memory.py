@@ -1,4 +1,4 @@
-"""Memory of the running system, idle, process by process: RSS, and PSS where the system tells it (Linux)."""
+"""Memory of each process of an idle system: RSS, and PSS on Linux."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTLED_S = 3
 
 
 def of_processes(processes: Sequence[psutil.Process]) -> str:
-    """`3 processes: 210 MiB RSS, 120 PSS`."""
+    """For example `3 processes: 210 MiB RSS, 120 PSS`."""
     infos = [process.memory_full_info() for process in processes]
     rss, pss = sum(info.rss for info in infos), sum(getattr(info, "pss", 0) for info in infos)
     count = f"{len(infos)} processes: " if len(infos) > 1 else ""
@@ -42,7 +42,7 @@ def _has_children(process: Process) -> bool:
 
 
 def memory(stage: Stage, system: System, idle_s: int) -> Mapping[str, str]:
-    """Cells by role, `idle_s` seconds after the last of `JOBS` jobs."""
+    """A cell per process, `idle_s` seconds after the last of `JOBS` jobs."""
     with stage.run(system) as running:
         if system is LONGRUN:
             scraper = running.start("scraper-worker", SCRAPER_WORKER)
@@ -64,7 +64,7 @@ def memory(stage: Stage, system: System, idle_s: int) -> Mapping[str, str]:
 
 
 def growth(stage: Stage, jobs: int) -> str:
-    """What the worker's processes hold (USS) after `JOBS` jobs, and after `jobs` more."""
+    """The USS of the worker's processes after `JOBS` jobs, and after `jobs` more."""
     with stage.run(LONGRUN) as running:
         [worker] = running.workers
         sizes = []

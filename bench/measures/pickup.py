@@ -16,7 +16,7 @@ POLL_S = 0.005
 
 
 def idle(running: Running, samples: int) -> tuple[float, float]:
-    """p50 and p99 of one job at a time, each posted a random 60-140 ms after the one before had ended."""
+    """p50 and p99 of one job at a time, posted 60 to 140 ms (random) after the previous one ended."""
     start = running.database.value("SELECT now()")
     for _ in range(samples):
         post_one(running.port, timeout_s=10)
@@ -26,7 +26,7 @@ def idle(running: Running, samples: int) -> tuple[float, float]:
 
 
 def at_half_rate(running: Running, jobs: int, seconds: int) -> tuple[float, float, float]:
-    """p50, p99 and the rate, when POSTs come evenly at half of the rate that this run reaches end to end."""
+    """p50, p99 and the rate of evenly spaced POSTs, at half of the end-to-end rate of this run."""
     rate = jobs_per_second(running, jobs) / 2
     start = running.database.value("SELECT now()")
     running.post(int(rate * seconds), rate=rate)

@@ -1,4 +1,4 @@
-"""How soon work goes on after Redis lost everything, after a child died, and after a whole worker did."""
+"""The time until work resumes after Redis lost everything, after a child died, and after a worker died."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SELECT extract(epoch FROM max(pause))::float8 FROM (
 
 
 def seconds_until(running: Running, sql: str, more_than: int) -> float:
-    """Seconds from now until the number that the statement gives exceeds this one."""
+    """Seconds until the statement returns more than this number."""
     began = time.monotonic()
     while running.database.value(sql) <= more_than:
         if time.monotonic() > began + WITHIN_S:
@@ -43,7 +43,7 @@ def seconds_until(running: Running, sql: str, more_than: int) -> float:
 
 
 def flushed(stage: Stage, jobs: int) -> float:
-    """Redis loses all it has with `jobs` jobs queued: the longest pause between two starts, in seconds."""
+    """Flush Redis with `jobs` jobs queued: the longest pause between two starts, in seconds."""
     with stage.run(LONGRUN) as running:
         queue_in_longrun(running, jobs, "sleep", SHORT)
         seconds_until(running, STARTED, 300)
@@ -54,7 +54,7 @@ def flushed(stage: Stage, jobs: int) -> float:
 
 
 def child_killed(stage: Stage) -> float:
-    """SIGKILL for the child that runs a job: seconds until the job runs again."""
+    """Kill the child that runs a job: seconds until the job runs again."""
     with stage.run(LONGRUN) as running:
         [worker] = running.workers
         post_one(running.port, 10, LONG)
@@ -65,7 +65,7 @@ def child_killed(stage: Stage) -> float:
 
 
 def worker_killed(stage: Stage) -> float:
-    """SIGKILL for every process of the worker that runs a job; another is there: seconds until it runs again."""
+    """Kill the worker that runs a job, with its supervisor: seconds until another worker runs the job."""
     with stage.run(LONGRUN) as running:
         [worker] = running.workers
         post_one(running.port, 10, LONG)

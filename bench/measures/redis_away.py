@@ -1,4 +1,4 @@
-"""POST while Redis is stopped, and while it is frozen (SIGSTOP); then how soon the jobs end once it is back."""
+"""POST while Redis is stopped or frozen (SIGSTOP); then the time from its return until the jobs have ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.stage import Running, Stage, pid_of, say
 from bench.systems import LITERAL, LONGRUN, System
 
 POSTS = {LONGRUN: 50, LITERAL: 5}
-"""Literal may need seconds for each."""
+"""A POST of literal can take seconds."""
 PACE_S = 0.1
 ANSWER_WITHIN_S = 10.0
 FINISH_WITHIN_S = 60.0
@@ -24,7 +24,7 @@ FINISH_WITHIN_S = 60.0
 
 @dataclass(frozen=True)
 class Outage:
-    """The answers while Redis was away; seconds until all jobs in the table were terminal, and how many were not."""
+    """The answers without Redis, the seconds until every job was terminal, and how many jobs never were."""
 
     answers: list[Answer]
     finished_s: float
@@ -44,7 +44,7 @@ class Outage:
 
 
 def outage(stage: Stage, system: System, away: Callable[[], object], back: Callable[[], object]) -> Outage:
-    """Post one job each 100 ms while Redis is away, then bring it back and wait for the jobs."""
+    """Post one job every 100 ms without Redis, then bring it back and wait for the jobs."""
     with stage.run(system) as running:
         away()
         try:

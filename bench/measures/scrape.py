@@ -1,4 +1,4 @@
-"""How long the scraper takes to read a page that was fetched: one as there are many, and one made to be slow."""
+"""The time that the scraper takes to read a fetched page: a usual one, and one made to be slow."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ ARTICLE = (
 
 
 def page() -> bytes:
-    """A page of articles, PAGE_BYTES long."""
+    """A page of articles with PAGE_BYTES bytes."""
     head = '<!DOCTYPE html><html><head><meta charset="utf-8"><title>News</title></head><body><h1>News</h1>\n'
     articles = "".join(ARTICLE.format(number) for number in range(PAGE_BYTES // len(ARTICLE) + 1))
     return (head + articles).encode()[:PAGE_BYTES]
 
 
 def read(body: bytes) -> float:
-    """Seconds of CPU that reading this page takes."""
+    """Seconds of CPU to read this page."""
     started = time.process_time()
     parse(body, "text/html; charset=utf-8", "https://example.org/", 1000)
     return time.process_time() - started
 
 
 def pages_a_second(body: bytes) -> float:
-    """Pages that a core reads in a second, by the CPU time of ROUND_S seconds."""
+    """Pages per second of CPU, measured over ROUND_S seconds of CPU."""
     count, took = 0, 0.0
     while took < ROUND_S:
         took += read(body)
@@ -44,7 +44,7 @@ def pages_a_second(body: bytes) -> float:
 
 
 def measure(stage: Stage, scale: Scale) -> list[Row]:
-    """Two rows: pages a second, and the flood."""
+    """Two rows: pages per second, and the slow page."""
     article, flood = page(), b"<h1>x" + b"<br>" * (FLOOD_BYTES // 4)
     read(article)
     rates = [pages_a_second(article) for _ in range(ROUNDS)]

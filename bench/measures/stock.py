@@ -1,4 +1,4 @@
-"""POST /tasks on the distribution's PostgreSQL with its defaults, beside the embedded one: the two take turns."""
+"""POST /tasks on the distribution's PostgreSQL with its defaults and on the embedded one, in turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 30.0
 def measure(stage: Stage, scale: Scale) -> list[Row]:
     embedded = EmbeddedPostgres(stage.directory / "embedded")
     stock = DebianPostgres(stage.directory / "stock")
-    stock.programs()  # FileNotFoundError names the package
+    stock.programs()  # raises FileNotFoundError with the name of the package
     with (
         embedded,
         stock,

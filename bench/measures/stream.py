@@ -18,7 +18,7 @@ TASK = {"task_type": "sleep", "input": {"seconds": 2, "steps": 10}, "delay_s": D
 
 
 def follow_sleepers(running: Running, count: int) -> list[Delivery]:
-    """One stream a job; the jobs start late enough for every stream to be open."""
+    """One stream per job. The jobs start late enough that every stream is open."""
     answers = [post_one(running.port, timeout_s=10, task=TASK) for _ in range(count)]
     return streams.follow(running.port, [answer.body["task_id"] for answer in answers], timeout_s=120)
 

@@ -1,4 +1,4 @@
-"""POST /tasks a second, the worker stopped."""
+"""POST /tasks per second, without a worker."""
 
 from __future__ import annotations
 

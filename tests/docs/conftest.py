@@ -67,7 +67,10 @@ def longrun(workplace: Path, greetings: Path) -> Iterator[Launched]:
     """`make run`, ready."""
     path = os.pathsep.join([str(greetings), os.environ.get("PYTHONPATH", "")])
     try:
-        with Launched(workplace, "real", {"PYTHONPATH": path, "LONGRUN_LOG_LEVEL": "warning"}) as run:
+        settings = {"PYTHONPATH": path, "LONGRUN_LOG_LEVEL": "warning"}
+        # the pages show cancels that jobs obey: on a busy machine they may need longer than the usual 2 s
+        settings |= {"LONGRUN_CANCEL_SIGNAL_S": "60", "LONGRUN_CANCEL_KILL_S": "90"}
+        with Launched(workplace, "real", settings) as run:
             run.until("ready on")
             # nothing may wait for a reader of its output
             drain = threading.Thread(target=run.process.stdout.read if run.process.stdout else None, daemon=True)

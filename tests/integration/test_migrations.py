@@ -55,8 +55,12 @@ def test_processes_that_upgrade_at_once_take_turns_and_all_succeed(empty_url: st
     with turn.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(b"longrun", "big")])
     migrators = [start_migrating(empty_url) for _ in range(2)]
-    while execute(empty_url, queue) != [(2,)]:
+
+    def both_wait() -> bool:
         assert [migrator.poll() for migrator in migrators] == [None, None], "one did not wait for its turn"
+        return execute(empty_url, queue) == [(2,)]
+
+    until(both_wait, what="both wait for their turn")
     turn.close()
     outputs = [migrator.communicate()[0] for migrator in migrators]
     assert [migrator.returncode for migrator in migrators] == [0, 0], outputs

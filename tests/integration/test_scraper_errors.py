@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobcore.worker.run import DETAILS_MAX_BYTES
+from jobcore.worker.error_details import DETAILS_MAX_BYTES
 from jobcore.worker.values import to_json
 from longrun_scraper.errors import HttpStatusError, InvalidResponse, PageTooLarge, ServerUnavailable
 from longrun_scraper.fetch import fetch

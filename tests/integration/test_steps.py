@@ -129,7 +129,7 @@ def test_a_name_that_cannot_be_one_is_refused_before_the_function_is_called(runs
         (10**1001, "too large"),
         (
             "x" * RESULT_MAX_BYTES,
-            rf"{RESULT_MAX_BYTES + 2:,} bytes as JSON and may have {RESULT_MAX_BYTES:,} \(LONGRUN_MAX_RESULT_BYTES",
+            rf"{RESULT_MAX_BYTES + 2:,} bytes as JSON, but may have {RESULT_MAX_BYTES:,} \(LONGRUN_MAX_RESULT_BYTES",
         ),
     ],
 )

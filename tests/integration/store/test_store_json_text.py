@@ -38,7 +38,7 @@ def same(stored: Any, given: Any) -> bool:
     return type(stored) is type(given) and stored == given
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(value=JSON)
 def test_what_is_accepted_comes_back_equal(world: World, value: Any) -> None:
     if not list(json_text.problems(value, "input")):

@@ -42,12 +42,12 @@ from jobcore.worker.heartbeat import HeartbeatFile
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream
 from jobcore.worker.process_state import ProcessState
-from jobcore.worker.refusals import close_back_doors, refuse_what_breaks_promises
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
+from jobcore.worker.worker_options import refuse_unsafe_options, turn_off_gossip
 
 CHILD_START_S: Final = 30.0
 EX_SOFTWARE: Final = 70
-NO_DAEMON: Final = multiprocessing.process.current_process()
+MAIN_PROCESS: Final = multiprocessing.process.current_process()
 """Python's main process object, before billiard replaces it by one that is a daemon."""
 
 log = logs.get(__name__)
@@ -102,7 +102,7 @@ class _Worker:
             (signals.worker_process_init, self._start_child),
             (signals.worker_process_shutdown, self._end_child),
         ):
-            event.connect(_or_end(handler), weak=False)
+            event.connect(_end_worker_on_failure(handler), weak=False)
 
     def _work(self, queue: str) -> None:
         if self._claim_loop is None:
@@ -113,9 +113,9 @@ class _Worker:
         logs.setup(self._settings)
 
     def _start_supervisor(self, sender: Any, **_: Any) -> None:
-        refuse_what_breaks_promises(sender)
+        refuse_unsafe_options(sender)
         refuse_cluster(self._settings.redis)
-        close_back_doors(sender, remote_control=self._settings.remote_control)
+        turn_off_gossip(sender, remote_control=self._settings.remote_control)
         logs.setup(self._settings)  # Celery sets up logging later, but the supervisor is forked here
         registry = load_tasks()
         identity = Identity(
@@ -158,7 +158,7 @@ class _Worker:
         # a signal to the worker's group reaches only the main process, and killpg reaches a job's own processes
         os.setpgid(0, 0)
         # a task may start processes; a daemon may not, and would kill them at its end
-        multiprocessing.process._current_process = NO_DAEMON  # type: ignore[attr-defined]
+        multiprocessing.process._current_process = MAIN_PROCESS  # type: ignore[attr-defined]
         traces.setup(self._service_name, str(current_process().index))
         if self._slots is not None:
             watchdog.watch_as_child(self._slots, self._slots[current_process().index])
@@ -197,12 +197,12 @@ class _Worker:
             registry=load_tasks(),
             settings=self._settings,
             interrupts=interrupts,
-            retirement=retirement.HERE,
+            retirement=retirement.THIS_PROCESS,
             streams=streams,
         )
 
 
-def _or_end(handler: Callable[..., None]) -> Callable[..., None]:
+def _end_worker_on_failure(handler: Callable[..., None]) -> Callable[..., None]:
     """Wrap a handler of a Celery signal so that its failure ends the worker."""
 
     def guarded(**given: Any) -> None:

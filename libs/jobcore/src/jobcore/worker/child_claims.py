@@ -1,6 +1,6 @@
-"""What this child answers for: the claims it holds and the one it runs, written to its slot at every change.
+"""The claims of this child, and the one that it runs. They are written to its slot at every change.
 
-The child's main thread and its completer both change it, so a lock orders them; the supervisor reads the slot.
+The supervisor reads the slot. A lock orders the changes of the main thread and the completer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logs.get(__name__)
 
 
 class ChildClaims:
-    """The child's side of its slot."""
+    """What a child writes to its slot."""
 
     def __init__(self, slot: Slot, pid: int) -> None:
         self._slot = slot
@@ -31,13 +31,13 @@ class ChildClaims:
         self._has_slot = False
 
     def take_slot(self, timeout_s: float) -> bool:
-        """Take the slot; waits until the supervisor has accounted for the dead child that had it before."""
+        """Take the slot once the supervisor has cleared it after a dead child; False if that takes over `timeout_s`."""
         if self._has_slot:
             return True
         give_up = time.monotonic() + timeout_s
         while self._slot.pid != 0:
             if time.monotonic() > give_up:
-                log.error("the slot of a dead child was not cleared", slot=self._slot.index)
+                log.error("the supervisor did not clear the slot of a dead child", slot=self._slot.index)
                 return False
             time.sleep(POLL_S)
         self._slot.take(self._state.pid, started(self._state.pid))
@@ -45,18 +45,18 @@ class ChildClaims:
         return True
 
     def claiming(self) -> None:
-        """A claim is on its way: jobs may become ours at any moment."""
+        """A claim begins: from now on this child may have claims that it does not know yet."""
         with self._lock:
             self._change(self._state._replace(claiming=True))
 
     def claimed(self, claims: Iterable[Claim]) -> None:
-        """The claim came back with these jobs, in one step: there is no moment in which they are nobody's."""
+        """The claim returned these jobs. One write ends the claiming and adds them, so none is ever missing."""
         keys = tuple(RunKey(claim.id, claim.fence) for claim in claims)
         with self._lock:
             self._change(self._state._replace(claiming=False, claims=self._state.claims + keys))
 
     def begin(self, key: RunKey, timeout_s: float | None) -> None:
-        """This job's code runs from now on."""
+        """The code of this run starts; `timeout_s` is its time limit."""
         now = time.monotonic()
         with self._lock:
             pid, claiming, held = self._state[:3]
@@ -64,13 +64,13 @@ class ChildClaims:
             self._change(ChildState(pid, claiming, held, key, now, deadline))
 
     def end(self) -> None:
-        """No job's code runs now; what ran is still held until its outcome is stored."""
+        """The code of the run has ended; the claim stays until its outcome is stored."""
         with self._lock:
             pid, claiming, held, _, since = self._state[:5]
             self._change(ChildState(pid, claiming, held, None, since, None))
 
     def remove(self, keys: Iterable[RunKey]) -> None:
-        """These jobs are stored or handed back."""
+        """The outcomes or hand-backs of these runs are stored."""
         gone = set(keys)
         with self._lock:
             self._change(self._state._replace(claims=tuple(key for key in self._state.claims if key not in gone)))

@@ -34,8 +34,9 @@ from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.child_claims import ChildClaims
-from jobcore.worker.completer import Completer, Completion
+from jobcore.worker.completer import Completer
 from jobcore.worker.interrupts import Interrupts
+from jobcore.worker.outcome_store import Completion, OutcomeStore
 from jobcore.worker.output_capture import CapturedStream, of_job
 from jobcore.worker.retirement import Retirement
 from jobcore.worker.run import JobRun
@@ -89,7 +90,10 @@ class ClaimLoop:
         self._worker_id: UUID | None = None
         self._claim_sent = 0.0
         self._completer = Completer(
-            db, publisher, settings, child_claims.remove, lambda queue: waker.wake(queue, 1), Limits(db, waker.wake)
+            OutcomeStore(db, publisher, settings),
+            Limits(db, waker.wake),
+            on_completed=child_claims.remove,
+            on_handed_back=lambda queue: waker.wake(queue, 1),
         )
         self._completer.start()
 
@@ -217,7 +221,7 @@ class ClaimLoop:
             self._completer.hand_back(claim)
         else:
             duration_s = time.monotonic() - started
-            self._completer.finish(outcome, Completion(run.stop_method, claim.traceparent))
+            self._completer.finish(Completion(outcome, run.stop_method, claim.traceparent))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 

@@ -19,14 +19,14 @@ class _Child(asynpool.Worker):  # type: ignore[misc]
     def after_fork(self) -> None:
         """Replace the signal handlers that billiard has just set, which would raise SystemExit inside a task."""
         super().after_fork()
-        retirement.HERE.install()
+        retirement.THIS_PROCESS.install()
 
     def _make_child_methods(self, *args: Any, **options: Any) -> None:
         super()._make_child_methods(*args, **options)
         receive: Callable[[], Any] = self.wait_for_job
 
         def wait_for_job() -> Any:
-            retirement.HERE.wait(lambda: self.inq._reader.poll(None))
+            retirement.THIS_PROCESS.wait(lambda: self.inq._reader.poll(None))
             return receive()
 
         self.wait_for_job = wait_for_job

@@ -78,7 +78,7 @@ class Retirement:
         sys.exit(EX_RECYCLE)
 
 
-HERE: Final = Retirement()
+THIS_PROCESS: Final = Retirement()
 """The retirement of this process."""
 
 

@@ -1,4 +1,4 @@
-"""What a task says of itself, checked at the line that says it: JSON values, numbers, and how much there may be."""
+"""Checks of the values that a task passes to `ctx` or returns: JSON, numbers, sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIB: Final = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a run may store. Sizes are bytes as JSON; see the settings of the same names."""
+    """What limits a run, from the settings. `result_bytes` is bytes as JSON, `refused_backoff_s` seconds."""
 
     result_bytes: int = 16 * MIB
     log_lines: int = 100_000
@@ -27,7 +27,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
-        """What the operator set."""
+        """The bounds that these settings give."""
         return cls(settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s)
 
 
@@ -35,7 +35,7 @@ DEFAULT_BOUNDS: Final = Bounds()
 
 
 def to_json(name: str, value: Any, max_bytes: int) -> str:
-    """The value as JSON text; InvalidValue says why it has none, or that it is larger than `max_bytes`."""
+    """The value as JSON text. Raises InvalidValue if it is not JSON or larger than `max_bytes`."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
@@ -45,7 +45,7 @@ def to_json(name: str, value: Any, max_bytes: int) -> str:
 
 
 def from_json(name: str, text: str, max_bytes: int) -> Any:
-    """The value of JSON text; InvalidValue says why it cannot be stored, or that it is larger than `max_bytes`."""
+    """The value of a JSON text. Raises InvalidValue if it cannot be stored or is larger than `max_bytes`."""
     check_size(name, text, max_bytes)
     try:
         value = _DECODER.decode(text)
@@ -58,7 +58,7 @@ def from_json(name: str, text: str, max_bytes: int) -> Any:
 
 
 def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
-    """Where `shown`, which a serializer made of `given`, has null for a number that is not finite."""
+    """The paths at which `shown`, the JSON of `given`, has null in place of a number that is not finite."""
     if shown is None:
         if isinstance(given, float) and not math.isfinite(given):
             yield path
@@ -71,23 +71,26 @@ def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
 
 
 def check_size(name: str, text: str, max_bytes: int) -> None:
-    """InvalidValue if this JSON text is larger than `max_bytes`."""
+    """Raise InvalidValue if this JSON text is larger than `max_bytes`."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > max_bytes:
         raise InvalidValue(
-            f"{name} has {size:,} bytes as JSON and may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): store it "
-            "elsewhere and give its address"
+            f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): store it "
+            "elsewhere, and use its address instead"
         )
 
 
 def number(name: str, value: Any) -> int | float:
-    """A real number of any library (Decimal, Fraction, NumPy) as an int or a float; InvalidValue names the argument."""
+    """A real number of any library (Decimal, Fraction, NumPy) as an int or a float.
+
+    Raises InvalidValue for anything else; the message names the argument.
+    """
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise InvalidValue(f"{name} must be a number, not {_shown(value)}")
     if isinstance(value, Integral):
         whole = int(value)
         if abs(whole) > json_text.MAX_NUMBER:
-            raise InvalidValue(f"{name} is too large: whole numbers may have 1,000 digits")
+            raise InvalidValue(f"{name} is too large: a whole number may have 1,000 digits")
         return whole
     try:
         real = float(value)
@@ -100,13 +103,13 @@ def number(name: str, value: Any) -> int | float:
 
 def _no_json(name: str, error: BaseException) -> InvalidValue:
     return InvalidValue(
-        f"{name} is not JSON ({error}): give only None, booleans, finite numbers, texts, lists and dicts, for a "
-        "Pydantic model model_dump(mode='json')"
+        f"{name} is not JSON ({error}): use only None, booleans, finite numbers, strings, lists and dicts, and "
+        "model_dump(mode='json') of Pydantic models"
     )
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no finite number")
+    raise ValueError(f"{constant} is not a finite number")
 
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse)

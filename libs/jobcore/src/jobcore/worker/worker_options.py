@@ -11,14 +11,14 @@ from jobcore.worker.pool import TaskPool
 MAX_CHILDREN: Final = 256
 
 
-def refuse_what_breaks_promises(worker: Any) -> None:
+def refuse_unsafe_options(worker: Any) -> None:
     """Raise SystemExit for the first such option of this Celery worker; its message says what to do instead."""
     why = _pool(worker) or _size(worker) or _time_limits(worker)
     if why:
         raise SystemExit(f"longrun: {why}")
 
 
-def close_back_doors(worker: Any, *, remote_control: bool) -> None:
+def turn_off_gossip(worker: Any, *, remote_control: bool) -> None:
     """Turn off what workers send each other (gossip, mingle) and the broker (heartbeats); Flower needs the latter."""
     worker.options.update(without_gossip=True, without_mingle=True)
     if not remote_control:
