@@ -13,25 +13,25 @@ README = CHART / "README.md"
 HEADING = "## Values\n"
 
 KNOWN = {
-    "affinity": "As a pod has it.",
-    "annotations": "The object's.",
-    "enabled": "Whether it is there.",
-    "extraEnv": "As a container's `env`.",
-    "extraEnvFrom": "As a container's `envFrom`.",
-    "extraVolumeMounts": "As a container's `volumeMounts`.",
-    "extraVolumes": "As a pod's `volumes`.",
-    "image": "`repository`, `tag`, also `registry`, `digest`, `pullPolicy`.",
-    "limits": "As a container has them.",
-    "nodeSelector": "As a pod has it.",
-    "persistence": "A volume for its data; an empty `storageClass` is the cluster's default.",
-    "podAnnotations": "The pods'.",
-    "podLabels": "More labels of the pods.",
-    "priorityClassName": "As a pod has it.",
-    "requests": "As a container has them.",
-    "service": "The Service's.",
-    "serviceAccount": "The annotations of its ServiceAccount.",
-    "strategy": "As a Deployment has it.",
-    "tolerations": "As a pod has them.",
+    "affinity": "As in a pod.",
+    "annotations": "Annotations of the object.",
+    "enabled": "Whether the chart creates it.",
+    "extraEnv": "As `env` of a container.",
+    "extraEnvFrom": "As `envFrom` of a container.",
+    "extraVolumeMounts": "As `volumeMounts` of a container.",
+    "extraVolumes": "As `volumes` of a pod.",
+    "image": "`repository` and `tag`; optionally `registry`, `digest` and `pullPolicy`.",
+    "limits": "As in a container.",
+    "nodeSelector": "As in a pod.",
+    "persistence": "The volume for its data; an empty `storageClass` means the default class of the cluster.",
+    "podAnnotations": "Annotations of the pods.",
+    "podLabels": "Further labels of the pods.",
+    "priorityClassName": "As in a pod.",
+    "requests": "As in a container.",
+    "service": "Type, port and annotations of the Service.",
+    "serviceAccount": "Annotations of the ServiceAccount.",
+    "strategy": "As in a Deployment.",
+    "tolerations": "As in a pod.",
 }
 """What needs no comment in values.yaml: the words of Kubernetes, and those that mean the same in every section."""
 
@@ -67,7 +67,7 @@ def _walk(node: yaml.MappingNode, above: tuple[str, ...], text: str) -> Iterator
 
 def _known(path: tuple[str, ...]) -> str:
     if path[0] == "workloads":
-        return "Its own; see workloadDefaults."
+        return "See workloadDefaults."
     return KNOWN.get(path[-1], "")
 
 

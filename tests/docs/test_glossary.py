@@ -23,8 +23,10 @@ CODE = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path.parent.name != "versions"  # what a migration said stays
 )
-NOT_YET = {"gate", "gates", "story"}
+NOT_YET = {"gate"}
 """Forbidden words that the code still uses; whoever renames them takes them out."""
+COLUMN = re.compile(r"\bgate(?= = | IS )|(?<=, )gate(?=, | FROM )")
+"""The column `gate` where SQL reads or writes it: the one forbidden name that stays, because version 0.1 uses it."""
 ROW = re.compile(r"^\| ([a-z -]+) \| (.+?) \| (.*?) ?\| (.*?) ?\|$", re.MULTILINE)
 
 
@@ -82,7 +84,7 @@ def test_the_code_takes_up_no_further_forbidden_synonym() -> None:
     for path in CODE:
         for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
             if token.type in (tokenize.COMMENT, tokenize.STRING):
-                for line, phrase, word in banned_in(token.string):
+                for line, phrase, word in banned_in(COLUMN.sub("", token.string)):
                     if phrase not in NOT_YET:
                         found.append(f"{path.relative_to(ROOT)}:{token.start[0] + line - 1}: {phrase!r}: say {word!r}")
     assert not found, "\n".join(found)
@@ -91,3 +93,9 @@ def test_the_code_takes_up_no_further_forbidden_synonym() -> None:
 def test_a_forbidden_synonym_is_found_in_prose_and_not_in_code() -> None:
     assert [phrase for _, phrase, _ in banned_in("It waits at a gate.")] == ["at a gate"]
     assert not list(banned_in("The column `gate`."))
+
+
+def test_the_column_gate_is_allowed_in_sql_and_nothing_else_is() -> None:
+    sql = "SELECT id, gate FROM jobs WHERE gate = 'key' AND gate IS NOT NULL"
+    assert not list(banned_in(COLUMN.sub("", sql)))
+    assert [phrase for _, phrase, _ in banned_in(COLUMN.sub("", "-- its gate, or gates"))] == ["gate", "gates"]

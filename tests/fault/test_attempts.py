@@ -67,7 +67,7 @@ def test_a_cancelled_job_is_retried_only_after_its_process_has_stopped(longrun: 
     longrun.api.delete(f"/tasks/{job_id}")
     early = longrun.api.post(f"/tasks/{job_id}/retry")
     assert early.status_code == httpx.codes.CONFLICT
-    assert "still stops" in early.json()["detail"]
+    assert "still stopping" in early.json()["detail"]
     longrun.stopped(job_id)
     assert longrun.api.post(f"/tasks/{job_id}/retry").status_code == httpx.codes.ACCEPTED
     longrun.runs(job_id, fence=2)

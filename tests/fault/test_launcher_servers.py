@@ -154,14 +154,14 @@ def test_loose_permissions_are_tightened(postgres: EmbeddedPostgres) -> None:
 
 def test_a_folder_without_its_version_is_left_alone_with_advice(postgres: EmbeddedPostgres) -> None:
     (postgres.folder / "PG_VERSION").unlink()
-    with pytest.raises(StartError, match=r"not a whole PostgreSQL data directory.*mv "):
+    with pytest.raises(StartError, match=r"not a complete PostgreSQL data directory.*mv "):
         postgres.start()
     assert (postgres.folder / "base").is_dir()
 
 
 def test_a_folder_of_another_major_version_is_left_alone_with_advice(postgres: EmbeddedPostgres) -> None:
     (postgres.folder / "PG_VERSION").write_text("17\n")
-    with pytest.raises(StartError, match=r"made by PostgreSQL 17, and this is PostgreSQL 18.*pg_upgrade"):
+    with pytest.raises(StartError, match=r"created by PostgreSQL 17, but this is PostgreSQL 18.*pg_upgrade"):
         postgres.start()
 
 

@@ -70,7 +70,7 @@ def test_a_killed_worker_is_started_again_and_said_so_in_one_line(folder: Path, 
         pid = worker_pid(run.first("worker   | up as"))
         os.kill(pid, signal.SIGKILL)
         line = run.until("longrun  | worker")
-        assert line == "longrun  | worker was killed by SIGKILL, starting it again in 1 s\n"
+        assert line == "longrun  | worker was killed by SIGKILL; restarting it in 1 s\n"
         assert sessions.members(pid) == [], "what it had started is gone before its successor comes"
         assert worker_pid(run.until("worker   | up as")) != pid
 
@@ -81,7 +81,7 @@ def test_a_killed_server_comes_back_at_the_same_address(folder: Path, name: str,
         run.until("ready on")
         port = listening_port(folder, program)
         min((server.pid, server) for server in servers_of(folder, program))[1].kill()
-        run.until(f"longrun  | {name} was killed by SIGKILL, starting it again in 1 s")
+        run.until(f"longrun  | {name} was killed by SIGKILL; restarting it in 1 s")
         assert listening_port(folder, program) == port
 
 
@@ -142,7 +142,7 @@ def test_a_run_after_a_killed_one_stops_its_leftovers_and_starts(folder: Path) -
         killed.process.kill()
         killed.process.wait()
         with Launched(folder, env=killed.settings) as run:
-            run.until("left behind when it was killed")
+            run.until("that an earlier, killed run left behind")
             run.until("ready on")
             assert not any(psutil.pid_exists(pid) for pid in old)
             run.interrupt()
@@ -189,6 +189,6 @@ def test_a_data_folder_that_needs_a_person_ends_the_start_with_advice(folder: Pa
     with Launched(folder) as run:
         code, shown = run.end()
         assert code == 1
-        assert "was made by PostgreSQL 12, and this is PostgreSQL 18" in shown
+        assert "was created by PostgreSQL 12, but this is PostgreSQL 18" in shown
         assert f"mv {cluster.parent} {cluster.parent}.old" in shown
         assert "Traceback" not in shown

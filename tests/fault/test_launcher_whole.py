@@ -61,7 +61,7 @@ def test_a_killed_worker_and_a_killed_launcher_cost_no_task(folder: Path) -> Non
             run.process.kill()
             run.process.wait()
             with Launched(folder, "real", run.settings) as again:
-                again.until("left behind when it was killed")
+                again.until("that an earlier, killed run left behind")
                 again.until("ready on")
                 assert client.wait(task.task_id, timeout_s=60).status is Status.SUCCESS
                 again.interrupt()

@@ -17,6 +17,7 @@ from jobcore.states import Status
 from jobcore.store import cancellations, claims, events, workers
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.database import Database
+from jobcore.store.outcomes import finish
 from jobcore.tasks import load_tasks
 
 
@@ -76,7 +77,7 @@ class HandWorker:
     def finish(self, claim: Claim, result: Any = None, *, quiet: bool = False) -> None:
         """End a run with success."""
         outcome = Outcome(claim.id, claim.fence, Status.SUCCESS, result=result)
-        changes = self.db.call(claims.finish, [outcome])
+        changes = self.db.call(finish, [outcome])
         if not quiet:
             self.publisher.publish_changes(changes)
 
@@ -84,7 +85,7 @@ class HandWorker:
         """End a run for good."""
         error = {"kind": "raised", "type": "ValueError", "message": message, "attempt": claim.attempt}
         outcome = Outcome(claim.id, claim.fence, Status.FAILED, error=error)
-        self.publisher.publish_changes(self.db.call(claims.finish, [outcome]))
+        self.publisher.publish_changes(self.db.call(finish, [outcome]))
 
     def stopped(self, job_id: UUID, fence: int, method: str) -> None:
         """Complete the receipt of a cancelled run."""

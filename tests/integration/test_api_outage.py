@@ -206,7 +206,7 @@ def test_a_stream_lives_through_an_outage_of_postgresql(
                 assert [next(events).id, next(events).id] == ["1", "2"]
                 with away(postgres, "crashed"):
                     until(lambda: api.get("/readyz").status_code == 503)
-                    missed = "quiet streams could not be checked"
+                    missed = "cannot check idle streams"
                     until(lambda: missed in process.log(), what="the stream looked in vain")
                 until(lambda: api.get("/readyz").status_code == 200)
                 worker.finish(claim, quiet=True)

@@ -42,7 +42,7 @@ def test_a_task_that_cannot_be_retried_is_told_why(api: httpx.Client, worker: Ha
     claim = worker.claim()
     assert "it is RUNNING" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
     worker.finish(claim)
-    assert "submit it anew" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
+    assert "submit a new task" in problem(api.post(f"{here}/retry"), 409, "task-not-retryable")["detail"]
     problem(api.post("/tasks/01890000-0000-7000-8000-000000000000/retry"), 404, "task-not-found")
 
 
@@ -51,7 +51,7 @@ def test_a_cancelled_task_is_retried_once_it_has_stopped(api: httpx.Client, work
     claim = worker.claim()
     api.delete(here)
     early = api.post(f"{here}/retry")
-    assert "still stops" in problem(early, 409, "task-not-retryable")["detail"]
+    assert "still stopping" in problem(early, 409, "task-not-retryable")["detail"]
     assert early.headers["retry-after"] == "1"
     worker.stopped(claim.id, claim.fence, "cooperative")
     assert api.post(f"{here}/retry").json()["cancel"] is None

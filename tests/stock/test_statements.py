@@ -26,22 +26,24 @@ from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
-    database,
     event_pages,
     events,
     expiry,
     fair_turns,
+    firings,
     gauges,
     glance,
     health,
     jobs,
     limits,
     listing,
+    queue_demand,
     queues,
     rescue,
     runs,
     schedules,
     steps,
+    transactions,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel
@@ -124,7 +126,7 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
-    world.call(queues.demand)
+    world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
     world.call(health.commit)
@@ -153,7 +155,7 @@ def old_id(world: World) -> UUID:
 
 def confirm(connection: Connection) -> None:
     """What follows a commit that PostgreSQL warned of."""
-    connection.execute(database.CONFIRM)
+    connection.execute(transactions.CONFIRM)
 
 
 def walk_through(world: World, worker: UUID) -> None:
@@ -201,7 +203,7 @@ def keep_a_schedule(world: World) -> None:
     world.call(schedules.due_in_s)
     job = world.new(schedule_id=schedule.id, scheduled_for=at)
     firing = Firing(schedule.id, schedule.version, at, Overlap.CANCEL_OTHER, (job,), 0, 0, None)
-    assert world.call(schedules.fire, [firing]).accepted
+    assert world.call(firings.fire, [firing]).accepted
     world.call(schedules.fail, schedule, "no")
     world.call(schedules.update, schedule, plan, moves=False, next_at=None)
     world.call(schedules.delete, schedule.id)
@@ -334,7 +336,7 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
         history.make(url, SHORT, "longrun", statistics="none")
         with late.recording(world.db):
             hot()
-    for name in ("jobs.INSERT", "claims.CLAIM", "claims.FINISH"):
+    for name in ("jobs.INSERT", "claims.CLAIM", "outcomes.FINISH"):
         assert late.plans[name], name
         for plan in late.plans[name]:
             assert plan.blocks < 300, f"{name}: {plan.blocks} blocks\n{plan.text}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longrun_api.body import BYTES_PER_ELEMENT, Coming
+from longrun_api.body import BYTES_PER_ELEMENT, IncomingBody
 from longrun_api.problems import BodyTooLarge
 
 MAX_BYTES = 100_000
@@ -12,18 +12,18 @@ MOST = MAX_BYTES // BYTES_PER_ELEMENT
 PIECE = 1000
 
 
-def received(body: bytes) -> Coming:
-    coming = Coming(MAX_BYTES)
+def received(body: bytes) -> IncomingBody:
+    incoming = IncomingBody(MAX_BYTES)
     for start in range(0, len(body), PIECE):
-        coming.add(body[start : start + PIECE])
-    return coming
+        incoming.add(body[start : start + PIECE])
+    return incoming
 
 
 def test_what_has_too_many_elements_is_not_kept() -> None:
-    coming = received(b"[" + b"[]," * 30_000 + b"[]]")
-    assert coming.most_elements < 2 * MOST, "the rest was not even counted"
+    incoming = received(b"[" + b"[]," * 30_000 + b"[]]")
+    assert incoming.most_elements < 2 * MOST, "the rest was not even counted"
     with pytest.raises(BodyTooLarge, match="elements"):
-        coming.whole()
+        incoming.whole()
 
 
 def test_too_many_elements_are_found_behind_strings_that_look_like_them() -> None:

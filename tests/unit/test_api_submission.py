@@ -103,7 +103,7 @@ def test_a_cursor_leads_back_to_its_job(job_id: UUID) -> None:
 
 @given(st.text(max_size=40).filter(lambda text: len(text) != 22))
 def test_any_other_cursor_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InvalidInput, match="cursor: is not one that this API gave"):
+    with pytest.raises(InvalidInput, match="cursor: is not a cursor of this API"):
         cursors.decode(text)
 
 

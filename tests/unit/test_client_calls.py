@@ -102,7 +102,7 @@ def test_a_busy_server_gets_the_submission_again(server: ScriptedServer, client:
 
 def test_a_lost_answer_is_not_a_second_task(server: ScriptedServer, client: Longrun) -> None:
     server.on("POST /tasks", hang_up)
-    with pytest.raises(MaybeAccepted, match=r"may have been accepted, look at `longrun list`"):
+    with pytest.raises(MaybeAccepted, match=r"may have been accepted, so check `longrun list`"):
         client.submit("echo", {})
     assert len(server.requests) == 1
 
@@ -190,7 +190,7 @@ def test_logs_read_on_until_there_is_nothing_more(server: ScriptedServer, client
 @pytest.mark.parametrize("address", ["localhost:8000", "ftp://host", "http://", "http://:80", "nonsense"])
 def test_an_address_that_cannot_be_one_is_refused_by_name(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGRUN_URL", address)
-    with pytest.raises(InvalidAddress, match=r"LONGRUN_URL as http://host:port"):
+    with pytest.raises(InvalidAddress, match=r"LONGRUN_URL to http://host:port"):
         Longrun()
 
 

@@ -122,11 +122,11 @@ def test_json_has_every_event_and_then_the_task_on_stdout_and_nothing_else(serve
     [
         (["submit", "web_scrape", "--dpeth", "1"], "longrun: --dpeth: .*did you mean --depth"),
         (["submit", "web_scrape", "--depth", "x"], "longrun: --depth: 'x' is not a whole number"),
-        (["submit", "web_scrap", "--url", "x"], "longrun: TASK_TYPE: there is no 'web_scrap', there are: web_scrape"),
+        (["submit", "web_scrap", "--url", "x"], "longrun: TASK_TYPE: there is no 'web_scrap'; task types: web_scrape"),
         (["submit", "--url", "x", "web_scrape"], "longrun: --url: the task type comes first"),
         (["submit", "web_scrape", "--input", "{"], "longrun: --input: this is not JSON"),
         (["submit", "web_scrape", "--input", "@/no/such"], "longrun: --input @/no/such: cannot be read"),
-        (["--server", "localhost", "list"], "longrun: 'localhost' is not the address of a server: give --server"),
+        (["--server", "localhost", "list"], "longrun: 'localhost' is not the address of a server: set --server"),
         (["list", "--status", "DONE"], "'DONE' is not one of"),
         (["show", "nope"], "longrun: There is nothing here"),
     ],
@@ -165,7 +165,7 @@ def test_interrupting_a_follow_says_that_the_task_goes_on(server: ScriptedServer
     follow_on.set()
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
-        "stopped following: task j1 goes on",
+        "stopped following: task j1 continues",
         "  follow it again  longrun follow j1",
         "  cancel it        longrun cancel j1",
     ]
@@ -249,7 +249,7 @@ def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, r
     server.on(
         GET, answer(task("CANCELLED", cancel=stopping)), answer(task("CANCELLED", cancel=stopping | {"stopped_at": AT}))
     )
-    assert run("cancel", "j1").out == "CANCELLED, its process is being stopped\n"
+    assert run("cancel", "j1").out == "CANCELLED, its run is being stopped\n"
     assert run("cancel", "j1", "--wait").out == "CANCELLED\n"
     assert len(server.lines(GET)) == 2
 

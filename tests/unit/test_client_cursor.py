@@ -113,5 +113,5 @@ def test_a_closed_stream_ends_only_past_the_last_event_of_an_ended_task(status: 
 
 
 def test_an_event_that_cannot_be_read_is_said_to_be_so() -> None:
-    with pytest.raises(UnexpectedAnswer, match="cannot be read"):
+    with pytest.raises(UnexpectedAnswer, match="cannot parse an event"):
         _cursor().take(ServerSentEvent("log", "[1]"))

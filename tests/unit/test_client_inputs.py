@@ -89,7 +89,7 @@ def test_each_field_gets_its_type(line: str, expected: dict[str, Any]) -> None:
         ("--url", "--url: its value is missing"),
         ("--url --verbose", "--url: its value is missing"),
         ("--url a --url b", "--url: given 2 times"),
-        ("--ulr a", "--ulr: no such option, and no such field of the input: did you mean --url?"),
+        ("--ulr a", "--ulr: neither an option nor a field of the input: did you mean --url?"),
         ("--zzz a", "--zzz: .* its fields are url, max_links"),
         ("stray", "stray: not expected here"),
         ("-- x", "--: not expected here"),

@@ -86,7 +86,7 @@ def test_a_queue_that_nobody_serves_may_be_misspelt(server: ScriptedServer, run:
     server.on("PATCH /queues/defualt", answer(QUEUE | {"name": "defualt", "paused": True, "workers": 0}))
     ran = run("queues", "pause", "defualt")
     assert (ran.code, ran.out) == (0, "defualt: paused, no limit\n")
-    assert "no worker serves it now" in ran.err
+    assert "no worker serves this queue now" in ran.err
 
 
 def test_limits_are_listed_page_by_page_set_and_cleared(server: ScriptedServer, run: Run) -> None:
@@ -117,7 +117,7 @@ def test_a_task_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServ
     [
         (("queues", "limit", "default", "some"), "longrun: N: 'some' is neither a whole number nor none\n"),
         (("queues", "--json", "pause", "default"),
-         "longrun: --json: it comes after pause: longrun queues pause … --json\n"),
+         "longrun: --json: put it after pause: longrun queues pause … --json\n"),
         (("queues", "pause", "Not A Queue"), "longrun: The request is not valid\n  name: String should match\n"),
         (("queues", "limit", "default"), "Missing argument 'N|none'"),
         (("limits", "set", "k", "many"), "Invalid value for 'N'"),

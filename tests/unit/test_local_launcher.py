@@ -144,12 +144,12 @@ def test_what_keeps_dying_is_started_again_ever_more_rarely(tmp_path: Path, monk
     said = [line for line in terminal.getvalue().splitlines() if line.startswith("longrun")]
     assert said == [
         *(
-            f"longrun  | worker exited with code 3, starting it again in {pause} s"
+            f"longrun  | worker exited with code 3; restarting it in {pause} s"
             for pause in ("0.01", "0.02", "0.04", "0.05")
         ),
-        "longrun  | worker cannot start ([Errno 2] No such file or directory: '/no/such/program'), "
-        "starting it again in 0.05 s",
-        "longrun  | worker was killed by SIGKILL, starting it again in 0.05 s",
+        "longrun  | worker cannot start ([Errno 2] No such file or directory: '/no/such/program'); "
+        "restarting it in 0.05 s",
+        "longrun  | worker was killed by SIGKILL; restarting it in 0.05 s",
     ]
     assert terminal.getvalue().count("worker   | oops") == 4
 

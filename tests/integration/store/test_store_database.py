@@ -12,7 +12,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from jobcore.errors import StoreUnavailable
 from jobcore.store import health, jobs
-from jobcore.store.database import DURABLE, Database, RowRefused, transaction
+from jobcore.store.database import Database, RowRefused
+from jobcore.store.transactions import DURABLE, transaction
 from longrun_local.postgres import EmbeddedPostgres
 from tests.backends import end_backends
 from tests.harness import sql

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from jobcore.store import fair_turns, gauges, jobs, queues, schedules
-from jobcore.store.database import transaction
+from jobcore.store import fair_turns, firings, gauges, jobs, queue_demand, queues
+from jobcore.store.transactions import transaction
 from tests.integration.store.world import World, race
 
 FLOOD = 1000
@@ -140,7 +140,7 @@ def test_how_long_a_job_is_ready_counts_from_when_it_came_and_not_from_its_turn(
     age(world, timedelta(seconds=5))
     take(world, 15)  # what is left has its turn in the future
     [group] = [group for group in world.call(gauges.open_jobs) if group.state == "ready"]
-    [demand] = world.call(queues.demand)
+    [demand] = world.call(queue_demand.read)
     [queue] = world.call(queues.page)
     [claim] = world.take(world.worker())
     assert [group.oldest_s, demand.oldest_s, queue.oldest_s, claim.ready_s] == [pytest.approx(5, abs=4)] * 4
@@ -167,7 +167,7 @@ def test_intakes_at_once_give_out_each_turn_once_and_never_wait_in_a_circle(worl
 
 def test_a_keeper_that_is_frozen_while_it_fires_does_not_keep_intakes_of_the_same_key_waiting(world: World) -> None:
     with suppress(OperationalError), world.db.engine.connect() as frozen, transaction(frozen):
-        frozen.execute(schedules.LOCK, {"firings": "[]"})
+        frozen.execute(firings.LOCK, {"firings": "[]"})
         jobs.insert_inside(frozen, [world.new(fairness_key="a")])
         world.insert(fairness_key="a")
     assert len(world.sql("SELECT FROM jobs")) == 1

@@ -8,8 +8,8 @@ import pytest
 
 from jobcore.models import NewEvent, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims
 from jobcore.store.database import RowRefused
+from jobcore.store.outcomes import finish
 from tests.integration.store.world import ERROR, World
 
 ENDINGS = [
@@ -26,7 +26,7 @@ def test_a_finish_with_an_old_fence_writes_nothing(world: World, status: Status,
     [current] = world.take(world.worker())
     before = world.row(current.id), world.events(current.id)
     outcome = Outcome(stale.id, stale.fence, status, events=(NewEvent("log", {}),), **fields)  # type: ignore[arg-type]
-    assert world.call(claims.finish, [outcome]) == []
+    assert world.call(finish, [outcome]) == []
     assert (world.row(current.id), world.events(current.id)) == before
 
 
@@ -38,7 +38,7 @@ def test_an_ended_job_cannot_be_finished_again(
     job_id = world.ended(ended)
     before = world.row(job_id)
     outcome = Outcome(job_id, before["fence"], status, **fields)  # type: ignore[arg-type]
-    assert world.call(claims.finish, [outcome]) == []
+    assert world.call(finish, [outcome]) == []
     assert world.row(job_id) == before
 
 
@@ -93,9 +93,9 @@ def test_one_unstorable_result_refuses_the_batch_and_leaves_all_of_it_running(wo
     outcomes = [Outcome(claim.id, claim.fence, Status.SUCCESS, result="fine") for claim in (good, bad)]
     spoilt = replace(outcomes[1], result="\0")
     with pytest.raises(RowRefused):
-        world.call(claims.finish, [outcomes[0], spoilt])
+        world.call(finish, [outcomes[0], spoilt])
     assert {world.status(good.id), world.status(bad.id)} == {Status.RUNNING}
-    assert len(world.call(claims.finish, outcomes)) == 2
+    assert len(world.call(finish, outcomes)) == 2
 
 
 @pytest.mark.parametrize("retry_s", [float("inf"), float("nan"), 1e300])
@@ -108,6 +108,6 @@ def test_in_a_batch_only_those_that_lost_their_claim_are_left_out(world: World) 
     worker = world.worker()
     runs = [world.running(worker) for _ in range(3)]
     world.cancel(runs[1].id)
-    changes = world.call(claims.finish, [Outcome(run.id, run.fence, Status.SUCCESS) for run in runs])
+    changes = world.call(finish, [Outcome(run.id, run.fence, Status.SUCCESS) for run in runs])
     assert {change.id for change in changes} == {runs[0].id, runs[2].id}
     assert world.check_ending(*[run.id for run in runs]) == [Status.SUCCESS, Status.CANCELLED, Status.SUCCESS]

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from jobcore.models import Claim
-from jobcore.store import concurrency_limits, queues
+from jobcore.store import concurrency_limits, queue_demand, queues
 from jobcore.store.cancellations import CompletedCancel, complete
 from jobcore.store.limits import unblock
 from tests.integration.store.world import QUEUE, World, race
@@ -151,7 +151,7 @@ def test_nothing_is_taken_from_a_paused_queue_and_it_asks_for_no_wake_up(world: 
     worker = world.worker()
     pause(world)
     assert not world.take(worker)
-    assert world.call(queues.demand) == []
+    assert world.call(queue_demand.read) == []
     pause(world, paused=False)
     assert [claim.id for claim in world.take(worker)] == [job_id]
 
@@ -160,9 +160,9 @@ def test_a_full_queue_asks_for_no_wake_up_and_one_with_places_for_so_many(world:
     world.limit_queue(3)
     world.insert_many(9)
     worker = world.worker(concurrency=8)
-    assert [demand.ready for demand in world.call(queues.demand)] == [3]
+    assert [demand.ready for demand in world.call(queue_demand.read)] == [3]
     drain(world, worker)
-    assert world.call(queues.demand) == []
+    assert world.call(queue_demand.read) == []
 
 
 def test_a_queue_tells_what_it_holds(world: World) -> None:

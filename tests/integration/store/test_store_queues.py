@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from jobcore.store import queues, workers
-from jobcore.store.claims import Release
-from jobcore.store.queues import Demand
+from jobcore.store import queue_demand, queues, workers
+from jobcore.store.queue_demand import Demand
+from jobcore.store.releases import Release
 from tests.integration.store.world import HIDDEN, QUEUE, World, race
 
 
@@ -136,7 +136,7 @@ def test_expired_jobs_at_the_head_of_a_queue_lie_below_the_mark_and_count_nowher
     world.edit(waiting, "rank = now() - interval '1 hour'")
     world.refresh_low_ranks()
     assert world.low_rank() == world.row(waiting)["rank"]
-    assert [demand.ready for demand in world.call(queues.demand)] == [1]
+    assert [demand.ready for demand in world.call(queue_demand.read)] == [1]
     assert [claim.id for claim in world.take(worker)] == [waiting]
 
 
@@ -200,7 +200,7 @@ def test_demand_counts_what_is_ready_and_who_is_idle(world: World) -> None:
     world.insert(delay_s=60)
     [oldest, *_] = world.sql("SELECT id FROM jobs WHERE status = 'PENDING' AND ready ORDER BY id")
     world.edit(oldest["id"], "rank = now() - interval '90 s'")
-    [demand] = world.call(queues.demand)
+    [demand] = world.call(queue_demand.read)
     assert (demand.queue, demand.ready, demand.idle) == (QUEUE, 3, 2 + 4)
     assert demand.oldest_s == pytest.approx(90, abs=5)
 
@@ -208,13 +208,13 @@ def test_demand_counts_what_is_ready_and_who_is_idle(world: World) -> None:
 def test_demand_counts_up_to_its_limit(world: World) -> None:
     world.worker()
     world.insert_many(20)
-    assert [demand.ready for demand in world.call(queues.demand, 7)] == [7]
+    assert [demand.ready for demand in world.call(queue_demand.read, 7)] == [7]
 
 
 def test_an_urgent_job_does_not_look_as_if_it_had_waited_long(world: World) -> None:
     world.worker()
     world.insert(priority=9)
-    [demand] = world.call(queues.demand)
+    [demand] = world.call(queue_demand.read)
     assert demand.oldest_s == pytest.approx(0, abs=5)
 
 
@@ -223,12 +223,12 @@ def test_a_queue_without_ready_jobs_or_without_workers_demands_nothing(world: Wo
     world.insert(queue="orphaned")
     worker = world.worker("orphaned")
     world.call(workers.leave, worker)
-    demands = world.call(queues.demand)
+    demands = world.call(queue_demand.read)
     assert demands == []
     busy = world.worker("orphaned", concurrency=1)
     world.take(busy, queue="orphaned")
     world.insert(queue="orphaned")
-    [demand] = world.call(queues.demand)
+    [demand] = world.call(queue_demand.read)
     assert (demand.queue, demand.ready, demand.idle) == ("orphaned", 1, 0)
     assert isinstance(demand, Demand)
 
@@ -237,10 +237,10 @@ def test_jobs_of_types_that_no_worker_of_the_queue_knows_ask_for_no_wake_up(worl
     world.worker(types=["echo", "sleep"])
     world.worker("elsewhere", types=["unheard-of"])
     world.insert_many(20, task_type="unheard-of")
-    assert world.call(queues.demand) == []
+    assert world.call(queue_demand.read) == []
     world.insert_many(2, task_type="echo")
     world.insert_many(1, task_type="sleep")
-    assert [demand.ready for demand in world.call(queues.demand)] == [3]
+    assert [demand.ready for demand in world.call(queue_demand.read)] == [3]
 
 
 def test_a_worker_that_says_no_types_may_take_any(world: World) -> None:
@@ -248,4 +248,4 @@ def test_a_worker_that_says_no_types_may_take_any(world: World) -> None:
     world.worker(types=None)
     world.insert_many(2, task_type="unheard-of")
     world.insert(task_type="echo")
-    assert [demand.ready for demand in world.call(queues.demand)] == [3]
+    assert [demand.ready for demand in world.call(queue_demand.read)] == [3]

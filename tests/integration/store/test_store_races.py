@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from jobcore.models import Claim, NewEvent, Outcome
 from jobcore.states import Status
-from jobcore.store import claims, events, jobs
-from jobcore.store.claims import Release
+from jobcore.store import events, jobs
+from jobcore.store.outcomes import finish
+from jobcore.store.releases import Release, release
 from tests.integration.store.world import ERROR, MAX_CRASHES, MAX_LOSSES, World, race
 
 ROUNDS = 300
@@ -59,7 +60,7 @@ def test_cancel_against_claim_leaves_a_cancelled_job_with_a_true_receipt(world: 
 
 def test_two_finishes_of_one_claim_store_one_outcome(world: World) -> None:
     for claim in run_all(world, ROUNDS // 3):
-        stored = race(*[partial(world.call, claims.finish, success(claim))] * 3)
+        stored = race(*[partial(world.call, finish, success(claim))] * 3)
         assert sorted(map(len, stored)) == [0, 0, 1]
         world.check_ending(claim.id)
 
@@ -84,8 +85,8 @@ def test_writers_of_the_same_jobs_in_opposite_orders_never_fail_and_never_disagr
         batch = run_all(world, 24)
         orders = [dice.sample(batch, len(batch)) for _ in range(4)]
         race(
-            partial(world.call, claims.finish, [o for claim in orders[0] for o in success(claim)]),
-            partial(world.call, claims.finish, [Outcome(c.id, c.fence, Status.FAILED, error=ERROR) for c in orders[1]]),
+            partial(world.call, finish, [o for claim in orders[0] for o in success(claim)]),
+            partial(world.call, finish, [Outcome(c.id, c.fence, Status.FAILED, error=ERROR) for c in orders[1]]),
             partial(world.release_many, [Release(c.id, c.fence, "timeout") for c in orders[2]]),
             partial(cancel_all, orders[3]),
         )
@@ -105,11 +106,11 @@ def test_batches_over_the_same_jobs_lock_them_in_one_order(world: World) -> None
         batch = run_all(world, 30)
         backwards = batch[::-1]
         race(
-            partial(bare, claims.finish, [o for claim in batch for o in success(claim)]),
-            partial(bare, claims.finish, [o for claim in backwards for o in success(claim)]),
+            partial(bare, finish, [o for claim in batch for o in success(claim)]),
+            partial(bare, finish, [o for claim in backwards for o in success(claim)]),
             partial(
                 bare,
-                claims.release,
+                release,
                 [Release(claim.id, claim.fence, "handed_back") for claim in backwards],
                 max_crashes=MAX_CRASHES,
                 max_losses=MAX_LOSSES,

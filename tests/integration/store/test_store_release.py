@@ -6,7 +6,7 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import TERMINAL, Status
-from jobcore.store.claims import Cause, Release
+from jobcore.store.releases import Cause, Release
 from tests.integration.store.world import MAX_CRASHES, MAX_LOSSES, World
 
 CAUSES: list[Cause] = ["handed_back", "crash", "loss", "timeout"]

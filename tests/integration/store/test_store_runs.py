@@ -9,7 +9,7 @@ import pytest
 from jobcore.models import Claim, NewEvent, Run
 from jobcore.states import Status
 from jobcore.store import runs, workers
-from jobcore.store.claims import Cause
+from jobcore.store.releases import Cause
 from tests.integration.store.world import World
 
 

@@ -19,7 +19,7 @@ from jobcore.keeper.scheduler import BATCH, Scheduler
 from jobcore.models import Change
 from jobcore.schedule import Firing, Plan, Schedule, fire
 from jobcore.states import Status
-from jobcore.store import schedules
+from jobcore.store import firings, schedules
 from tests.integration.store.world import QUEUE, World, race
 
 KEEPERS = 8
@@ -95,7 +95,7 @@ def test_keepers_that_fire_at_once_make_one_job_a_tick(world: World) -> None:
         tick = world.call(schedules.now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ROUNDS - number)
         world.sql("UPDATE schedules SET next_at = :tick WHERE id = :id RETURNING id", tick=tick, id=kept.id)
         due = fire(read(world, kept), tick + timedelta(seconds=1))
-        fired = race(*[partial(world.call, schedules.fire, [due])] * KEEPERS)
+        fired = race(*[partial(world.call, firings.fire, [due])] * KEEPERS)
         assert sorted(len(each.jobs) for each in fired) == [0] * (KEEPERS - 1) + [1]
         winners[[bool(each.jobs) for each in fired].index(True)] += 1
         assert [job["scheduled_for"] for job in jobs_of(world, kept)][number:] == [tick]
@@ -124,7 +124,7 @@ def test_what_was_seen_due_is_not_fired_once_the_schedule_changed(world: World) 
     due = firing(world, kept)
     assert world.call(schedules.update, kept, plan(name=kept.plan.name, job=JOB | {"input": {"n": 2}}), moves=False,
                       next_at=None)  # fmt: skip
-    assert world.call(schedules.fire, [due]).jobs == []
+    assert world.call(firings.fire, [due]).jobs == []
     scheduler(world).check()
     assert [job["input"] for job in jobs_of(world, kept)] == [{"n": 2}]
 
@@ -135,11 +135,11 @@ def test_pause_against_fire_never_makes_a_job_after_it_was_paused(world: World) 
         kept = keep(world)
         due = firing(world, kept)
         pause = partial(world.call, schedules.update, kept, kept.plan.resting(True), moves=True, next_at=None)
-        fired, paused = race(partial(world.call, schedules.fire, [due]), pause)
+        fired, paused = race(partial(world.call, firings.fire, [due]), pause)
         assert paused is not None
         assert read(world, kept).next_at is None
         assert len(jobs_of(world, kept)) == len(fired.jobs)
-        assert world.call(schedules.fire, [due]).jobs == []
+        assert world.call(firings.fire, [due]).jobs == []
         winners[bool(fired.jobs)] += 1
     assert sum(winners.values()) == ROUNDS
 
@@ -150,7 +150,7 @@ def test_a_deleted_schedule_makes_no_job_and_leaves_those_it_made(world: World) 
     due = fire(other, world.call(schedules.now))
     assert world.call(schedules.delete, kept.id) is not None
     assert world.call(schedules.delete, kept.id) is None
-    assert world.call(schedules.fire, [due]).jobs == []
+    assert world.call(firings.fire, [due]).jobs == []
     assert len(jobs_of(world, kept)) == 1
 
 
@@ -226,7 +226,7 @@ def test_keepers_that_fire_at_once_never_cancel_the_new_job(world: World) -> Non
         tick = world.call(schedules.now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ROUNDS - number)
         world.sql("UPDATE schedules SET next_at = :tick WHERE id = :id RETURNING id", tick=tick, id=kept.id)
         due = fire(read(world, kept), tick + timedelta(seconds=1))
-        race(*[partial(world.call, schedules.fire, [due])] * KEEPERS)
+        race(*[partial(world.call, firings.fire, [due])] * KEEPERS)
         assert [job["status"] for job in jobs_of(world, kept)] == ["CANCELLED"] * number + ["PENDING"]
 
 
@@ -313,8 +313,8 @@ def test_what_a_check_asks_does_not_read_the_history(world: World) -> None:
     world.call(_execute, "ANALYZE jobs")
     ids = "CAST('{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}' AS uuid[])"
     for statement, index in [
-        (str(schedules.OPEN.text).replace(":ids", ids), "jobs_open_by_schedule"),
-        (str(schedules.THERE.text).replace(":ids", ids).replace(":ticks", "ARRAY[now()]"), "jobs_one_a_tick"),
+        (str(firings.OPEN_JOBS.text).replace(":ids", ids), "jobs_open_by_schedule"),
+        (str(firings.SUBMITTED.text).replace(":ids", ids).replace(":ticks", "ARRAY[now()]"), "jobs_one_a_tick"),
     ]:
         settings, _, query = statement.rpartition(";")
         plan_lines = [str(row["QUERY PLAN"]) for row in world.sql(f"{settings or 'SELECT'}; EXPLAIN {query}")]

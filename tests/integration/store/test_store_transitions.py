@@ -30,13 +30,16 @@ from jobcore.store import (
     events,
     expiry,
     fair_turns,
+    firings,
     gauges,
     glance,
     health,
     jobs,
     limits,
     listing,
+    low_ranks,
     promotion,
+    queue_demand,
     queues,
     rescue,
     retention,
@@ -46,9 +49,10 @@ from jobcore.store import (
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.claims import Cause, Release
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
+from jobcore.store.outcomes import finish
+from jobcore.store.releases import Cause, Release, release
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -105,13 +109,13 @@ def finishes(status: Status, event: str, retry_s: float | None = None) -> Trial:
     error = None if status is Status.SUCCESS else ERROR
 
     def use(case: Case) -> object:
-        return case.world.call(claims.finish, [Outcome(case.id, case.fence, status, error=error, retry_s=retry_s)])
+        return case.world.call(finish, [Outcome(case.id, case.fence, status, error=error, retry_s=retry_s)])
 
-    return Trial(claims.finish, use, (event,))
+    return Trial(finish, use, (event,))
 
 
 def releases(cause: Cause, *event: str) -> Trial:
-    return Trial(claims.release, lambda case: case.world.release_many([Release(case.id, case.fence, cause)]), event)
+    return Trial(release, lambda case: case.world.release_many([Release(case.id, case.fence, cause)]), event)
 
 
 def claim(case: Case) -> object:
@@ -149,7 +153,7 @@ def change_schedule(case: Case) -> object:
 
 
 def fire_schedule(case: Case) -> object:
-    fired = case.world.call(schedules.fire, [fire(schedule(case), case.world.call(schedules.now))])
+    fired = case.world.call(firings.fire, [fire(schedule(case), case.world.call(schedules.now))])
     assert fired.jobs
     return fired
 
@@ -203,7 +207,7 @@ UNFENCED = [
     Trial(health.committed, lambda case: case.world.call(health.committed, [case.id])),
     Trial(health.rehearse, lambda case: case.world.call(health.rehearse)),
     Trial(promotion.promote, lambda case: case.world.promote()),
-    Trial(queues.demand, lambda case: case.world.call(queues.demand)),
+    Trial(queue_demand.read, lambda case: case.world.call(queue_demand.read)),
     Trial(queues.page, lambda case: case.world.call(queues.page)),
     Trial(queues.find, lambda case: case.world.call(queues.find, QUEUE)),
     Trial(queues.names, lambda case: case.world.call(queues.names)),
@@ -216,7 +220,7 @@ UNFENCED = [
     Trial(concurrency_limits.put, lambda case: case.world.call(concurrency_limits.put, ConcurrencyLimit("key", 2))),
     Trial(concurrency_limits.forget, lambda case: case.world.call(concurrency_limits.forget, 0.0)),
     Trial(concurrency_limits.delete, lambda case: case.world.call(concurrency_limits.delete, "key")),
-    Trial(queues.refresh_low_ranks, lambda case: case.world.refresh_low_ranks()),
+    Trial(low_ranks.refresh, lambda case: case.world.refresh_low_ranks()),
     Trial(cancellations.open_cancels, lambda case: case.world.call(cancellations.open_cancels, case.worker)),
     Trial(cancellations.complete_orphaned, lambda case: case.world.call(cancellations.complete_orphaned)),
     Trial(workers.register, lambda case: case.world.worker()),
@@ -235,7 +239,7 @@ UNFENCED = [
     Trial(schedules.delete, lambda case: case.world.call(schedules.delete, schedule(case).id)),
     Trial(schedules.due, lambda case: case.world.call(schedules.due, 9)),
     Trial(schedules.due_in_s, lambda case: case.world.call(schedules.due_in_s)),
-    Trial(schedules.fire, fire_schedule),
+    Trial(firings.fire, fire_schedule),
     Trial(schedules.fail, lambda case: case.world.call(schedules.fail, schedule(case), "no")),
 ]
 TRIALS = FENCED + UNFENCED
@@ -265,7 +269,7 @@ def test_every_function_of_the_store_is_on_trial() -> None:
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and next(iter(inspect.signature(function).parameters), None) == "connection"
     }
-    assert {trial.name for trial in TRIALS} == functions - {"database.transaction"}
+    assert {trial.name for trial in TRIALS} == functions - {"transactions.transaction"}
 
 
 def test_exactly_the_listed_transitions_exist_and_the_functions_named_do_them(world: World) -> None:

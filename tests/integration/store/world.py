@@ -15,9 +15,10 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Claim, Event, NewJob, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims, events, jobs, promotion, queues, rescue, retention, workers
-from jobcore.store.claims import Cause, Release
+from jobcore.store import claims, events, jobs, low_ranks, promotion, queues, rescue, retention, workers
 from jobcore.store.database import Database
+from jobcore.store.outcomes import finish
+from jobcore.store.releases import Cause, Release, release
 
 QUEUE = "default"
 TYPES = ("echo", "slow", "quick", "sleep", "a", "b")
@@ -146,7 +147,7 @@ class World:
     def finish(self, claim: Claim, status: Status = Status.SUCCESS, **fields: Any) -> list[Change]:
         """End a run."""
         error = None if status is Status.SUCCESS else ERROR
-        return self.call(claims.finish, [Outcome(claim.id, claim.fence, status, **{"error": error, **fields})])
+        return self.call(finish, [Outcome(claim.id, claim.fence, status, **{"error": error, **fields})])
 
     def release(self, claim: Claim, cause: Cause) -> list[Change]:
         """End a claim without an outcome."""
@@ -154,7 +155,7 @@ class World:
 
     def release_many(self, releases: Sequence[Release]) -> list[Change]:
         """End claims without an outcome."""
-        return self.call(claims.release, releases, max_crashes=MAX_CRASHES, max_losses=MAX_LOSSES)
+        return self.call(release, releases, max_crashes=MAX_CRASHES, max_losses=MAX_LOSSES)
 
     def cancel(self, job_id: UUID) -> Change | None:
         """Cancel a job."""
@@ -170,7 +171,7 @@ class World:
 
     def refresh_low_ranks(self) -> None:
         """Move every queue's low-water rank."""
-        self.call(queues.refresh_low_ranks, self.call(queues.names))
+        self.call(low_ranks.refresh, self.call(queues.names))
 
     def limit_queue(self, max_running: int | None, queue: str = QUEUE) -> None:
         """Limit how many jobs of a queue run at once."""

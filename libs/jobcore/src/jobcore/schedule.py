@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -107,6 +107,38 @@ class Firing:
     skipped: int
     missed: int
     next_at: datetime | None
+
+    def decide(self, open_jobs: Mapping[UUID, bool], submitted: Collection[datetime]) -> Decision:
+        """Decide by the overlap policy, given the jobs of the schedule that are there already.
+
+        `open_jobs` are those that have not ended, or that were cancelled and have not stopped; the value says whether
+        a job can be cancelled. `submitted` are ticks that have a job: a tick gets no second one, even if the clock was
+        set back.
+        """
+        if self.overlap is Overlap.SKIP and open_jobs:
+            return Decision(self, (), ())
+        jobs = tuple(job for job in self.jobs if job.scheduled_for not in submitted)
+        cancels = jobs and self.overlap is Overlap.CANCEL_OTHER
+        return Decision(self, jobs, tuple(job for job, stoppable in open_jobs.items() if stoppable) if cancels else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a firing does: it submits `jobs`, and cancels the jobs `others` of the same schedule."""
+
+    firing: Firing
+    jobs: tuple[NewJob, ...]
+    others: tuple[UUID, ...]
+
+    @property
+    def last_at(self) -> datetime | None:
+        """The last tick that gets a job; None if none does."""
+        return self.jobs[-1].scheduled_for if self.jobs else None
+
+    @property
+    def skipped(self) -> int:
+        """The ticks that get no job because of other jobs."""
+        return self.firing.skipped + len(self.firing.jobs) - len(self.jobs)
 
 
 def fire(schedule: Schedule, now: datetime) -> Firing:

@@ -1,4 +1,4 @@
-"""What became of a call: its value, an error for people, or a wait before it is sent again."""
+"""Turn the outcome of an HTTP exchange into a value, an error, or a delay before the call is sent again."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ TRIES: Final = 4
 FIRST_DELAY_S: Final = 0.2
 LONGEST_RETRY_AFTER_S: Final = 10.0
 BUSY: Final = frozenset({502, 503, 504})
-# The request was never written, so nothing can have come of it.
+# The request was never sent, so it cannot have had an effect.
 NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def retry_delay_s(
     call: Call[T], outcome: Outcome, attempt: int, jitter: Callable[[], float] = random.random
 ) -> float | None:
-    """Seconds to wait before sending the call again after its try number `attempt`, None to leave it at that.
+    """Seconds to wait before sending the call again after its try number `attempt`; None: do not send it again.
 
-    A submission goes out again only if the server cannot have accepted it: the connection was never made, or
-    a 503 with Retry-After says so.
+    A submission is sent again only if the server cannot have accepted it: the connection was never made, or the server
+    answered 503 with Retry-After.
     """
     if attempt >= TRIES or not _may_repeat(call, outcome):
         return None
@@ -54,13 +54,13 @@ def _may_repeat(call: Call[T], outcome: Outcome) -> bool:
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """The seconds of a Retry-After header (RFC 9110, 10.2.3); None without one, or if it is a date."""
+    """The seconds of a Retry-After header (RFC 9110, section 10.2.3); None if there is none or if it is a date."""
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isascii() and value.isdigit() else None
 
 
 def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
-    """The value that the answer carries; raises ProblemError, LongrunUnavailable or UnexpectedAnswer."""
+    """The value of the response; raises ProblemError, LongrunUnavailable or UnexpectedAnswer."""
     if isinstance(outcome, httpx.TransportError):
         raise unreachable(outcome, base_url, doubt="" if _may_repeat(call, outcome) else call.doubt)
     if not outcome.is_success:
@@ -69,16 +69,16 @@ def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
         return call.read(outcome.json() if outcome.content else None)
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise UnexpectedAnswer(
-            f"{outcome.url} answered something that is not Longrun's ({_first_line(error)}): "
+            f"the response of {outcome.url} is not from Longrun ({_first_line(error)}): "
             f"is {base_url} the address of a Longrun server?"
         ) from error
 
 
 def refusal(response: httpx.Response, base_url: str) -> LongrunError:
-    """The error that a read response with a status other than 2xx stands for."""
+    """The error for a response with a status other than 2xx, whose body has been read."""
     if response.is_redirect:
         target = response.headers.get("Location", "elsewhere")
-        return UnexpectedAnswer(f"{base_url} redirects to {target}: use that server's address instead")
+        return UnexpectedAnswer(f"{base_url} redirects to {target}: use that address instead")
     try:
         body = response.json()
         errors = [FieldError.model_validate(error) for error in body.get("errors") or ()]
@@ -96,9 +96,11 @@ def refusal(response: httpx.Response, base_url: str) -> LongrunError:
 
 
 def unreachable(error: httpx.TransportError, base_url: str, *, doubt: str = "") -> LongrunUnavailable:
-    """The error for a connection that could not be made, or that broke."""
+    """The error for a connection that could not be made or that broke."""
     if doubt:
-        return MaybeAccepted(f"the connection to {base_url} broke before its answer came ({reason(error)}): {doubt}")
+        return MaybeAccepted(
+            f"the connection to {base_url} broke before the response arrived ({reason(error)}): {doubt}"
+        )
     return LongrunUnavailable(
         f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "
         "and is LONGRUN_URL (or --server) its address?"
@@ -106,7 +108,7 @@ def unreachable(error: httpx.TransportError, base_url: str, *, doubt: str = "") 
 
 
 def reason(error: Exception) -> str:
-    """An error in a few words: httpx leaves some of its own empty."""
+    """An error in a few words, or its type if it has no message (as some of httpx)."""
     return _first_line(error) or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""The client for asyncio (and trio): `Longrun`, awaited."""
+"""The client for asyncio and trio: `Longrun` with `async` methods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POLL_S: Final = 1.0
 
 
 class AsyncLongrun:
-    """`Longrun` for async code: the same methods, awaited; `list`, `logs` and `stream` are async iterators."""
+    """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
         self._server = Server.at(base_url, timeout_s, patience_s)
@@ -33,7 +33,7 @@ class AsyncLongrun:
 
     @property
     def base_url(self) -> str:
-        """The server's address."""
+        """The address of the server."""
         return self._server.url
 
     async def submit(
@@ -42,11 +42,11 @@ class AsyncLongrun:
         input: Mapping[str, Any],
         **options: Unpack[SubmitOptions],
     ) -> Task:
-        """Hand in a task: see `Longrun.submit`."""
+        """Submit a task: see `Longrun.submit`."""
         return await self._call(calls.submit(task_type, input, options))
 
     async def get(self, task_id: str) -> Task:
-        """The task as it is now."""
+        """Get a task."""
         return await self._call(calls.get(task_id))
 
     async def page(
@@ -58,7 +58,7 @@ class AsyncLongrun:
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
-        """At most `limit` tasks, newest first, from `cursor` (the `next` of the page before)."""
+        """Get a page of at most `limit` tasks, newest first; `cursor` is the `next` of the previous page."""
         return await self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     async def list(
@@ -68,28 +68,28 @@ class AsyncLongrun:
         limit: int | None = None,
         schedule_id: str | None = None,
     ) -> AsyncGenerator[Task, None]:
-        """All tasks, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+        """Iterate over all tasks, or the newest `limit`, newest first. Pages are fetched as needed."""
         pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
             for task in pages.take(await self._call(pages.call())):
                 yield task
 
     async def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
-        """The log lines that there are now, oldest first, from after the seq `after`."""
+        """Iterate over the current log lines with a seq larger than `after`, oldest first."""
         while (lines := await self._call(calls.log_page(task_id, after))).items:
             for line in lines.items:
                 yield line
             after = lines.next_after
 
     async def attempts(self, task_id: str, after: int = 0) -> AsyncGenerator[Attempt, None]:
-        """The task's attempts that there are now, oldest first: see `Longrun.attempts`."""
+        """Iterate over the current attempts, oldest first: see `Longrun.attempts`."""
         while (attempts := await self._call(calls.attempt_page(task_id, after))).items:
             for attempt in attempts.items:
                 yield attempt
             after = attempts.next_after
 
     async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
-        """The task's events from after the seq `after` until it has ended: see `Longrun.stream`."""
+        """Iterate over the task's events with a seq larger than `after`, until it has ended: see `Longrun.stream`."""
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
@@ -104,7 +104,7 @@ class AsyncLongrun:
             await anyio.sleep(delay)
 
     async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Wait until the task has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+        """Wait until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
         try:
             with anyio.fail_after(timeout_s):
                 return await self._until_ended(task_id)
@@ -116,81 +116,81 @@ class AsyncLongrun:
         return await self._call(calls.cancel(task_id))
 
     async def retry(self, task_id: str) -> Task:
-        """Try the task again: see `Longrun.retry`."""
+        """Retry the task: see `Longrun.retry`."""
         return await self._call(calls.retry(task_id))
 
     async def create_schedule(
         self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
     ) -> Schedule:
-        """Make a schedule: at each tick of `cron` it submits `task`, {"task_type", "input"} and what `submit` takes."""
+        """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
         return await self._call(calls.create_schedule(name, cron, task, options))
 
     async def schedule(self, key: str) -> Schedule:
-        """The schedule of this id or name."""
+        """Get a schedule by its id or name."""
         return await self._call(calls.schedule(key))
 
     def schedules(self) -> AsyncGenerator[Schedule, None]:
-        """All schedules, newest first; pages are fetched as they are needed."""
+        """Iterate over all schedules, newest first. Pages are fetched as needed."""
         return self._transport.walk(calls.schedule_page)
 
     async def change_schedule(self, key: str, **changes: Any) -> Schedule:
-        """Change these fields of a schedule, or of its `task`; None brings back a default."""
+        """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
         return await self._call(calls.change_schedule(key, changes))
 
     async def pause_schedule(self, key: str) -> Schedule:
-        """Let a schedule make no more tasks until it is resumed."""
+        """Pause a schedule: it submits no tasks until it is resumed."""
         return await self._call(calls.pause_schedule(key))
 
     async def resume_schedule(self, key: str) -> Schedule:
-        """Let a paused schedule go on with its next tick."""
+        """Resume a paused schedule from its next tick on."""
         return await self._call(calls.resume_schedule(key))
 
     async def run_schedule(self, key: str) -> Task:
-        """Submit a schedule's task now, whatever its ticks say."""
+        """Submit a schedule's task now, regardless of its ticks."""
         return await self._call(calls.run_schedule(key))
 
     async def delete_schedule(self, key: str) -> Schedule:
-        """Forget a schedule; its tasks stay."""
+        """Delete a schedule; its tasks stay."""
         return await self._call(calls.delete_schedule(key))
 
     def queues(self) -> AsyncGenerator[Queue, None]:
-        """Every queue that is used, by name; pages are fetched as they are needed."""
+        """Iterate over all queues in use, by name. Pages are fetched as needed."""
         return self._transport.walk(calls.queue_page)
 
     async def queue(self, name: str) -> Queue:
-        """The queue of this name."""
+        """Get a queue by its name."""
         return await self._call(calls.queue(name))
 
     async def pause_queue(self, name: str) -> Queue:
-        """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
         return await self._call(calls.change_queue(name, {"paused": True}))
 
     async def resume_queue(self, name: str) -> Queue:
-        """Let a paused queue go on at once."""
+        """Resume a paused queue."""
         return await self._call(calls.change_queue(name, {"paused": False}))
 
     async def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Let at most so many tasks of a queue run at once; None takes the limit away. What runs goes on."""
+        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
         return await self._call(calls.change_queue(name, {"max_running": max_running}))
 
     def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
-        """The limits that were set, by key; pages are fetched as they are needed."""
+        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
         return self._transport.walk(calls.concurrency_limit_page)
 
     async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Let at most so many tasks of a `concurrency_key` run at once. What runs goes on."""
+        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
         return await self._call(calls.set_concurrency_limit(key, max_running))
 
     async def clear_concurrency_limit(self, key: str) -> None:
-        """Let the tasks of a `concurrency_key` run one at a time again."""
+        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
         await self._call(calls.clear_concurrency_limit(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
-        """What can be submitted."""
+        """Get the task types that can be submitted."""
         return await self._call(calls.task_types())
 
     async def workers(self) -> tuple[Worker, ...]:
-        """The workers that are alive, and what they run."""
+        """Get the live workers and the tasks that they run."""
         return await self._call(calls.workers())
 
     async def close(self) -> None:
@@ -209,7 +209,7 @@ class AsyncLongrun:
         task = await self.get(task_id)
         if task.ended:
             return task
-        # Where no stream gets through (a proxy that will not have it), polling does.
+        # If the stream fails, for example because of a proxy, poll.
         with suppress(UnexpectedAnswer, ProblemError):
             async with aclosing(self.stream(task_id, after=task.seq)) as events:
                 async for _ in events:

@@ -1,4 +1,4 @@
-"""Every call of the API as a value: what to send, how to read the answer, and whether it may be sent twice."""
+"""Every call of the API as a value: the request, the parser of its response, and whether it may be repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One HTTP exchange. `repeatable`: doing it twice has the same effect as doing it once (RFC 9110, 9.2.2)."""
+    """One HTTP exchange. `repeatable`: it is idempotent (RFC 9110, section 9.2.2)."""
 
     method: str
     path: str
@@ -31,12 +31,12 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
-    doubt: str = "the task may have been accepted, look at `longrun list` before you send it again"
-    """What to tell people if the connection breaks before the answer to a call that must not be repeated."""
+    doubt: str = "the task may have been accepted, so check `longrun list` before you submit it again"
+    """Part of the error message if the connection breaks before the response to a call that is not repeatable."""
 
 
 def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Task]:
-    """POST /tasks; ValueError for a time without a time zone."""
+    """POST /tasks; raises ValueError for a time without a time zone."""
     given = {name: _plain(name, value) for name, value in options.items() if value is not None}
     body = {"task_type": task_type, "input": dict(input), **given}
     return Call("POST", "/tasks", Task.model_validate, body=body, repeatable=False)
@@ -50,7 +50,7 @@ def get(task_id: str) -> Call[Task]:
 def page(
     status: Status | str | None, task_type: str | None, limit: int, cursor: str | None, schedule_id: str | None = None
 ) -> Call[Page]:
-    """GET /tasks: one page of the history, newest first."""
+    """GET /tasks: one page, newest first."""
     params = {
         "status": status, "task_type": task_type, "schedule_id": schedule_id, "limit": limit, "cursor": cursor,
     }  # fmt: skip
@@ -58,7 +58,7 @@ def page(
 
 
 class Pages:
-    """A walk over the history by its keyset cursor, up to `limit` tasks (None: all of them)."""
+    """An iteration over the pages of GET /tasks, up to `limit` tasks (None: all)."""
 
     def __init__(
         self, status: Status | str | None, task_type: str | None, limit: int | None, schedule_id: str | None = None
@@ -72,7 +72,7 @@ class Pages:
 
     @property
     def more(self) -> bool:
-        """Whether there is a page to ask for."""
+        """Whether another page is needed."""
         return not self._last and (self._left is None or self._left > 0)
 
     def call(self) -> Call[Page]:
@@ -81,7 +81,7 @@ class Pages:
         return page(self._status, self._task_type, size, self._cursor, self._schedule_id)
 
     def take(self, page: Page) -> tuple[Task, ...]:
-        """The tasks of the page that came, and step past it."""
+        """Return the tasks of this page and advance to the next."""
         self._cursor, self._last = page.next, page.next is None
         self._left = None if self._left is None else self._left - len(page.items)
         return page.items
@@ -98,12 +98,12 @@ def attempt_page(task_id: str, after: int) -> Call[AttemptPage]:
 
 
 def retry(task_id: str) -> Call[Task]:
-    """POST /tasks/{id}/retry: once more if the task has failed again meanwhile, so it is not repeated."""
+    """POST /tasks/{id}/retry. It is not repeated: the task could have failed again, and would be retried twice."""
     return Call("POST", f"{_task_path(task_id)}/retry", Task.model_validate, repeatable=False)
 
 
 def cancel(task_id: str) -> Call[Task]:
-    """DELETE /tasks/{id}: a second one answers with the same receipt."""
+    """DELETE /tasks/{id}; a second call returns the same receipt."""
     return Call("DELETE", _task_path(task_id), Task.model_validate)
 
 
@@ -115,7 +115,7 @@ def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: Sche
         Schedule.model_validate,
         body={"name": name, "cron": cron, "task": dict(task), **options},
         repeatable=False,
-        doubt="the schedule may have been made, look at `longrun schedules list`",
+        doubt="the schedule may have been created, so check `longrun schedules list`",
     )
 
 
@@ -130,7 +130,7 @@ def schedule_page(cursor: str | None) -> Call[KeysetPage[Schedule]]:
 
 
 def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
-    """PATCH /schedules/{id or name}: doing it twice is as doing it once."""
+    """PATCH /schedules/{id or name}, which is idempotent."""
     return Call("PATCH", _schedule_path(key), Schedule.model_validate, body=dict(changes))
 
 
@@ -165,7 +165,7 @@ def queue(name: str) -> Call[Queue]:
 
 
 def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
-    """PATCH /queues/{name}: doing it twice is as doing it once."""
+    """PATCH /queues/{name}, which is idempotent."""
     return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
 
 
@@ -228,5 +228,5 @@ def _plain(name: str, value: object) -> object:
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
-        raise ValueError(f"{name}: {value} has no time zone, write datetime.now(UTC) or .astimezone()")
+        raise ValueError(f"{name}: {value} has no time zone; use datetime.now(UTC) or .astimezone()")
     return value.isoformat()

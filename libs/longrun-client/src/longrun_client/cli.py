@@ -1,8 +1,8 @@
-"""The `longrun` command: `longrun --help` lists what it does.
+"""The `longrun` command.
 
-Results go to stdout, everything else to stderr. Exit codes: 0 done (a followed task: SUCCESS), 1 the followed
-task FAILED, 2 a request that cannot be fulfilled as it is, 3 the followed task was CANCELLED, 4 no usable answer
-from the server, 130 interrupted.
+Results go to stdout, everything else to stderr. Exit codes: 0 success (a followed task ended as SUCCESS), 1 the
+followed task FAILED, 2 an invalid request, 3 the followed task was CANCELLED, 4 no valid response from the server, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ USAGE: Final = 2
 UNREACHABLE: Final = 4
 
 app = typer.Typer(
-    help="Submit tasks to a Longrun server, follow them, cancel them, try them again.",
+    help="Submit, follow, cancel and retry tasks on a Longrun server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -37,7 +37,7 @@ app.add_typer(cli_local.app)
 
 
 def main() -> None:
-    """Run the command line; every known error is said on stderr, without a traceback."""
+    """Run the command line; print known errors on stderr, without a traceback."""
     try:
         app()
     except LongrunError as error:
@@ -55,7 +55,7 @@ def _print_version(wanted: bool) -> None:
 def _server(
     context: typer.Context,
     server: Annotated[
-        str, typer.Option(envvar="LONGRUN_URL", metavar="URL", help="The server's address.")
+        str, typer.Option(envvar="LONGRUN_URL", metavar="URL", help="Address of the server.")
     ] = DEFAULT_URL,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)

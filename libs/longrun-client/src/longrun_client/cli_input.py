@@ -1,4 +1,4 @@
-"""The input of a task as a command line gives it: fields as `--name value`, or JSON from an argument, file or stdin."""
+"""The input of a task from the command line: `--name value` per field, or JSON from an argument, a file or stdin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from longrun_client.models import TaskType
 
 
 def task_input(client: Longrun, task_type: str, arguments: Sequence[str], input_json: str | None) -> dict[str, Any]:
-    """The input that arguments and JSON spell together, arguments first; InputError names the one at fault."""
+    """The input from JSON and arguments; arguments take precedence. Raises InputError."""
     given = from_json(*_read(input_json)) if input_json is not None else {}
     if arguments:
         given |= from_arguments(arguments, _task_type(client, task_type).input_schema)
@@ -23,7 +23,7 @@ def task_input(client: Longrun, task_type: str, arguments: Sequence[str], input_
 def _task_type(client: Longrun, name: str) -> TaskType:
     known = {task_type.name: task_type for task_type in client.task_types()}
     if name not in known:
-        raise InputError(f"TASK_TYPE: there is no {name!r}, there are: {', '.join(known) or 'none'}")
+        raise InputError(f"TASK_TYPE: there is no {name!r}; task types: {', '.join(known) or 'none'}")
     return known[name]
 
 

@@ -1,4 +1,4 @@
-"""`longrun limits …`: how many tasks of one concurrency key run at once."""
+"""`longrun limits …`: how many tasks with the same concurrency key run at once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from longrun_client.text import printable
 
 app = typer.Typer()
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The tasks' concurrency key.")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The concurrency key.")]
 
 
 @app.callback(invoke_without_command=True)
 def list_limits(context: typer.Context, as_json: Json = False) -> None:
-    """List how many tasks of one concurrency key run at once; set or clear a limit.
+    """List, set or clear the limits of concurrency keys.
 
-    Tasks of a key without a limit run one at a time.
+    Tasks with the same key run one at a time unless the key has a limit.
     """
     if stands_alone(context, as_json):
         with connect(context) as client:
@@ -32,10 +32,10 @@ def list_limits(context: typer.Context, as_json: Json = False) -> None:
 def set_limit(
     context: typer.Context,
     key: Key,
-    most: Annotated[int, typer.Argument(metavar="N", help="How many of its tasks may run at once.")],
+    most: Annotated[int, typer.Argument(metavar="N", help="How many tasks with the key may run at once.")],
     as_json: Json = False,
 ) -> None:
-    """Limit how many tasks of a key run at once. What runs goes on."""
+    """Limit how many tasks with a key run at once. Running tasks continue."""
     with connect(context) as client:
         limit = client.set_concurrency_limit(key, most)
     if as_json:
@@ -46,7 +46,7 @@ def set_limit(
 
 @app.command()
 def clear(context: typer.Context, key: Key) -> None:
-    """Let the tasks of a key run one at a time again."""
+    """Remove the limit of a key: its tasks run one at a time again."""
     with connect(context) as client:
         client.clear_concurrency_limit(key)
     stderr().print(f"{printable(key)}: one at a time", soft_wrap=True)

@@ -1,7 +1,7 @@
-"""`longrun run-local` and `longrun demo`: commands that `longrun[server]` adds.
+"""`longrun run-local` and `longrun demo`, which need the packages of `longrun[server]`.
 
-The client imports nothing of the server. The server's packages announce their commands under the entry point group
-`longrun.commands`: a function without parameters that returns an exit code.
+The client does not import the server's packages. They register their commands in the entry point group
+`longrun.commands`: functions without parameters that return an exit code.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ app = typer.Typer()
 
 @app.command()
 def run_local() -> None:
-    """Run all of Longrun on this machine, until Ctrl-C: PostgreSQL, Valkey, the API and workers.
+    """Run all of Longrun on this machine until Ctrl-C: PostgreSQL, Valkey, the API and workers.
 
-    The data stays in LONGRUN_HOME (.longrun). LONGRUN_PORT and the other settings are read from the environment.
+    The data stays in LONGRUN_HOME (.longrun). Settings such as LONGRUN_PORT are read from the environment.
     """
     raise typer.Exit(_server_command("run-local")())
 
 
 @app.command()
 def demo(context: typer.Context) -> None:
-    """Scrape a small site that this command serves, with `longrun run-local` in another terminal."""
+    """Serve a small web site and scrape it. Needs `longrun run-local` in another terminal."""
     if context.obj != DEFAULT_URL:
         os.environ["LONGRUN_URL"] = context.obj
     raise typer.Exit(_server_command("demo")())
@@ -42,5 +42,5 @@ def _server_command(name: str) -> Callable[[], int]:
     for entry_point in entry_points(group=GROUP, name=name):
         return cast(Callable[[], int], entry_point.load())
     raise ServerNotInstalled(
-        f"`longrun {name}` needs the packages of the server: install longrun[server] of the same version beside it"
+        f"`longrun {name}` needs the packages of the server: install longrun[server] of the same version"
     )

@@ -1,4 +1,4 @@
-"""What the commands have in common: their server, and options that many of them take."""
+"""Options that many commands share, and the connection to the server."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import typer
 from longrun_client.client import Longrun
 from longrun_client.inputs import InputError
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one value a line, for scripts.")]
-Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input, as JSON, @FILE or - for stdin.")]
-FairnessKey = Annotated[str | None, typer.Option(help="Whose turn it takes: an owner or tenant.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, one value per line.")]
+Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input as JSON, @FILE, or - for stdin.")]
+FairnessKey = Annotated[str | None, typer.Option(help="Keys take turns in a queue; e.g. the id of a tenant.")]
 ConcurrencyKey = Annotated[
-    str | None, typer.Option(help="Tasks of one key run one at a time, or as many as `longrun limits` says.")
+    str | None, typer.Option(help="Tasks with the same key run one at a time, or as many as `longrun limits` shows.")
 ]
 
 
 def connect(context: typer.Context) -> Longrun:
-    """A client of the server that the command line names."""
+    """A client of the server that the command line selects."""
     return Longrun(context.obj)
 
 
 def stands_alone(context: typer.Context, as_json: bool) -> bool:
-    """Whether no command of the group was named; InputError if --json stands before the one that was."""
+    """Whether the group was called without a command; raises InputError if --json precedes a command."""
     command = context.invoked_subcommand
     if command is not None and as_json:
-        raise InputError(f"--json: it comes after {command}: longrun {context.info_name} {command} … --json")
+        raise InputError(f"--json: put it after {command}: longrun {context.info_name} {command} … --json")
     return command is None

@@ -1,4 +1,4 @@
-"""`longrun queues …`: what waits where, and pausing or limiting a queue."""
+"""`longrun queues …`: list, pause, resume and limit queues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
 
 @app.callback(invoke_without_command=True)
 def list_queues(context: typer.Context, as_json: Json = False) -> None:
-    """List queues and what waits in each; pause, resume or limit one."""
+    """List queues and the tasks in each; pause, resume or limit a queue."""
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.queues()
@@ -29,14 +29,14 @@ def list_queues(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def pause(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+    """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
     with connect(context) as client:
         _say(client.pause_queue(name), as_json)
 
 
 @app.command()
 def resume(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """Let a paused queue go on at once."""
+    """Resume a paused queue."""
     with connect(context) as client:
         _say(client.resume_queue(name), as_json)
 
@@ -48,7 +48,7 @@ def limit(
     most: Annotated[str, typer.Argument(metavar="N|none", help="How many of its tasks may run at once.")],
     as_json: Json = False,
 ) -> None:
-    """Limit how many tasks of a queue run at once; none takes the limit away. What runs goes on."""
+    """Limit how many tasks of a queue run at once; `none` removes the limit. Running tasks continue."""
     with connect(context) as client:
         _say(client.limit_queue(name, _number(most)), as_json)
 
@@ -68,4 +68,4 @@ def _say(queue: Queue, as_json: bool) -> None:
     limit = "no limit" if queue.max_running is None else f"at most {queue.max_running} at once"
     stdout().print(f"{printable(queue.name)}: {'paused' if queue.paused else 'not paused'}, {limit}", soft_wrap=True)
     if not queue.workers:
-        stderr().print("no worker serves it now: is the name right? `longrun queues` lists them", soft_wrap=True)
+        stderr().print("no worker serves this queue now: check its name with `longrun queues`", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`longrun schedules …`: tasks that run again and again."""
+"""`longrun schedules …`: create and manage schedules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATEST_TASKS = 10
 
 
 class Overlap(StrEnum):
-    """What a tick does while a task of an earlier one has not ended."""
+    """What a tick does while a task of an earlier tick has not ended."""
 
     SKIP = "skip"
     ALLOW_ALL = "allow_all"
@@ -28,21 +28,25 @@ class Overlap(StrEnum):
 
 
 class MissedRuns(StrEnum):
-    """What becomes of ticks that passed while Longrun was down."""
+    """What happens about ticks that passed while Longrun was down."""
 
     SKIP = "skip"
     RUN_ONCE = "run_once"
     RUN_ALL = "run_all"
 
 
-app = typer.Typer(help="Tasks that run again and again: make, list, change, pause, run, delete.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, change, pause, run and delete schedules.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")]
-Timezone = Annotated[str | None, typer.Option(help="Whose clock the expression goes by, such as Europe/Berlin.")]
-OverlapOption = Annotated[Overlap | None, typer.Option(help="While a task of an earlier tick has not ended.")]
-MissedOption = Annotated[MissedRuns | None, typer.Option(help="Ticks that passed while Longrun was down.")]
-Most = Annotated[int | None, typer.Option(help="How many missed ticks run_all makes up for.")]
-Deadline = Annotated[float | None, typer.Option(help="Seconds after which a tick counts as missed.")]
+Timezone = Annotated[str | None, typer.Option(help="IANA time zone of the expression, such as Europe/Berlin.")]
+OverlapOption = Annotated[
+    Overlap | None, typer.Option(help="What a tick does while a task of an earlier tick has not ended.")
+]
+MissedOption = Annotated[
+    MissedRuns | None, typer.Option(help="What to do about ticks that passed while Longrun was down.")
+]
+Most = Annotated[int | None, typer.Option(help="Maximum number of missed ticks that run_all makes up.")]
+Deadline = Annotated[float | None, typer.Option(help="Seconds of delay after which a tick is missed.")]
 
 
 @app.command(
@@ -51,8 +55,8 @@ Deadline = Annotated[float | None, typer.Option(help="Seconds after which a tick
 )
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
-    cron: Annotated[str, typer.Argument(metavar="CRON", help='When, such as "30 2 * * MON-FRI" or @hourly.')],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")],
+    cron: Annotated[str, typer.Argument(metavar="CRON", help='Such as "30 2 * * MON-FRI" or @hourly.')],
     task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
     *,
     input_json: Input = None,
@@ -61,16 +65,16 @@ def create(
     missed_runs: MissedOption = None,
     max_missed_runs: Most = None,
     start_deadline: Deadline = None,
-    paused: Annotated[bool, typer.Option("--paused", help="Let it rest until it is resumed.")] = False,
-    queue: Annotated[str | None, typer.Option(help="The queue to wait in.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Create it paused.")] = False,
+    queue: Annotated[str | None, typer.Option(help="Queue of the tasks.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
     fairness_key: FairnessKey = None,
-    max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A word to find its tasks by; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Label of the tasks; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a schedule, its task's input given as --NAME VALUE for each field, or by --input."""
+    """Create a schedule. Give the task's input as --NAME VALUE for each field, or with --input."""
     if misplaced := next((word for word in (name, cron, task_type) if word.startswith("-")), None):
         raise InputError(f"{misplaced}: NAME, CRON and TASK_TYPE come first: longrun schedules create NAME CRON …")
     with connect(context) as client:
@@ -100,7 +104,7 @@ def list_schedules(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Show everything about a schedule, and its latest tasks."""
+    """Show a schedule and its latest tasks."""
     with connect(context) as client:
         schedule = client.schedule(key)
         if as_json:
@@ -121,8 +125,8 @@ def change(
     context: typer.Context,
     key: Key,
     *,
-    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
-    cron: Annotated[str | None, typer.Option(help="Another cron expression.")] = None,
+    name: Annotated[str | None, typer.Option(help="New name.")] = None,
+    cron: Annotated[str | None, typer.Option(help="New cron expression.")] = None,
     input_json: Input = None,
     timezone: Timezone = None,
     overlap: OverlapOption = None,
@@ -131,7 +135,7 @@ def change(
     start_deadline: Deadline = None,
     as_json: Json = False,
 ) -> None:
-    """Change what is given of a schedule, and leave the rest as it is."""
+    """Change the given fields of a schedule."""
     with connect(context) as client:
         changes = _given(name=name, cron=cron) | _options(
             timezone, overlap, missed_runs, max_missed_runs, start_deadline
@@ -145,21 +149,21 @@ def change(
 
 @app.command()
 def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Let a schedule make no more tasks until it is resumed."""
+    """Pause a schedule: it submits no tasks until it is resumed."""
     with connect(context) as client:
         _say(client.pause_schedule(key), as_json)
 
 
 @app.command()
 def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Let a paused schedule go on with its next tick."""
+    """Resume a paused schedule from its next tick on."""
     with connect(context) as client:
         _say(client.resume_schedule(key), as_json)
 
 
 @app.command()
 def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Submit a schedule's task now, whatever its ticks say. Prints the task's id."""
+    """Submit a schedule's task now, regardless of its ticks. Prints the id of the task."""
     with connect(context) as client:
         task = client.run_schedule(key)
     print_lines([task]) if as_json else print(task.task_id)
@@ -167,7 +171,7 @@ def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
 
 @app.command()
 def delete(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Forget a schedule; its tasks stay."""
+    """Delete a schedule; its tasks stay."""
     with connect(context) as client:
         gone = client.delete_schedule(key)
     print_lines([gone]) if as_json else stderr().print(f"{gone.name} is deleted")

@@ -1,4 +1,4 @@
-"""`longrun submit`, `list`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: what one does with tasks."""
+"""`longrun submit`, `list`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: commands for tasks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STOP_POLL_S: Final = 0.2
 
 app = typer.Typer()
 
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay and show what happens until the task has ended.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Show the events of the task until it has ended.")]
 
 
 @app.command(
@@ -40,17 +40,17 @@ def submit(
     task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
     *,
     input_json: Input = None,
-    queue: Annotated[str | None, typer.Option(help="The queue to wait in.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue of the task.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
     fairness_key: FairnessKey = None,
-    delay: Annotated[float | None, typer.Option(help="Seconds to wait before it may start.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="How often to try.")] = None,
+    delay: Annotated[float | None, typer.Option(help="Earliest start, in seconds from now.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A word to find it by; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
-    """Submit a task, its input given as --NAME VALUE for each field, or by --input. Prints the task's id."""
+    """Submit a task. Give its input as --NAME VALUE for each field, or with --input. Prints the id of the task."""
     if task_type.startswith("-"):
         raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
     with connect(context) as client:
@@ -77,10 +77,10 @@ def submit(
 @app.command("list")
 def list_tasks(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only tasks of this status.")] = None,
+    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only tasks with this status.")] = None,
     task_type: Annotated[str | None, typer.Option(help="Only tasks of this task type.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Only tasks of this schedule (name or id).")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of tasks.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first."""
@@ -92,7 +92,7 @@ def list_tasks(
 
 @app.command()
 def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Show everything about a task."""
+    """Show a task."""
     with connect(context) as client:
         task = client.get(task_id)
     if as_json:
@@ -108,7 +108,7 @@ def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None
 
 @app.command()
 def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Print a task's log."""
+    """Print the log of a task."""
     with connect(context) as client:
         lines = _live_log(client, task_id) if follow else client.logs(task_id)
         if as_json:
@@ -121,7 +121,7 @@ def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_jso
 
 @app.command()
 def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """List a task's attempts: when and where each ran, what came of it, and why it failed."""
+    """List the attempts of a task: when and where each ran, its outcome, and why it failed."""
     with connect(context) as client:
         made = list(client.attempts(task_id))
     if as_json:
@@ -148,7 +148,7 @@ def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> No
 def cancel(
     context: typer.Context,
     task_id: TaskId,
-    wait: Annotated[bool, typer.Option("--wait", help="Until its process has stopped.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until its run has stopped.")] = False,
     as_json: Json = False,
 ) -> None:
     """Cancel a task."""
@@ -161,12 +161,12 @@ def cancel(
         print_lines([task])
         return
     stopped = task.cancel is None or task.cancel.stopped_at is not None
-    stdout().print(Text.assemble((task.status, "magenta"), "" if stopped else ", its process is being stopped"))
+    stdout().print(Text.assemble((task.status, "magenta"), "" if stopped else ", its run is being stopped"))
 
 
 @app.command()
 def retry(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Try a task again that FAILED or was CANCELLED."""
+    """Retry a task that FAILED or was CANCELLED."""
     with connect(context) as client:
         task = client.retry(task_id)
         if as_json:
@@ -184,10 +184,10 @@ def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after:
         events = client.stream(task_id, after)
         print_lines(events) if as_json else watch(events, stderr())
         task = client.get(task_id)
-        task = task if task.ended else client.wait(task_id)  # retried at this very moment
+        task = task if task.ended else client.wait(task_id)  # it was retried meanwhile
     except KeyboardInterrupt:
         stderr().print(
-            f"stopped following: task {task_id} goes on\n"
+            f"stopped following: task {task_id} continues\n"
             f"  follow it again  {_command(client, 'follow', task_id)}\n"
             f"  cancel it        {_command(client, 'cancel', task_id)}",
             soft_wrap=True,
@@ -209,6 +209,6 @@ def _live_log(client: Longrun, task_id: str) -> Iterator[LogLine]:
 
 
 def _command(client: Longrun, *words: str) -> str:
-    """A command line for the reader to type, with the server's address if theirs would be another."""
+    """A command line to type, with --server unless the server is the default one."""
     server = [] if client.base_url == given_url() else ["--server", client.base_url]
     return shlex.join(["longrun", *server, *words])

@@ -1,4 +1,4 @@
-"""`longrun workers` and `longrun task-types`: who does the work, and what can be asked of them."""
+"""`longrun workers` and `longrun task-types`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer()
 
 @app.command()
 def workers(context: typer.Context, as_json: Json = False) -> None:
-    """List the workers that are alive, and what they run."""
+    """List the live workers and the tasks that they run."""
     with connect(context) as client:
         alive = client.workers()
     print_lines(alive) if as_json else stdout().print(tables.worker_table(alive))
@@ -21,7 +21,7 @@ def workers(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def task_types(context: typer.Context, as_json: Json = False) -> None:
-    """List what can be submitted."""
+    """List the task types that can be submitted."""
     with connect(context) as client:
         known = client.task_types()
     print_lines(known) if as_json else stdout().print(tables.task_type_table(known))

@@ -1,4 +1,4 @@
-"""The blocking client. What it sends and how it reads, retries and resumes is shared with `AsyncLongrun`."""
+"""The blocking client. It shares requests, parsing, retries and resuming with `AsyncLongrun`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from longrun_client.transport import Transport
 
 
 class Longrun:
-    """A Longrun server: submit tasks, read them, follow them, cancel them, try them again.
+    """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
-    `base_url` is the server's address: by default LONGRUN_URL, else http://127.0.0.1:8000. `timeout_s` bounds
-    one exchange, in seconds; `patience_s` is how long `stream` and `wait` outlast a server that went away.
+    `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
+    is the limit of one exchange, in seconds. `patience_s` is how many seconds `stream` and `wait` outlast an outage of
+    the server.
 
-    Every method raises ProblemError when the server refuses, LongrunUnavailable when it cannot be reached.
-    May be used by several threads.
+    Every method raises ProblemError if the server refuses the request, and LongrunUnavailable if it cannot be reached.
+    Several threads may share a client.
     """
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
@@ -39,7 +40,7 @@ class Longrun:
 
     @property
     def base_url(self) -> str:
-        """The server's address."""
+        """The address of the server."""
         return self._server.url
 
     def submit(
@@ -48,14 +49,15 @@ class Longrun:
         input: Mapping[str, Any],
         **options: Unpack[SubmitOptions],
     ) -> Task:
-        """Hand in a task: once this returns, the task is not lost whatever dies.
+        """Submit a task. Once this returns, the task is stored and will not be lost.
 
-        It is sent again only if the server cannot have accepted it; MaybeAccepted says that nobody knows.
+        The request is sent again only if the server cannot have accepted it. MaybeAccepted is raised if the connection
+        broke before the response, so that the task may or may not have been accepted.
         """
         return self._call(calls.submit(task_type, input, options))
 
     def get(self, task_id: str) -> Task:
-        """The task as it is now."""
+        """Get a task."""
         return self._call(calls.get(task_id))
 
     def page(
@@ -67,7 +69,7 @@ class Longrun:
         limit: int = calls.PAGE_SIZE,
         cursor: str | None = None,
     ) -> Page:
-        """At most `limit` tasks, newest first, from `cursor` (the `next` of the page before)."""
+        """Get a page of at most `limit` tasks, newest first; `cursor` is the `next` of the previous page."""
         return self._call(calls.page(status, task_type, limit, cursor, schedule_id))
 
     def list(
@@ -77,27 +79,28 @@ class Longrun:
         limit: int | None = None,
         schedule_id: str | None = None,
     ) -> Iterator[Task]:
-        """All tasks, or the newest `limit` of them, newest first; pages are fetched as they are needed."""
+        """Iterate over all tasks, or the newest `limit`, newest first. Pages are fetched as needed."""
         pages = calls.Pages(status, task_type, limit, schedule_id)
         while pages.more:
             yield from pages.take(self._call(pages.call()))
 
     def logs(self, task_id: str, after: int = 0) -> Iterator[LogLine]:
-        """The log lines that there are now, oldest first, from after the seq `after`."""
+        """Iterate over the current log lines with a seq larger than `after`, oldest first."""
         while (lines := self._call(calls.log_page(task_id, after))).items:
             yield from lines.items
             after = lines.next_after
 
     def attempts(self, task_id: str, after: int = 0) -> Iterator[Attempt]:
-        """The task's attempts that there are now, oldest first, from after the one that began at the seq `after`."""
+        """Iterate over the current attempts with a seq larger than `after`, oldest first."""
         while (attempts := self._call(calls.attempt_page(task_id, after))).items:
             yield from attempts.items
             after = attempts.next_after
 
     def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
-        """The task's events from after the seq `after`, as they happen, until it has ended.
+        """Iterate over the task's events with a seq larger than `after`, as they happen, until the task has ended.
 
-        Outlasts broken connections and server restarts: it goes on where it was, nothing dropped or repeated.
+        The stream survives broken connections and server restarts: it continues after the last event and neither drops
+        nor repeats one.
         """
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
@@ -111,99 +114,99 @@ class Longrun:
             time.sleep(delay)
 
     def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Block until the task has ended; TimeoutError after `timeout_s` seconds says where it stands."""
+        """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
 
         async def wait() -> Task:
             async with AsyncLongrun(self._server.url, **self._server.limits()) as client:
                 return await client.wait(task_id, timeout_s)
 
-        # A blocking read of a stream cannot be given a deadline, an awaited one can.
+        # A blocking read of a stream cannot have a deadline, but an awaited one can.
         with start_blocking_portal() as portal:
             return portal.call(wait)
 
     def cancel(self, task_id: str) -> Task:
-        """Cancel the task: it reads CANCELLED at once, its process has stopped when `cancel.stopped_at` is set."""
+        """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""
         return self._call(calls.cancel(task_id))
 
     def retry(self, task_id: str) -> Task:
-        """Try a FAILED or CANCELLED task again: its events go on, its tries count anew.
+        """Retry a FAILED or CANCELLED task. It keeps its events; its tries start again from zero.
 
-        ProblemError (409) if it is in another status, or cancelled and not stopped yet.
+        Raises ProblemError (409) if it has another status, or is cancelled and has not stopped yet.
         """
         return self._call(calls.retry(task_id))
 
     def create_schedule(
         self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
     ) -> Schedule:
-        """Make a schedule: at each tick of `cron` it submits `task`, {"task_type", "input"} and what `submit` takes."""
+        """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
         return self._call(calls.create_schedule(name, cron, task, options))
 
     def schedule(self, key: str) -> Schedule:
-        """The schedule of this id or name."""
+        """Get a schedule by its id or name."""
         return self._call(calls.schedule(key))
 
     def schedules(self) -> Iterator[Schedule]:
-        """All schedules, newest first; pages are fetched as they are needed."""
+        """Iterate over all schedules, newest first. Pages are fetched as needed."""
         return self._transport.walk(calls.schedule_page)
 
     def change_schedule(self, key: str, **changes: Any) -> Schedule:
-        """Change these fields of a schedule, or of its `task`; None brings back a default."""
+        """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
         return self._call(calls.change_schedule(key, changes))
 
     def pause_schedule(self, key: str) -> Schedule:
-        """Let a schedule make no more tasks until it is resumed."""
+        """Pause a schedule: it submits no tasks until it is resumed."""
         return self._call(calls.pause_schedule(key))
 
     def resume_schedule(self, key: str) -> Schedule:
-        """Let a paused schedule go on with its next tick."""
+        """Resume a paused schedule from its next tick on."""
         return self._call(calls.resume_schedule(key))
 
     def run_schedule(self, key: str) -> Task:
-        """Submit a schedule's task now, whatever its ticks say."""
+        """Submit a schedule's task now, regardless of its ticks."""
         return self._call(calls.run_schedule(key))
 
     def delete_schedule(self, key: str) -> Schedule:
-        """Forget a schedule; its tasks stay."""
+        """Delete a schedule; its tasks stay."""
         return self._call(calls.delete_schedule(key))
 
     def queues(self) -> Iterator[Queue]:
-        """Every queue that is used, by name; pages are fetched as they are needed."""
+        """Iterate over all queues in use, by name. Pages are fetched as needed."""
         return self._transport.walk(calls.queue_page)
 
     def queue(self, name: str) -> Queue:
-        """The queue of this name."""
+        """Get a queue by its name."""
         return self._call(calls.queue(name))
 
     def pause_queue(self, name: str) -> Queue:
-        """Let nothing more be taken from a queue until it is resumed; what runs goes on."""
+        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
         return self._call(calls.change_queue(name, {"paused": True}))
 
     def resume_queue(self, name: str) -> Queue:
-        """Let a paused queue go on at once."""
+        """Resume a paused queue."""
         return self._call(calls.change_queue(name, {"paused": False}))
 
     def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Let at most so many tasks of a queue run at once; None takes the limit away. What runs goes on."""
+        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
         return self._call(calls.change_queue(name, {"max_running": max_running}))
 
     def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
-        """The limits that were set, by key; pages are fetched as they are needed."""
+        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
         return self._transport.walk(calls.concurrency_limit_page)
 
     def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Let at most so many tasks of a `concurrency_key` run at once. What runs goes on."""
+        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
         return self._call(calls.set_concurrency_limit(key, max_running))
 
     def clear_concurrency_limit(self, key: str) -> None:
-        """Let the tasks of a `concurrency_key` run one at a time again."""
+        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
         self._call(calls.clear_concurrency_limit(key))
 
     def task_types(self) -> tuple[TaskType, ...]:
-        """What can be submitted."""
+        """Get the task types that can be submitted."""
         return self._call(calls.task_types())
 
     def workers(self) -> tuple[Worker, ...]:
-        """The workers that are alive, and what they run."""
+        """Get the live workers and the tasks that they run."""
         return self._call(calls.workers())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, what it says about them to stderr."""
+"""Output of the command line: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, TextIO
 from pydantic import BaseModel
 from rich.console import Console
 
-# Wide enough that a table in a pipe is not cut, where rich would assume 80 columns.
+# Width of a pipe: rich would assume 80 columns and cut tables.
 PIPE_WIDTH: Final = 200
 
 
@@ -25,7 +25,7 @@ def stderr() -> Console:
 
 
 def print_lines(values: Iterable[BaseModel]) -> None:
-    """Print each value as one line of JSON on stdout as soon as it is there, with the fields that the server sent."""
+    """Print each value as one line of JSON on stdout as soon as it arrives, with the fields that the server sent."""
     for value in values:
         print(value.model_dump_json(exclude_unset=True), flush=True)
 

@@ -1,11 +1,11 @@
-"""Where a reader is in a task's events: what to ask for next, what to pass on, how long to wait after a break.
+"""The position of a reader in the events of a task, across reconnects.
 
-        ┌────────── take(sse): passed on once, in order ◀──────────┐
+        ┌────────── take(sse): returned once, in order ◀───────────┐
         ▼                                                          │
 [ connected ] ── broke(error) ▶ wait ▶ Last-Event-ID: seq ──▶ [ connected ]
         │
         ├── a terminal `state` event, not retried ─▶ [ ended ]
-        └── closed(task): it ended at this very seq ─▶ [ ended ]
+        └── closed(task): it ended at this seq ──────▶ [ ended ]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_RETRY_S: Final = 15.0
 
 
 class Cursor:
-    """A reader's place in one task's events, over as many connections as it takes. It does no I/O itself."""
+    """The position of a reader in the events of one task, across any number of connections. It does no I/O."""
 
     def __init__(
         self,
@@ -51,15 +51,12 @@ class Cursor:
         self._down_since: float | None = None
 
     def headers(self) -> dict[str, str]:
-        """What the next connection asks for."""
+        """Headers of the next connection."""
         resume = {"Last-Event-ID": str(self.seq)} if self.seq else {}
         return {"Accept": "text/event-stream", "Cache-Control": "no-store", **resume}
 
     def opened(self, response: httpx.Response) -> None:
-        """Take note that the server answered: with a stream, or with 204 if there is nothing left to tell.
-
-        UnexpectedAnswer if it is neither.
-        """
+        """Handle the head of a response: an event stream, or 204 if no event is left. Raises UnexpectedAnswer."""
         if response.status_code == httpx.codes.NO_CONTENT:
             self.ended = True
             return
@@ -71,7 +68,7 @@ class Cursor:
         self._down_since = None
 
     def take(self, sse: ServerSentEvent) -> Event | None:
-        """The event to pass on, or None if it was passed on before, or says nothing (a ping, a `retry:`)."""
+        """The event, or None if it was returned before or carries no data (a ping, a `retry:`)."""
         if sse.retry is not None:
             self._retry_s = sse.retry / 1000
         if not sse.data:
@@ -85,14 +82,14 @@ class Cursor:
         return event
 
     def closed(self, task: Task) -> None:
-        """Take note of the task after the server closed the stream: past its last event nothing will come."""
+        """Handle the end of a stream that the server closed: ended if the task has no events after this cursor."""
         self.ended = self.ended or (task.ended and task.seq <= self.seq)
 
     def broke(self, error: httpx.TransportError | LongrunError | None = None) -> float:
-        """Seconds to wait before connecting again; no error stands for a stream that the server just closed.
+        """Seconds to wait before connecting again. Without an error, the server closed the stream.
 
-        Raises the error itself if connecting again is of no use, and LongrunUnavailable if the server was never
-        reached, or not for `patience_s`.
+        Raises the error itself if it is permanent, and LongrunUnavailable if the server was never reached or has been
+        unreachable for `patience_s`.
         """
         if isinstance(error, LongrunError) and not _passes(error):
             raise error
@@ -119,10 +116,10 @@ def _passes(error: LongrunError) -> bool:
 
 
 def _event(sse: ServerSentEvent) -> Event:
-    # The id that httpx-sse reports outlives its event, so the seq is read from the data.
+    # httpx-sse repeats the last id for events without one, so read the seq from the data.
     try:
         data = sse.json()
         head = {name: data.pop(name, None) for name in ("seq", "at", "attempt")}
         return Event(kind=sse.event, data=data, **head)
     except (ValidationError, ValueError, TypeError, AttributeError) as error:
-        raise UnexpectedAnswer(f"an event that cannot be read ({reason(error)}): {sse.data[:200]}") from error
+        raise UnexpectedAnswer(f"cannot parse an event ({reason(error)}): {sse.data[:200]}") from error

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and the server; `str(error)` is written for people."""
+"""Errors of the client. `str(error)` is a message for users."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pydantic import BaseModel, ConfigDict
 
 
 class LongrunError(Exception):
-    """The base of every error that this client raises on purpose."""
+    """Base class of all errors of this client."""
 
 
 class InvalidAddress(LongrunError, ValueError):
-    """The server's address cannot be used."""
+    """The address of the server is malformed."""
 
 
 class ServerNotInstalled(LongrunError):
-    """A command needs packages of the server that are not installed beside the client."""
+    """A command needs packages of the server that are not installed."""
 
 
 class LongrunUnavailable(LongrunError):
-    """The server could not be reached, or the connection to it broke."""
+    """The server cannot be reached, or the connection broke."""
 
 
 class MaybeAccepted(LongrunUnavailable):
-    """The connection broke after a task was sent: it may have been accepted or not, so it was not sent again."""
+    """The connection broke after a task was sent. It may or may not have been accepted, so it was not sent again."""
 
 
 class UnexpectedAnswer(LongrunError):
-    """What answered does not speak Longrun's protocol."""
+    """The response is not from a Longrun server."""
 
 
 class FieldError(BaseModel):
-    """A field of the request at fault, such as `input.url`, and what to do about it."""
+    """An invalid field of the request, such as `input.url`, and what to do about it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,9 +41,9 @@ class FieldError(BaseModel):
 
 
 class ProblemError(LongrunError):
-    """The server's refusal, an RFC 9457 problem; `errors` name each field at fault.
+    """The server refused the request with a problem document (RFC 9457); `errors` lists the invalid fields.
 
-    `retry_after_s`: seconds after which the server asks to be tried again, None if it does not say.
+    `retry_after_s`: seconds to wait before the next try, None if the server does not say.
     """
 
     def __init__(

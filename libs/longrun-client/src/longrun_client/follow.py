@@ -1,4 +1,4 @@
-"""A task as it runs: logs and states as lines, and on a terminal one live line of progress below them."""
+"""Print the events of a running task: logs and states as lines and, on a terminal, a progress bar below them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRESS_EVERY_S: Final = 1.0
 
 
 def watch(events: Iterable[Event], console: Console) -> None:
-    """Show events as they come, until there are no more; how the task ended is left to the caller to say."""
+    """Print events as they arrive, except the terminal one: the caller prints the outcome."""
     (_live if console.is_terminal else _plain)(events, console)
 
 

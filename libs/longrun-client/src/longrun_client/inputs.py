@@ -1,6 +1,6 @@
-"""Command line arguments → the input of a task, typed by the task type's JSON Schema.
+"""Convert command line arguments to the input of a task, typed by the task type's JSON Schema.
 
---url https://example.org --max-links 5 --verbose   (each as the schema has it)
+--url https://example.org --max-links 5 --verbose
 {"url": "https://example.org", "max_links": 5, "verbose": true}
 """
 
@@ -28,13 +28,13 @@ ANYTHING: Final[frozenset[str]] = frozenset().union(*JSON_TYPES.values())
 
 
 class InputError(LongrunError):
-    """An argument that does not fit the task type's input."""
+    """An argument does not match the task type's input, or the command line is malformed."""
 
 
 def from_arguments(arguments: Sequence[str], schema: Schema) -> dict[str, Any]:
-    """The input that `--key value`, `--key=value` and `--flag` spell; InputError names the argument at fault.
+    """The input from `--key value`, `--key=value` and `--flag`; raises InputError.
 
-    A key given several times makes an array. A text field takes its value as it is, others take JSON.
+    A repeated key makes an array. The value of a text field is taken literally; other values are parsed as JSON.
     """
     given: dict[str, list[str | None]] = {}
     for key, text in _pairs(arguments):
@@ -43,7 +43,7 @@ def from_arguments(arguments: Sequence[str], schema: Schema) -> dict[str, Any]:
 
 
 def from_json(text: str, source: str) -> dict[str, Any]:
-    """The input that is given as one JSON object; InputError names its `source`."""
+    """The input from a JSON object; raises InputError, which names the `source`."""
     try:
         value = _json(text)
     except ValueError as error:
@@ -58,7 +58,7 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     while rest:
         key, equals, text = rest.pop(0).partition("=")
         if not key.startswith("--") or key == "--":
-            raise InputError(f"{key}: not expected here, give the input's fields as --name value")
+            raise InputError(f"{key}: not expected here; give the input's fields as --name value")
         if equals:
             yield key, text
         elif rest and not rest[0].startswith("--"):
@@ -77,7 +77,7 @@ def _field_name(key: str, schema: Schema) -> str:
         return given
     close = get_close_matches(given.replace("-", "_"), known, 1)
     hint = f"did you mean --{close[0]}?" if close else f"its fields are {', '.join(known) or 'none'}"
-    raise InputError(f"{key}: no such option, and no such field of the input: {hint}")
+    raise InputError(f"{key}: neither an option nor a field of the input: {hint}")
 
 
 def _field_value(name: str, texts: Sequence[str | None], schema: Schema) -> Any:
@@ -86,7 +86,7 @@ def _field_value(name: str, texts: Sequence[str | None], schema: Schema) -> Any:
     if len(texts) == 1 and types - {"array", "null"}:
         return _value(name, texts[0], types)
     if "array" not in types:
-        raise InputError(f"--{name}: given {len(texts)} times, it takes one value")
+        raise InputError(f"--{name}: given {len(texts)} times, but takes one value")
     items = [shape["items"] for shape in shapes if "items" in shape] or [{}]
     item_types = _types([leaf for item in items for leaf in _alternatives(item, schema)])
     values = [_value(name, text, item_types | {"array"}) for text in texts]
@@ -94,7 +94,7 @@ def _field_value(name: str, texts: Sequence[str | None], schema: Schema) -> Any:
 
 
 def _alternatives(shape: Schema | bool, root: Schema) -> Iterator[Schema]:
-    """What a schema may be: itself, or what its `$ref`, `anyOf`, `oneOf` or `allOf` lead to."""
+    """The schema, or the schemas to which its `$ref`, `anyOf`, `oneOf` or `allOf` lead."""
     if isinstance(shape, bool):
         yield {}
     elif "$ref" in shape:
@@ -140,7 +140,7 @@ def _value(name: str, text: str | None, types: frozenset[str]) -> Any:
 
 
 def _json(text: str) -> Any:
-    """RFC 8259 to the letter: Python's own NaN and Infinity are no JSON."""
+    """Parse strict JSON (RFC 8259), without Python's NaN and Infinity."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not a JSON value")

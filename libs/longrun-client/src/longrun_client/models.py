@@ -1,4 +1,4 @@
-"""What travels on the wire, as frozen values: fields that a newer server adds are ignored, never an error."""
+"""Responses of the API as frozen values. Unknown fields, which a newer server may send, are ignored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Status(StrEnum):
-    """What a task is, exactly one at a time."""
+    """Status of a task."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether a task of this status has ended: it runs no more, unless somebody retries it."""
+        """Whether the status is terminal: SUCCESS, FAILED or CANCELLED."""
         return self in TERMINAL
 
 
@@ -29,20 +29,20 @@ TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
 
 
 class Wire(BaseModel):
-    """What every value of the wire has in common."""
+    """Base class of all responses and their parts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class KeysetPage(Wire, Generic[Item]):
-    """Some items; `next` is the cursor of the page after it, None on the last one."""
+    """A page of items; `next` is the cursor of the next page, None on the last one."""
 
     items: tuple[Item, ...]
     next: str | None = None
 
 
 class Progress(Wire):
-    """How far a task is; `total` is None while nobody knows it."""
+    """Progress of a task; `total` is None while it is unknown."""
 
     done: float
     total: float | None = None
@@ -50,7 +50,7 @@ class Progress(Wire):
 
 
 class TaskError(Wire):
-    """Why a task failed: `kind` is raised, timeout, worker_lost, expired or invalid."""
+    """Why a task failed. `kind` is `raised`, `timeout`, `worker_lost`, `expired` or `invalid`."""
 
     kind: str
     type: str | None = None
@@ -59,7 +59,7 @@ class TaskError(Wire):
 
 
 class CancelReceipt(Wire):
-    """When a cancel was asked for, seen by the worker, and done (`stopped_at`), and by which `method`."""
+    """When a cancel was requested, acknowledged by the worker and complete (`stopped_at`), and by which `method`."""
 
     requested_at: AwareDatetime
     acknowledged_at: AwareDatetime | None = None
@@ -68,7 +68,7 @@ class CancelReceipt(Wire):
 
 
 class Backoff(Wire):
-    """How long to wait before another attempt, in seconds, and by which share that varies."""
+    """How long to wait before the next attempt, in seconds, and by which share that varies at random."""
 
     backoff_s: float | None = None
     backoff_max_s: float | None = None
@@ -76,7 +76,7 @@ class Backoff(Wire):
 
 
 class Links(Wire):
-    """Where the server has more about a task."""
+    """Paths of a task, its events, its attempts and its actions."""
 
     self: str
     stream: str
@@ -87,7 +87,7 @@ class Links(Wire):
 
 
 class Task(Wire):
-    """A task. The answer to a submission and the items of a list carry only a part: the rest has its default."""
+    """A task. The response to a submission and the items of a list have only some fields; the others have defaults."""
 
     task_id: str
     task_type: str
@@ -103,7 +103,7 @@ class Task(Wire):
     """How many attempts count against `max_attempts`."""
     max_attempts: int | None = None
     retry: Backoff | None = None
-    """What differs from the task type's own."""
+    """Differences from the task type's own backoff."""
     seq: int = 0
     cancel: CancelReceipt | None = None
     queue: str | None = None
@@ -123,12 +123,12 @@ class Task(Wire):
 
     @property
     def ended(self) -> bool:
-        """Whether the task has ended, one way or the other."""
+        """Whether the status of the task is terminal."""
         return self.status.ended
 
 
 class LogLine(Wire):
-    """One line of a task's log."""
+    """A line of a task's log."""
 
     seq: int
     at: AwareDatetime
@@ -138,14 +138,14 @@ class LogLine(Wire):
 
 
 class AttemptWorker(Wire):
-    """Where an attempt ran; `host` is None once the worker is forgotten."""
+    """The worker that ran an attempt; `host` is None from one day after the end of the worker."""
 
     id: str
     host: str | None = None
 
 
 class AttemptError(TaskError):
-    """Why an attempt failed."""
+    """Why an attempt failed; `traceback` is None for deliberate errors of the task."""
 
     traceback: str | None = None
 
@@ -153,8 +153,8 @@ class AttemptError(TaskError):
 class Attempt(Wire):
     """One attempt of a task.
 
-    `outcome`: running, success, failed, retried (it failed and is tried again), timeout, crashed, lost, handed_back,
-    cancelled. `seq` is that of the event which began it.
+    `outcome` is `running`, `success`, `failed`, `retried` (it failed and another attempt follows), `timeout`,
+    `crashed`, `lost`, `handed_back` or `cancelled`. `seq` is the seq of the event that started the attempt.
     """
 
     seq: int
@@ -167,9 +167,9 @@ class Attempt(Wire):
 
 
 class Event(Wire):
-    """One thing that happened to a task: `kind` is state, log, progress or checkpoint.
+    """An event of a task. `kind` is `state`, `log`, `progress` or `checkpoint`.
 
-    `seq` numbers a task's events from 1 without gaps; it is None for progress that was only sent live.
+    `seq` numbers the events of a task from 1 without gaps; it is None for progress that was only sent live.
     """
 
     seq: int | None
@@ -180,35 +180,35 @@ class Event(Wire):
 
     @property
     def status(self) -> Status | None:
-        """The status that a `state` event moved the task to, None for other kinds."""
+        """The new status in a `state` event; None for other kinds."""
         return Status(self.data["status"]) if self.kind == "state" else None
 
     @property
     def terminal(self) -> bool:
-        """Whether the task ended here, and was not retried later."""
+        """Whether the task ended with this event and was not retried later."""
         return self.status is not None and self.status.ended and not self.data.get("retried")
 
 
 class Page(KeysetPage[Task]):
-    """Some tasks, newest first."""
+    """A page of tasks, newest first."""
 
 
 class LogPage(Wire):
-    """Some log lines, oldest first; `next_after` is the cursor to go on from."""
+    """A page of log lines, oldest first; pass `next_after` as `after` to get the lines that follow."""
 
     items: tuple[LogLine, ...]
     next_after: int
 
 
 class AttemptPage(Wire):
-    """Some attempts, oldest first; `next_after` is the cursor to go on from."""
+    """A page of attempts, oldest first; pass `next_after` as `after` to get the attempts that follow."""
 
     items: tuple[Attempt, ...]
     next_after: int
 
 
 class TaskType(Wire):
-    """What can be submitted: its name, the JSON Schema of what it takes and gives, and how it is tried."""
+    """A task type: its queue, the JSON Schemas of its input and output, its retries, and an example input."""
 
     name: str
     description: str = ""
@@ -222,7 +222,7 @@ class TaskType(Wire):
 
 
 class RunningTask(Wire):
-    """A task that a worker runs now, and in which of its slots."""
+    """A task that a worker runs now; `slot` is the number of the child process that runs it."""
 
     task_id: str
     task_type: str
@@ -232,7 +232,7 @@ class RunningTask(Wire):
 
 
 class Worker(Wire):
-    """A worker that is alive, and what it runs."""
+    """A live worker and the tasks that it runs."""
 
     id: str
     host: str

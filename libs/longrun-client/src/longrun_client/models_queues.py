@@ -1,4 +1,4 @@
-"""Queues and limits as they travel on the wire."""
+"""Responses about queues and concurrency limits."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class Queue(Wire):
-    """A queue and what it holds. `ready`, `blocked` and `waiting` are counted up to 10,000, in a list up to 1,000."""
+    """A queue and its tasks. `ready`, `blocked` and `waiting` are counted up to 10,000, in a list up to 1,000."""
 
     name: str
     paused: bool
-    """Nothing is taken from it; what runs goes on."""
+    """Whether the queue is paused: no task of it starts; running tasks continue."""
     max_running: int | None = None
-    """At most so many of its tasks run at once; None: no limit."""
+    """Maximum number of its tasks that run at once; None: no limit."""
     ready: int
-    """Tasks that may be taken now."""
+    """Tasks that may start now."""
     oldest_s: float | None = None
-    """Seconds that the first of them has been ready."""
+    """Seconds since the oldest of the first 50 ready tasks became ready; None if none is ready."""
     blocked: int
-    """Tasks that wait for a place of their concurrency key or of this queue."""
+    """Tasks that the limit of their concurrency key or of this queue keeps from running."""
     waiting: int
-    """Tasks that wait for their time."""
+    """Tasks whose `run_at` has not come."""
     running: int
     workers: int
-    """Active workers that serve it."""
+    """Active workers that serve the queue."""
     children: int | None = None
     """Child processes of those workers."""
 
 
 class ConcurrencyLimit(Wire):
-    """At most `max_running` tasks of this `concurrency_key` run at once."""
+    """At most `max_running` tasks with this `concurrency_key` run at once."""
 
     key: str
     max_running: int
 
 
 class QueuePage(KeysetPage[Queue]):
-    """Some queues, by name."""
+    """A page of queues, by name."""
 
 
 class ConcurrencyLimitPage(KeysetPage[ConcurrencyLimit]):
-    """Some limits, by key."""
+    """A page of limits, by key."""

@@ -1,4 +1,4 @@
-"""Schedules as they travel on the wire."""
+"""Responses about schedules."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from longrun_client.models import KeysetPage, Wire
 
 
 class ScheduleError(Wire):
-    """Why a schedule cannot make tasks."""
+    """Why a schedule cannot submit tasks."""
 
     message: str
     at: AwareDatetime | None = None
 
 
 class Schedule(Wire):
-    """A task that runs again and again: `runs` ticks made a task, `skipped` and `missed` ones did not."""
+    """A schedule. `runs` ticks submitted a task; `skipped` and `missed` ticks did not."""
 
     schedule_id: str
     name: str
@@ -40,4 +40,4 @@ class Schedule(Wire):
 
 
 class SchedulePage(KeysetPage[Schedule]):
-    """Some schedules, newest first."""
+    """A page of schedules, newest first."""

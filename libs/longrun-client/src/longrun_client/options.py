@@ -1,4 +1,4 @@
-"""How a task or a schedule is to be run, as keyword arguments."""
+"""Options of tasks and schedules, as keyword arguments."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from typing import Any, TypedDict
 
 
 class RetryOptions(TypedDict, total=False):
-    """How long to wait before another attempt; what is left out is the task type's own choice."""
+    """How long to wait before the next attempt. The task type's own values apply to absent options."""
 
     backoff_s: float
-    """Seconds before the second attempt; doubled for each further one."""
+    """Seconds before the second attempt; doubled with each further one."""
     backoff_max_s: float
-    """The most seconds between two attempts."""
+    """Maximum number of seconds between two attempts."""
     jitter: float
-    """By which share, 0 to 1, a delay varies at random."""
+    """Share, 0 to 1, by which a delay varies at random, up or down."""
 
 
 class SubmitOptions(TypedDict, total=False):
-    """How a task is to be run; what is left out (or None) is the task type's own choice."""
+    """Options of a task. The task type's own values apply to options that are absent or None."""
 
     queue: str | None
-    """The queue to wait in."""
+    """The queue of the task."""
     priority: int | None
-    """Higher goes first; each step is worth a minute of waiting."""
+    """0 to 9; 9 is the most urgent. Each step counts as 60 s of waiting."""
     run_at: datetime | None
-    """Not before this time, which must have a time zone."""
+    """Earliest start, with a time zone."""
     delay_s: float | None
-    """Not before this many seconds from now."""
+    """Earliest start, in seconds from now. Cannot be combined with `run_at`."""
     expires_at: datetime | None
-    """Fail instead of starting after this time, which must have a time zone."""
+    """Latest start, with a time zone: a task that has not started by then ends as FAILED."""
     timeout_s: float | None
-    """Seconds that one attempt may take."""
+    """Maximum duration of one attempt, in seconds."""
     max_attempts: int | None
-    """How often to try in all."""
+    """Maximum number of tries."""
     concurrency_key: str | None
-    """Tasks of one key run one at a time, or as many as its limit allows."""
+    """Tasks with the same key run one at a time, or as many as its limit allows."""
     fairness_key: str | None
-    """Tasks of one queue take turns between fairness keys: the id of an owner or tenant, for example."""
+    """The tasks of a queue take turns between fairness keys; typically the id of a user or tenant."""
     retry: RetryOptions | None
-    """How long to wait before another attempt."""
+    """How long to wait before the next attempt."""
     tags: list[str] | None
-    """Words to find it by."""
+    """Labels that are returned with the task."""
     metadata: dict[str, Any] | None
-    """Anything you want to read back with the task."""
+    """Any JSON object; it is returned with the task."""
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """When and how a schedule makes tasks; what is left out has its default."""
+    """Options of a schedule. Absent options have their defaults."""
 
     timezone: str
-    """The IANA time zone whose clock the cron expression goes by; UTC by default."""
+    """IANA time zone of the cron expression; UTC by default."""
     overlap: str
-    """While a task of an earlier tick has not ended: `skip` (the default), `allow_all` or `cancel_other`."""
+    """What a tick does while an earlier tick's task has not ended: `skip` (default), `allow_all` or `cancel_other`."""
     missed_runs: str
-    """Ticks that passed while Longrun was down: `skip`, `run_once` (the default) or `run_all`."""
+    """What to do about ticks that passed while Longrun was down: `skip`, `run_once` (default) or `run_all`."""
     max_missed_runs: int
-    """How many missed ticks `run_all` makes up for at most."""
+    """Maximum number of missed ticks that `run_all` makes up."""
     start_deadline_s: float
-    """A tick that is later than so many seconds is missed."""
+    """A tick that is late by more than this number of seconds is missed."""
     paused: bool
-    """Whether it rests."""
+    """Whether the schedule is paused."""

@@ -1,4 +1,4 @@
-"""Which server a client talks to, and how long it waits for it."""
+"""The address of a server and the client's timeouts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import httpx
 from longrun_client.errors import InvalidAddress
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
-# The server pings a quiet stream every 15 s: after three missed pings its connection is dead.
+# The server sends a comment on an idle stream every 15 s: after three missing ones the connection is dead.
 SILENCE_S: Final = 45.0
 
 
 class Limits(TypedDict):
-    """How long a client waits, in seconds."""
+    """Timeouts of a client, in seconds."""
 
     timeout_s: float
     patience_s: float
@@ -27,7 +27,7 @@ class Limits(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An address, the seconds that one exchange may take, and those that streams outlast an outage."""
+    """An address, the timeout of one exchange, and how long streams outlast an outage, both in seconds."""
 
     url: str
     timeout_s: float
@@ -35,21 +35,21 @@ class Server:
 
     @classmethod
     def at(cls, base_url: str | None, timeout_s: float, patience_s: float) -> Self:
-        """The server at `base_url`, LONGRUN_URL or the default; InvalidAddress names what is wrong with it."""
+        """The server at `base_url`, LONGRUN_URL or the default address; raises InvalidAddress."""
         given = base_url.rstrip("/") if base_url else given_url()
         if not given.startswith(("http://", "https://")) or not _host(given):
             raise InvalidAddress(
-                f"{given!r} is not the address of a server: give --server (base_url) or LONGRUN_URL as "
+                f"{given!r} is not the address of a server: set --server (base_url) or LONGRUN_URL to "
                 f"http://host:port, such as {DEFAULT_URL}"
             )
         return cls(given, timeout_s, patience_s)
 
     def limits(self) -> Limits:
-        """What another client for the same server is made with."""
+        """The timeouts, for another client of the same server."""
         return Limits(timeout_s=self.timeout_s, patience_s=self.patience_s)
 
     def http_options(self) -> dict[str, Any]:
-        """What httpx's clients, both of them, are made with."""
+        """Arguments of httpx.Client and httpx.AsyncClient."""
         return {
             "base_url": self.url,
             "timeout": self.timeout_s,
@@ -58,7 +58,7 @@ class Server:
         }
 
     def stream_timeout(self) -> httpx.Timeout:
-        """As for other calls, but a stream may be silent for longer."""
+        """The timeout of streams, which may be idle for longer than other responses."""
         return httpx.Timeout(self.timeout_s, read=SILENCE_S)
 
 
@@ -76,5 +76,5 @@ def _host(url: str) -> str:
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    # Reading the certificates takes tens of milliseconds: once a process.
+    # Loading the certificates takes tens of milliseconds, so do it once per process.
     return httpx.create_ssl_context()

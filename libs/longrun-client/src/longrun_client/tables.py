@@ -1,4 +1,4 @@
-"""Tables and pages that people read: tasks, one task, its attempts, workers, task types, schedules, queues, limits."""
+"""Tables of tasks, attempts, workers, task types, schedules, queues and limits for the terminal."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from longrun_client.text import age, amount, duration, error_text, local_time, p
 OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
 
 COUNTED_TO: Final = 1_000
-"""Where the server stops to count."""
+"""The server counts up to this number."""
 
 
 def task_table(tasks: Iterable[Task]) -> Table:
-    """Tasks, a line each."""
+    """One row per task."""
     table = _table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
     for task in tasks:
         table.add_row(
@@ -39,7 +39,7 @@ def task_table(tasks: Iterable[Task]) -> Table:
 
 
 def attempt_table(attempts: Iterable[Attempt]) -> Table:
-    """Attempts, a line each."""
+    """One row per attempt."""
     table = _table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
     for attempt in attempts:
         ended_at = attempt.ended_at or datetime.now(UTC)
@@ -55,7 +55,7 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
 
 
 def worker_table(workers: Iterable[Worker]) -> Table:
-    """Workers, a line each, and below each what it runs."""
+    """One row per worker, followed by its running tasks."""
     table = _table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
@@ -74,7 +74,7 @@ def worker_table(workers: Iterable[Worker]) -> Table:
 
 
 def task_type_table(task_types: Iterable[TaskType]) -> Table:
-    """Task types, each with what it does and an example that works."""
+    """Task types with their descriptions and an example command each."""
     table = _table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
     for task_type in task_types:
         table.add_row(
@@ -87,7 +87,7 @@ def task_type_table(task_types: Iterable[TaskType]) -> Table:
 
 
 def schedule_table(schedules: Iterable[Schedule]) -> Table:
-    """Schedules, a line each."""
+    """One row per schedule."""
     table = _table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
     for schedule in schedules:
         table.add_row(
@@ -104,7 +104,7 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 
 def queue_table(queues: Iterable[Queue]) -> Table:
-    """Queues, a line each."""
+    """One row per queue."""
     table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS")
     for queue in queues:
         table.add_row(
@@ -122,7 +122,7 @@ def queue_table(queues: Iterable[Queue]) -> Table:
 
 
 def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
-    """Limits of concurrency keys, a line each."""
+    """One row per limit of a concurrency key."""
     table = _table("KEY", "LIMIT")
     for limit in limits:
         table.add_row(printable(limit.key), str(limit.max_running))
@@ -130,12 +130,12 @@ def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
 
 
 def schedule_sheet(schedule: Schedule) -> Table:
-    """Everything about a schedule but its task, a field a line."""
+    """All fields of a schedule except its task, one per line."""
     return _sheet(_schedule_fields(schedule))
 
 
 def task_sheet(task: Task) -> Table:
-    """Everything about a task but its input and result, a field a line."""
+    """All fields of a task except its input and result, one per line."""
     return _sheet(_task_fields(task))
 
 

@@ -1,4 +1,4 @@
-"""A task's story in single lines that people read, and that cannot steer their terminal."""
+"""Single lines of text for the terminal, without control characters."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ STYLES: Final = {
     Status.CANCELLED: "magenta",
 }
 LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red"}
-# What a task says could steer the terminal; a lone surrogate cannot be printed at all.
+# Control characters from a task could control the terminal; lone surrogates cannot be printed.
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    r"""The text with its control characters spelt out, such as \u001b."""
+    r"""The text with its control characters escaped, such as \u001b."""
     return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
@@ -42,7 +42,7 @@ def print_json(console: Console, value: Any) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 7 ms, 1.4 s, 42 s, 3 m 20 s, 5 h 2 m, 3 d 4 h."""
+    """A duration in readable form: 7 ms, 1.4 s, 42 s, 3 m 20 s, 5 h 2 m, 3 d 4 h."""
     if seconds < 1:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 10:
@@ -54,24 +54,24 @@ def duration(seconds: float) -> str:
 
 
 def age(at: datetime) -> str:
-    """How long ago that was."""
+    """The time since `at`."""
     return duration((datetime.now(UTC) - at).total_seconds())
 
 
 def run_time(task: Task) -> str:
-    """How long the task has run, or ran in its last attempt; empty if it never did."""
+    """How long the latest attempt has run or ran; empty before the first."""
     if task.started_at is None:
         return ""
     return duration(((task.finished_at or datetime.now(UTC)) - task.started_at).total_seconds())
 
 
 def local_time(at: datetime) -> str:
-    """A time in the reader's own time zone."""
+    """A time in the local time zone."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def amount(progress: Progress | None) -> str:
-    """How far a task is: `3/10 fetching page 3`."""
+    """Progress as text: `3/10 fetching page 3`."""
     if progress is None:
         return ""
     done = f"{progress.done:g}" if progress.total is None else f"{progress.done:g}/{progress.total:g}"
@@ -84,18 +84,18 @@ def status_text(status: Status) -> Text:
 
 
 def error_text(error: TaskError) -> str:
-    """Why a task failed, in one sentence."""
+    """An error as text: `raised ValueError: no such page`."""
     kind = f"{error.kind} {error.type}" if error.type and error.type != error.kind else error.kind
     return printable(f"{kind}: {error.message}" if error.message else kind)
 
 
 def log_line(line: LogLine) -> Text:
-    """One line of a log."""
+    """A log line as text."""
     return _stamped(line.at, line.level, line.message, LEVELS.get(line.level, ""))
 
 
 def event_line(event: Event) -> Text | None:
-    """One event as a line; None for what is of use to machines only."""
+    """An event as a line; None for kinds that are not printed, such as checkpoints."""
     data = event.data
     if event.kind == "log":
         level = str(data.get("level", "info"))
@@ -110,7 +110,7 @@ def event_line(event: Event) -> Text | None:
 
 
 def outcome(task: Task) -> Text:
-    """How an ended task ended: `FAILED after 2.1 s, attempt 3: raised ValueError: no such page`."""
+    """The outcome of an ended task: `FAILED after 2.1 s, attempt 3: raised ValueError: no such page`."""
     took = f" after {run_time(task)}" if task.started_at else ""
     tries = f", attempt {task.attempt}" if task.attempt > 1 else ""
     why = f": {error_text(task.error)}" if task.error and task.status is Status.FAILED else ""

@@ -1,4 +1,4 @@
-"""How calls travel to a server: sent, sent again where that is safe, and read. Blocking, and awaited."""
+"""Send calls to a server, and again where that is safe: blocking and async."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class Transport:
-    """The connections to a server. Every error of a call is a LongrunError."""
+    """The connections to a server. Calls raise only LongrunErrors."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._http = httpx.Client(**server.http_options())
 
     def call(self, call: Call[T]) -> T:
-        """The value of the call's answer, after a few tries where it may be sent again."""
+        """Send the call, up to TRIES times if it may be repeated, and return the value of its response."""
         attempt = 1
         while True:
             outcome = self._try(call)
@@ -39,7 +39,7 @@ class Transport:
             attempt += 1
 
     def walk(self, page: Callable[[str | None], Call[KeysetPage[T]]]) -> Iterator[T]:
-        """What is on all pages, by the call that gets the page at a cursor; fetched as they are needed."""
+        """Iterate over the items of all pages; `page` returns the call for the page at a cursor."""
         cursor: str | None = None
         while True:
             found = self.call(page(cursor))
@@ -48,7 +48,7 @@ class Transport:
                 return
 
     def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
-        """What comes over one connection to a task's stream, from the cursor on; httpx.TransportError if it breaks."""
+        """Iterate over the events of one connection to a task's stream; raises httpx.TransportError if it breaks."""
         with self._http.stream(
             "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:
@@ -76,14 +76,14 @@ class Transport:
 
 
 class AsyncTransport:
-    """`Transport`, awaited."""
+    """`Transport` for async code."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._http = httpx.AsyncClient(**server.http_options())
 
     async def call(self, call: Call[T]) -> T:
-        """The value of the call's answer: see `Transport.call`."""
+        """Send the call: see `Transport.call`."""
         attempt = 1
         while True:
             outcome = await self._try(call)
@@ -94,7 +94,7 @@ class AsyncTransport:
             attempt += 1
 
     async def walk(self, page: Callable[[str | None], Call[KeysetPage[T]]]) -> AsyncGenerator[T, None]:
-        """What is on all pages: see `Transport.walk`."""
+        """Iterate over the items of all pages: see `Transport.walk`."""
         cursor: str | None = None
         while True:
             found = await self.call(page(cursor))
@@ -104,7 +104,7 @@ class AsyncTransport:
                 return
 
     async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
-        """What comes over one connection to a task's stream: see `Transport.events`."""
+        """Iterate over the events of one connection: see `Transport.events`."""
         async with self._http.stream(
             "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:

@@ -1,4 +1,4 @@
-"""What `longrun run-local` says once everything is up: where it is and what to try next."""
+"""The text that `longrun run-local` prints when everything runs: addresses, and commands to try."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = {"task_type": "web_scrape", "input": {"url": "https://example.com"}}
 
 
 def banner(settings: LocalSettings, home: Home) -> str:
-    """The text; paths are relative to where the user is."""
+    """The text; paths are relative to the current directory."""
     command = _command()
     elsewhere = "" if settings.url == DEFAULTS.url else f"LONGRUN_URL={settings.url} "
     demo = elsewhere + ("" if settings.demo_port == DEFAULTS.demo_port else f"LONGRUN_DEMO_PORT={settings.demo_port} ")
@@ -41,7 +41,7 @@ def banner(settings: LocalSettings, home: Home) -> str:
 
 
 def _command() -> str:
-    """How this installation's `longrun` is called here."""
+    """The command to type for this installation's `longrun`."""
     own = Path(sys.executable).parent / "longrun"
     return "longrun" if shutil.which("longrun") == str(own) else _relative(own)
 

@@ -1,4 +1,4 @@
-"""The folder of one Longrun on this machine: who runs it now, and what an earlier, killed run left behind."""
+"""The folder of a local Longrun: its lock, and processes that a killed launcher left behind."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Home:
 
     @property
     def mark(self) -> Mapping[str, str]:
-        """What a process started from here carries in its environment, so that a later run recognises it."""
-        # A job's library may change its title (setproctitle), which would overwrite the environment.
+        """Environment variables by which a later launcher recognises processes that were started from this folder."""
+        # A library may change the process title (setproctitle), which would overwrite the environment.
         return {MARK: str(self.path), "SPT_NOENV": "1"}
 
     @contextmanager
     def locked(self, url: str) -> Iterator[None]:
-        """Be the only launcher of this folder; StartError names the other one and its URL."""
+        """Lock this folder; raises StartError, with the other launcher's pid and URL, if it is locked."""
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             self.data.mkdir(exist_ok=True)
@@ -43,7 +43,7 @@ class Home:
         except OSError as error:
             raise StartError(
                 f"LONGRUN_HOME={self.path} cannot be used: {error.strerror} ({error.filename}); "
-                "choose a folder of yours, or give this one to yourself (chown -R)"
+                "choose a folder that you own, or make yourself the owner of this one (chown -R)"
             ) from error
         with lock:
             try:
@@ -57,14 +57,14 @@ class Home:
             lock.truncate(0)
 
     def leftovers(self) -> list[psutil.Process]:
-        """The processes that a run of this folder started and that still run; call it under the lock."""
+        """Running processes that a launcher of this folder started; call it with the lock held."""
         return [process for process in psutil.process_iter() if self._is_marked(process)]
 
     def stop_leftovers(self) -> int:
-        """Stop what an earlier run left behind; how many processes that was."""
+        """Stop the processes that an earlier launcher left behind; return their number."""
         leftovers = self.leftovers()
         for process in leftovers:
-            # Only to what leads: a worker's children are stopped by their main process.
+            # Only to top processes: the main process of a worker stops its children.
             if process.ppid() not in {other.pid for other in leftovers}:
                 _send(process, signal.SIGTERM)
         psutil.wait_procs(leftovers, timeout=LEFTOVER_S)
@@ -81,8 +81,8 @@ class Home:
         except (ValueError, KeyError):
             who = ""
         return (
-            f"Longrun already runs on {self.path}{who}: use that one, stop it with Ctrl-C, or give this one "
-            "a folder and a port of its own, for example LONGRUN_HOME=.longrun-2 LONGRUN_PORT=8010"
+            f"Longrun already runs on {self.path}{who}: use that one, stop it with Ctrl-C, or choose "
+            "another folder and port, for example LONGRUN_HOME=.longrun-2 LONGRUN_PORT=8010"
         )
 
     def _is_marked(self, process: psutil.Process) -> bool:

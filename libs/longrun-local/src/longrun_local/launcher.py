@@ -1,9 +1,9 @@
-"""`longrun run-local` (`make run` calls it): all of Longrun on this machine, supervised, its data in LONGRUN_HOME.
+"""`longrun run-local` (also `make run`): run and supervise all of Longrun on this machine.
 
     PostgreSQL, Valkey ──▶ migrations ──▶ API, worker, scraper      (start: left to right)
     PostgreSQL, Valkey ◀── API ◀── worker, scraper                  (stop: right to left)
 
-Servers of your own are used instead when DATABASE_URL or REDIS_URL is set.
+If DATABASE_URL or REDIS_URL is set, that server is used instead of an embedded one.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ ROOT_WARNING: Final = "ignore:You're running the worker with superuser privilege
 
 
 class Interrupted(Exception):
-    """The user wants Longrun to stop."""
+    """A signal asked Longrun to stop."""
 
 
 class Launcher:
-    """Starts the processes in order, keeps them running until a signal comes, stops them in order."""
+    """Starts the processes in order, keeps them running until a signal arrives, and stops them in order."""
 
     def __init__(self, settings: LocalSettings, home: Home, output: Output, signals: Signals) -> None:
         self._settings = settings
@@ -54,7 +54,7 @@ class Launcher:
         self._stages: list[list[Supervisor]] = []
 
     def run(self) -> None:
-        """Run until a signal comes; StartError if something cannot start as things are."""
+        """Run until a signal arrives; raises StartError."""
         try:
             self._start()
             self._output.say(f"ready on {self._settings.url}")
@@ -68,7 +68,7 @@ class Launcher:
     def _start(self) -> None:
         settings, output = self._settings, self._output
         if left := self._home.stop_leftovers():
-            output.say(f"stopped {left} processes that an earlier run left behind when it was killed")
+            output.say(f"stopped {left} processes that an earlier, killed run left behind")
         require_free(settings.port, "LONGRUN_PORT", settings.host)
         postgres = EmbeddedPostgres(self._home.data / "postgres", log=output.path("postgres"))
         valkey = EmbeddedValkey(self._home.data / "valkey", log=output.path("valkey"))
@@ -95,13 +95,13 @@ class Launcher:
         self._await_ready()
 
     def _launch(self, *stage: Service) -> None:
-        """Start supervising these; what is launched last is stopped first."""
+        """Start and supervise these services. They are stopped before those that were launched earlier."""
         self._stages.append([Supervisor(service, self._output) for service in stage])
         for supervisor in self._stages[-1]:
             supervisor.start()
 
     def _await_ready(self, failures: int | None = None) -> None:
-        """Wait until all that was launched serves; StartError once one failed that often before."""
+        """Wait until all launched services are ready; raises StartError once one has failed `failures` times."""
         for supervisor in chain.from_iterable(self._stages):
             service = supervisor.service
             while service.ready is not None and not (supervisor.pid and service.ready()):
@@ -114,8 +114,8 @@ class Launcher:
                     raise Interrupted
 
     def _server(self, name: str, server: EmbeddedServer) -> Service:
-        self._output.say(f"starting {server.title}, its data is in {server.data_dir}")
-        server.prepare()  # a folder that needs a person ends the start here, instead of being tried again
+        self._output.say(f"starting {server.title} with its data in {server.data_dir}")
+        server.prepare()  # raises StartError here, instead of in a loop of restarts
         return Service(
             name,
             server.prepare,
@@ -146,7 +146,7 @@ class Launcher:
         )
 
     def _migrate(self, environment: Mapping[str, str]) -> None:
-        """Bring the schema up to date, or say what the migrations said."""
+        """Run the migrations; raises StartError with their output."""
         path = self._output.path("migrations")
         with path.open("w") as log:
             process = subprocess.Popen(
@@ -158,13 +158,13 @@ class Launcher:
                 process.wait()
                 raise Interrupted
         if process.returncode != 0:
-            raise StartError(f"the database could not be migrated ({path}):\n{path.read_text().strip()}")
+            raise StartError(f"cannot migrate the database ({path}):\n{path.read_text().strip()}")
 
     def _stop(self) -> None:
-        """Stop stage after stage, each within its time; at once after another signal."""
+        """Stop stage after stage, each within its time limit, or at once after another signal."""
         if not self._stages:
             return
-        self._output.say("stopping (Ctrl-C again: at once, without waiting for running jobs)")
+        self._output.say("stopping (press Ctrl-C again to stop at once, without waiting for running jobs)")
         at_once = False
         for stage in reversed(self._stages):
             deadline = time.monotonic() + max(supervisor.service.stop_s for supervisor in stage)
@@ -180,7 +180,7 @@ class Launcher:
 
 
 def main() -> int:
-    """Run Longrun until Ctrl-C; the exit code is 1 if it cannot start."""
+    """Run Longrun until Ctrl-C; returns the exit code, 1 if it cannot start."""
     signals = Signals()
     settings = read(LocalSettings)
     home = Home(settings.home)

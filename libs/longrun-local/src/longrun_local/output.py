@@ -1,4 +1,4 @@
-"""What the launcher shows: each line with its process' name, in colour on a terminal, and kept in a file."""
+"""Output of the launcher: each line with the name of its process, in colour on a terminal, and in a log file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG_BYTES: Final = 10_000_000
 
 
 class Output:
-    """The terminal, shared by all processes, and a file of at most 2 x LOG_BYTES for each in `folder`."""
+    """The terminal, which all processes share, and a log file per process in `folder`, of at most 2 x LOG_BYTES."""
 
     def __init__(self, folder: Path, terminal: TextIO | None = None) -> None:
         self.folder = folder
@@ -28,29 +28,29 @@ class Output:
         self._file = cache(self._open)
 
     def say(self, text: str) -> None:
-        """A line of the launcher itself."""
+        """Print a line of the launcher itself."""
         self.line(LAUNCHER, text)
 
     def line(self, name: str, text: str, *, shown: bool = True) -> None:
-        """A line that the process `name` wrote; `shown=False` only keeps it."""
+        """Print a line of the process `name`; with `shown=False`, only write it to the log file."""
         self._file(name).info(text)
         if shown:
             prefix = f"{name:<{WIDTH}} |"
             self.show(f"\x1b[{COLOURS.get(name, 37)}m{prefix}\x1b[0m {text}" if self._colour else f"{prefix} {text}")
 
     def path(self, name: str) -> Path:
-        """The file that keeps the lines of `name`."""
+        """The log file of `name`."""
         return self.folder / f"{name}.log"
 
     def show(self, text: str) -> None:
-        """Text for the terminal alone."""
+        """Print text on the terminal only."""
         with self._lock:
             if self._terminal is None:
                 return
             try:
                 print(text, file=self._terminal, flush=True)
             except OSError:
-                # The terminal is gone, or the reader of our pipe: the files go on.
+                # The terminal or the reader of the pipe is gone; the log files continue.
                 self._terminal = None
 
     def _open(self, name: str) -> logging.Logger:

@@ -1,4 +1,4 @@
-"""TCP ports on loopback: find a free one, or say clearly that the wanted one is taken."""
+"""Free TCP ports on loopback."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import socket
 
 from longrun_local.errors import StartError
 
-# Below the ephemeral ranges of Linux and macOS: a client that keeps reconnecting to a stopped server
-# can neither be given the server's own port as its source port nor connect to itself.
+# Below the ephemeral ranges of Linux and macOS: otherwise a client that keeps reconnecting to a stopped server could
+# get the server's port as its source port and connect to itself.
 FREE_PORTS = range(15000, 30000)
 
 
@@ -16,7 +16,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on `host:port` now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: a connection of an earlier server in TIME_WAIT does not count as taken.
+        # As servers do: a connection in TIME_WAIT does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -26,7 +26,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
+    """A port on which no server listens now."""
     for port in random.sample(FREE_PORTS, k=1000):
         if is_free(port, host):
             return port
@@ -34,9 +34,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def require_free(port: int, setting: str, host: str = "127.0.0.1") -> None:
-    """Raise StartError, naming the port and the setting that changes it, if the port is taken."""
+    """Raise StartError, with the setting that changes the port, if the port is taken."""
     if not is_free(port, host):
         raise StartError(
-            f"port {port} on {host} is taken by another program: stop it, "
+            f"port {port} on {host} is taken by another program: stop that program, "
             f"or choose another port, for example {setting}={free_port(host)}"
         )

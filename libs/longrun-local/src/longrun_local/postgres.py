@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with its full durability (fsync on)."""
+"""The embedded PostgreSQL, fully durable (fsync on)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ USER = DATABASE = "longrun"
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """PostgreSQL with the role and database `longrun`, UTF-8, a password for everyone, TCP only.
+    """PostgreSQL with the role and database `longrun`, in UTF-8, with a password, over TCP only.
 
-    `settings` are PostgreSQL's own, such as {"max_connections": "400"}.
+    `settings` are settings of PostgreSQL, such as {"max_connections": "400"}.
     """
 
     title: ClassVar = "PostgreSQL"
     program: ClassVar = "postgres"
-    stop_signal: ClassVar = signal.SIGINT  # "fast": clients are cut, everything is written
-    crash_signal: ClassVar = signal.SIGQUIT  # "immediate": the next start recovers as after a crash
+    stop_signal: ClassVar = signal.SIGINT  # "fast" shutdown: disconnects clients and writes everything
+    crash_signal: ClassVar = signal.SIGQUIT  # "immediate" shutdown: the next start recovers as after a crash
     locale: ClassVar[Sequence[str]] = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
     def __init__(
@@ -58,7 +58,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return self.data_dir.resolve() / "data"
 
     def prepare(self) -> list[str]:
-        """Make the data directory if there is none, refuse one that is not ours to run, mend what is stale."""
+        """Create the data directory if it does not exist, check its version and owner, and remove a stale pid file."""
         had_password = (self.data_dir / "password").exists()
         self._make_data_dir()
         self.stop_leftover()
@@ -68,14 +68,14 @@ class EmbeddedPostgres(EmbeddedServer):
         account = account_for(self.folder)
         self._check_owner(account)
         self.folder.chmod(0o700)
-        # No server runs here any more, whatever program may have that pid today.
+        # No server runs here any more; another process may have that pid now.
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
         if not had_password:
             self._set_password(account)
         return account.command(self.programs() / "postgres", "-D", self.folder, *self._options(), reads=self.folder)
 
     def ready(self) -> bool:
-        """Whether it takes connections; makes the database if it is not there yet."""
+        """Whether it accepts connections; creates the database if it does not exist."""
         try:
             connection = psycopg2.connect(self.url_of("postgres"), connect_timeout=2)
         except psycopg2.OperationalError:
@@ -91,7 +91,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return True
 
     def leaders(self, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-        """The postmaster; its children follow it."""
+        """The postmaster, which stops its children."""
         try:
             leader = int((self.folder / "postmaster.pid").read_text().split("\n")[0])
         except (OSError, ValueError):
@@ -99,7 +99,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return [process for process in processes if process.pid == leader]
 
     def defaults(self) -> Mapping[str, str]:
-        """PostgreSQL's settings where nobody set them."""
+        """Defaults for PostgreSQL's settings."""
         return {"max_connections": "200"}
 
     def programs(self) -> Path:
@@ -120,7 +120,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _initdb(self) -> None:
-        """Make the data directory under another name first: an interrupted initdb leaves nothing half-made."""
+        """Create the data directory under another name first, so that an interrupted initdb leaves no partial one."""
         unfinished = self.folder.with_name("data.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -141,7 +141,7 @@ class EmbeddedPostgres(EmbeddedServer):
         unfinished.rename(self.folder)
 
     def _set_password(self, account: Account) -> None:
-        """Give the role the password of a password file that was lost and made anew."""
+        """Set the role's password to that of a new password file, after the old file was lost."""
         self._run(
             account.command(self.programs() / "postgres", "--single", "-D", self.folder, "postgres", reads=self.folder),
             f"ALTER ROLE {USER} PASSWORD '{self.password()}'\n",
@@ -154,22 +154,22 @@ class EmbeddedPostgres(EmbeddedServer):
         with self.log.open("a") as log:
             log.write(result.stdout)
         if result.returncode != 0:
-            raise StartError(f"PostgreSQL could not prepare {self.data_dir}:\n{result.stdout.strip()}")
+            raise StartError(f"PostgreSQL cannot prepare {self.data_dir}:\n{result.stdout.strip()}")
 
     def _check_version(self) -> None:
-        advice = f"move it away to begin anew: mv {self.data_dir} {self.data_dir}.old"
+        advice = f"move it away to start with an empty database: mv {self.data_dir} {self.data_dir}.old"
         version_file = self.folder / "PG_VERSION"
         try:
             version = version_file.read_text().strip()
         except OSError as error:
             raise StartError(
-                f"{self.folder} is not a whole PostgreSQL data directory ({version_file}: {error.strerror}): "
-                f"bring it back from a backup, or {advice}"
+                f"{self.folder} is not a complete PostgreSQL data directory ({version_file}: {error.strerror}): "
+                f"restore it from a backup, or {advice}"
             ) from error
         ours = self._major_version()
         if version != ours:
             raise StartError(
-                f"{self.folder} was made by PostgreSQL {version}, and this is PostgreSQL {ours}: "
+                f"{self.folder} was created by PostgreSQL {version}, but this is PostgreSQL {ours}: "
                 f"upgrade it (pg_upgrade, or dump and restore), or {advice}"
             )
 
@@ -180,8 +180,8 @@ class EmbeddedPostgres(EmbeddedServer):
                 account.own(self.folder)
                 return
             raise StartError(
-                f"{self.folder} belongs to user {owner}, not to you: it was made by another user or with sudo; "
-                f"give it to yourself (sudo chown -R $(id -un) {self.data_dir}), or move it away"
+                f"{self.folder} belongs to user {owner}, not to you: it was created by another user or with sudo; "
+                f"make yourself its owner (sudo chown -R $(id -un) {self.data_dir}), or move it away"
             )
 
     def _major_version(self) -> str:

@@ -1,4 +1,4 @@
-"""One supervised process: started, watched, started again with growing pauses, stopped with all it started."""
+"""Supervise a process: restart it with growing pauses, and stop it together with all that it started."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process to keep running. `command` is asked before every start and may raise StartError.
+    """A process to keep running. `command` is called before every start and may raise StartError.
 
-    `ready` says whether it serves now (None: nobody waits for it); `stop_s` is how many seconds it may take
-    to end after its `stop_signal`. One that is not `killable` gets that time even when the user is in a hurry;
-    the lines of one that is not `shown` are only kept in its file.
+    `ready` returns whether it serves now (None: no one waits for it). `stop_s` is how many seconds it may take to end
+    after `stop_signal`; a service that is not `killable` gets them even after a second Ctrl-C. Output that is not
+    `shown` is only written to the log file.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Service:
 
 
 class Supervisor(threading.Thread):
-    """Keeps one service running until it is asked to stop."""
+    """Keeps a service running until it is asked to stop."""
 
     def __init__(self, service: Service, output: Output) -> None:
         super().__init__(name=service.name, daemon=True)
@@ -56,12 +56,12 @@ class Supervisor(threading.Thread):
 
     @property
     def pid(self) -> int | None:
-        """The process id now, None while it does not run."""
+        """The current process id; None while the process does not run."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def run(self) -> None:
-        """Start it, wait for its end, pause, start it again."""
+        """Start the process, wait for its end, pause, and repeat."""
         while not self._stopping.is_set():
             started = time.monotonic()
             ended = self._run_once()
@@ -69,24 +69,24 @@ class Supervisor(threading.Thread):
                 break
             self.failures = 1 if time.monotonic() - started > HEALTHY_S else self.failures + 1
             pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures - 1, 16))
-            self._output.say(f"{self.service.name} {ended}, starting it again in {pause:g} s")
+            self._output.say(f"{self.service.name} {ended}; restarting it in {pause:g} s")
             self._stopping.wait(pause)
 
     def ask_to_stop(self) -> None:
-        """Send the stop signal and start it no more; `join` waits for its end."""
+        """Send the stop signal and do not restart it; `join` waits for its end."""
         with self._lock:
             self._stopping.set()
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(self.service.stop_signal)
 
     def kill(self) -> None:
-        """SIGKILL it and all that it started."""
+        """SIGKILL the process and all that it started."""
         self._stopping.set()
         if self._process is not None:
             sessions.kill_all(self._process.pid)
 
     def _run_once(self) -> str:
-        """Run it to its end; how it ended, in words."""
+        """Run the process to its end; return how it ended as text."""
         try:
             command = self.service.command()
             with self._lock:
@@ -98,7 +98,7 @@ class Supervisor(threading.Thread):
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     env=dict(self.service.env),
-                    # Its own session: the terminal's Ctrl-C is for the launcher, which stops things in order.
+                    # A session of its own: only the launcher gets Ctrl-C, and stops the services in order.
                     start_new_session=True,
                 )
         except (StartError, OSError) as error:
@@ -119,8 +119,8 @@ class Supervisor(threading.Thread):
                 self._output.line(self.service.name, line, shown=self.service.shown)
 
     def _await_orphans(self, session: int) -> None:
-        """Let what the process started end by itself (a worker's supervisor hands jobs back), then kill it."""
+        """Give processes that it started time to end (a worker's supervisor hands jobs back), then kill them."""
         deadline = time.monotonic() + ORPHANS_S
         while sessions.members(session) and time.monotonic() < deadline:
-            time.sleep(POLL_S)  # deaths of others' children are not reported to us
+            time.sleep(POLL_S)  # the kernel reports only the end of our own children
         sessions.kill_all(session)

@@ -1,4 +1,4 @@
-"""A database server out of a wheel that runs on loopback and keeps its data in one folder."""
+"""A database server from a wheel, on loopback, with its data in one folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STOP_S = 60.0
 
 
 class EmbeddedServer(ABC):
-    """One server process on 127.0.0.1 at `port` (default: a free one, the same for this object's life).
+    """A server process on 127.0.0.1 and `port` (default: a free port, which is kept for the life of this object).
 
-    `data_dir` belongs to one such object at a time: a server that an earlier, killed owner left running
-    there is stopped at the start. The password in `url` is random, made once and kept in `data_dir`,
-    readable by its owner alone, so that other users of the machine stay out.
+    Only one such object may use `data_dir` at a time: at the start, a server that a killed owner left behind there is
+    stopped. The password in `url` is random and stored in `data_dir`, readable only by its owner, so that other users
+    of the machine cannot connect.
     """
 
     title: ClassVar[str]
@@ -43,39 +43,39 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients connect, credentials included; known once `prepare` ran."""
+        """The URL for clients, with credentials; available after `prepare`."""
 
     @property
     @abstractmethod
     def folder(self) -> Path:
-        """The folder that the server process works in (its current directory)."""
+        """The current directory of the server process."""
 
     @abstractmethod
     def prepare(self) -> list[str]:
-        """Make the folder fit for a start, never deleting data, and return the server's command line.
+        """Prepare the folder for a start without deleting data, and return the server's command line.
 
-        StartError says what to do when that needs a person.
+        Raises StartError, which says what to do, if this is not possible.
         """
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether the server answers now."""
+        """Whether the server accepts clients now."""
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server; None before `start`, and once the server ended."""
+        """The process id of the server; None before `start` and after the server has ended."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self, timeout_s: float = 60.0) -> Self:
-        """Start and wait until it answers; StartError with the end of its log if it does not."""
-        # Twice: `prepare` heals what only a failed start can show.
+        """Start the server and wait until it is ready; raises StartError with the end of its log."""
+        # Twice: `prepare` repairs some faults that only a failed start reveals.
         if not self._start_once(timeout_s) and not self._start_once(timeout_s):
             raise StartError(f"{self.title} does not start; the end of {self.log} says:\n{self.log_tail()}")
         return self
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop it and wait; `immediate` leaves the disk as a crash would. Fine if it does not run."""
+        """Stop the server and wait; `immediate` leaves its files as a crash would. Does nothing if it does not run."""
         process = self._process
         if process is None:
             return
@@ -96,7 +96,7 @@ class EmbeddedServer(ABC):
         self.stop()
 
     def stop_leftover(self) -> None:
-        """Stop a server that still runs in `folder` although its owner is gone, and wait for its end."""
+        """Stop a server that still runs in `folder` after the end of its owner, and wait for its end."""
         leftovers = [process for process in psutil.process_iter(["name"]) if self._works_here(process)]
         for process in self.leaders(leftovers):
             process.send_signal(self.stop_signal)
@@ -106,11 +106,11 @@ class EmbeddedServer(ABC):
         psutil.wait_procs(alive)
 
     def leaders(self, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-        """Those of the server's processes that take its stop signal."""
+        """The server processes to which the stop signal is sent."""
         return list(processes)
 
     def password(self) -> str:
-        """The server's password, made at the first call."""
+        """The password of the server, created at the first call."""
         path = self.data_dir / "password"
         path.touch(mode=0o600)
         if not path.read_text():
@@ -134,13 +134,13 @@ class EmbeddedServer(ABC):
         except OSError as error:
             raise StartError(
                 f"{self.title} cannot use its data folder {self.data_dir}: {error.strerror} ({error.filename}); "
-                f"was it made by another user? Give it to yourself (chown -R), or move it away"
+                f"if another user created it, make yourself its owner (chown -R), or move it away"
             ) from error
 
     def _start_once(self, timeout_s: float) -> bool:
         command = self.prepare()
         with self.log.open("ab") as log:
-            # Its own session: a Ctrl-C in the terminal is for the owner, who stops things in order.
+            # A session of its own: only the owner gets Ctrl-C, and stops the servers in order.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -149,7 +149,7 @@ class EmbeddedServer(ABC):
             if time.monotonic() > deadline:
                 self.stop()
                 raise StartError(f"{self.title} did not answer within {timeout_s:g} s; see {self.log}")
-            time.sleep(POLL_S)  # neither server can call back when it is ready
+            time.sleep(POLL_S)  # neither server can notify us when it is ready
         if self.pid is None:
             self._process = None
         return self._process is not None

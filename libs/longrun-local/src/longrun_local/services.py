@@ -1,4 +1,4 @@
-"""The command lines of Longrun's processes, the same that docs/operations.md gives to operators."""
+"""Command lines of Longrun's processes, as in docs/operations.md."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ SCRAPER_APP: Final = "longrun_scraper.app"
 
 
 def migrations() -> list[str]:
-    """Bring the database at DATABASE_URL to the current schema."""
+    """Migrate the database at DATABASE_URL to the current schema."""
     return _python("jobcore.migrations")
 
 
 def api(host: str, port: int) -> list[str]:
-    """One API process."""
+    """An API process."""
     return _python("longrun_api", "--host", host, "--port", str(port), "--access-log")
 
 
 def worker(app: str, name: str) -> list[str]:
-    """One Celery worker of the app; gossip and mingle are off because workers need not know each other."""
+    """A Celery worker of the app, without gossip and mingle, because workers need not know each other."""
     return _python(
         *("celery", "--quiet", "-A", app, "worker", "-n", f"{name}@%h"),
         *("--without-gossip", "--without-mingle", "-l", "info"),
@@ -28,10 +28,10 @@ def worker(app: str, name: str) -> list[str]:
 
 
 def keeper() -> list[str]:
-    """A keeper by itself."""
+    """A keeper as a process of its own."""
     return _python("jobcore.keeper")
 
 
 def _python(module: str, *arguments: str) -> list[str]:
-    # -P: a celery.py in the folder where Longrun is started must not be taken for the library.
+    # -P: do not import a celery.py in the current directory instead of the library.
     return [sys.executable, "-P", "-m", module, *arguments]

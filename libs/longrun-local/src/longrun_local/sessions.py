@@ -1,6 +1,6 @@
-"""A process and everything it started: a session (setsid(2)), whose members keep its number when orphaned.
+"""Find and kill all processes of a session (setsid(2)); orphans keep the id of their session.
 
-Celery's children move to process groups of their own, so a group would not reach them all.
+A process group would not be enough, because Celery's children move to groups of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ POLL_S = 0.05
 
 
 def members(session: int) -> list[int]:
-    """The ids of the processes in the session that runs do live in (zombies do not)."""
+    """The ids of the live processes in the session, without zombies."""
     return [pid for pid in psutil.pids() if _session_of(pid) == session and not _is_zombie(pid)]
 
 
@@ -29,10 +29,10 @@ def kill(session: int, signum: signal.Signals = signal.SIGKILL) -> None:
 
 
 def kill_all(session: int) -> None:
-    """SIGKILL until nobody is left, those that are being forked meanwhile included."""
+    """SIGKILL all members, including processes that are forked meanwhile, until none is left."""
     while members(session):
         kill(session)
-        time.sleep(POLL_S)  # the kernel tells nobody but a parent about a death
+        time.sleep(POLL_S)  # the kernel reports the end of a process only to its parent
 
 
 def _session_of(pid: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What can be set for `longrun run-local`, beside the settings of the services that it starts."""
+"""Settings of `longrun run-local`, in addition to those of the services that it starts."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class LocalSettings(BaseSettings):
-    """What the launcher needs to know; everything else is passed on to the services as it is."""
+    """Settings of the launcher. All others are passed on to the services unchanged."""
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     home: Path = Path(".longrun")
-    """The folder of data and logs."""
+    """The folder for data and logs."""
     host: str = "127.0.0.1"
-    """The address that the API listens on."""
+    """The address on which the API listens."""
     port: Port = 8000
-    """The port that the API listens on."""
+    """The port on which the API listens."""
     demo_port: Port = 8001
-    """The port on 127.0.0.1 where `longrun demo` serves its site: the one loopback port that scrapes may reach."""
+    """The port on 127.0.0.1 on which `longrun demo` serves its site: the only loopback port that scrapes may reach."""
     database_url: Annotated[
         str | None, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))
     ] = None
-    """A PostgreSQL of yours, instead of the embedded one."""
+    """A PostgreSQL server to use instead of the embedded one."""
     redis_url: Annotated[str | None, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = None
-    """A Redis or Valkey of yours, instead of the embedded one."""
+    """A Redis or Valkey server to use instead of the embedded one."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
-    """How long open requests may go on after Ctrl-C, in seconds."""
+    """Seconds that open requests get to finish after Ctrl-C."""
     drain_s: Seconds = 25.0
-    """How long running jobs may go on after Ctrl-C, in seconds."""
+    """Seconds that running jobs get to finish after Ctrl-C."""
 
     @field_validator("database_url", "redis_url", mode="before")
     @classmethod
@@ -45,12 +45,12 @@ class LocalSettings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the API."""
+        """The URL of the API on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def fetch_allow(self) -> str:
-        """LONGRUN_FETCH_ALLOW for the scraper: the operator's own endpoints and the demo's site."""
+        """LONGRUN_FETCH_ALLOW for the scraper: the operator's endpoints and the demo's site."""
         own = os.environ.get("LONGRUN_FETCH_ALLOW", "").strip(", ")
         return ",".join(filter(None, [own, f"127.0.0.1:{self.demo_port}"]))

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the closed terminal, as something to wait for."""
+"""Wait for SIGINT (Ctrl-C), SIGTERM or SIGHUP (a closed terminal)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from types import FrameType
 
 
 class Signals:
-    """Takes over SIGINT, SIGTERM and SIGHUP of this process; make it in the main thread."""
+    """Handles SIGINT, SIGTERM and SIGHUP of this process; create it in the main thread."""
 
     def __init__(self) -> None:
-        # Not an Event: its lock would deadlock when a signal interrupts a wait at the wrong moment.
+        # Not an Event: its lock would deadlock if a signal interrupted `wait` at the wrong moment.
         self._received: SimpleQueue[int] = SimpleQueue()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._receive)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether a signal came within that time (None: wait for one); each signal counts once."""
+        """Whether a signal arrived within `timeout_s` (None: wait for one); each signal counts once."""
         try:
             self._received.get(timeout=timeout_s)
         except Empty:

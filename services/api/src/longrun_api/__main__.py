@@ -1,4 +1,4 @@
-"""`python -m longrun_api`: uvicorn with this API's settings; a stop by SIGTERM that went in order exits with 0."""
+"""`python -m longrun_api`: uvicorn with this API's settings. An orderly stop by SIGTERM exits with 0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from longrun_api.server import serve
 from longrun_api.settings import ApiSettings
 
 OTHER_FILES: Final = 256
-"""Open files that are no client's: PostgreSQL, Redis, logs, libraries."""
+"""Open files other than client connections: PostgreSQL, Redis, logs, libraries."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--access-log", action="store_true", help="log every request")
     options = parser.parse_args()
     refuse_cluster(settings.redis)
-    # once it has shut down in order, uvicorn raises the signal again that it was stopped by
+    # after an orderly shutdown, uvicorn raises the signal that stopped it once more
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     serve(
         uvicorn.Config(
@@ -54,7 +54,7 @@ def _bounds(settings: ApiSettings) -> Bounds:
 
 
 def _allow_open_files(connections: int) -> int:
-    """Raise this process's limit of open files for so many connections; how many of them it allows."""
+    """Raise the process's limit of open files for this many connections; return how many the limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,4 +1,4 @@
-"""The answer to a task that was submitted, by a client or by a schedule: 202 once its job is stored."""
+"""The 202 response to a submission, by `POST /tasks` or `POST /schedules/{schedule}/run`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links, rfc3339
 
 RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds until a look at a task that has not ended is worth while."""
+"""Seconds after which a client should poll a task that has not ended."""
 
 
 async def accept(request: Request, job: NewJob) -> Response:
-    """Store the job, and answer 202 with its id."""
+    """Store the job, then return 202 with its id."""
     runtime = runtime_of(request)
     async with unavailable_after(runtime.settings.database_timeout_s):
         accepted = await runtime.intake.submit(job)
     here = links(accepted.id, request.scope.get("root_path", ""))
-    # written by hand: this route must take thousands of requests a second
+    # serialised by hand: this route must handle thousands of requests a second
     document = {
         "task_id": str(accepted.id),
         "task_type": job.task_type,

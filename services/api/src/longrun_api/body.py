@@ -1,8 +1,8 @@
-"""Reading a JSON request body within bounds, and parsing it where it holds nobody up.
+"""Read a JSON request body within bounds, and parse it without blocking other requests.
 
-A small body is parsed at once. A large one, or one of many elements, is parsed by the one thread there is for such
-bodies, after those that came before: the event loop goes on with other requests meanwhile, and what is built of one
-body is in memory at a time. A body that would build too much is refused by a count, while it comes in.
+Small bodies are parsed at once. One thread parses all large bodies and bodies with many elements, one after the other:
+meanwhile the event loop serves other requests, and the objects of only one such body are in memory. The elements of a
+body are counted while it arrives, so that a body with too many is refused without being parsed.
 """
 
 from __future__ import annotations
@@ -30,34 +30,35 @@ T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 BYTES_PER_ELEMENT: Final = 20
-"""A body may have as many elements as fit into the largest body at so many bytes each; the measured cost of one is
-about 2 µs and 300 bytes."""
+"""The maximum number of elements is the maximum body size divided by this. An element costs about 2 µs and 300 bytes
+(measured)."""
 TINY_BYTES: Final = 2 * 1024
 QUICK_BYTES: Final = 64 * 1024
 QUICK_ELEMENTS: Final = 1_000
-"""What is parsed within about 2 ms may be parsed at once."""
+"""A body within these bounds is parsed in about 2 ms."""
 TURN_S: Final = 5.0
-"""Seconds that a large body waits for its turn."""
+"""Seconds that a large body may wait for the thread and be parsed."""
 SWITCH_S: Final = 0.0005
+"""Switch interval of the interpreter's threads while a large body is parsed, in seconds."""
 
 _large_bodies = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-bodies")
 
 
 async def read_as(request: Request, parse: Callable[[bytes], T]) -> T:
-    """What `parse` makes of the JSON body; ServerBusy if it is large and its turn does not come."""
-    coming = await _receive(request, runtime_of(request).settings.max_body_bytes)
-    body = coming.whole()
-    if len(body) <= TINY_BYTES or (len(body) <= QUICK_BYTES and coming.most_elements <= QUICK_ELEMENTS):
+    """The JSON body, parsed by `parse`; raises ServerBusy if a large body has to wait too long."""
+    incoming = await _receive(request, runtime_of(request).settings.max_body_bytes)
+    body = incoming.whole()
+    if len(body) <= TINY_BYTES or (len(body) <= QUICK_BYTES and incoming.most_elements <= QUICK_ELEMENTS):
         return parse(body)
     work = partial(_parse_large, body, parse)
     try:
         return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(_large_bodies, work), TURN_S)
     except TimeoutError:
-        raise ServerBusy(f"{TURN_S:g} s were not enough for the large request bodies before this one") from None
+        raise ServerBusy(f"other large request bodies kept this one waiting for more than {TURN_S:g} s") from None
 
 
 def json_body(model: type[ModelT]) -> Callable[[Request], Awaitable[ModelT]]:
-    """A dependency that gives the body as this model."""
+    """A dependency that parses the body as this model."""
 
     async def read(request: Request) -> ModelT:
         return await read_as(request, partial(parse_as, model))
@@ -65,23 +66,23 @@ def json_body(model: type[ModelT]) -> Callable[[Request], Awaitable[ModelT]]:
     return read
 
 
-class Coming:
-    """A JSON body as it comes in, counted piece by piece.
+class IncomingBody:
+    """A JSON body that is counted while it arrives.
 
-    What has too many elements is known soon, and is not kept: the rest of it is only read, so that the client, which
-    may not look for an answer before it has sent all, gets one.
+    A body with too many elements is discarded as soon as this is known. The rest of it is still read, because a client
+    may not read the response before it has sent everything.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.most_elements = 0
-        """How many elements there are at most: what is in strings counts too."""
+        """Upper bound of the number of elements: commas and brackets within strings count too."""
         self._max_bytes = self._left = max_bytes
         self._max_elements = self._count_at = max_bytes // BYTES_PER_ELEMENT
         self._has_too_many = False
         self._pieces: list[bytes] = []
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece; BodyTooLarge if the body is too long with it."""
+        """Add the next piece; raises BodyTooLarge."""
         self._left -= len(piece)
         if self._left < 0:
             raise _too_large(self._max_bytes)
@@ -90,22 +91,24 @@ class Coming:
         self._pieces.append(piece)
         self.most_elements += _most_elements(piece)
         if self.most_elements > self._count_at:
-            self._count_at = 2 * self.most_elements  # so that what is counted anew is no more than the body twice
+            self._count_at = (
+                2 * self.most_elements
+            )  # doubled, so that recounting costs no more than two passes over the body
             self._count()
 
     def whole(self) -> bytes:
-        """The body, without a byte order mark; BodyTooLarge if it has too many elements."""
+        """The complete body without a byte order mark; raises BodyTooLarge if it has too many elements."""
         if self.most_elements > self._max_elements and not self._has_too_many:
             self._count()
         if self._has_too_many:
             raise BodyTooLarge(
-                f"at most {self._max_elements:,} elements (commas and opening brackets) are taken: put large data "
+                f"at most {self._max_elements:,} elements (commas and opening brackets) are accepted: store large data "
                 "elsewhere and send its URL, or send it as one string"
             )
         body = b"".join(self._pieces)
         if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise MalformedJson("UTF-16 at line 1 column 1: send JSON in UTF-8 (RFC 8259, section 8.1)")
-        return body.removeprefix(codecs.BOM_UTF8)  # which a parser may ignore (the same section)
+        return body.removeprefix(codecs.BOM_UTF8)  # parsers may ignore it (RFC 8259, section 8.1)
 
     def _count(self) -> None:
         bare = json_text.STRING.sub(b"", b"".join(self._pieces))
@@ -114,18 +117,18 @@ class Coming:
             self._pieces.clear()
 
 
-async def _receive(request: Request, max_bytes: int) -> Coming:
-    """The body; UnsupportedMediaType unless it is declared as JSON in UTF-8, as it is; BodyTooLarge past `max_bytes`.
+async def _receive(request: Request, max_bytes: int) -> IncomingBody:
+    """Read the body. Raises UnsupportedMediaType unless it is declared as plain JSON in UTF-8, and BodyTooLarge.
 
-    A declared length is refused before a byte is read; chunked bodies are counted as they come.
+    A Content-Length that is too large is refused before the body is read; chunked bodies are counted as they arrive.
     """
     _check_type(request)
     if int(request.headers.get("content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)
-    coming = Coming(max_bytes)
+    incoming = IncomingBody(max_bytes)
     async for piece in request.stream():
-        coming.add(piece)
-    return coming
+        incoming.add(piece)
+    return incoming
 
 
 def _parse_large(body: bytes, parse: Callable[[bytes], T]) -> T:
@@ -135,10 +138,10 @@ def _parse_large(body: bytes, parse: Callable[[bytes], T]) -> T:
 
 @contextmanager
 def _yielding() -> Iterator[None]:
-    """Let the event loop have the interpreter soon while this thread works.
+    """Let the event loop run often while this thread works.
 
-    Threads change places every 5 ms by default, and a request changes many times. And a garbage collection, which stops
-    all threads, comes again and again while very many objects are made, none of which is garbage.
+    By default, the interpreter switches threads every 5 ms, and a request needs many switches. Garbage collection is
+    off meanwhile: it stops all threads, runs often while many objects are created, and would find no garbage.
     """
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
@@ -151,7 +154,7 @@ def _yielding() -> Iterator[None]:
 
 
 def _most_elements(body: bytes) -> int:
-    """How many values are in this JSON text, give or take the empty containers, with what looks like one in strings."""
+    """Upper bound of the number of values in this JSON text, but for empty containers: strings are counted too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
@@ -168,8 +171,8 @@ def _check_type(request: Request) -> None:
             raise UnsupportedMediaType(f"send JSON in UTF-8, not in {charset[:100]!r} (RFC 8259, section 8.1)")
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
-        raise UnsupportedMediaType(f"send the body as it is, without Content-Encoding: {coding[:100]}")
+        raise UnsupportedMediaType(f"send the body uncompressed, without Content-Encoding: {coding[:100]}")
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"at most {max_bytes:,} bytes are taken: put large data elsewhere and send its URL")
+    return BodyTooLarge(f"at most {max_bytes:,} bytes are accepted: store large data elsewhere and send its URL")

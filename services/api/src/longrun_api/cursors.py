@@ -1,4 +1,4 @@
-"""Keyset cursors: `next` of a page names the last row of it, in a text that clients give back as it is."""
+"""Keyset cursors: `next` of a page identifies its last row, in a text that clients pass back unchanged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def encode(last: UUID) -> str:
 
 
 def decode(cursor: str) -> UUID:
-    """The row that ended the page before; InvalidInput names `cursor`."""
+    """The last row of the previous page; raises InvalidInput."""
     try:
         return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
         raise InvalidInput(
-            FieldError("cursor", "is not one that this API gave: use `next` of a page as it is")
+            FieldError("cursor", "is not a cursor of this API: pass `next` of a page unchanged")
         ) from None

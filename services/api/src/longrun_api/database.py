@@ -1,4 +1,4 @@
-"""PostgreSQL for the event loop: store functions block, so they run in threads, and no request waits for ever."""
+"""PostgreSQL for the event loop: store functions block, so they run in threads, each with a deadline."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 
 class AsyncDatabase:
-    """Calls store functions in threads, as many at once as the pool has connections, each within `timeout_s`."""
+    """Calls store functions in at most `threads` threads, each within `timeout_s` seconds."""
 
     def __init__(self, database: Database, threads: int, timeout_s: float) -> None:
         self._database = database
         self._threads = threads
         self._timeout_s = timeout_s
         self._limiter: anyio.CapacityLimiter | None = None
-        self._outage = logs.Outage(log, "requests are answered 503: the database does not serve them", "all is served")
+        self._outage = logs.Outage(log, "requests get 503: the database is unavailable", "requests succeed again")
 
     async def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one store function; StoreUnavailable if PostgreSQL is away or silent.
+        """Run a store function; raises StoreUnavailable if PostgreSQL is down or does not answer.
 
-        The thread has the same deadline as the request, and so has the statement in PostgreSQL: whoever was answered
-        503 leaves neither behind, nor a connection that is still in use.
+        The thread and the statement in PostgreSQL have the same deadline as the request: a request that gets 503 leaves
+        behind neither of them, nor a busy connection.
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._threads)
@@ -52,9 +52,10 @@ class AsyncDatabase:
 
 
 class unavailable_after:
-    """Raise StoreUnavailable when what is awaited inside takes longer than `timeout_s` seconds.
+    """Raise StoreUnavailable if the block takes longer than `timeout_s` seconds.
 
-    A class, because every POST passes here and a generator's context manager costs several times as much.
+    This is a class because it is on the path of every POST, and a generator as a context manager costs several times
+    as much.
     """
 
     def __init__(self, timeout_s: float) -> None:

@@ -1,8 +1,8 @@
-"""A response that sends frames until there are no more, its reader leaves, or its reader stops reading.
+"""A response that sends frames until there are no more, its reader disconnects, or its reader stalls.
 
-A reader that stops reading would make us hold what it does not take: at most one page of events, the frame that is
-being sent and what the socket buffers. It is cut after `stall_s` seconds without taking anything, and earlier if all
-such readers together hold more than `Backlog.limit`; it may come back and resume after the last event it has seen.
+For a stalled reader, the process buffers at most a page of events, the frame that is being sent and the socket's
+buffer. Its connection is reset if it reads nothing for `stall_s` seconds, or earlier if the buffers of all stalled
+readers exceed `Backlog.limit`. The client can reconnect and resume after the last event that it received.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jobcore.telemetry import logs
-from longrun_api.connection import reset
 from longrun_api.keepalive import Keepalive
+from longrun_api.sockets import reset
 
 PIECE: Final = 64 * 1024
-"""Bytes that are given to the server at once; it holds as many more that the socket has not taken."""
-HELD_BESIDE: Final = 4 * PIECE
-"""What a stalled reader makes us hold beside its frame, about: a page of events, live events, the server's buffer."""
+"""Bytes that are passed to uvicorn at once; it buffers as many again."""
+OTHER_BUFFERS: Final = 4 * PIECE
+"""Approximate bytes that a stalled reader costs besides its frame: a page of events, live events, uvicorn's buffer."""
 COMMENT_CHUNK: Final = b"%x\r\n%b\r\n" % (len(KEEPALIVE_COMMENT), KEEPALIVE_COMMENT)
 HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-"""Proxies must pass each event on at once, and as it is."""
+"""Make proxies pass each event on at once and unchanged."""
 
 log = logs.get(__name__)
 
 
 @dataclass(slots=True)
 class Backlog:
-    """What all stalled readers of this process make it hold."""
+    """Bytes that the process buffers for stalled readers."""
 
     limit: int
-    """Bytes; beyond them the reader that has been stalled the longest is cut."""
+    """In bytes; above it, the reader that has been stalled for the longest time is cut."""
     _held: dict[anyio.CancelScope, int] = field(default_factory=dict)
     _total: int = 0
 
     def add(self, scope: anyio.CancelScope, size: int) -> None:
-        """The reader of this scope has not taken so many bytes yet."""
+        """Add the bytes that the reader of this scope has not read yet."""
         self._held[scope] = size
         self._total += size
         if self._total > self.limit:
             next(iter(self._held)).cancel()
 
     def remove(self, scope: anyio.CancelScope) -> None:
-        """The reader has taken them, or is gone."""
+        """Remove them: the reader has read them or is gone."""
         self._total -= self._held.pop(scope)
 
 
 class EventStream(Response):
-    """An event stream (WHATWG HTML, section 9.2) made of whole frames."""
+    """A response of type `text/event-stream` (WHATWG HTML, section 9.2)."""
 
     media_type = "text/event-stream"
 
@@ -72,7 +72,7 @@ class EventStream(Response):
         self.sent_at = inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the frames; the reader is gone when this returns."""
+        """Send the frames until the end, or until the reader is gone."""
         self._request = getattr(receive, "__self__", None)
         self._keepalive.add(self)
         try:
@@ -85,9 +85,9 @@ class EventStream(Response):
             self._keepalive.remove(self)
 
     def ping(self) -> None:
-        """Write a comment, as a chunk (RFC 9112, section 7.1), to the connection itself, past all that a frame passes.
+        """Write a comment as a chunk (RFC 9112, section 7.1) directly to the connection.
 
-        Nothing while a frame is being sent, or to a reader that takes nothing: the connection cuts that one.
+        Nothing is written while a frame is being sent, or if the reader is stalled: the connection resets that one.
         """
         request = self._request
         if self._is_sending or request is None or request.flow.write_paused or not request.chunked_encoding:
@@ -111,11 +111,11 @@ class EventStream(Response):
         everything.cancel()
 
     async def _send(self, send: Send, frame: bytes) -> bool:
-        """Whether the reader took the frame, or may still take it."""
+        """Send a frame; False if the reader stalled."""
         self._is_sending = True
         for start in range(0, len(frame), PIECE):
             with anyio.move_on_after(self._stall_s) as stalled:
-                self._backlog.add(stalled, len(frame) + HELD_BESIDE)
+                self._backlog.add(stalled, len(frame) + OTHER_BUFFERS)
                 try:
                     await send({"type": "http.response.body", "body": frame[start : start + PIECE], "more_body": True})
                 finally:
@@ -128,9 +128,9 @@ class EventStream(Response):
 
 
 def abort(receive: Receive) -> None:
-    """Cut the connection now. To close it would wait until the reader has taken what the server holds for it.
+    """Reset the connection now; an ordinary close would wait until the reader has read everything.
 
-    ASGI has no way to say so: the transport is that of uvicorn's request, whose method `receive` is.
+    ASGI cannot express this, so the transport is taken from uvicorn's request, of which `receive` is a method.
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is not None:

@@ -1,4 +1,4 @@
-"""What a request must say of itself before a route sees it: its host, its origin, and nothing that is not done here."""
+"""Checks of request headers before routing: the host, the origin, and headers that this server does not support."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from longrun_api.origins import SAFE_METHODS, Origins
 from longrun_api.problems import HttpError, problem
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
-"""They tell nobody anything, and load balancers ask for them under any name."""
+"""Paths for which the host is not checked: they reveal nothing, and load balancers use any host name for them."""
 UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
-"""A client that sends one of these relies on it: it would send a task twice, or wait for an answer in vain."""
+"""A client that sends one of these relies on it, so it is refused: otherwise a task could be submitted twice."""
 PRECONDITIONS: Final = {
     b"if-match": "If-Match",
     b"if-none-match": "If-None-Match",
     b"if-unmodified-since": "If-Unmodified-Since",
 }
-"""They guard a change against another one. On a GET they may be passed over: nothing here has an ETag."""
+"""Headers that protect a change against a concurrent one. A GET may ignore them, because no resource has an ETag."""
 CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *UNSUPPORTED, *PRECONDITIONS})
 
 
 class HeaderNotSupported(HttpError):
-    """The request relies on a header that is not honoured here."""
+    """The request relies on a header that this server does not support."""
 
     status = 400
     slug = "header-not-supported"
-    title = "The request relies on a header that this server does not honour"
+    title = "The request relies on a header that this server does not support"
 
 
 class UnknownTransferCoding(HttpError):
-    """The body is sent in a transfer coding other than `chunked` (RFC 9112, section 6.1)."""
+    """The body has a transfer coding other than `chunked` (RFC 9112, section 6.1)."""
 
     status = 501
     slug = "transfer-coding-not-supported"
-    title = "The request body is sent in a way that this server does not understand"
+    title = "The server does not support the transfer coding of the request body"
 
 
 class HeaderChecks:
-    """ASGI middleware that answers what may not come in with a problem document."""
+    """ASGI middleware that refuses requests by their headers, with a problem document."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts, origins: Origins) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class HeaderChecks:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request in, or answer it."""
+        """Pass the request on, or refuse it."""
         if scope["type"] == "http":
             try:
                 self._check(scope)
@@ -80,7 +80,7 @@ class HeaderChecks:
 def _refuse_unsupported(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
     for name, shown in refused.items():
         if name in headers:
-            raise HeaderNotSupported(f"{shown} is not supported yet; send the request without it if it may run so")
+            raise HeaderNotSupported(f"{shown} is not supported; send the request without it if it can do without")
     codings = ",".join(headers.get(b"transfer-encoding", [])).lower()
     if codings and codings.strip() != "chunked":
         raise UnknownTransferCoding(f"Transfer-Encoding must be chunked, not {codings[:100]!r}")

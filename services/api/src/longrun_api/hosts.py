@@ -1,7 +1,7 @@
-"""Under which names this server answers. A page that rebinds its own name to our address does not know any of them.
+"""Check the `Host` header against the names of this server, as a defence against DNS rebinding.
 
-A browser puts the name in the address bar into `Host`, whatever address that name resolves to. So a server that
-answers to its own names only cannot be reached by DNS rebinding, and an IP address in `Host` cannot be rebound at all.
+A browser sends the name in its address bar as `Host`, whatever address that name resolves to. A page that rebinds its
+own name to our address therefore sends a name that is not ours. An IP address in `Host` cannot be rebound.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from longrun_api.problems import HttpError
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY: Final = "*"
-# RFC 3986, section 3.2.2, without what no DNS name has (percent-encoding, sub-delims)
+# RFC 3986, section 3.2.2, without percent-encoding and sub-delims, which no DNS name contains
 AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[\w.-]+))(?::(?P<port>\d{0,5}))?", re.ASCII)
 
 
 class BadHost(HttpError):
-    """`Host` is missing, is there twice, or is no host (RFC 9112, section 3.2)."""
+    """`Host` is missing, repeated or malformed (RFC 9112, section 3.2)."""
 
     status = 400
     slug = "bad-host"
-    title = "The request does not say which host it is for"
+    title = "The request has no valid Host header"
 
 
 class HostNotAllowed(HttpError):
-    """`Host` names another host than this one (RFC 9110, section 15.5.20)."""
+    """`Host` is not a name of this server (RFC 9110, section 15.5.20)."""
 
     status = 421
     slug = "host-not-allowed"
@@ -37,7 +37,7 @@ class HostNotAllowed(HttpError):
 
 
 class Authority(NamedTuple):
-    """A host and its port. The name is in lower case, an IPv6 address in its shortest form; no port: the scheme's."""
+    """A host and its port: the name in lower case, an IPv6 address in its shortest form; None: the scheme's port."""
 
     name: str
     port: int | None
@@ -45,7 +45,7 @@ class Authority(NamedTuple):
 
 @lru_cache(maxsize=256)
 def parse_authority(text: str) -> Authority | None:
-    """What `host`, `host:port` or `[ipv6]:port` says; None if it is none of them."""
+    """Parse `host`, `host:port` or `[ipv6]:port`; None if it is malformed."""
     match = AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -62,9 +62,9 @@ def parse_authority(text: str) -> Authority | None:
 
 
 class Hosts:
-    """The names that are answered to: of this machine's loopback, the address a request came in on, those given.
+    """The names of this server: loopback names, the address on which a request arrived, and the `given` names.
 
-    A given name may begin with `*.`, for every name below it; `*` is any name.
+    A given name may begin with `*.` for all names below it; `*` allows any name.
     """
 
     def __init__(self, given: Iterable[str] = ()) -> None:
@@ -74,26 +74,26 @@ class Hosts:
         self._names = LOOPBACK | names
 
     def check(self, values: list[str], server: str | None, http_version: str) -> Authority | None:
-        """The host that a request is for; BadHost or HostNotAllowed. `server` is the address it came in on.
+        """The host of a request; raises BadHost or HostNotAllowed. `server` is the address on which it arrived.
 
         None for HTTP/1.0 without the header, which no browser sends.
         """
         host = self.parse(values, http_version)
         if host is not None and not self._allows(host.name, server):
             raise HostNotAllowed(
-                f"{host.name!r} is not a name of this server; whoever runs it can add it to LONGRUN_ALLOWED_HOSTS"
+                f"{host.name!r} is not a name of this server; its operator can add it to LONGRUN_ALLOWED_HOSTS"
             )
         return host
 
     def parse(self, values: list[str], http_version: str) -> Authority | None:
-        """The host that a request is for, whether or not it is one of ours; BadHost."""
+        """The host of a request, whether or not it is ours; raises BadHost."""
         if not values and http_version == "1.0":
             return None
         if len(values) != 1:
             raise BadHost(f"send the header Host once, not {len(values)} times")
         host = parse_authority(values[0])
         if host is None:
-            raise BadHost(f"Host must be a host name or address and perhaps a port, not {values[0][:100]!r}")
+            raise BadHost(f"Host must be a host name or address with an optional port, not {values[0][:100]!r}")
         return host
 
     def _allows(self, name: str, server: str | None) -> bool:

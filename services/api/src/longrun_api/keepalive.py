@@ -1,6 +1,6 @@
-"""Comments that keep quiet streams open: one task sends them all, and no stream is woken for its own.
+"""Send comments on idle streams, so that proxies and clients with a read timeout do not close them.
 
-A proxy, and a client with a timeout for reading, would take a quiet stream for a dead one.
+One asyncio task sends the comments of all streams: no stream needs a timer of its own.
 """
 
 from __future__ import annotations
@@ -12,47 +12,47 @@ from typing import Final, Protocol
 from jobcore.telemetry import logs
 
 PING_S: Final = 14.0
-"""A comment follows so many quiet seconds."""
+"""Idle seconds after which a stream gets a comment."""
 CHECK_S: Final = 1.0
-"""The streams that are due are pinged together once in so many seconds: the process wakes up once for all of them."""
+"""Seconds between two checks for idle streams."""
 
 log = logs.get(__name__)
 
 
-class Quiet(Protocol):
-    """A stream, as far as this is concerned."""
+class Pingable(Protocol):
+    """A stream that can send a comment."""
 
     sent_at: float
-    """When something was last sent, on the event loop's clock."""
+    """Time of the last send, on the event loop's clock."""
 
     def ping(self) -> None:
-        """Send a comment, if nothing is being sent."""
+        """Send a comment, unless something is being sent."""
 
 
 class Keepalive:
-    """Pings the streams that are open here."""
+    """Pings the idle ones among the open streams of this process."""
 
     def __init__(self) -> None:
-        self._streams: dict[Quiet, None] = {}
+        self._streams: dict[Pingable, None] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to ping."""
+        """Start pinging."""
         self._task = asyncio.create_task(self._run(), name="keepalive")
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop pinging."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    def add(self, stream: Quiet) -> None:
-        """This stream is open."""
+    def add(self, stream: Pingable) -> None:
+        """Add a stream that was opened."""
         self._streams[stream] = None
 
-    def remove(self, stream: Quiet) -> None:
-        """It is no longer."""
+    def remove(self, stream: Pingable) -> None:
+        """Remove a stream that was closed."""
         self._streams.pop(stream, None)
 
     async def _run(self) -> None:
@@ -63,5 +63,5 @@ class Keepalive:
             for stream in [stream for stream in self._streams if stream.sent_at <= due]:
                 try:
                     stream.ping()
-                except Exception:  # of one connection: the others need their comments
-                    log.exception("a stream could not be kept open")
+                except Exception:  # concerns one connection; the others still need their comments
+                    log.exception("cannot send a keepalive comment")

@@ -1,4 +1,4 @@
-"""The application as uvicorn finds it: `uvicorn longrun_api.main:app`."""
+"""The application for uvicorn: `uvicorn longrun_api.main:app`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HEAD wherever GET is, and OPTIONS everywhere (RFC 9110, sections 9.3.2 and 9.3.7)."""
+"""HEAD for every path that has GET, and OPTIONS for every path (RFC 9110, sections 9.3.2 and 9.3.7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUTED: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
-    """The methods that the path of this scope takes, in order; none if there is nothing at the path."""
+    """The methods that the path of this scope accepts, in alphabetical order; empty if the path does not exist."""
     routes = list(routes)
     found = [method for method in ROUTED if _is_routed(routes, {**scope, "method": method})]
     return sorted([*found, "OPTIONS", *(["HEAD"] if "GET" in found else [])]) if found else []
@@ -24,13 +24,13 @@ def _is_routed(routes: list[BaseRoute], scope: Scope) -> bool:
 
 
 class Methods:
-    """ASGI middleware that answers HEAD by what GET says, and OPTIONS by `Allow`."""
+    """ASGI middleware that answers HEAD with the headers of GET, and OPTIONS with `Allow`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, HEAD as GET."""
+        """Answer OPTIONS, and pass any other request on; HEAD as GET."""
         if scope["type"] == "http":
             if scope["method"] == "HEAD":
                 await _head(self._app, scope, receive, send)
@@ -52,7 +52,7 @@ async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def receive_until_over() -> Message:
-        # a stream goes on until its client is gone: from here on there is none
+        # a stream continues until its client disconnects, so report that
         return {"type": "http.disconnect"} if is_over else await receive()
 
     await app({**scope, "method": "GET"}, receive_until_over, send_headers)

@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that FastAPI cannot infer: problem documents, and bodies that routes read."""
+"""Parts of the OpenAPI document that FastAPI cannot infer: problem documents and the bodies that routes parse."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REFERENCE: Final = "#/components/schemas/{model}"
 
 
 class ProblemField(BaseModel):
-    """A field at fault."""
+    """An invalid field and what is wrong with it."""
 
     field: str = Field(examples=["input.url"])
     message: str = Field(examples=["is required"])
 
 
 class Problem(BaseModel):
-    """What went wrong: a problem document (RFC 9457)."""
+    """A problem document (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -33,12 +33,12 @@ class Problem(BaseModel):
     title: str = Field(examples=["The request is not valid"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["input.url: is required"])
-    instance: str | None = Field(None, description="This very incident, as the server's log names it.")
-    errors: list[ProblemField] | None = Field(None, description="Each field at fault.")
+    instance: str | None = Field(None, description="The incident, under which the server's log has details.")
+    errors: list[ProblemField] | None = Field(None, description="The invalid fields.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer beside its success: these statuses for known reasons, and whatever else goes wrong."""
+    """The `responses` of a route: a problem document for each of these statuses, and for any other."""
     content = {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
     descriptions: dict[int | str, str] = {status: HTTPStatus(status).phrase for status in statuses} | {
         "default": "Any other problem"
@@ -47,13 +47,13 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def request_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body itself, as this model."""
+    """The `openapi_extra` of a route that parses its body itself as this model."""
     content = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCE)}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
-    """The OpenAPI document, with an example for each task type."""
+    """The OpenAPI document, with an example of each task type."""
     openapi = get_openapi(
         title=app.title,
         version=app.version,
@@ -96,7 +96,7 @@ def _body(model: str) -> dict[str, Any]:
 
 
 def _change(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of a change: any of the fields, or null for the default."""
+    """The schema of a PATCH: every field is optional, and null resets it to its default."""
     schema = model.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)
     fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}

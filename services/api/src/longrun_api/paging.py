@@ -1,7 +1,7 @@
-"""A page ends at its number of items or at its number of bytes, whichever comes first, and is fetched in slices.
+"""Pages that are limited by both their number of items and their bytes, and read in slices.
 
-So neither a page nor what is in memory for it grows with what clients put into their tasks. A page of one item may be
-larger, because a page always has one.
+Neither a page nor the memory for it grows with the size of the tasks. Only a page of one item may exceed the limit of
+bytes, because a page has at least one item.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ RowT = TypeVar("RowT")
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 SLICE: Final = 50
-"""Rows of the first slice: most pages need no other."""
+"""Rows of the first slice; most pages need no second one."""
 
 Fetch = Callable[[RowT | None, int], Awaitable[list[tuple[RowT, bytes]]]]
-"""Gives at most so many rows after that one (None: from the start of the page), each with its JSON."""
+"""Returns at most a number of rows after a given one (None: from the start of the page), each with its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[RowT]):
-    """The JSON of the items, the row of the last one, and whether there are more."""
+    """The JSON of the items, the row of the last item, and whether more follow."""
 
     items: list[bytes]
     last: RowT | None
     has_more: bool
 
     def response(self, **members: Any) -> Response:
-        """The page as an answer: its items, then these members."""
+        """The page as a response: its items, then these members."""
         rest = json.dumps(members)[1:]
         return Response(b'{"items":[' + b",".join(self.items) + b"]," + rest.encode(), media_type="application/json")
 
 
 async def read(fetch: Fetch[RowT], limit: int, slice_rows: int = SLICE, max_bytes: int = MAX_BYTES) -> Page[RowT]:
-    """A page of at most `limit` items and about `max_bytes` bytes."""
+    """Read a page of at most `limit` items and about `max_bytes` bytes."""
     items: list[bytes] = []
     size = 0
     last: RowT | None = None

@@ -1,4 +1,4 @@
-"""Query parameters: each is one that the route knows, and is given once. A misspelt filter must not pass for none."""
+"""Refuse unknown and repeated query parameters: a misspelt filter must not be ignored."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from jobcore.errors import FieldError, InvalidInput
 
 
 async def check_parameters(request: Request) -> None:
-    """InvalidInput names each query parameter that the route does not declare, or that is given twice."""
+    """Raise InvalidInput for query parameters that the route does not declare or that are repeated."""
     if request.scope["query_string"]:
         known = _declared(request.app, request.scope["route"].path_format, request.method.lower())
         refuse_others(request.query_params, known)
 
 
 def refuse_others(given: QueryParams, known: dict[str, bool]) -> None:
-    """InvalidInput unless each parameter is known; `known` says of each whether it may be given several times."""
+    """Raise InvalidInput unless each parameter is in `known`, which maps a name to whether it may be repeated."""
     if errors := list(_errors(given, known)):
         raise InvalidInput(*errors)
 
@@ -29,7 +29,7 @@ def refuse_others(given: QueryParams, known: dict[str, bool]) -> None:
 def _errors(given: QueryParams, known: dict[str, bool]) -> Iterator[FieldError]:
     for name, count in Counter(name for name, _ in given.multi_items()).items():
         if name not in known:
-            names = f"known parameters: {', '.join(known)}" if known else "this takes none"
+            names = f"known parameters: {', '.join(known)}" if known else "this path has none"
             yield FieldError(name[:100], f"unknown parameter; {names}")
         elif count > 1 and not known[name]:
             yield FieldError(name, f"is given {count} times; give it once")

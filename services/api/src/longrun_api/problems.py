@@ -1,4 +1,4 @@
-"""Every error as a problem document (RFC 9457): what went wrong, which field is at fault, what to do."""
+"""Every error as a problem document (RFC 9457), which says what went wrong, in which field, and what to do."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logs.get(__name__)
 
 
 class HttpError(LongrunError):
-    """Something about the request as HTTP is wrong; `headers` go with the answer."""
+    """An error at the level of HTTP; `headers` are added to the response."""
 
     headers: Mapping[str, str] = MappingProxyType({})
 
 
 class MalformedJson(LongrunError):
-    """The body is not JSON; the detail says where it stops being so."""
+    """The body is not JSON; the detail says at which line and column."""
 
     status = 400
     slug = "malformed-json"
@@ -41,7 +41,7 @@ class MalformedJson(LongrunError):
 
 
 class BodyTooLarge(LongrunError):
-    """The body has more bytes than this server takes."""
+    """The body is larger than this server accepts."""
 
     status = 413
     slug = "body-too-large"
@@ -49,7 +49,7 @@ class BodyTooLarge(LongrunError):
 
 
 class UnsupportedMediaType(HttpError):
-    """The body is not declared as JSON in UTF-8, as it is."""
+    """The body is not declared as uncompressed JSON in UTF-8."""
 
     status = 415
     slug = "unsupported-media-type"
@@ -58,16 +58,16 @@ class UnsupportedMediaType(HttpError):
 
 
 class ServerBusy(HttpError):
-    """This process has as many connections, or holds as many or as large requests, as it may."""
+    """The process has too many connections, or holds too many or too large requests."""
 
     status = 503
     slug = "overloaded"
-    title = "Too much comes in at once"
+    title = "The server is busy"
     retry_after_s = 1
 
 
 class ShuttingDown(LongrunError):
-    """This process is going away."""
+    """The process is shutting down."""
 
     status = 503
     slug = "shutting-down"
@@ -76,7 +76,7 @@ class ShuttingDown(LongrunError):
 
 
 def problem(error: LongrunError, **members: Any) -> Response:
-    """The response to a known error; `members` extend the document (RFC 9457, section 3.2)."""
+    """The response to a known error; `members` are added to the document (RFC 9457, section 3.2)."""
     errors = error.errors if isinstance(error, InvalidInput) else ()
     headers = dict(error.headers) if isinstance(error, HttpError) else {}
     if error.retry_after_s is not None:
@@ -88,7 +88,7 @@ def problem(error: LongrunError, **members: Any) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Let the application answer every error with a problem document."""
+    """Make the application answer every error with a problem document."""
     app.add_exception_handler(LongrunError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -97,12 +97,12 @@ def install(app: FastAPI) -> None:
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], prefix: str = "", known: Iterable[str] = ()) -> list[FieldError]:
-    """Pydantic's errors with our paths (`input.links[0].url`); an unknown field is told the `known` ones."""
+    """Pydantic's errors with JSON paths (`input.links[0].url`); that of an unknown field lists the `known` fields."""
     return [FieldError(path(prefix, *error["loc"]), _message(error, known)) for error in errors]
 
 
 def path(prefix: str, *loc: str | int) -> str:
-    """A JSON path: names with dots between them, indexes in brackets."""
+    """A JSON path: names separated by dots, indexes in brackets."""
     text = prefix
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -120,7 +120,7 @@ def _message(error: Mapping[str, Any], known: Iterable[str]) -> str:
 
 async def _known(request: Request, error: Exception) -> Response:
     if isinstance(error, RowRefused):
-        error = InvalidInput(FieldError("body", f"holds a value that PostgreSQL cannot store: {error}"))
+        error = InvalidInput(FieldError("body", f"contains a value that PostgreSQL cannot store: {error}"))
     if isinstance(error, LongrunError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
         return problem(error)
     return await _unexpected(request, error)
@@ -128,7 +128,7 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # the first part of a loc says where the parameter stands: query, path, header
+    # the first part of a loc is the place of the parameter: query, path or header
     errors = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
     return problem(InvalidInput(*field_errors(errors)))
 
@@ -139,22 +139,22 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     detail = error.detail
     if status is HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {request.url.path}; {_near(request) or '/docs lists what there is'}"
+        detail = f"there is nothing at {request.url.path}; {_near(request) or '/docs lists all paths'}"
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(allowed(request.app.router.routes, request.scope))
-        detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
+        detail = f"{request.url.path} accepts {headers['Allow']}, not {request.method}"
     slug = status.phrase.lower().replace(" ", "-")
     return _response(_document(status, slug, status.phrase, detail), headers)
 
 
 async def _nobody(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client is gone: nobody reads it
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client is gone and will not read it
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     incident = uuid4().hex
     log.error("request failed", incident=incident, method=request.method, path=request.url.path, exc_info=error)
-    detail = f"the server's log says more under incident {incident}"
+    detail = f"the server's log has the details under incident {incident}"
     document = _document(HTTPStatus.INTERNAL_SERVER_ERROR, LongrunError.slug, LongrunError.title, detail)
     return _response(document | {"instance": INCIDENT_PREFIX + incident}, {})
 
@@ -170,5 +170,5 @@ def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]
 
 
 def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    # json escapes to ASCII: what a client sent may hold what UTF-8 cannot
+    # json.dumps escapes to ASCII: a client may have sent lone surrogates, which UTF-8 cannot encode
     return Response(json.dumps(document), document["status"], dict(headers), MEDIA_TYPE)

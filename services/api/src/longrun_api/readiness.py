@@ -1,4 +1,4 @@
-"""Whether this process can accept tasks now: asked of the intake, which goes the way that a submission goes."""
+"""Whether this process can accept tasks now: the intake commits a small transaction, as for a submission."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REDIS_S: Final = 0.5
 
 
 class Readiness:
-    """Asks at most once in FRESH_S seconds, however many probes come."""
+    """Checks at most once per FRESH_S seconds, however many probes arrive."""
 
     def __init__(self, intake: Intake, server: RedisServer, shutdown: Shutdown) -> None:
         self._intake = intake
@@ -36,9 +36,9 @@ class Readiness:
         self._redis_problem: str | None = None
 
     async def check(self) -> str | None:
-        """Why Redis cannot carry wake-ups, or None if it can.
+        """Why Redis cannot carry wake-ups; None if it can.
 
-        StoreUnavailable, Overloaded or ShuttingDown if no task can be accepted.
+        Raises StoreUnavailable, Overloaded or ShuttingDown if no task can be accepted.
         """
         if self._shutdown.begun:
             raise ShuttingDown("try another server")

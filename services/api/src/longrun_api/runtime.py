@@ -1,4 +1,4 @@
-"""What a running API process holds, from its start to its end."""
+"""The parts of a running API process: created at startup, stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Runtime:
 
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
-    """Start every part, end them in reverse; neither PostgreSQL nor Redis need be there."""
+    """Start all parts, and stop them in reverse order. PostgreSQL and Redis may be unavailable at startup."""
     timeout_s, pool_size = settings.database_timeout_s, settings.database_pool_size
     connect = partial(Database, settings.database_url, schema=settings.database_schema, timeout_s=timeout_s)
     database = connect(name="longrun-api", pool_size=pool_size)
@@ -86,7 +86,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     finally:
         shutdown.begin()
         await _stop(keeper, intake)
-        await _stop(publisher, waker)  # they tell of what those did last
+        await _stop(publisher, waker)  # after the others, whose last changes they announce
         await keepalive.close()
         await stream_check.close()
         await live_events.close()
@@ -96,7 +96,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
 
 
 async def _stop(*parts: BackgroundThread) -> None:
-    """Stop parts at the same time: with a silent PostgreSQL or Redis each takes some seconds."""
+    """Stop parts in parallel: each takes seconds if PostgreSQL or Redis does not answer."""
     await asyncio.gather(*(asyncio.to_thread(part.stop) for part in parts))
 
 

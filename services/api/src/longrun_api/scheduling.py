@@ -1,4 +1,4 @@
-"""What a client may ask for in `POST /schedules` and change by `PATCH`, and how it becomes a plan to keep."""
+"""The bodies of `POST /schedules` and `PATCH /schedules/{schedule}`, and their conversion to a plan to store."""
 
 from __future__ import annotations
 
@@ -20,47 +20,50 @@ from longrun_api.submission import DAY_S, Integer, Submission, TaskTemplate, par
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for"}
 OPTIONS: Final = tuple(field.name for field in fields(NewJob) if field.name not in PER_JOB)
-"""Of a job, what is the same at every tick."""
+"""Fields of a job that are the same at every tick."""
 
 
 class ScheduleSubmission(BaseModel):
-    """A task to run again and again."""
+    """A cron schedule and the task that it submits at each tick."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: str = Field(
-        pattern=NAME, description="Its own, unlike that of any other schedule; not in the form of a UUID."
-    )
+    name: str = Field(pattern=NAME, description="A name that no other schedule has; it must not look like a UUID.")
     cron: str = Field(
         max_length=200,
-        description="When: minute, hour, day of month, month, day of week; if six, seconds first; or `@daily`.",
+        description="Minute, hour, day of month, month and day of week; with six fields, the first is the second. "
+        "`@hourly`, `@daily` and the like work too.",
         examples=["30 2 * * MON-FRI"],
     )
     timezone: str = Field(
-        "UTC", max_length=100, description="The IANA time zone whose clock `cron` goes by.", examples=["Europe/Berlin"]
+        "UTC", max_length=100, description="The IANA time zone of `cron`.", examples=["Europe/Berlin"]
     )
-    task: TaskTemplate = Field(description="What to submit at each tick: as in `POST /tasks`, without times.")
+    task: TaskTemplate = Field(description="The task to submit at each tick, as in `POST /tasks` but without times.")
     overlap: Overlap = Field(
         Overlap.SKIP,
         strict=False,
-        description="While a job of an earlier tick has not ended: `skip` the tick, `allow_all`, or `cancel_other`.",
+        description="What a tick does while a task of an earlier tick has not ended: `skip` the tick, `allow_all` to "
+        "run both, or `cancel_other` to cancel the earlier task.",
     )
     missed_runs: MissedRuns = Field(
         MissedRuns.RUN_ONCE,
         strict=False,
-        description="Ticks that passed while Longrun was down: `skip` them, `run_once` for the latest, or `run_all`.",
+        description="What to do about ticks that passed while Longrun was down: `skip` them, `run_once` for the "
+        "latest, or `run_all`.",
     )
     max_missed_runs: Integer = Field(
-        10, ge=1, le=100, description="How many missed ticks `run_all` makes up for at most."
+        10, ge=1, le=100, description="Maximum number of missed ticks that `run_all` makes up."
     )
     start_deadline_s: float | None = Field(
         None,
         gt=0,
         le=366 * DAY_S,
         allow_inf_nan=False,
-        description="A tick that is later than so many seconds is missed.",
+        description="A tick that is late by more than this number of seconds is missed; null: no deadline.",
     )
-    paused: bool = Field(False, description="Whether it rests; ticks that pass meanwhile are not made up for.")
+    paused: bool = Field(
+        False, description="Whether the schedule is paused. Ticks that pass during a pause are not made up."
+    )
 
 
 class _Object(RootModel[dict[str, Any]]):
@@ -68,15 +71,14 @@ class _Object(RootModel[dict[str, Any]]):
 
 
 def parse_schedule(body: bytes) -> ScheduleSubmission:
-    """The schedule in a request body; MalformedJson or InvalidInput says what is wrong with it."""
+    """Parse a request body as a schedule; raises MalformedJson or InvalidInput."""
     return parse_as(ScheduleSubmission, body)
 
 
 def merged(plan: Plan, body: bytes) -> tuple[ScheduleSubmission, bool]:
-    """The schedule with the changes in a request body, and whether its task is among them.
+    """The schedule with the changes of a request body applied, and whether they change its task.
 
-    A field of the schedule or of its task that is given takes the place of what was there; null brings back its
-    default.
+    Each given field of the schedule or of its task replaces the current value; null resets it to its default.
     """
     changes = parse_as(_Object, body).root
     now = {name: getattr(plan, name) for name in ScheduleSubmission.model_fields}
@@ -86,13 +88,16 @@ def merged(plan: Plan, body: bytes) -> tuple[ScheduleSubmission, bool]:
 
 
 def to_plan(submission: ScheduleSubmission, registry: Registry, job: Mapping[str, Any] | None = None) -> Plan:
-    """The plan to keep; InvalidInput names each field at fault. `job` is what ticks submit, if that does not change."""
+    """The plan to store; raises InvalidInput. `job` is what ticks submit, if it does not change."""
     Cron.parse(submission.cron, submission.timezone)
     if _is_uuid(submission.name):
-        raise InvalidInput(FieldError("name", "must not have the form of a UUID: ids have it"))
+        raise InvalidInput(FieldError("name", "must not look like a UUID, because ids do"))
     if submission.missed_runs is MissedRuns.RUN_ALL and submission.overlap is not Overlap.ALLOW_ALL:
         raise InvalidInput(
-            FieldError("missed_runs", "run_all starts jobs together, so it needs overlap allow_all; or choose run_once")
+            FieldError(
+                "missed_runs",
+                "run_all may start several tasks at once, so it needs overlap allow_all; or use run_once",
+            )
         )
     task = submission.task.model_dump(mode="json", exclude_unset=True)
     return Plan(
@@ -114,7 +119,7 @@ def _job(task: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
         job = to_job(parse_as(Submission, json.dumps(task)), registry, None)
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
-    # without what is not given: a keeper of the version before knows no newer options
+    # leave out what was not given: a keeper of the previous version does not know newer options
     return _given({name: getattr(job, name) for name in OPTIONS})
 
 

@@ -1,4 +1,4 @@
-"""Tasks as the API shows them. Fields may be added, never renamed; times are RFC 3339 in UTC."""
+"""Tasks as the API shows them. Times are RFC 3339 in UTC. New fields may be added; none may be renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobcore.states import ErrorKind, Status
 
 
 def rfc3339(time: datetime) -> str:
-    """An RFC 3339 time in UTC, as Pydantic writes it too."""
+    """An RFC 3339 time in UTC, in the same form as Pydantic's."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -21,7 +21,7 @@ Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 class Links(BaseModel):
-    """Where to look next."""
+    """Paths of the task, its events, its attempts and its actions."""
 
     self: str
     stream: str
@@ -32,7 +32,7 @@ class Links(BaseModel):
 
 
 def links(task_id: UUID, root_path: str) -> dict[str, str]:
-    """The links of a task; `root_path` is what a proxy puts before every path."""
+    """The links of a task; `root_path` is the prefix that a proxy adds to every path."""
     here = f"{root_path}/tasks/{task_id}"
     return {
         "self": here,
@@ -45,7 +45,7 @@ def links(task_id: UUID, root_path: str) -> dict[str, str]:
 
 
 class Accepted(BaseModel):
-    """A task that is stored and will run."""
+    """An accepted task: it is stored and will run."""
 
     task_id: UUID
     task_type: str
@@ -55,7 +55,7 @@ class Accepted(BaseModel):
 
 
 class TaskError(BaseModel):
-    """Why the task failed, or why its latest attempt did."""
+    """Why the task, or its latest attempt, failed. An error that a task raises may add fields of its own."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -66,7 +66,7 @@ class TaskError(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far the task is, in the task's own units."""
+    """Progress of the task, in units of its own."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -76,7 +76,7 @@ class Progress(BaseModel):
 
 
 class Cancel(BaseModel):
-    """The receipt of a cancel: asked for, seen by the worker, stopped, and how."""
+    """A cancel receipt: when the cancel was requested and acknowledged, and when and how the run stopped."""
 
     requested_at: Utc
     acknowledged_at: Utc | None
@@ -97,7 +97,7 @@ class Cancel(BaseModel):
 
 
 class Backoff(BaseModel):
-    """How long to wait before another attempt, in seconds; null: as the task type says."""
+    """How long to wait before the next attempt, in seconds; null: the task type's own value."""
 
     backoff_s: float | None = None
     backoff_max_s: float | None = None
@@ -112,11 +112,11 @@ class TaskSummary(BaseModel):
     status: Status
     error: TaskError | None
     progress: Progress | None
-    attempt: int = Field(description="How many attempts were started.")
-    tries: int = Field(description="How many of them count against `max_attempts`.")
+    attempt: int = Field(description="Number of the latest attempt; 0 before the first.")
+    tries: int = Field(description="Number of attempts that count against `max_attempts`.")
     max_attempts: int
-    retry: Backoff | None = Field(description="What differs from the task type's own.")
-    seq: int = Field(description="The seq of the latest event: the cursor of `/stream` and `/logs`.")
+    retry: Backoff | None = Field(description="Differences from the task type's own backoff.")
+    seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream` and `/logs`.")
     cancel: Cancel | None
     queue: str
     priority: int
@@ -128,8 +128,8 @@ class TaskSummary(BaseModel):
     tags: list[str]
     metadata: dict[str, Any]
     trace_id: str | None
-    schedule_id: UUID | None = Field(description="The schedule that it came from.")
-    scheduled_for: Utc | None = Field(description="The tick that it was made for; null if somebody ran it by hand.")
+    schedule_id: UUID | None = Field(description="The schedule that submitted the task.")
+    scheduled_for: Utc | None = Field(description="The tick that submitted the task; null if a client submitted it.")
     created_at: Utc
     started_at: Utc | None
     finished_at: Utc | None
@@ -142,14 +142,14 @@ class TaskSummary(BaseModel):
 
 
 class Task(TaskSummary):
-    """A task with all that is known of it."""
+    """A task with its input and result."""
 
     input: dict[str, Any]
     result: Any
 
 
 def task_json(job: Job, root_path: str) -> bytes:
-    """A `Task` as JSON. Input and result stay the texts that they are, so their numbers come back as they went in."""
+    """A `Task` as JSON. Input and result are copied as text, so that their numbers do not change."""
     summary = TaskSummary.of(job, root_path).model_dump_json()
     return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"}}}'.encode()
 
@@ -192,14 +192,14 @@ def _trace_id(traceparent: str | None) -> str | None:
 
 
 class TaskPage(BaseModel):
-    """A page of the history, newest first."""
+    """A page of tasks, newest first."""
 
     items: list[TaskSummary]
-    next: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")
 
 
 class LogLine(BaseModel):
-    """A line that the task logged."""
+    """A line of the task's log."""
 
     seq: int
     at: Utc
@@ -214,7 +214,7 @@ class LogLine(BaseModel):
 
 
 class LogPage(BaseModel):
-    """Log lines in order."""
+    """Log lines in the order of `seq`."""
 
     items: list[LogLine]
-    next_after: int = Field(description="Give it as `after` for what comes next.")
+    next_after: int = Field(description="Pass it as `after` to get the lines that follow.")

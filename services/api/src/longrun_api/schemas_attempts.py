@@ -12,26 +12,32 @@ from longrun_api.schemas import TaskError, Utc
 
 
 class AttemptError(TaskError):
-    """Why the attempt failed; `traceback` unless the task raised on purpose, or another process ended it."""
+    """Why the attempt failed. `traceback` is null for deliberate errors of the task and if another process ended it."""
 
     traceback: str | None
 
 
 class AttemptWorker(BaseModel):
-    """Where the attempt ran; `host` is null once the worker is forgotten, a day after its end."""
+    """The worker that ran the attempt. `host` is null from one day after the end of the worker."""
 
     id: UUID
     host: str | None
 
 
 class Attempt(BaseModel):
-    """One attempt: when, where, what came of it."""
+    """One attempt: when and where it ran, and its outcome."""
 
-    seq: int = Field(description="The seq of the event that began it.")
-    attempt: int = Field(description="Its number; one that was handed back gives its number to the next.")
+    seq: int = Field(description="`seq` of the event that started the attempt.")
+    attempt: int = Field(
+        description="Number of the attempt. An attempt that was handed back passes its number on to the next."
+    )
     outcome: Literal[
         "running", "success", "failed", "retried", "timeout", "crashed", "lost", "handed_back", "cancelled"
-    ] = Field(description="`retried`: it failed, and was or will be tried again; `handed_back`: for a deploy.")
+    ] = Field(
+        description="`retried`: it failed and another attempt follows. `handed_back`: the worker returned the task to "
+        "its "
+        "queue, for example for a deploy. `crashed`, `lost`: the process or its worker died."
+    )
     started_at: Utc
     ended_at: Utc | None
     worker: AttemptWorker
@@ -52,7 +58,7 @@ class Attempt(BaseModel):
 
 
 class AttemptPage(BaseModel):
-    """Attempts in order."""
+    """Attempts, oldest first."""
 
     items: list[Attempt]
-    next_after: int = Field(description="Give it as `after` for what comes next.")
+    next_after: int = Field(description="Pass it as `after` to get the attempts that follow.")

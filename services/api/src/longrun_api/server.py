@@ -1,4 +1,4 @@
-"""uvicorn's server, awake once a second instead of ten times, and at once when it is to stop."""
+"""uvicorn's server with a tick of one second instead of a tenth; it stops without waiting for the tick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TICK_S: Final = 1.0
 
 
 class Server(uvicorn.Server):
-    """Serves until a signal comes."""
+    """Serves until a signal stops it."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -25,24 +25,26 @@ class Server(uvicorn.Server):
         self._stop = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Tick until this process is to stop."""
+        """Tick until a signal stops the server."""
         self._loop = asyncio.get_running_loop()
         gc.collect()
-        gc.freeze()  # what was made until now is never garbage: no collection looks at it again, with all else waiting
-        while not await self.on_tick(counter=0):  # uvicorn makes a new `Date` at every tenth
+        gc.freeze()  # objects from startup live for ever: exclude them from collections, which block everything else
+        while not await self.on_tick(
+            counter=0
+        ):  # uvicorn updates the header `Date` when the counter is a multiple of ten
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._stop.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The handler of SIGINT and SIGTERM."""
+        """Handle SIGINT and SIGTERM."""
         super().handle_exit(sig, frame)
         if self._loop:
             self._loop.call_soon_threadsafe(self._stop.set)
 
 
 def serve(config: uvicorn.Config) -> None:
-    """Serve, as `uvicorn.run` does; SystemExit if the application did not start."""
+    """Serve like `uvicorn.run`; raises SystemExit if the application did not start."""
     server = Server(config)
     with suppress(KeyboardInterrupt):
         server.run()

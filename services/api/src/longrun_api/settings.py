@@ -1,4 +1,4 @@
-"""What an operator can set for the API, beside what every Longrun process takes."""
+"""Settings of the API, in addition to those of every Longrun process."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class ApiSettings(CoreSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The port to listen on."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections to PostgreSQL that requests share; intake and keeper have their own."""
+    """Connections to PostgreSQL that requests share; the intake and the keeper have their own."""
     database_timeout_s: Seconds = 4.0
-    """Seconds a request waits for PostgreSQL before it answers 503."""
+    """Seconds that a request waits for PostgreSQL before it gets 503."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     """The largest request body, in bytes."""
     request_timeout_s: Seconds = 30.0
     """Seconds that a request may take to arrive, from its first byte to its last."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
-    """Connections that are open at once, streams included; the system's limit of open files may be lower."""
+    """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
-    """Names that clients may use for the API, beside loopback names and the address they connect to: comma-separated, \
-`*.example.com` for every name below one, `*` for any."""
+    """Host names of the API, besides loopback names and its addresses: comma-separated; `*.example.com` for all names \
+below example.com, `*` for any name."""
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
-    """Origins such as `https://example.com`, comma-separated, whose pages may change something beside the API's own."""
+    """Origins such as `https://example.com`, comma-separated, whose pages may change something, besides its own."""
     stream_stall_s: Seconds = 30.0
-    """Seconds that a stream waits for a reader that takes nothing before it is cut."""
+    """Seconds after which a stream is cut whose reader reads nothing."""
     stream_backlog_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
-    """Bytes that all streams may hold for readers that take nothing; beyond them the longest stalled is cut."""
+    """Bytes that all streams together may buffer for stalled readers; above it, the longest stalled one is cut."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
-    """Seconds that open requests get to end after SIGTERM."""
+    """Seconds that open requests get to finish after SIGTERM."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -49,5 +49,5 @@ class ApiSettings(CoreSettings):
 
     @property
     def buffered_bytes(self) -> int:
-        """How many bytes of requests a process holds at once: some of the largest, or very many small ones."""
+        """Bytes of unanswered requests that a process may hold: a few of the largest, or very many small ones."""
         return max(64 * 1024 * 1024, 8 * self.max_body_bytes)

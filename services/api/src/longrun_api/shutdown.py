@@ -1,4 +1,4 @@
-"""Knowing of SIGTERM early: uvicorn waits for open responses first and tells the application afterwards."""
+"""Detect SIGTERM early: uvicorn tells the application only after all open responses have ended."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether this process is going away; what waits inside `interrupts` stops waiting when it does."""
+    """Whether the shutdown of this process has begun; it cancels the blocks under `interrupts`."""
 
     def __init__(self) -> None:
         self.begun = False
         self._scopes: set[anyio.CancelScope] = set()
 
     def begin(self) -> None:
-        """Say that the process is going away."""
+        """Begin the shutdown."""
         self.begun = True
         for scope in self._scopes:
             scope.cancel()
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Leave the block at its next await once the shutdown begins."""
+        """Leave the block at its next `await` once the shutdown has begun."""
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             if self.begun:
@@ -41,7 +41,7 @@ class Shutdown:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Begin at SIGTERM or SIGINT, before whoever handled them so far; call it inside the event loop."""
+        """Begin at SIGTERM or SIGINT, then call the previous handler. Use it inside the event loop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

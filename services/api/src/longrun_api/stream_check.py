@@ -1,7 +1,8 @@
-"""What no live event told: all quiet streams of this process look into PostgreSQL together, in one query.
+"""Find events that no live event announced, with one query for all idle streams of this process.
 
-A live event may be lost anywhere between a worker and here, so each quiet stream's job is looked at every CHECK_S
-seconds, and more often while Redis is away. That is how long a lost event may hold up a stream.
+A live event can be lost anywhere between a worker and this process. The jobs of idle streams are therefore checked
+every CHECK_S seconds, and more often while Redis is unavailable. A lost live event delays a stream by no more than
+that.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from longrun_api.database import AsyncDatabase
 CHECK_S: Final = 5.0
 CHECK_WITHOUT_REDIS_S: Final = 2.0
 BATCH: Final = 5000
-"""Streams that one query asks for: it stays far below the timeout of a request, however many streams there are."""
+"""Maximum number of streams per query, which keeps it far below the timeout of a request."""
 
 log = logs.get(__name__)
 
@@ -32,10 +33,10 @@ class StreamCheck:
         self._live_events = live_events
         self._database = database
         self._task: asyncio.Task[None] | None = None
-        self._outage = logs.Outage(log, "quiet streams could not be checked", "quiet streams are checked again")
+        self._outage = logs.Outage(log, "cannot check idle streams", "idle streams are checked again")
 
     async def start(self) -> None:
-        """Begin to check."""
+        """Start checking."""
         self._task = asyncio.create_task(self._run(), name="stream-check")
 
     async def close(self) -> None:
@@ -51,16 +52,18 @@ class StreamCheck:
             try:
                 await self._check()
                 self._outage.end()
-            except StoreUnavailable as error:  # the next check finds what this one missed
+            except StoreUnavailable as error:  # the next check finds the same events
                 self._outage.begin(error)
             except Exception:
-                log.exception("quiet streams could not be checked")
+                log.exception("cannot check idle streams")
 
     async def _check(self) -> None:
         readers = sorted(self._live_events.idle(), key=attrgetter("cursor"), reverse=True)
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
-            cursors = {reader.job_id: reader.cursor for reader in batch}  # of several readers of a job the lowest
+            cursors = {
+                reader.job_id: reader.cursor for reader in batch
+            }  # the lowest cursor if a job has several readers
             if ahead := await self._database.call(event_pages.ahead, cursors):
                 for reader in batch:
                     if reader.job_id in ahead:

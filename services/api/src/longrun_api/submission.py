@@ -1,4 +1,4 @@
-"""What a client may ask for in `POST /tasks`, and how it becomes a job that can be stored."""
+"""The body of `POST /tasks`, its checks, and its conversion to a job to store."""
 
 from __future__ import annotations
 
@@ -36,18 +36,26 @@ def _rfc3339(value: object) -> object:
 
 
 class Retry(BaseModel):
-    """What differs from the task type's own way of waiting before another attempt."""
+    """How long to wait before the next attempt. The task type's own values apply to absent fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     backoff_s: float | None = Field(
-        None, ge=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds before the second attempt; then doubled."
+        None,
+        ge=0,
+        le=7 * DAY_S,
+        allow_inf_nan=False,
+        description="Seconds before the second attempt; doubled with each further one.",
     )
     backoff_max_s: float | None = Field(
-        None, ge=0, le=7 * DAY_S, allow_inf_nan=False, description="The most seconds between two attempts."
+        None, ge=0, le=7 * DAY_S, allow_inf_nan=False, description="Maximum number of seconds between two attempts."
     )
     jitter: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="By which share a delay varies at random, up and down."
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share by which a delay varies at random, up or down: 0.1 is 10 %.",
     )
 
 
@@ -56,61 +64,79 @@ def _whole(value: object) -> object:
 
 
 Integer = Annotated[int, BeforeValidator(_whole)]
-"""A whole number, also written as 5.0: JSON Schema (2020-12, validation 6.1.1) makes no difference."""
+"""A whole number. 5.0 is accepted too: to JSON Schema it is an integer (2020-12, validation, section 6.1.1)."""
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class TaskTemplate(BaseModel):
-    """What to run, and how: what a task and a schedule have in common."""
+    """A task type, its input and how to run it: the part that `POST /tasks` and schedules share."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    task_type: str = Field(max_length=200, description="One of the names in `GET /task-types`.")
-    input: dict[str, Any] = Field(description="What the task type's `input_schema` in `GET /task-types` asks for.")
+    task_type: str = Field(max_length=200, description="A name from `GET /task-types`.")
+    input: dict[str, Any] = Field(
+        description="The input; it must match the task type's `input_schema` in `GET /task-types`."
+    )
     queue: str | None = Field(
-        None, pattern=QUEUE_NAME, description="Where it waits; the task type's own queue if absent."
+        None, pattern=QUEUE_NAME, description="The queue of the task; by default, the task type's own."
     )
-    priority: Integer = Field(0, ge=0, le=9, description="9 is most urgent; each step is worth 60 s of waiting.")
+    priority: Integer = Field(
+        0, ge=0, le=9, description="0 to 9; 9 is the most urgent. Each step counts as 60 s of waiting."
+    )
     timeout_s: float | None = Field(
-        None, gt=0, le=7 * DAY_S, allow_inf_nan=False, description="Seconds that one attempt may take."
+        None,
+        gt=0,
+        le=7 * DAY_S,
+        allow_inf_nan=False,
+        description="Maximum duration of one attempt, in seconds; by default, the task type's own.",
     )
-    max_attempts: Integer | None = Field(None, ge=1, le=100, description="The task type's own number if absent.")
+    max_attempts: Integer | None = Field(
+        None, ge=1, le=100, description="Maximum number of tries; by default, the task type's own."
+    )
     concurrency_key: Key | None = Field(
         None,
-        description="Tasks of one key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
+        description="Tasks with the same key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
     )
     fairness_key: Key | None = Field(
         None,
-        description="Tasks of one queue take turns between fairness keys, so that one that floods does not hold up the "
-        "others: the id of an owner or tenant, for example.",
+        description="The tasks of a queue take turns between fairness keys, so that many tasks of one key do not delay "
+        "those of others. Typically the id of a user or tenant.",
     )
-    retry: Retry | None = Field(None, description="How long to wait before another attempt.")
-    tags: list[Tag] = Field([], max_length=20, description="Labels, shown with the job.")
-    metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB, kept with the job.")
+    retry: Retry | None = Field(None, description="How long to wait before the next attempt.")
+    tags: list[Tag] = Field([], max_length=20, description="Labels that are returned with the task.")
+    metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB; it is returned with the task.")
 
 
 class Submission(TaskTemplate):
-    """A task to run."""
+    """A task to submit."""
 
-    run_at: Time = Field(None, description="Not before this RFC 3339 time, at most 366 days away.")
+    run_at: Time = Field(None, description="Earliest start, as an RFC 3339 time within 366 days.")
     delay_s: float | None = Field(
-        None, ge=0, le=366 * DAY_S, allow_inf_nan=False, description="Not before so many seconds; excludes `run_at`."
+        None,
+        ge=0,
+        le=366 * DAY_S,
+        allow_inf_nan=False,
+        description="Earliest start, in seconds from now. Cannot be combined with `run_at`.",
     )
-    expires_at: Time = Field(None, description="FAILED with `error.kind` `expired` if not started by this time.")
+    expires_at: Time = Field(
+        None,
+        description="Latest start: a task that has not started by this time ends as FAILED with `error.kind` "
+        "`expired`.",
+    )
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def parse(body: bytes) -> Submission:
-    """The submission in a request body; MalformedJson or InvalidInput says what is wrong with it."""
+    """Parse a request body as a submission; raises MalformedJson or InvalidInput."""
     return parse_as(Submission, body)
 
 
 def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
-    """What a request body says; MalformedJson or InvalidInput says what is wrong with it."""
+    """Parse a request body as `model`; raises MalformedJson or InvalidInput."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -121,7 +147,7 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
 
 
 def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
-    """The job to store; InvalidInput names each field at fault, UnknownTaskType lists those that exist."""
+    """The job to store; raises InvalidInput or UnknownTaskType."""
     task_type = registry.get(submission.task_type)
     text = json_text.storable(submission.input)
     found = chain(_unstorable(submission, text), _problems(submission, task_type, datetime.now(UTC)))
@@ -153,10 +179,11 @@ def _own_backoff(submission: Submission) -> dict[str, float]:
 
 
 def _check_input(task_type: TaskType, text: str) -> None:
-    """InvalidInput unless the task type's model takes this input, which is then stored as it is.
+    """Raise InvalidInput unless the task type's model accepts this input.
 
-    The model reads it as JSON, as it will in the worker: it may be strict, and JSON has neither dates nor tuples. What
-    the model makes of it is not stored: aliases, secrets and excluded fields would not survive it.
+    The model validates JSON text here, as it does in the worker, because a strict model would reject the dates and
+    tuples that JSON cannot express. The text itself is stored, not the model's values: aliases, secrets and excluded
+    fields would not survive serialisation.
     """
     model = task_type.input_model
     try:
@@ -164,20 +191,20 @@ def _check_input(task_type: TaskType, text: str) -> None:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", _names(model))) from None
-    except Exception as error:  # out of a validator of the model's own
+    except Exception as error:  # from one of the model's own validators
         log.exception("a task type's input model failed", task_type=task_type.name)
-        said = f"cannot be checked by the model of {task_type.name}: {type(error).__name__}"
-        raise InvalidInput(FieldError("input", said)) from None
+        message = f"the input model of {task_type.name} failed: {type(error).__name__}"
+        raise InvalidInput(FieldError("input", message)) from None
 
 
 def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    """What clients call the fields of a model."""
+    """The names of a model's fields as clients write them."""
     aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
     return tuple(alias if isinstance(alias, str) else name for name, alias in aliases.items())
 
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
-    """What PostgreSQL cannot hold; `text` is the input's if it can hold that for sure."""
+    """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
     unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key")}
     if text is None:
         unsure["input"] = submission.input
@@ -197,7 +224,7 @@ def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Ite
     if submission.expires_at is not None:
         starts_at = submission.run_at or now + timedelta(seconds=submission.delay_s or 0)
         if submission.expires_at <= max(now, starts_at):
-            yield FieldError("expires_at", "must lie after now, and after the time at which the task may start")
+            yield FieldError("expires_at", "must lie after now and after the earliest start of the task")
         elif submission.expires_at - now > 2 * MAX_AHEAD:
             yield FieldError("expires_at", "must lie within 732 days of now")
     if own := _own_backoff(submission):
@@ -207,7 +234,7 @@ def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Ite
             yield FieldError(
                 given,
                 f"backoff_s ({policy.backoff_s:g} s) must not exceed backoff_max_s ({policy.backoff_max_s:g} s); "
-                "what is absent is the task type's own: give both",
+                "the task type's own value applies to an absent field, so give both",
             )
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
@@ -217,4 +244,4 @@ def _size(value: Mapping[str, Any]) -> int:
     try:
         return len(json_text.dumps(value).encode("utf-8", "surrogatepass"))
     except ValueError:
-        return 0  # NaN: reported by itself
+        return 0  # NaN, which _unstorable reports

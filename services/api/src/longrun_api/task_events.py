@@ -1,12 +1,13 @@
-"""Following a job: its stored story from a cursor on, then live, without a gap (design: "Follow").
+"""Follow a job: first its stored events after a cursor, then live events, without a gap.
 
-    subscribe ─▶ read what is stored after the cursor ─▶ live hints ──┐
-                     ▲                                                │ a gap, or the check found more
+    subscribe ─▶ read what is stored after the cursor ─▶ live events ─┐
+                     ▲                                                │ a gap, or the check found events
                      └────────────────────────────────────────────────┘
 
-PostgreSQL has the truth. A live event is a hint: it is passed on only if its seq is the next one, otherwise the gap is
-read first. Progress without a seq is passed on as it comes. `longrun_api.stream_check` finds what no hint told. The
-story ends after the terminal event; one after which the job was retried is no end, and says so: `retried`.
+PostgreSQL has all events. A live event is only a hint: it is passed on if its seq is the next one; otherwise the events
+in between are read from PostgreSQL first. Progress without a seq is passed on at once. `longrun_api.stream_check` finds
+events whose live event was lost. The last event is the terminal one; if the job was retried after a terminal event,
+that event carries `retried` and the stream continues.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PAGE_BYTES: Final = 64 * 1024
 
 
 async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[bytes]:
-    """The story as an event stream (WHATWG HTML, section 9.2)."""
+    """The events as an event stream (WHATWG HTML, section 9.2)."""
     retry_ms: int | None = RECONNECT_MS
     async with aclosing(follow_events(runtime, job_id, cursor)) as found:
         async for event in found:
@@ -40,9 +41,9 @@ async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
 
 
 def frame(event: Event, retry_ms: int | None) -> bytes:
-    """One event; without an id if it is live only, so that a client resumes at the last stored one.
+    """One event. A live-only event has no id, so that a client resumes after the last stored one.
 
-    `retry_ms` goes along with the first event: some clients take a block without data for an event.
+    `retry_ms` is sent with the first event, because some clients take a block without data for an event.
     """
     data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
     seq = None if event.seq is None else str(event.seq)
@@ -50,7 +51,7 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
 
 
 async def follow_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
-    """Each event after `cursor` once, in order, as it happens."""
+    """Yield each event after `cursor` once, in order, as it happens."""
     shutdown = runtime.shutdown
     async with runtime.live_events.subscribe(job_id) as subscription:
         while not shutdown.begun:
@@ -79,7 +80,7 @@ async def follow_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGen
 
 
 async def stored_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:
-    """What PostgreSQL has after the cursor, page by page; nothing while it is away: the next check finds it."""
+    """Yield the stored events after the cursor; stop if PostgreSQL is unavailable: a later check reads the rest."""
     end: Event | None = None
     page_is_full = True
     while page_is_full and not runtime.shutdown.begun:

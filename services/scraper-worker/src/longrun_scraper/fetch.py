@@ -17,7 +17,6 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from longrun_scraper import mime, unpack
-from longrun_scraper.causes import explain
 from longrun_scraper.deadline import Deadline
 from longrun_scraper.errors import (
     InvalidResponse,
@@ -27,8 +26,9 @@ from longrun_scraper.errors import (
 )
 from longrun_scraper.guard import GuardedAdapter
 from longrun_scraper.refresh import refresh_url
-from longrun_scraper.refusal import refusal
 from longrun_scraper.settings import ScraperSettings
+from longrun_scraper.status_errors import status_error
+from longrun_scraper.transport_errors import explain
 from longrun_scraper.urls import InvalidUrl, WebUrl, header_href, web_url
 
 CHUNK: Final = 64 * 1024
@@ -139,7 +139,7 @@ class Visit:
             raise InvalidResponse(f"{at.href} answered {response.status_code}, which nobody asked for")
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             applied, _ = unpack.codings(_header(response, "content-encoding") or "")
-            raise refusal(response, at, unpack.unpacked(self._chunks(response.raw), applied))
+            raise status_error(response, at, unpack.unpacked(self._chunks(response.raw), applied))
 
     def _read(self, response: requests.Response, at: WebUrl) -> bytes:
         applied, unknown = unpack.codings(_header(response, "content-encoding") or "")

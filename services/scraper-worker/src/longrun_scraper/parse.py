@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from longrun_scraper import mime
 from longrun_scraper.charset import decode
+from longrun_scraper.passages import Passage, passages_of
 from longrun_scraper.refresh import refresh_url
 from longrun_scraper.soup import soup
-from longrun_scraper.transcript import Passage, transcribe
 from longrun_scraper.urls import (
     NO_BASE,
     InvalidUrl,
@@ -75,7 +75,7 @@ def parse(body: bytes, content_type: str | None, url: str, max_links: int) -> Do
         return Document(content_type=declared.essence or None, charset=label)
     text, charset = decode(body, declared.charset, web_url(url).host)
     page, cut = soup(text)
-    passages = transcribe(page)
+    passages = passages_of(page)
     encode_query = query_encoder(charset)
     base = _base(passages, url, encode_query)
     title, title_cut = _title(passages)

@@ -1,4 +1,4 @@
-"""Task types of the general worker: small, honest examples that tests and benchmarks use too."""
+"""Task types of the general worker: small examples, which tests and benchmarks use too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EchoInput(BaseModel):
 
 
 class EchoResult(BaseModel):
-    """The same object."""
+    """The input object."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -29,7 +29,7 @@ def echo(_ctx: JobContext, input: EchoInput) -> EchoResult:
 
 
 class SleepInput(BaseModel):
-    """How long, and in how many steps to report it."""
+    """How long to sleep, in seconds, and in how many steps to report progress."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,14 +38,14 @@ class SleepInput(BaseModel):
 
 
 class SleepResult(BaseModel):
-    """How long it slept, in seconds."""
+    """How long the task slept, in seconds."""
 
     slept_s: float
 
 
 @task("sleep", input=SleepInput, output=SleepResult, example={"seconds": 3, "steps": 10})
 def sleep(ctx: JobContext, input: SleepInput) -> SleepResult:
-    """Sleep, report progress at every step, and stop when cancelled."""
+    """Sleep, and report progress after every step."""
     started = time.monotonic()
     ctx.progress(0, input.steps)
     for step in range(1, input.steps + 1):
@@ -62,7 +62,7 @@ def _sleep_until(ctx: JobContext, moment: float) -> None:
 
 
 class CpuBurnInput(BaseModel):
-    """Up to which number to look for primes."""
+    """Up to which number to count primes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class CpuBurnInput(BaseModel):
 
 
 class CpuBurnResult(BaseModel):
-    """How many primes there are up to n, and the largest."""
+    """The number of primes up to n, and the largest of them."""
 
     n: int
     primes: int
@@ -82,7 +82,7 @@ CHECKPOINT_S = 1.0
 
 @task("cpu_burn", input=CpuBurnInput, output=CpuBurnResult, example={"n": 200_000})
 def cpu_burn(ctx: JobContext, input: CpuBurnInput) -> CpuBurnResult:
-    """Count the primes up to n by trial division; a new attempt goes on from the last checkpoint."""
+    """Count the primes up to n by trial division. A later attempt continues from the last checkpoint."""
     state: dict[str, Any] = ctx.checkpoint_state or {"next": 2, "primes": 0, "largest": 0}
     if state["next"] > 2:
         ctx.log(f"resuming at {state['next']}")

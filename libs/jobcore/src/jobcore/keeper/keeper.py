@@ -34,9 +34,10 @@ from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import cancellations, claims, glance, promotion, queues, rescue, workers
+from jobcore.store import cancellations, glance, low_ranks, promotion, queue_demand, queues, rescue, workers
 from jobcore.store.database import Database
-from jobcore.store.queues import Demand
+from jobcore.store.queue_demand import Demand
+from jobcore.store.releases import release
 from jobcore.telemetry import logs, metrics, traces
 
 SLOW_S: Final = 3.0
@@ -128,7 +129,7 @@ class Keeper(BackgroundThread):
         self._wake()
 
     def _wake(self) -> None:
-        wanted = {demand.queue: _wanted(demand) for demand in self._db.call(queues.demand)}
+        wanted = {demand.queue: _wanted(demand) for demand in self._db.call(queue_demand.read)}
         wanted = {queue: count for queue, count in wanted.items() if count > 0}
         if not wanted:
             return
@@ -147,7 +148,7 @@ class Keeper(BackgroundThread):
         while lost := self._db.call(rescue.lost):
             self._publisher.publish_changes(
                 self._db.call(
-                    claims.release,
+                    release,
                     lost,
                     max_crashes=self._settings.max_crashes,
                     max_losses=self._settings.max_losses,
@@ -183,7 +184,7 @@ class Keeper(BackgroundThread):
             self._last_queue = others[-1] if len(others) == QUEUES else ""
             names = sorted({*names, *others})
         if names:
-            self._db.call(queues.refresh_low_ranks, names)
+            self._db.call(low_ranks.refresh, names)
 
 
 def _wanted(demand: Demand) -> int:

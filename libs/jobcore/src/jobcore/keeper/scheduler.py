@@ -10,7 +10,7 @@ from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
 from jobcore.schedule import Firing, Schedule, fire
-from jobcore.store import schedules
+from jobcore.store import firings, schedules
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, metrics
 
@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 
 class Scheduler:
-    """Fires due schedules, many in one commit. Any number of schedulers may do so at once (see store/schedules.py)."""
+    """Fires due schedules, many in one commit. Any number of schedulers may do so at once (see store/firings.py)."""
 
     def __init__(self, db: Database, publisher: EventPublisher, limits: Limits) -> None:
         self._db = db
@@ -37,8 +37,7 @@ class Scheduler:
         """
         for _ in range(BATCHES):
             due = self._db.call(schedules.due, BATCH)
-            firings = [(schedule, firing) for schedule, now in due if (firing := self._firing(schedule, now))]
-            self._fire(firings)
+            self._fire([(schedule, firing) for schedule, now in due if (firing := self._firing(schedule, now))])
             if len(due) < BATCH:
                 break
         return max(SHORTEST_S, self._db.call(schedules.due_in_s))
@@ -50,19 +49,19 @@ class Scheduler:
             self._fail(schedule, error)
             return None
 
-    def _fire(self, firings: Sequence[tuple[Schedule, Firing]]) -> None:
-        if not firings:
+    def _fire(self, batch: Sequence[tuple[Schedule, Firing]]) -> None:
+        if not batch:
             return
         try:
-            fired = self._db.call(schedules.fire, [firing for _, firing in firings])
+            fired = self._db.call(firings.fire, [firing for _, firing in batch])
         except StoreUnavailable:
             raise
         except Exception as error:
-            if len(firings) == 1:
-                self._fail(firings[0][0], error)
+            if len(batch) == 1:
+                self._fail(batch[0][0], error)
                 return
             # one refused row must not fail the others
-            for each in firings:
+            for each in batch:
                 self._fire([each])
             return
         metrics.accepted(fired.jobs)

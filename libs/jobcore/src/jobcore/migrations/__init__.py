@@ -1,16 +1,16 @@
 """Bring a database to the current schema: `python -m jobcore.migrations` (it reads DATABASE_URL and LONGRUN_SCHEMA).
 
-Longrun's tables, and Alembic's note of their version, are in a schema of their own, so what other applications keep
-in the same database is never looked at. The tables of a database that 0.1 made are moved there from `public`.
+Longrun's tables, and the table in which Alembic keeps their version, have a schema of their own, so the tables of other
+applications in the same database are never touched. The tables of a database of version 0.1 are moved from `public`.
 
-A migration never stops a running system. Each is a transaction of its own, which waits at most 2 s for a lock and is
-tried again, so claims never queue behind it for longer. Indexes of tables that have rows are built concurrently, in
-migrations that do nothing else (`jobcore.migrations.indexes`). What was interrupted is simply started again.
+A migration never stops a running system. Each is a transaction of its own. It waits at most 2 s for a lock and then
+starts again, so claims never wait behind it for longer. Indexes of tables with rows are built concurrently, in
+migrations that do nothing else (`jobcore.migrations.indexes`). After an interruption, start the command again.
 
-A schema newer than this code is left alone: migrations expand first and contract in a later version, so the code of
-the version before works on it, and a rollback needs no downgrade.
+A schema that is newer than this code is left alone. Migrations expand first and contract in a later version, so the
+code of the version before works with the newer schema, and a rollback needs no downgrade.
 
-Of jobcore it imports settings, errors and, from store, only the reading of PostgreSQL's errors.
+Of jobcore it imports settings, errors and, from store, only how to read the errors of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jobcore.settings import DEFAULT_SCHEMA
 
 
 class Schema(StrEnum):
-    """A database's schema, seen from this code."""
+    """The schema of a database, compared with this code."""
 
     OLDER = "older"
     CURRENT = "current"
@@ -39,7 +39,7 @@ class Schema(StrEnum):
 
 
 def config(database_url: str, schema: str = DEFAULT_SCHEMA) -> Config:
-    """Alembic's configuration for this schema of this database."""
+    """The configuration of Alembic for this schema of this database."""
     result = Config()
     result.set_main_option("script_location", str(Path(__file__).parent))
     result.attributes["database_url"] = database_url
@@ -48,11 +48,11 @@ def config(database_url: str, schema: str = DEFAULT_SCHEMA) -> Config:
 
 
 def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA, *, shed_superuser: bool = False) -> None:
-    """Apply every missing migration to the database at this URL, one at a time; none to a newer schema.
+    """Apply all missing migrations to the database at this URL, one at a time; a newer schema is left alone.
 
-    With `shed_superuser` the role of a server that an earlier chart made is no superuser afterwards.
+    With `shed_superuser`, the role that an earlier chart made as a superuser loses the superuser's rights first.
 
-    Raises Refused, with one line that says what to do, when the database or the role does not allow it.
+    Raises Refused, with one line that says what to do, if the database or the role does not allow it.
     """
     settings = config(database_url, schema)
     with refusals(database_url, schema), turn(database_url, schema):
@@ -65,13 +65,13 @@ def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA, *, shed_superuser: 
 
 
 def look(database_url: str, schema: str = DEFAULT_SCHEMA) -> Schema:
-    """What the schema at this URL is; Refused if it is another application's or the role may not look."""
+    """Compare the schema at this URL. Raises Refused if it is another application's, or the role may not read it."""
     with refusals(database_url, schema), engine(database_url, schema).connect() as connection:
         return compare(connection, ScriptDirectory.from_config(config(database_url, schema)), schema)
 
 
 def compare(connection: Connection, scripts: ScriptDirectory, schema: str) -> Schema:
-    """What the schema behind this connection is, against these migrations; an unknown revision is a newer one."""
+    """Compare the schema of this connection with these migrations. An unknown revision is a newer one."""
     options = {"version_table_schema": schema}
     revision = MigrationContext.configure(connection, opts=options).get_current_revision()
     if revision == scripts.get_current_head():

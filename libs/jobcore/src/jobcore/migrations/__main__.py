@@ -1,8 +1,8 @@
 """`python -m jobcore.migrations [upgrade|wait|contract] [options]`, for the database at DATABASE_URL.
 
-upgrade   apply what is missing (the default); waits up to the timeout for the database to answer
-wait      return once somebody else has brought the schema up to date: for what starts beside a migration
-contract  drop what only processes of the version before need, once none of them runs any more
+upgrade   apply the missing migrations (the default); waits up to the timeout until the database answers
+wait      return once another process has migrated the database; for processes that start beside a migration
+contract  drop what only processes of version 0.1 need, once none of them runs any more
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Action = Callable[[str, str], str]
 
 
 class NotYet(Exception):
-    """Somebody else has something to do first."""
+    """Another process must migrate the database first."""
 
 
 def main() -> None:
-    """Upgrade, wait or contract, or end with one clear line."""
+    """Upgrade, wait or contract; exit with one line if that is not possible."""
     actions: dict[str, Action] = {"upgrade": _upgraded, "wait": _current, "contract": _contracted}
     parser = argparse.ArgumentParser(prog="python -m jobcore.migrations", description=__doc__.splitlines()[0])
     parser.add_argument("action", nargs="?", choices=actions, default="upgrade")
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _until(timeout_s: float, action: Action, url: str, schema: str) -> str:
-    """What the action says once it succeeds; each new reason to wait is printed once."""
+    """The message of the action once it succeeds; prints each new reason to wait once."""
     deadline = time.monotonic() + timeout_s
     said = ""
     while True:

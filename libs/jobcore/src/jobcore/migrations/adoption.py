@@ -1,11 +1,11 @@
-"""The move of a database that 0.1 made: its tables were in `public`, beside those of any other application.
+"""The move of a database of version 0.1, whose tables were in `public` beside those of other applications.
 
-Moving a table to another schema changes one row of a catalogue, so the move takes as long as it takes to get the
-locks. It is one transaction: processes of 0.1 that go on meanwhile find a table under its name before and after, the
-latter through a view that reads and writes like the table. `contract` drops those views.
+Moving a table to another schema changes one row of a catalogue, so the move takes no longer than getting the locks. It
+is one transaction. Processes of 0.1 that keep running find each table under its name before and after: after the move
+there is a view in `public`, which reads and writes like the table. `contract` drops these views.
 
-What is in `public` is Longrun's only if `public.alembic_version` names a revision of 0.1 and every table of that
-revision is there. Whatever else is in `public` is left as it is.
+Tables in `public` are Longrun's only if `public.alembic_version` names a revision of 0.1 and every table of that
+revision is there. Everything else in `public` is left as it is.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ADDED: Final = {
 }
 """The tables that each revision of 0.1 added."""
 FINGERPRINT: Final = {"rank", "fence", "ready", "last_seq", "cancel_stopped_at"}
-"""Columns of `jobs` that tell it from another application's."""
+"""Columns that tell Longrun's table `jobs` from that of another application."""
 COMMENT: Final = "Longrun: for processes of 0.1, see docs/operations.md"
 
 SHARE: Final = """
 DO $$
 DECLARE granted record;
 BEGIN
-    -- whoever was let in to the table is let in to its new place, and to the view in the old one
+    -- roles with rights to a table get them in the new schema, and to the view in the old one
     FOR granted IN
         SELECT relname, privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(rolname) END AS role
         FROM pg_class CROSS JOIN aclexplode(relacl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
@@ -67,7 +67,7 @@ def adopt(connection: Connection, schema: str) -> None:
 
 
 def contract(connection: Connection, _schema: str) -> None:
-    """Drop the views in `public`, which only processes of 0.1 look at."""
+    """Drop the views in `public`, which only processes of 0.1 use."""
     views = text(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v' "
         "AND obj_description(oid, 'pg_class') = :comment ORDER BY relname"
@@ -85,7 +85,7 @@ def _looks_like_jobs(connection: Connection) -> bool:
 
 
 def _revision(connection: Connection) -> str:
-    """The revision of 0.1 that made what is in `public`; Refused if nothing says which."""
+    """The revision of 0.1 of the tables in `public`. Raises Refused if it is unknown."""
     noted = set[str]()
     if _is_table(connection, "public", "alembic_version"):
         noted = set(connection.execute(text("SELECT version_num FROM public.alembic_version")).scalars())
@@ -103,7 +103,7 @@ def _tables_at(revision: str) -> list[str]:
 
 
 def _move_version(connection: Connection, schema: str, revision: str) -> bool:
-    """Take the note of the version along; whether Longrun's was the only one in the table."""
+    """Move the row with the version; returns whether it was the only row of its table."""
     ours = {"revision": revision}
     others = "SELECT count(*) FROM public.alembic_version WHERE version_num <> :revision"
     if not connection.execute(text(others), ours).scalar():

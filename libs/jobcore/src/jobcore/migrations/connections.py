@@ -27,16 +27,16 @@ WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'tran
 
 
 def engine(database_url: str, schema: str) -> Engine:
-    """Connections whose transactions are READ COMMITTED, look in `schema`, and wait 2 s for a lock but else for ever.
+    """Connections whose transactions are READ COMMITTED, use `schema`, and wait 2 s for a lock, with no other limit.
 
-    Building an index concurrently is no transaction: for it the limits are lifted when connecting. PgBouncer
-    refuses that by default; then those of the role stay in force.
+    An index is built concurrently outside of a transaction, so its limits are lifted at connection time. PgBouncer
+    refuses that by default; then the limits of the role stay in force.
     """
     result = create_engine(
         database_url,
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
-        use_native_hstore=False,  # else each new connection asks for its types
+        use_native_hstore=False,  # otherwise each new connection asks for the types of hstore
         connect_args={
             "connect_timeout": CONNECT_S,
             "client_encoding": "utf8",
@@ -54,10 +54,10 @@ def engine(database_url: str, schema: str) -> Engine:
 
 @contextmanager
 def turn(database_url: str, schema: str) -> Iterator[None]:
-    """Only one migrator of a database is at work while the block lasts; others wait for it.
+    """Let only one process migrate a database while the block lasts; others wait.
 
-    The lock is a transaction's, on a connection of its own: a session's lock would be lost or kept by mistake
-    behind PgBouncer. This transaction has no snapshot, so nothing waits for its end.
+    The lock belongs to a transaction on a connection of its own, because behind PgBouncer the lock of a session could
+    get lost or stay. That transaction has no snapshot, so nothing waits for its end.
     """
     with engine(database_url, schema).connect() as connection:
         if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": TURN}).scalar():
@@ -67,7 +67,7 @@ def turn(database_url: str, schema: str) -> Iterator[None]:
 
 
 def patiently(step: Callable[[Connection, str], None], database_url: str, schema: str) -> None:
-    """Run a step and commit; try again when a table was locked for longer than the lock timeout."""
+    """Run a step and commit. If a table stays locked for longer than the lock timeout, run the step again."""
     for left in reversed(range(LOCK_TRIES)):
         try:
             with engine(database_url, schema).connect() as connection:
@@ -84,7 +84,7 @@ def patiently(step: Callable[[Connection, str], None], database_url: str, schema
 
 @contextmanager
 def refusals(database_url: str, schema: str) -> Iterator[None]:
-    """Raise Refused for every error that the server reports; that it is away stays sqlalchemy's OperationalError."""
+    """Raise Refused for each error that the server reports; OperationalError, if it is unavailable, stays as it is."""
     try:
         yield
     except DBAPIError as error:

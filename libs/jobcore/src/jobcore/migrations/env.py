@@ -1,4 +1,4 @@
-"""Alembic's entry: each migration is a transaction of its own, tried again when it would wait long for a lock."""
+"""The script that Alembic runs: each migration is a transaction of its own, and starts again after a lock timeout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobcore.migrations.connections import patiently
 
 
 def migrate(connection: Connection, schema: str) -> None:
-    """Run the migrations that are asked for; a newer schema is left alone."""
+    """Run the requested migrations; a newer schema is left alone."""
     found = compare(connection, context.script, schema)
     connection.rollback()  # Alembic begins a transaction for each migration only when it finds none
     if found is not Schema.NEWER:

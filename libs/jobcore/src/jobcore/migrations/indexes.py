@@ -1,7 +1,7 @@
-"""Indexes that are built while jobs go on. A migration that calls `build` does nothing else.
+"""Indexes that are built while jobs run. A migration that calls `build` does nothing else.
 
-An interrupted build leaves an invalid index, which is dropped and built again when the migration is started again; one
-that is there and valid is left as it is. So such a migration can be run any number of times.
+An interrupted build leaves an invalid index, which the next run of the migration drops and builds again. A valid index
+is left as it is. So such a migration can run any number of times.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import text
 def build(name: str, definition: str, *, unique: bool = False) -> None:
     """Build an index, such as `build("jobs_due", "jobs (run_at) WHERE status = 'PENDING'")`.
 
-    Writers are never blocked: `CREATE INDEX CONCURRENTLY` unless the table is empty.
+    It never blocks writers: it uses `CREATE INDEX CONCURRENTLY`, unless the table is empty.
     """
     schema, table = _schema(), definition.split(maxsplit=1)[0]
     kind = "UNIQUE INDEX" if unique else "INDEX"
@@ -35,7 +35,7 @@ def build(name: str, definition: str, *, unique: bool = False) -> None:
 
 
 def drop(name: str) -> None:
-    """Drop an index without blocking anybody; fine if it is not there."""
+    """Drop an index, if it exists, without blocking other sessions."""
     with op.get_context().autocommit_block():
         op.get_bind().exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{_schema()}".{name}')
 

@@ -1,4 +1,4 @@
-"""The schema that Longrun's tables live in: made where there is none, refused where it cannot hold them."""
+"""The schema of Longrun's tables: created if it does not exist, refused if it cannot be used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobcore.migrations.refusals import NO_RIGHT, Refused, code
 
 
 def prepare(connection: Connection, schema: str) -> None:
-    """Make the schema unless it is there; Refused if the database or the role does not allow what comes next."""
+    """Create the schema if it does not exist. Raises Refused if the database or the role does not allow migrations."""
     database, role, encoding = connection.execute(
         text("SELECT current_database(), current_user, current_setting('server_encoding')")
     ).one()
@@ -29,7 +29,7 @@ def prepare(connection: Connection, schema: str) -> None:
 
 
 def holds_longrun(connection: Connection, schema: str) -> bool:
-    """Whether the tables of some version of Longrun are in the schema."""
+    """Whether the schema contains the tables of some version of Longrun."""
     tables = ("jobs", "job_events", "workers", "queues", "keeper_lease")
     found = text("SELECT count(*) FROM pg_tables WHERE schemaname = :schema AND tablename = ANY(:tables)")
     return connection.execute(found, {"schema": schema, "tables": list(tables)}).scalar() == len(tables)

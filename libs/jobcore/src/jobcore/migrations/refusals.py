@@ -1,4 +1,4 @@
-"""Why a database is not migrated, in one line that says what to do."""
+"""Why a database cannot be migrated, in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ TIMED_OUT: Final = "57014"
 
 
 class Refused(LongrunError):
-    """The database cannot be migrated as it is; the message says what to change."""
+    """The database cannot be migrated; the message says what to change."""
 
 
 def code(error: DBAPIError) -> str | None:
-    """The SQLSTATE of an error, if the server gave one."""
+    """The SQLSTATE of an error; None if the server gave none."""
     return getattr(error.orig, "pgcode", None)
 
 
 def line(error: DBAPIError) -> str:
-    """The error in the server's words, without the statement."""
+    """The first line of the server's message, without the statement."""
     return str(error.orig).strip().split("\n")[0]
 
 
 def explained(error: DBAPIError, role: str | None, schema: str) -> str:
-    """One line for whatever stopped a migration."""
+    """One line that says what stopped a migration, and what to do about it."""
     if code(error) == NO_RIGHT:
         return (
             f'{line(error)}: the role "{role}" must own the schema "{schema}" and its tables '

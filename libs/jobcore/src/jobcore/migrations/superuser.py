@@ -1,8 +1,8 @@
-"""From the superuser that an earlier chart or docker-compose.yml connected as to a role that owns its database alone.
+"""Replaces the superuser of an earlier chart or docker-compose.yml by a role that only owns its database.
 
-Those servers had one role, the one that `initdb` made. PostgreSQL never takes the superuser's rights from that role, so
-it gets another name and loses its password, and a new role takes its old name, its password and what it made. All of
-that is one transaction: whoever connects meanwhile finds the one role or the other, and sessions that are open go on.
+Those servers had one role, the one that `initdb` made. PostgreSQL never takes the superuser's rights from that role. So
+it gets another name and loses its password, and a new role gets its old name, its password and the objects that it
+owns. All of this is one transaction: new connections find either role, and open sessions continue.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy import Connection, text
 BOOTSTRAP_OID: Final = 10
 """The role that `initdb` made (BOOTSTRAP_SUPERUSERID)."""
 NAMES: Final = ("postgres", "longrun_superuser")
-"""What the superuser is called afterwards: the first name that is free."""
+"""The new name of the superuser: the first of these that is free."""
 FIRST_OID: Final = 16384
-"""Objects below it are PostgreSQL's own (FirstNormalObjectId)."""
+"""Objects with a lower id belong to PostgreSQL itself (FirstNormalObjectId)."""
 
 ROLE: Final = """
 SELECT rolname AS name, quote_ident(rolname) AS quoted, quote_ident(current_database()) AS database,
@@ -43,7 +43,7 @@ WITH ours AS (
 )
 SELECT kind, (pg_identify_object(catalogue, oid, 0)).identity FROM ours
 WHERE oid >= :first AND NOT EXISTS (
-    -- what belongs to a column or an extension goes with it
+    -- objects of a column or an extension change their owner together with it
     SELECT FROM pg_depend WHERE classid = catalogue AND objid = ours.oid AND deptype IN ('a', 'i', 'e')
         AND (deptype = 'e' OR refclassid = 'pg_class'::regclass)
 )
@@ -51,7 +51,7 @@ WHERE oid >= :first AND NOT EXISTS (
 
 
 def shed(connection: Connection, _schema: str) -> None:
-    """Take the superuser's rights from the role of this connection; nothing if it has none."""
+    """Take the superuser's rights from the role of this connection, if it has them."""
     if not connection.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar():
         return
     role = connection.execute(text(ROLE), {"bootstrap": BOOTSTRAP_OID}).one_or_none()

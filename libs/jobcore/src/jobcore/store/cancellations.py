@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Connecting within a deadline: each attempt is made by a thread of its own, which nobody has to wait for.
+"""Connecting within a deadline: each attempt has a thread of its own, so that no caller has to wait for its end.
 
-libpq's `connect_timeout` counts for each host and address anew, and nothing bounds its wait for a name server. An
-attempt that was given up goes on, and whoever connects next waits for it instead of beginning another: so there are
-never more attempts than callers, and a host that takes longer than one call's patience is reached by a later one.
+The `connect_timeout` of libpq starts again for each host and address, and nothing bounds its wait for a name server. An
+attempt that a caller gave up continues, and the next caller waits for it instead of starting another. So there are
+never more attempts than callers, and a host that is slower than the deadline of one call is reached by a later call.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final
 import psycopg2
 
 KEPT_S: Final = 10.0
-"""A connection that nobody waited for any more is still good for so many seconds."""
+"""A connection that was made after its caller gave up is used if it is not older than this, in seconds."""
 
 
 class _Attempt:
-    """One connection in the making."""
+    """One attempt to connect, in a thread of its own."""
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
@@ -31,24 +31,24 @@ class _Attempt:
         threading.Thread(target=self._run, name="connect", daemon=True).start()
 
     @property
-    def hopeful(self) -> bool:
-        """Whether it may yet give a connection that is fresh."""
+    def is_usable(self) -> bool:
+        """Whether it may still end with a connection, or did so less than `KEPT_S` seconds ago."""
         if not self._ended.is_set():
             return True
         return self._error is None and time.monotonic() < self._ended_at + KEPT_S
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for its end; False if it has none within so many seconds."""
+        """Wait up to `timeout_s` seconds for its end; returns whether it has ended."""
         return self._ended.wait(max(0.0, timeout_s))
 
     def result(self) -> Any:
-        """The connection, or the error that there is none."""
+        """The connection; raises what connecting raised."""
         if self._error is not None:
             raise self._error
         return self._connection
 
     def discard(self) -> None:
-        """Close what came of it."""
+        """Close its connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
 
@@ -62,14 +62,14 @@ class _Attempt:
 
 
 class Connecting:
-    """The attempts of one pool."""
+    """The attempts to connect of one pool."""
 
     def __init__(self) -> None:
         self._given_up: deque[_Attempt] = deque()
         self._lock = threading.Lock()
 
     def connect(self, connect: Callable[[], Any], timeout_s: float) -> Any:
-        """A connection that `connect` made; psycopg2.OperationalError if there is none within so many seconds."""
+        """A connection that `connect` made; raises psycopg2.OperationalError if there is none within `timeout_s`."""
         attempt = self._next() or _Attempt(connect)
         if attempt.wait(timeout_s):
             return attempt.result()
@@ -81,7 +81,7 @@ class Connecting:
         with self._lock:
             while self._given_up:
                 attempt = self._given_up.popleft()
-                if attempt.hopeful:
+                if attempt.is_usable:
                     return attempt
                 attempt.discard()
         return None

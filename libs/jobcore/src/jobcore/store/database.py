@@ -1,63 +1,43 @@
-"""The connection to PostgreSQL: a pool in autocommit, so that one statement string is one transaction.
+"""Calls of store functions: each takes a connection, keeps a deadline, and raises errors of Longrun.
 
-A store function takes a `Connection` and sends one string. Strings that write start with `DURABLE`: PostgreSQL runs
-a string of several statements as one implicit transaction, so `SET LOCAL` holds for it and needs no round trip of
-its own. Nothing is ever set for a session: PgBouncer in transaction mode may sit in between.
-
-Every string that is sent begins with `SET LOCAL` of what must hold whatever the server, the role or the database is
-configured with: the schema in which names are looked up, and no JIT, which compiles for longer than a statement runs.
+A store function takes a `Connection` and sends one string of statements, which is one transaction. A string that writes
+begins with `DURABLE` (see store/transactions.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
-import sqlalchemy
-from sqlalchemy import Connection, Engine, ExceptionContext, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.host import ticker
 from jobcore.settings import DEFAULT_SCHEMA
 from jobcore.store import failures
-from jobcore.store.connecting import Connecting
-from jobcore.store.deadlines import DEADLINES, Call, Line
+from jobcore.store.deadlines import DEADLINES, Call, Socket
 from jobcore.store.json_text import NotJson
+from jobcore.store.pool import Pool
 from jobcore.store.schema_errors import schema_error
+from jobcore.store.transactions import CONFIRM, begin_strings, silent
 
-DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';
-"""
-
-# behind PgBouncer the pids are its own: none of them is found then, or one that bears our name and is of no use
-END_LEFT_BEHIND: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE pid = ANY(%(pids)s) AND usename = current_user AND application_name = %(name)s AND pid <> pg_backend_pid()
-"""
-SHRINK_S: Final = 60.0
-"""Connections that a pool did not need at once for so many seconds are closed."""
-STATEMENT_MS: Final = 10_000
-"""The longest that a statement outside of a call may take, in milliseconds."""
 _CONFLICT_TRIES: Final = 10
-_LINE: Final = "line"
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class RowRefused(LongrunError):
-    """PostgreSQL cannot store this value (NUL in a string, NaN, out of range, a CHECK): the row is at fault."""
+    """PostgreSQL cannot store a value of this row: a NUL in a string, NaN, a number out of range, a failed CHECK."""
 
 
 class Database:
-    """PostgreSQL as Longrun uses it.
+    """PostgreSQL with Longrun's tables in `schema`.
 
-    `schema` is where its tables are. A call takes at most `timeout_s` seconds, whatever the server, the network or a
-    name server does: waiting for a connection of the pool, connecting, statements and results are all within it.
+    A call takes at most `timeout_s` seconds, whatever the server, the network or a name server does. That time includes
+    the wait for a connection of the pool, connecting, the statements and their results.
     """
 
     def __init__(
@@ -65,40 +45,21 @@ class Database:
     ) -> None:
         self._schema = schema
         self._timeout_s = timeout_s
-        self._connecting = Connecting()
-        self._name = name
-        self._left_behind: set[int] = set()
-        self._needed, self._shrink_at = 0, time.monotonic() + SHRINK_S
-        # looked up at the call: tracing wraps it after this module was imported
-        self.engine: Engine = sqlalchemy.create_engine(
-            url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=min(2.0, timeout_s),
-            hide_parameters=True,  # else what a job was given is in the log of each error
-            use_native_hstore=False,  # else each new connection asks for its types
-            connect_args={
-                "application_name": name,
-                "client_encoding": "utf8",
-                "connect_timeout": max(2, int(timeout_s / 3)),  # for each host of several
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": int(timeout_s * 1000),
-            },
-        )
-        event.listen(self.engine, "do_connect", self._connect)
-        event.listen(self.engine, "close", _let_go)
+        self._pool = Pool(url, name=name, size=pool_size, timeout_s=timeout_s)
         event.listen(self.engine, "handle_error", _refuse_parameter, retval=True)
         begin_strings(self.engine, schema)
-        ticker.add(self._shrink)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of SQLAlchemy, for what has to be done about its pool and its events."""
+        return self._pool.engine
 
     def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one store function on a connection of the pool, within `timeout_s` seconds.
 
-        A deadlock or a serialization failure is tried again. Raises StoreUnavailable when PostgreSQL is away or silent
-        (a write may or may not have been committed then) and RowRefused when a value cannot be stored.
+        After a deadlock or a serialization failure, the function runs again. Raises StoreUnavailable if PostgreSQL is
+        unavailable or does not answer (a write may or may not have been committed), and RowRefused if a value cannot
+        be stored.
         """
         return self.call_until(time.monotonic() + self._timeout_s, function, *args, **kwargs)
 
@@ -118,7 +79,7 @@ class Database:
             raise StoreUnavailable("every database connection of this process is busy") from error
         except DBAPIError as error:
             if call.overdue:
-                raise _silent(call) from error
+                raise silent(call) from error
             if failures.is_too_large(error):
                 raise RowRefused(failures.line(error)) from error
             if reason := schema_error(error, self.engine, self._schema):
@@ -131,8 +92,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        ticker.remove(self._shrink)
-        self.engine.dispose()
+        self._pool.close()
 
     def _call(self, call: Call, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(_CONFLICT_TRIES)):
@@ -146,122 +106,31 @@ class Database:
         raise AssertionError("unreachable")
 
     def _use(self, call: Call, connection: Connection, work: Callable[[Connection], T]) -> T:
-        line: Line = connection.info[_LINE]
-        if line.spoilt:
-            connection.invalidate()  # it was cut while nobody used it
-            line = connection.info[_LINE]  # of another one
-        self._needed = max(self._needed, self.engine.pool.checkedout())  # type: ignore[attr-defined]
-        call.line = line
+        call.socket = socket = self._pool.socket(connection)
         try:
             result = work(connection)
-            if line.warned():
-                _confirm(connection, line)
+            if socket.take_warnings():
+                _confirm(connection, socket)
             return result
         except DBAPIError as error:
             if failures.is_read_only(error) and not connection.invalidated:
-                connection.invalidate()  # another one may reach the primary, or be let write
+                connection.invalidate()  # a new connection may reach the primary, or be allowed to write
             raise
         finally:
             if DEADLINES.was_late(call):
-                self._left_behind.add(line.pid)
+                self._pool.leave_behind(socket)
                 if not connection.invalidated:
                     connection.invalidate()
 
-    def _connect(self, dialect: Any, record: Any, args: Any, parameters: Any) -> Any:
-        """Connect within the call's deadline (SQLAlchemy's event `do_connect`)."""
-        call = DEADLINES.here()
-        timeout_s = call.left_s() if call else self._timeout_s
-        connection = self._connecting.connect(partial(dialect.loaded_dbapi.connect, *args, **parameters), timeout_s)
-        record.info[_LINE] = line = Line(connection)
-        if call:
-            call.line = line  # for what is asked of a new connection before the call has it
-        self._end_left_behind(connection)
-        return connection
-
-    def _end_left_behind(self, connection: Any) -> None:
-        """End the backends whose calls were late: there would be one more with each call while a standby is away."""
-        if not self._left_behind:
-            return
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(END_LEFT_BEHIND, {"pids": list(self._left_behind), "name": self._name})
-        self._left_behind.clear()
-
-    def _shrink(self) -> None:
-        """Let a pool become as small as its use was lately: PostgreSQL has few connections, and others need them."""
-        now = time.monotonic()
-        if now < self._shrink_at:
-            return
-        needed, self._needed = self._needed, 0
-        self._shrink_at = now + SHRINK_S
-        if self.engine.pool.checkedin() + self.engine.pool.checkedout() > max(1, needed):  # type: ignore[attr-defined]
-            self.engine.dispose()  # those in use are closed when they come back
-
-
-def _let_go(_connection: Any, record: Any) -> None:
-    line = record.info.pop(_LINE, None)
-    if line:
-        line.close()
-
 
 def _refuse_parameter(context: ExceptionContext) -> RowRefused | None:
-    """What cannot even be written into a statement: NUL, a lone surrogate. Other errors stay what they are."""
+    """The error for a value that cannot be written into a statement (NUL, a lone surrogate); None for other errors."""
     error = context.original_exception
     return RowRefused(str(error)) if isinstance(error, ValueError) else None
 
 
-def _silent(call: Call) -> StoreUnavailable:
-    return StoreUnavailable(f"PostgreSQL did not answer within {call.timeout_s:g} s")
-
-
-CONFIRM: Final = text(
-    DURABLE
-    + """
-SELECT pg_logical_emit_message(true, 'longrun', 'confirm') WHERE current_setting('transaction_read_only') = 'off'
-"""
-)
-
-
-def _confirm(connection: Connection, line: Line) -> None:
-    """Commit once more after a warning: it may have said that a commit did not wait for its standby.
-
-    What is committed durably after it is behind it in the WAL: once a standby has the one, it has both.
-    """
+def _confirm(connection: Connection, socket: Socket) -> None:
+    """Commit once more after a warning, which may have said that a commit did not wait for its standby."""
     connection.execute(CONFIRM)
-    if warning := line.warned():
-        raise StoreUnavailable("PostgreSQL did not confirm a commit", reason=warning)
-
-
-def begin_strings(engine: Engine, schema: str) -> None:
-    """Have every string that this engine sends begin with what must hold for it alone.
-
-    `options` at the connect would cost nothing, but PgBouncer refuses it and its server connections are shared.
-    """
-    prefix = f'SET LOCAL search_path = "{schema}", pg_temp; SET LOCAL jit = off; '
-
-    def begin(
-        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
-    ) -> tuple[str, Any]:
-        return f"{prefix}SET LOCAL statement_timeout = {_statement_ms()};\n{statement}", parameters
-
-    event.listen(engine, "before_cursor_execute", begin, retval=True)
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """Make the strings that are sent inside one transaction, for what needs several store functions at once.
-
-    Each string sees what was committed before it (READ COMMITTED). Prepared statements cannot be used inside.
-    """
-    with connection.execution_options(isolation_level="READ COMMITTED").begin():
-        yield
-
-
-def _statement_ms() -> int:
-    call = DEADLINES.here()
-    if call is None:
-        return STATEMENT_MS
-    milliseconds = call.statement_ms()
-    if milliseconds == 0:
-        raise _silent(call)
-    return milliseconds
+    if warnings := socket.take_warnings():
+        raise StoreUnavailable("PostgreSQL did not confirm a commit", reason=warnings)

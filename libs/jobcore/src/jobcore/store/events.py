@@ -12,39 +12,36 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Event, NewEvent
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
+from jobcore.store.rows import Rows
+from jobcore.store.transactions import DURABLE
+
+_EVENTS: Final = Rows(Event, data=json_text.loads)
 
 AFTER: Final = text(f"""
-SELECT seq, at, attempt, kind, {json_text.stored("data")} FROM job_events
+SELECT seq, at, attempt, kind, {json_text.stored("data")} AS data FROM job_events
 WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit
 """)
 
 
 def after(connection: Connection, job_id: UUID, seq: int, limit: int = 500) -> list[Event]:
-    """The events after this cursor, in order; [] for a job that does not exist."""
-    rows = connection.execute(AFTER, {"job_id": job_id, "after": seq, "limit": limit})
-    return [_event(*row) for row in rows]
+    """The first `limit` events after the cursor `seq`, in order; [] if the job does not exist."""
+    return _EVENTS.read(connection.execute(AFTER, {"job_id": job_id, "after": seq, "limit": limit}))
 
 
 LOGS: Final = text(f"""
-SELECT seq, at, attempt, kind, {json_text.stored("data")} FROM job_events
+SELECT seq, at, attempt, kind, {json_text.stored("data")} AS data FROM job_events
 WHERE job_id = :job_id AND seq > :after AND kind = 'log' ORDER BY seq LIMIT :limit
 """)
 
 
 def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Event]:
-    """The log lines after this cursor, in order."""
-    rows = connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit})
-    return [_event(*row) for row in rows]
-
-
-def _event(seq: int, at: datetime, attempt: int, kind: str, data: str) -> Event:
-    return Event(seq, at, attempt, kind, json_text.loads(data))
+    """The first `limit` log lines after the cursor `seq`, in order; [] if the job does not exist."""
+    return _EVENTS.read(connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit}))
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where appended events got their place: the last one's seq, and the time of the database."""
+    """The seq of the last appended event, and the time of the database."""
 
     last_seq: int
     at: datetime
@@ -70,7 +67,7 @@ WITH claimed AS (
            attempt, new.value ->> 'kind', new.value -> 'data', new.value ->> 'data_exact'
     FROM claimed CROSS JOIN jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS new (value, number)
 )
-SELECT last_seq, now() FROM claimed
+SELECT last_seq, now() AS at FROM claimed
 """
 )
 
@@ -84,18 +81,18 @@ def append(
     progress: Any = None,
     checkpoint: str | None = None,
 ) -> Appended | None:
-    """Add events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim."""
-    said = None if progress is None else json_text.dumps(progress)
+    """Append events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim."""
+    progress_text = None if progress is None else json_text.dumps(progress)
     row = connection.execute(
         APPEND,
         {
             "job_id": job_id,
             "fence": fence,
             "events": json_text.rows(events),
-            "progress": said,
-            "progress_exact": said and json_text.exact(said),
+            "progress": progress_text,
+            "progress_exact": progress_text and json_text.exact(progress_text),
             "checkpoint": checkpoint,
             "checkpoint_exact": checkpoint and json_text.exact(checkpoint),
         },
     ).first()
-    return Appended(*row) if row else None
+    return Appended(row.last_seq, row.at) if row else None

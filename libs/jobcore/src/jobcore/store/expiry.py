@@ -7,9 +7,10 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.models import Change
-from jobcore.store.claims import CHANGE, changes
-from jobcore.store.database import DURABLE
+from jobcore.store import changes
+from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.prepared import ORDERED
+from jobcore.store.transactions import DURABLE
 
 EXPIRE: Final = text(
     DURABLE
@@ -29,11 +30,11 @@ WITH due AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
-{CHANGE}
+{SELECT_CHANGES}
 """
 )
 
 
 def expire(connection: Connection, limit: int = 1000) -> list[Change]:
     """Fail up to `limit` jobs that did not start before their `expires_at`, in order of that time."""
-    return changes(connection.execute(EXPIRE, {"limit": limit}))
+    return changes.read(connection.execute(EXPIRE, {"limit": limit}))

@@ -1,7 +1,7 @@
-"""What an error of PostgreSQL means: is the server away, or is the statement wrong; and what may be said of it.
+"""Errors of PostgreSQL: whether the server or the statement is at fault, and what clients may read about it.
 
-A client is told what happened and, where an operator can mend it, how. What PostgreSQL itself said names hosts, users
-and databases: it is for logs.
+A client reads what happened and, if an operator can fix it, how. The text of PostgreSQL itself names hosts, users and
+databases, so it goes to logs only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DETAILS: Final = {
     "57P02": AWAY,
     "57P03": AWAY,
 }
-# a connection that was refused has no SQLSTATE, only the text of PostgreSQL or of PgBouncer
+# a refused connection has no SQLSTATE, only a text of PostgreSQL or PgBouncer
 _EXHAUSTED_TEXTS: Final = (
     "too many clients",
     "too many connections",
@@ -44,29 +44,29 @@ _EXHAUSTED_TEXTS: Final = (
 
 
 def is_conflict(error: DBAPIError) -> bool:
-    """Whether the same may succeed when it is tried again at once."""
+    """Whether the same statement may succeed if it is sent again at once."""
     return code(error) in _CONFLICTS
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the server is at fault, for now, and not the statement."""
+    """Whether the server is unavailable for now, and the statement is not at fault."""
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
     return isinstance(error, OperationalError) or code(error) in _DETAILS
 
 
 def is_read_only(error: DBAPIError) -> bool:
-    """Whether the session may not write: the server is a standby, or a setting says so."""
+    """Whether the session may not write, because the server is a standby or a setting forbids it."""
     return code(error) == "25006"
 
 
 def is_too_large(error: DBAPIError) -> bool:
-    """Whether a value is beyond a limit of PostgreSQL's own (SQLSTATE class 54): it would be so again."""
+    """Whether a value exceeds a limit of PostgreSQL (SQLSTATE class 54), so that a retry would fail too."""
     return (code(error) or "").startswith("54")
 
 
 def unavailable(error: DBAPIError) -> StoreUnavailable:
-    """The error that callers get for a server that is away."""
+    """The error that callers get while the server is unavailable."""
     reason = line(error)
     if any(text in reason for text in _EXHAUSTED_TEXTS):
         return StoreUnavailable(EXHAUSTED, reason=f"{EXHAUSTED}: {reason}")
@@ -74,10 +74,10 @@ def unavailable(error: DBAPIError) -> StoreUnavailable:
 
 
 def code(error: DBAPIError) -> str | None:
-    """The SQLSTATE, if PostgreSQL gave one."""
+    """The SQLSTATE; None if PostgreSQL gave none."""
     return getattr(error.orig, "pgcode", None)
 
 
 def line(error: DBAPIError) -> str:
-    """The first line of what PostgreSQL said."""
+    """The first line of the message of PostgreSQL."""
     return str(error.orig).strip().split("\n")[0]

@@ -1,7 +1,7 @@
-"""What the leading keeper measures: jobs that have not ended, and the workers that are there for them.
+"""What the leading keeper measures: jobs that have not ended, and live workers.
 
-Only partial indexes are read, which ended jobs are not in, and of each no more than a limit: neither a long history
-nor a million waiting jobs makes a look dear (a million in one queue: docs/metrics.md).
+The statements read only partial indexes, which do not contain ended jobs, and each index up to a limit. So neither a
+long history nor a million waiting jobs makes them slow (docs/metrics.md has figures for a million in one queue).
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.claims import READY_SINCE
 from jobcore.store.limits import BLOCKED
 from jobcore.store.promotion import WAITS
-from jobcore.store.queues import IN_ORDER, OCCUPIED, PERMITS
+from jobcore.store.queue_limits import OCCUPIED, PERMITS
+from jobcore.store.ready_jobs import IN_ORDER, READY_SINCE
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
 """
-"""With these the plan is the one that reads an index up to the limit, whatever statistics say."""
+"""With these settings, the planner chooses to read an index up to the limit, whatever its statistics say."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJobs:
-    """`count` jobs of one type in a queue, all `ready` (`paused` in a paused queue), `waiting` or `running`.
+    """`count` jobs of one task type in a queue and a state.
 
-    `oldest_s` is how many seconds the first of the ready ones has been ready, else 0.
+    `state` is `ready` (`paused` in a paused queue), `waiting` or `running`. `oldest_s` is for how many seconds the
+    first ready job has been ready; it is 0 for other states.
     """
 
     queue: str
@@ -40,7 +41,8 @@ class OpenJobs:
 OPEN: Final = text(
     f"""{BOUNDED}
 WITH {OCCUPIED}
-SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
+SELECT name AS queue, task_type, state, CAST(sum(count) AS bigint) AS jobs,
+       CAST(max(oldest_s) AS double precision) AS oldest_s FROM (
     SELECT name, ready.task_type, state, ready.count, CASE WHEN state = 'ready' THEN ready.oldest_s ELSE 0 END
     FROM (SELECT name, low_rank, paused, {PERMITS} AS permits FROM queues ORDER BY name) AS queues CROSS JOIN LATERAL (
         SELECT task_type, CASE WHEN paused THEN 'paused' WHEN number > permits THEN 'waiting' ELSE 'ready' END AS state,
@@ -68,16 +70,18 @@ SELECT name, task_type, state, sum(count), max(oldest_s) FROM (
 
 
 def open_jobs(connection: Connection, limit: int = 20_000) -> list[OpenJobs]:
-    """Count jobs that have not ended: up to `limit` ready ones of each queue, and so many of all queues together that
-    wait for their time, that wait for a place of their key, and that run.
+    """Count the jobs that have not ended, by queue, task type and state.
+
+    Counts up to `limit` ready jobs of each queue, and of all queues together up to `limit` jobs that wait for their
+    time, `limit` that are blocked, and `limit` that run.
     """
     rows = connection.execute(OPEN, {"limit": limit})
-    return [OpenJobs(queue, task_type, state, int(count), float(age)) for queue, task_type, state, count, age in rows]
+    return [OpenJobs(row.queue, row.task_type, row.state, row.jobs, row.oldest_s) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The workers of one queue in one state, `active` or `draining`: `busy` ones of their `children` run a job."""
+    """The workers of one queue in one state, `active` or `draining`. Of their `children`, `busy` run a job."""
 
     queue: str
     state: str
@@ -90,7 +94,8 @@ class Fleet:
 FLEETS: Final = text(
     BOUNDED
     + """
-SELECT queue, state, count(*), sum(concurrency), sum(busy), extract(epoch FROM now() - min(heartbeat_at))
+SELECT queue, state, count(*) AS workers, sum(concurrency) AS children, CAST(sum(busy) AS bigint) AS busy,
+       CAST(extract(epoch FROM now() - min(heartbeat_at)) AS double precision) AS heartbeat_age_s
 FROM (
     SELECT queues, state, concurrency, heartbeat_at, (
         SELECT count(DISTINCT slot) FROM jobs WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
@@ -103,8 +108,5 @@ GROUP BY queue, state
 
 
 def fleets(connection: Connection) -> list[Fleet]:
-    """The live workers by queue and state; a worker of two queues is in both."""
-    rows = connection.execute(FLEETS)
-    return [
-        Fleet(name, state, count, children, int(busy), float(age)) for name, state, count, children, busy, age in rows
-    ]
+    """The live workers by queue and state; a worker of two queues counts in both."""
+    return [Fleet(**row._asdict()) for row in connection.execute(FLEETS)]

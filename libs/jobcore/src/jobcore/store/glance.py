@@ -1,6 +1,6 @@
-"""What a keeper sees at a glance: whether it leads, and whether there is anything for it to do.
+"""What a keeper asks each second: does it lead, and is there anything to do?
 
-On a quiet system, where every open job waits for its time, this is all that the keeper asks each second.
+On a quiet system, where every open job waits for its time, it asks nothing else.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from sqlalchemy import Connection, text
 from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import LEVEL
-from jobcore.store.queues import IN_ORDER
+from jobcore.store.ready_jobs import IN_ORDER
 from jobcore.store.schedules import IS_DUE, SECONDS_TO_NEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`leads_s` is for how many seconds this keeper leads, 0 while another does; `tick_in_s` is how many seconds there
-    are until a schedule is due, infinite if none is. `work` is True if a step of the keeper may find something to do.
+    """The state of the keeper's lease, of the schedules and of the jobs.
+
+    `leads_s`: for how many seconds this keeper leads; 0 while another keeper does. `tick_in_s`: seconds until a
+    schedule is due; infinite if there is none. `work`: whether a step of the keeper may find something to do.
     """
 
     leads_s: float
@@ -30,9 +32,9 @@ class Glance:
     work: bool
 
 
-# The lease is renewed when half of it is over, and others do not touch it while it holds: both would write each second.
-# Ready jobs are looked for above the low-water rank of their queue, so dead index entries of jobs taken long ago cost
-# nothing, and only where somebody serves the queue: the keeper does nothing about the others.
+# The leader renews the lease only when half of it is over, and other keepers do not write while it holds; otherwise
+# each would write every second. Ready jobs are looked for only above the low-water rank of their queue, so that dead
+# index entries cost nothing, and only in queues that somebody serves, because the keeper does nothing about others.
 GLANCE: Final = text(f"""{ORDERED}
 WITH RECURSIVE {LEVEL}, taken AS (
     INSERT INTO keeper_lease AS lease (holder, expires_at)
@@ -48,8 +50,8 @@ WITH RECURSIVE {LEVEL}, taken AS (
 )
 SELECT CAST(extract(epoch FROM coalesce(
            (SELECT expires_at FROM taken), (SELECT expires_at FROM keeper_lease WHERE only_one AND holder = :me)
-       ) - now()) AS double precision),
-       ({SECONDS_TO_NEXT}),
+       ) - now()) AS double precision) AS leads_s,
+       ({SECONDS_TO_NEXT}) AS tick_in_s,
        EXISTS (SELECT FROM jobs WHERE status = 'RUNNING')
        OR EXISTS (SELECT FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL)
        OR EXISTS (SELECT FROM jobs WHERE {BLOCKED})
@@ -59,11 +61,11 @@ SELECT CAST(extract(epoch FROM coalesce(
            SELECT FROM served JOIN queues USING (name) CROSS JOIN LATERAL (
                SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT 1
            ) AS first WHERE NOT paused
-       )
+       ) AS work
 """)
 
 
 def look(connection: Connection, me: UUID, ttl_s: float) -> Glance:
-    """Take or keep the keeper's lease of `ttl_s` seconds unless another holds it, and look around."""
-    leads_s, tick_in_s, work = connection.execute(GLANCE, {"me": me, "ttl_s": ttl_s}).one()
-    return Glance(max(0.0, leads_s or 0.0), math.inf if tick_in_s is None else tick_in_s, work)
+    """Take or renew the keeper's lease for `ttl_s` seconds unless another keeper has it; see what there is to do."""
+    row = connection.execute(GLANCE, {"me": me, "ttl_s": ttl_s}).one()
+    return Glance(max(0.0, row.leads_s or 0.0), math.inf if row.tick_in_s is None else row.tick_in_s, row.work)

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL would keep what it is given now."""
+"""Whether PostgreSQL accepts and keeps writes now."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from uuid_utils.compat import uuid7
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, NewJob
 from jobcore.store import failures, jobs
-from jobcore.store.database import DURABLE, RowRefused, transaction
+from jobcore.store.database import RowRefused
 from jobcore.store.schema_errors import OLDER, older_revisions
+from jobcore.store.transactions import DURABLE, transaction
 
 REHEARSED_BYTES: Final = 16_384
 
-# A transactional message writes to the WAL and gives the transaction an id, so its commit is flushed like any other,
-# and it leaves no row behind for vacuum. A standby and a read-only database are not asked to write.
+# A transactional message writes to the WAL and gives the transaction an id, so its commit is flushed like any other. It
+# leaves no row for vacuum. The condition keeps a standby and a read-only database from failing with an error.
 COMMIT: Final = text(
     DURABLE
     + """
@@ -31,7 +32,7 @@ WHERE current_setting('transaction_read_only') = 'off'
 
 
 def commit(connection: Connection) -> None:
-    """Commit a tiny transaction durably; StoreUnavailable says why that cannot be done."""
+    """Commit a small transaction durably. Raises StoreUnavailable, which says why that is not possible."""
     row = connection.execute(COMMIT).first()
     if row is None:
         raise StoreUnavailable(failures.READ_ONLY)
@@ -44,8 +45,8 @@ def commit(connection: Connection) -> None:
 def committed(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
     """Those of these jobs that are committed as durably as an accepted job must be.
 
-    A backend that was ended in its wait for a synchronous standby has committed locally only, and what it committed
-    can be seen. Whatever is in the WAL before a commit that the standby has confirmed is confirmed with it.
+    A backend that was ended while it waited for a synchronous standby has committed locally only, and others see what
+    it committed. A later commit that the standby confirms also confirms everything before it in the WAL.
     """
     found = jobs.find(connection, ids)
     if found:
@@ -54,9 +55,9 @@ def committed(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 
 def rehearse(connection: Connection) -> None:
-    """Do all that accepting a job takes, roll it back, and commit durably; StoreUnavailable says what failed.
+    """Accept a job, roll that back, and commit durably. Raises StoreUnavailable, which says what failed.
 
-    It finds what a tiny commit does not need: space for rows, rights, every table and column.
+    This tests what a small commit does not need: space for rows, rights, and every table and column.
     """
     filling = os.urandom(REHEARSED_BYTES // 2).hex()
     job = NewJob(uuid7(), "longrun.rehearsal", "default", {"filling": filling}, max_attempts=1)
@@ -71,4 +72,4 @@ def rehearse(connection: Connection) -> None:
 
 
 class _Rehearsed(Exception):
-    """The rehearsal is over: roll it back."""
+    """Rolls the rehearsal back."""

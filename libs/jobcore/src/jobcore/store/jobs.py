@@ -1,4 +1,4 @@
-"""Jobs as clients see them: accept, look up, cancel, retry."""
+"""Jobs as clients see them: accepted, found, cancelled and retried."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import json_text, limits
-from jobcore.store.claims import CHANGE, LOW_RANK, changes
-from jobcore.store.database import DURABLE
-from jobcore.store.prepared import BY_INDEX, Prepared
+from jobcore.store import changes, json_text, limits
+from jobcore.store.changes import SELECT_CHANGES
+from jobcore.store.low_ranks import LOWER
+from jobcore.store.prepared import Prepared
+from jobcore.store.rows import Rows
+from jobcore.store.transactions import DURABLE
 
 SUMMARY: Final = f"""
     id, task_type, queue, priority, status, run_at, expires_at, timeout_s, CAST(error AS text) AS error, tags,
@@ -22,21 +24,25 @@ SUMMARY: Final = f"""
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for
 """
+"""The columns of a `Job` without its input and result."""
 
 PARSED: Final = ("error", "metadata", "retry", "progress")
+"""The columns of `SUMMARY` that are JSON texts, and that a `Job` has as values."""
+
+_ACCEPTED: Final = Rows(Accepted)
 
 TURN: Final = "interval '1 s'"
-"""By so much each job of a fairness key ranks behind the one before it."""
+"""How far behind the job before it the next job of a fairness key ranks."""
 HORIZON: Final = "interval '600 s'"
-"""How far behind now() a turn may rank: ten levels of priority."""
+"""How far behind now() a turn may rank at most: ten levels of priority."""
 
 INTAKES: Final = 0x6C6F6E67_01
-"""The advisory lock that is shared by all who give jobs to queues: a queue is forgotten only while nobody does."""
+"""The key of the advisory lock that all who add jobs to queues share. Whoever forgets queues takes it alone."""
 
-# The turns of a key are given out by the row that the upsert returns, which it keeps locked until the commit: what
-# the statement could read of the table would be older, and two intakes at once would give out the same turns.
-# Ranks are moved back only, never to before now(): what store/queues.py says of the low-water rank holds.
-# Tables are looked into row by row, by their keys, and never joined; what was given is joined with itself.
+# The turns of a key come from the row that the upsert returns and keeps locked until the commit. What the statement
+# reads of the table may be older, and two intakes at once would give out the same turns.
+# A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
+# Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
 INSERT: Final = Prepared(
     "accept",
     f"""
@@ -56,7 +62,7 @@ WITH given AS MATERIALIZED (
     SELECT queue, now() - max(priority) * interval '60 s' AS rank
     FROM given WHERE priority > 0 AND due <= now() GROUP BY queue
 ), lowered AS (
-    -- a rank below now() might lie below the low-water rank; without priority it cannot (see store/queues.py)
+    -- only a priority can put a rank below the low-water rank (see store/low_ranks.py)
     UPDATE queues SET low_rank = least(low_rank, (SELECT rank FROM urgent WHERE urgent.queue = name))
     WHERE name = ANY(ARRAY(SELECT queue FROM urgent))
 ), line AS MATERIALIZED (
@@ -84,39 +90,36 @@ WITH given AS MATERIALIZED (
            CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for,
            input_exact, metadata_exact
     FROM given LEFT JOIN turn USING (id)
-    RETURNING id, queue, created_at, ready, traceparent, gate, concurrency_key
+    RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, 1, created_at, 0, 'state', '{{"status": "PENDING"}}' FROM accepted
 )
-SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM accepted
+SELECT {_ACCEPTED.columns} FROM accepted
 """,
     first=f"SELECT pg_advisory_xact_lock_shared({INTAKES})",
-    planner=BY_INDEX,
     jobs="text",
 )
 
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
-    """Accept jobs: rows and first events in one durable transaction, all or none."""
-    result = INSERT.execute(connection, {"jobs": json_text.rows(jobs)})
-    return [Accepted(*row) for row in result]
+    """Accept jobs with their first events in one durable transaction, all of them or none."""
+    return _ACCEPTED.read(INSERT.execute(connection, {"jobs": json_text.rows(jobs)}))
 
 
 def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
-    """`insert` as a part of the caller's transaction."""
-    result = INSERT.inside(connection, {"jobs": json_text.rows(jobs)})
-    return [Accepted(*row) for row in result]
+    """`insert` as a part of the transaction of the caller."""
+    return _ACCEPTED.read(INSERT.inside(connection, {"jobs": json_text.rows(jobs)}))
 
 
-FIND: Final = text(
-    "SELECT id, queue, created_at, ready, traceparent, gate, concurrency_key FROM jobs WHERE id = ANY(:ids)"
-)
+FIND: Final = text(f"""
+SELECT {_ACCEPTED.columns} FROM (SELECT *, gate AS blocked_by FROM jobs WHERE id = ANY(:ids)) AS found
+""")
 
 
 def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
-    """Those of these jobs that exist: what a lost reply to `insert` did commit."""
-    return [Accepted(*row) for row in connection.execute(FIND, {"ids": list(ids)})]
+    """Those of these jobs that exist, which tells what an `insert` without a reply has committed."""
+    return _ACCEPTED.read(connection.execute(FIND, {"ids": list(ids)}))
 
 
 GET: Final = text(
@@ -126,13 +129,13 @@ GET: Final = text(
 
 
 def get(connection: Connection, job_id: UUID) -> Job | None:
-    """The job with its input and result."""
+    """The job with its input and result; None if there is none."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
     return from_row(row) if row else None
 
 
 def from_row(row: Mapping[Any, Any]) -> Job:
-    """The job of a row that `SUMMARY` selects."""
+    """The job of a row with the columns of `SUMMARY`."""
     return Job.from_row({**row, **{name: json_text.loads(row[name]) for name in PARSED}})
 
 
@@ -158,14 +161,14 @@ WITH found AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
-{CHANGE}
+{SELECT_CHANGES}
 """
 )
 
 
 def cancel(connection: Connection, job_id: UUID) -> Change | None:
-    """PENDING or RUNNING → CANCELLED; None if there was nothing to cancel (unknown, or ended before)."""
-    return next(iter(changes(connection.execute(CANCEL, {"id": job_id}))), None)
+    """PENDING or RUNNING → CANCELLED; None if there is no such job, or it has ended."""
+    return next(iter(changes.read(connection.execute(CANCEL, {"id": job_id}))), None)
 
 
 RETRY: Final = text(
@@ -197,15 +200,15 @@ WITH found AS MATERIALIZED (
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 ), known AS (
     INSERT INTO queues (name) SELECT queue FROM changed ON CONFLICT (name) DO NOTHING
-), {LOW_RANK}
-{CHANGE}
+), {LOWER}
+{SELECT_CHANGES}
 """
 )
 
 
 def retry(connection: Connection, job_id: UUID) -> Change | None:
-    """FAILED or CANCELLED → PENDING, at the back of its queue, its tries, crashes and losses counted anew.
+    """FAILED or CANCELLED → PENDING, at the back of its queue; its tries, crashes and losses count from 0 again.
 
-    None if there was nothing to retry: no such job, another status, or a cancelled run that has not stopped.
+    None if there is no such job, it has another status, or it was cancelled and its run has not stopped.
     """
-    return next(iter(changes(connection.execute(RETRY, {"id": job_id}))), None)
+    return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)

@@ -1,8 +1,8 @@
-"""JSON as PostgreSQL can store it: what crosses into a statement goes as one JSON parameter, a list of rows.
+"""JSON text as PostgreSQL can store it. A statement gets its rows as one JSON parameter, a list of objects.
 
-Values of clients and tasks are `jsonb`, which keeps numbers as decimals: 1e16 comes back as an integer, 1e308 as 309
-digits, -0.0 as 0.0. A value that holds such a number is also stored as text, in a column of the same name with
-`_exact` behind it, which is NULL for all other values and is what readers get if it is there (ADR 0019).
+Values of clients and tasks are `jsonb`, which keeps numbers as decimals: 1e16 is read as an integer, 1e308 as 309
+digits, and -0.0 as 0.0. A value with such a number is also stored as text, in a column of the same name with the suffix
+`_exact`. That column is NULL for all other values; where it is not, readers get it (ADR 0019).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from uuid import UUID
 MAX_DEPTH: Final = 100
 MAX_NUMBER: Final = 10**1000
 VALUES: Final = frozenset({"input", "metadata", "result", "progress", "data", "task", "job"})
-"""The fields of rows that hold a value of a client or a task."""
+"""The fields of rows that have values of clients or tasks."""
 EXACT: Final = "_exact"
 
 STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-"""A string in JSON text, also one that is cut off."""
+"""A string in JSON text, whole or cut off at its end."""
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER: Final = b"0" * 1001
@@ -38,18 +38,18 @@ _LONGEST_NUMBER: Final = 30
 
 
 class NotJson(ValueError):
-    """The value has no JSON: NaN, an infinity, a number of more than 4,300 digits, a list that holds itself."""
+    """The value has no JSON text: NaN, an infinity, a number of more than 4,300 digits, a list that contains itself."""
 
 
 def dumps(value: Any) -> str:
-    """JSON text of plain values, dataclasses, times and UUIDs; NotJson for what has none."""
+    """JSON text of plain values, dataclasses, times and UUIDs. Raises NotJson for other values."""
     return _dumps(value, _plain)
 
 
 def storable(value: Any) -> str | None:
-    """`dumps` of a value that jsonb holds for sure; None if it may not: `problems` says what is wrong, if anything.
+    """`dumps` of a value that jsonb can store. None if that is not certain; then `problems` says what is wrong.
 
-    This looks at the text as a whole, in C, where `problems` looks at each value: a tenth of the time.
+    This checks the text as a whole, in C, in a tenth of the time that `problems` needs to check each value.
     """
     try:
         text = dumps(value)
@@ -62,7 +62,7 @@ def storable(value: Any) -> str | None:
 
 
 def _is_deep(data: bytes) -> bool:
-    """Whether lists and objects lie MAX_DEPTH deep in each other in this JSON text."""
+    """Whether lists and objects of this JSON text are nested MAX_DEPTH deep."""
     if data.count(b"[") + data.count(b"{") < MAX_DEPTH:
         return False
     brackets = STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
@@ -74,21 +74,21 @@ def _is_deep(data: bytes) -> bool:
 
 
 def rows(values: Iterable[Any]) -> str:
-    """The JSON parameter that `jsonb_to_recordset` turns into rows, each value with its `_exact` where it needs one."""
+    """The JSON parameter for `jsonb_to_recordset`: a list of rows, each value with its `_exact` if it needs one."""
     given = list(values)
     text = dumps(given)
     return _dumps(given, _plain_and_exact) if _is_altered(text) else text
 
 
 def exact(text: str) -> str | None:
-    """This JSON text, which `dumps` wrote, if jsonb would alter a number in it; else None."""
+    """The given text, written by `dumps`, if jsonb would alter a number in it; otherwise None."""
     return text if _is_altered(text) else None
 
 
 def stored(column: str, *, changes: bool = False) -> str:
     """SQL for the JSON text of a column as it was given.
 
-    A column that `changes` may have been written since by a version that knows no `_exact`: then jsonb is right.
+    If the column `changes`, version 0.1 may have written it later without its `_exact`; then the jsonb is right.
     """
     same = f"WHEN CAST({column}{EXACT} AS jsonb) = {column} THEN {column}{EXACT}"
     there = f"CASE WHEN {column}{EXACT} IS NULL THEN CAST({column} AS text) {same} ELSE CAST({column} AS text) END"
@@ -96,7 +96,7 @@ def stored(column: str, *, changes: bool = False) -> str:
 
 
 def loads(text: str | None) -> Any:
-    """The value of JSON text that was stored; `{"unreadable": …}` for what Python refuses to parse."""
+    """The value of stored JSON text; `{"unreadable": …}` if Python cannot parse it."""
     if text is None:
         return None
     try:
@@ -113,9 +113,9 @@ def _dumps(value: Any, plain: Any) -> str:
 
 
 def _is_altered(text: str) -> bool:
-    """Whether a number of this compact JSON text would not come back from jsonb as it is, or grow twentyfold.
+    """Whether jsonb would alter a number of this compact JSON text, or make it twenty times as long.
 
-    What stands in a string and looks like such a number counts too, which costs a copy and nothing else.
+    Text inside a string that looks like such a number counts too, which only costs a copy.
     """
     marks = _EXPONENT.finditer(text)
     if "-0.0" in text:
@@ -150,7 +150,7 @@ def _plain_and_exact(value: Any) -> Any:
 
 
 def problems(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """What in this JSON value PostgreSQL's jsonb cannot hold: pairs of (JSON path, what is wrong)."""
+    """What of this JSON value jsonb cannot store: pairs of (JSON path, what is wrong)."""
     yield from _problems(value, path, MAX_DEPTH)
 
 

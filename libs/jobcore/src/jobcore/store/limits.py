@@ -26,9 +26,9 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.claims import LOW_RANK
-from jobcore.store.database import DURABLE
+from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import ORDERED
+from jobcore.store.transactions import DURABLE
 
 LOCK: Final = (
     DURABLE
@@ -92,7 +92,7 @@ WITH free AS MATERIALIZED (
     RETURNING queue, ready, rank
 ), used AS (
     UPDATE key_limits SET used_at = now() WHERE key = ANY(:names) AND used_at < now() - interval '1 day'
-), {LOW_RANK}
+), {LOWER}
 SELECT queue, count(*) AS jobs FROM changed GROUP BY queue
 """
 )

@@ -1,4 +1,4 @@
-"""Pages of the history: the newest jobs, narrowed to a status, a task type, a schedule, in any combination."""
+"""Pages of jobs, the newest first, of a status, a task type and a schedule, in any combination."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ WITH RECURSIVE types AS (
     ) AS next
 )
 """
-"""The task types of jobs, each found by one look into an index: there are few, however many jobs there are."""
+"""A CTE: the task types of jobs. Each is found by one index lookup, and there are few, however many jobs there are."""
 
 NEWEST: Final = """
 SELECT {summary} FROM jobs WHERE id = ANY(ARRAY(
     SELECT id FROM {types} AS type CROSS JOIN unnest(CAST(:statuses AS text[])) AS wanted CROSS JOIN LATERAL (
-        -- what precedes this place in the index: equal type and status would let the planner walk the history by id
+        -- with equal type and status as conditions, the planner might read the whole history in order of id
         SELECT task_type, status, id FROM jobs
         WHERE {among} AND (task_type, status, id) < (type.task_type, wanted, CAST(:before AS uuid))
         ORDER BY task_type DESC, status DESC, id DESC LIMIT :limit
@@ -63,10 +63,11 @@ def page(
     task_type: str | None = None,
     schedule_id: UUID | None = None,
 ) -> list[Job]:
-    """Newest jobs first, without input and result; `before` is the id that ended the page before (keyset).
+    """The newest `limit` jobs, without input and result; `before` is the last id of the page before (keyset).
 
-    One index holds the jobs of each type and status in order of id, and one more those of each schedule. The newest of
-    each type and status that is asked for are read there and merged, so a page costs the same whatever stands between.
+    One index has the jobs of each type and status in order of id, and another has those of each schedule. The newest
+    jobs of each wanted type and status are read there and merged, so a page costs the same whatever other jobs there
+    are.
     """
     parameters = {
         "limit": limit,

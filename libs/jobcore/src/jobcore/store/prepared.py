@@ -1,14 +1,14 @@
-"""Statements that PostgreSQL plans once a connection: planning the hot ones costs as much as running them.
+"""Statements that PostgreSQL plans once for each connection, because planning them costs as much as running them.
 
-psycopg2 prepares nothing by itself, so this sends `PREPARE` and `EXECUTE`. Nothing is tried that may fail: a failed
-`EXECUTE` is written to PostgreSQL's log as a whole, with the inputs of the jobs in it.
+psycopg2 prepares nothing, so this module sends `PREPARE` and `EXECUTE`. It never sends an `EXECUTE` that may fail for a
+missing statement, because PostgreSQL would write it to its log with the inputs of the jobs.
 
-- On a connection of its own, the pool's record of the connection (`Connection.info`) notes what was prepared.
-- Behind a pooler that shares connections (PgBouncer in transaction mode), each string may reach another connection.
-  There, the string itself prepares what is missing before it executes it. A pooler is known by the process id that it
-  reports at the start of a connection: PostgreSQL's own process has another one.
+- On a connection of our own, the pool's record of the connection (`Connection.info`) has what was prepared.
+- Behind a pooler that shares connections (PgBouncer in transaction mode), each string may reach another connection. So
+  the string itself prepares what is missing before it executes it. A pooler is recognised by the process id that it
+  reports at the start of a connection, which is not that of PostgreSQL's process.
 
-The name of a prepared statement is derived from its text, so it means the same wherever it is known.
+The name of a prepared statement contains a hash of its text, so it means the same on every connection.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from jobcore.store.database import DURABLE
+from jobcore.store.transactions import DURABLE
 
 FORGOTTEN: Final = "26000"
+"""SQLSTATE invalid_sql_statement_name: there is no such prepared statement."""
 ORDERED: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;\n"
-"""Read an index in its order up to a limit: where statistics are missing or old, PostgreSQL would rather sort all that
-a condition holds for, which grows with the history."""
+"""Settings with which PostgreSQL reads an index in order up to a limit. With missing or old statistics, it would rather
+sort all rows for which the condition holds, and these grow with the history."""
 BY_INDEX: Final = f"SET LOCAL plan_cache_mode = force_generic_plan; {ORDERED}"
-"""Plan once: with many rows PostgreSQL would plan anew each time, for twice the cost of running.
+"""Settings with which PostgreSQL plans a prepared statement once. Otherwise, for many rows, it would plan each time,
+which costs twice as much as running.
 
-The plan may be made while a table is small and kept while it grows, and it knows no limits and counts: it must not be
-one that reads a table or an index as a whole.
+The plan does not depend on limits and counts, and may be made for a small table and kept while it grows. So it must not
+read a table or an index as a whole.
 """
-NESTED: Final = f"{BY_INDEX}SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;\n"
-"""`BY_INDEX` for statements that join tables: each row by its index. One that only joins what it was given itself needs
-hash joins, because a nested loop over n given rows takes n² steps."""
 _PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
 _PREPARED: Final = "longrun_prepared"
 _SHARED: Final = "longrun_shared"
@@ -45,31 +44,31 @@ _SHARED: Final = "longrun_shared"
 class Prepared:
     """A durable statement with `:name` parameters of the given SQL types.
 
-    `first` is a statement that is sent before it in the same transaction, with the same parameters: what has to be
-    locked before the statement looks. `planner` are settings under which both are planned.
+    `first` is a statement that is sent before it in the same transaction, with the same parameters; it takes locks that
+    the statement needs before it reads. Both are planned with the settings `BY_INDEX`.
     """
 
-    def __init__(self, label: str, sql: str, *, first: str = "", planner: str = NESTED, **types: str) -> None:
+    def __init__(self, label: str, sql: str, *, first: str = "", **types: str) -> None:
         statement = _Statement.of(label, sql, types)
         statements = [_Statement.of(f"before_{label}", first, types), statement] if first else [statement]
         execute = ";\n".join(one.execute for one in statements)
         missing = "".join(_unless_known(one) for one in statements)
         self._prepare = {one.name: text(one.prepare) for one in statements}
-        self._execute = text(f"{DURABLE}{planner}{execute}")
-        self._prepare_and_execute = text(f"{DURABLE}{planner}{missing}{execute}")
+        self._execute = text(f"{DURABLE}{BY_INDEX}{execute}")
+        self._prepare_and_execute = text(f"{DURABLE}{BY_INDEX}{missing}{execute}")
         self._plain = text(f"{DURABLE}{first};\n{sql}" if first else f"{DURABLE}{sql}")
 
     @property
     def texts(self) -> tuple[TextClause, ...]:
-        """Each of the strings in which it may be sent."""
+        """All strings in which the statement may be sent."""
         return self._execute, self._prepare_and_execute, self._plain
 
     def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run it as a transaction of its own."""
+        """Run the statement in a transaction of its own."""
         if _is_shared(connection):
             return connection.execute(self._prepare_and_execute, parameters)
         prepared: set[str] = connection.info.setdefault(_PREPARED, set())
-        # one by one: PREPARE is no part of a transaction, so what came before one that fails is there all the same
+        # one by one: a PREPARE is not undone when a later one fails, so each must be noted at once
         for name in self._prepare.keys() - prepared:
             connection.execute(self._prepare[name])
             prepared.add(name)
@@ -78,12 +77,12 @@ class Prepared:
         except DBAPIError as error:
             if getattr(error.orig, "pgcode", None) != FORGOTTEN:
                 raise
-            # somebody in between discards what sessions keep: from now on this connection relies on nothing
+            # a pooler discards the state of sessions, so this connection no longer relies on it
             connection.info[_SHARED] = True
             return connection.execute(self._prepare_and_execute, parameters)
 
     def inside(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run it as a part of the caller's transaction: not prepared, under the planner settings that are there."""
+        """Run the statement in the transaction of the caller: not prepared, and without planner settings."""
         return connection.execute(self._plain, parameters)
 
 
@@ -107,7 +106,7 @@ class _Statement:
 
 
 def _is_shared(connection: Connection) -> bool:
-    """Whether a pooler stands between: it reports a process id that is not the one of PostgreSQL's process."""
+    """Whether the connection goes through a pooler, which reports another process id than PostgreSQL's process has."""
     if _SHARED not in connection.info:
         reported = connection.connection.driver_connection.get_backend_pid()  # type: ignore[union-attr]
         connection.info[_SHARED] = connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != reported

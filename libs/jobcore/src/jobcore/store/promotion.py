@@ -1,7 +1,7 @@
-"""Promotion: what waited for its time becomes ready, however much becomes due at once and in whose queue.
+"""Promotion: due jobs become ready or blocked, however many are due at once.
 
-An index holds what waits by queue, priority and time. Each call takes a share of every queue in which something is due,
-the first by rank, so a backlog in one queue (paused, perhaps, or served by nobody) holds up no other.
+An index has the waiting jobs by queue, priority and time. Each call takes a share of every queue that has due jobs, the
+first by rank, so a backlog in one queue (one that is paused, or that nobody serves) delays no other.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import limits
-from jobcore.store.claims import LOW_RANK
-from jobcore.store.database import DURABLE
+from jobcore.store.low_ranks import LOWER
+from jobcore.store.transactions import DURABLE
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
-"""Whether a row of `jobs` waits for its time. Another gate than `key` is one of the version before."""
+"""Whether a row of `jobs` waits for its time. Version 0.1 may have written `queue` into the column `gate`."""
 
 DUE_RANK: Final = "run_at - priority * interval '60 s'"
-"""The rank of a job that waited for its time: its place is where it became due, whenever it is promoted."""
+"""The rank of a job that waited: it follows from the time when the job became due, whenever it is promoted."""
 
 LEVEL: Final = f"""
 level AS (
@@ -31,7 +31,7 @@ level AS (
         ORDER BY queue, priority, run_at LIMIT 1
     ) AS next
 )"""
-"""In WITH RECURSIVE: the first time for which jobs wait, of each queue and priority."""
+"""A CTE of WITH RECURSIVE: the first time for which jobs wait, for each queue and priority."""
 
 PROMOTE: Final = text(
     DURABLE
@@ -48,7 +48,7 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
         ORDER BY run_at LIMIT (SELECT jobs FROM share)
     ) AS first
 ), locked AS MATERIALIZED (
-    -- compared afterwards: while a table is small, the partial index of what waits looks as cheap as the key
+    -- the conditions come afterwards: with a small table, the partial index of waiting jobs looks as cheap as the key
     SELECT id FROM (
         SELECT id, status, ready, gate FROM jobs
         WHERE id = ANY(ARRAY(SELECT id FROM due WHERE number <= (SELECT jobs FROM share)))
@@ -58,9 +58,9 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
     UPDATE jobs SET gate = {limits.BLOCKED_BY}, ready = {limits.BLOCKED_BY} IS NULL, rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
     RETURNING queue, rank, ready, concurrency_key
-), {LOW_RANK}
-SELECT queue, count(*), count(*) FILTER (WHERE ready),
-       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}')
+), {LOWER}
+SELECT queue, count(*) AS due, count(*) FILTER (WHERE ready) AS ready,
+       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}') AS keys
 FROM changed GROUP BY queue
 """
 )
@@ -68,7 +68,7 @@ FROM changed GROUP BY queue
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many jobs of a queue became due, how many of them are ready, and at whose keys' gates the others wait."""
+    """How many `due` jobs of a queue were promoted, how many are `ready`, and the `keys` that block the others."""
 
     queue: str
     due: int
@@ -77,5 +77,5 @@ class Promoted:
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
-    """Make ready, or send to its gate, what waited for its time: about `batch` jobs, shared between the queues."""
-    return [Promoted(*row) for row in connection.execute(PROMOTE, {"batch": batch})]
+    """Make about `batch` due jobs ready or blocked; the queues share the batch evenly."""
+    return [Promoted(**row._asdict()) for row in connection.execute(PROMOTE, {"batch": batch})]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from jobcore.store.claims import Release
+from jobcore.store.releases import Release
 
 LOST: Final = text("""
 SELECT jobs.id, jobs.fence FROM jobs LEFT JOIN workers ON workers.id = jobs.worker_id

@@ -1,18 +1,34 @@
-"""Workers and their lease: one row a worker, one tiny UPDATE a heartbeat, whatever it runs."""
+"""Workers and their leases: one row for each worker, and one small UPDATE for each heartbeat, whatever it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from jobcore.models import RunningJob, Worker
 from jobcore.store import json_text
-from jobcore.store.database import DURABLE
+from jobcore.store.rows import Rows
+from jobcore.store.transactions import DURABLE
 
-COLUMNS: Final = "id, host, pid, queues, concurrency, version, state, beat, heartbeat_at, started_at, task_types"
+_WORKERS: Final = Rows(Worker, queues=tuple, task_types=lambda types: None if types is None else tuple(types))
+_RUNNING: Final = Rows(RunningJob)
+
+FLEET: Final = """
+fleet AS MATERIALIZED (
+    SELECT queue AS name, count(*) AS workers, sum(concurrency) AS children, sum(busy) AS busy
+    FROM (
+        SELECT queues, concurrency, (
+            SELECT count(DISTINCT slot) FROM jobs WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
+        ) AS busy
+        FROM workers WHERE state = 'active'
+    ) AS active CROSS JOIN LATERAL unnest(queues) AS queue
+    GROUP BY queue
+)
+"""
+"""A CTE: the active workers of each queue that has any, their children, and how many of these run a job."""
 
 REGISTER: Final = text("""
 INSERT INTO workers (id, host, pid, queues, concurrency, version, state, task_types)
@@ -32,7 +48,7 @@ def register(
     state: str = "active",
     task_types: Sequence[str] | None,
 ) -> None:
-    """Announce a worker and the task types that it knows; its id is new at each start and after each lost lease."""
+    """Store a worker and the task types that it knows; its id is new at each start and after each lost lease."""
     connection.execute(
         REGISTER,
         {
@@ -48,8 +64,8 @@ def register(
     )
 
 
-# not durable: a heartbeat that waited for an absent standby would cost running jobs their lease, and one that a crash
-# of PostgreSQL takes back only makes the worker look silent for a second more
+# Not durable: a heartbeat that waits for an absent standby would cost running jobs their lease, and a heartbeat that a
+# crash of PostgreSQL undoes only makes the worker look silent for a second more.
 BEAT: Final = text("""
 SET LOCAL synchronous_commit = off;
 UPDATE workers SET beat = beat + 1, heartbeat_at = now(), state = CASE WHEN :draining THEN 'draining' ELSE state END
@@ -59,7 +75,7 @@ RETURNING state
 
 
 def beat(connection: Connection, worker_id: UUID, *, draining: bool) -> bool:
-    """Renew the lease; False if the worker was declared dead meanwhile."""
+    """Renew the lease; returns False if the worker was declared dead."""
     return connection.execute(BEAT, {"id": worker_id, "draining": draining}).first() is not None
 
 
@@ -67,34 +83,29 @@ LEAVE: Final = text("UPDATE workers SET state = 'gone', heartbeat_at = now() WHE
 
 
 def leave(connection: Connection, worker_id: UUID) -> None:
-    """Say that this worker runs nothing more; whatever is still RUNNING on it is rescued."""
+    """Mark a worker as gone: it runs nothing any more, and jobs that are still RUNNING on it are rescued."""
     connection.execute(LEAVE, {"id": worker_id})
 
 
-LIVE: Final = text(f"SELECT {COLUMNS} FROM workers WHERE state IN ('active', 'draining') ORDER BY started_at, id")
+LIVE: Final = text(f"""
+SELECT {_WORKERS.columns} FROM workers WHERE state IN ('active', 'draining') ORDER BY started_at, id
+""")
 
 
 def live(connection: Connection) -> list[Worker]:
-    """Workers that are not known to be dead or gone."""
-    return [_worker(row) for row in connection.execute(LIVE)]
+    """The workers that are active or draining."""
+    return _WORKERS.read(connection.execute(LIVE))
 
 
-def _worker(row: Sequence[Any]) -> Worker:
-    values = list(row)
-    values[3] = tuple(values[3])
-    values[-1] = None if values[-1] is None else tuple(values[-1])
-    return Worker(*values)
-
-
-RUNNING: Final = text("""
-SELECT worker_id, id, task_type, slot, fence, attempt, started_at FROM jobs
+RUNNING: Final = text(f"""
+SELECT {_RUNNING.columns} FROM (SELECT *, id AS task_id FROM jobs) AS jobs
 WHERE status = 'RUNNING' AND worker_id = ANY(:ids) ORDER BY worker_id, slot, id LIMIT CAST(:limit AS bigint)
 """)
 
 
 def running(connection: Connection, worker_ids: Sequence[UUID], limit: int | None = None) -> list[RunningJob]:
-    """What these workers run, by worker and slot; None: all of it."""
-    return [RunningJob(*row) for row in connection.execute(RUNNING, {"ids": list(worker_ids), "limit": limit})]
+    """The first `limit` jobs that these workers run, in order of worker and slot; all of them for None."""
+    return _RUNNING.read(connection.execute(RUNNING, {"ids": list(worker_ids), "limit": limit}))
 
 
 DECLARE_DEAD: Final = text(
@@ -110,9 +121,9 @@ RETURNING workers.id
 
 
 def declare_dead(connection: Connection, silent: Mapping[UUID, int]) -> list[UUID]:
-    """Declare workers dead whose beat is still the one given; returns those that were."""
+    """Declare workers dead whose beat is still the given one; returns their ids."""
     parameters = {"silent": json_text.dumps({str(worker): beat for worker, beat in silent.items()})}
-    return [row[0] for row in connection.execute(DECLARE_DEAD, parameters)]
+    return list(connection.execute(DECLARE_DEAD, parameters).scalars())
 
 
 FORGET: Final = text("""
@@ -121,5 +132,5 @@ DELETE FROM workers WHERE state IN ('dead', 'gone') AND heartbeat_at < now() - i
 
 
 def forget(connection: Connection) -> int:
-    """Delete workers that ended a day ago; returns how many."""
+    """Delete workers that ended a day ago or earlier; returns how many."""
     return connection.execute(FORGET).rowcount

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Final
 
-from jobcore.store.claims import Release
+from jobcore.store.releases import Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children
 from jobcore.supervision.slots import Slots

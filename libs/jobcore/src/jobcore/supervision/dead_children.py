@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobcore.models import RunningJob
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.claims import Cause, Release
+from jobcore.store.releases import Cause, Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation

@@ -31,8 +31,8 @@ from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process
 from jobcore.keeper.keeper import Keeper
 from jobcore.settings import WorkerSettings
-from jobcore.store.claims import Cause
 from jobcore.store.database import Database
+from jobcore.store.releases import Cause
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.claim_check import ClaimCheck
 from jobcore.supervision.dead_children import DeadChildren

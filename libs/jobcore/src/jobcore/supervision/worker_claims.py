@@ -8,10 +8,10 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
 from jobcore.models import Change, RunningJob
 from jobcore.settings import CoreSettings
-from jobcore.store import cancellations, claims, workers
+from jobcore.store import cancellations, releases, workers
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
-from jobcore.store.claims import Cause, Release
 from jobcore.store.database import Database
+from jobcore.store.releases import Cause, Release
 from jobcore.supervision.lease import Lease
 from jobcore.telemetry import logs
 
@@ -38,11 +38,11 @@ class WorkerClaims:
         worker_id = self._lease.worker_id
         return [] if worker_id is None else self._db.call(workers.running, [worker_id])
 
-    def release(self, releases: Sequence[Release]) -> list[Change]:
+    def release(self, ended: Sequence[Release]) -> list[Change]:
         """End these claims: each job returns to its queue, or ends if it crashed or was lost too often."""
         changes = self._db.call(
-            claims.release,
-            releases,
+            releases.release,
+            ended,
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
         )

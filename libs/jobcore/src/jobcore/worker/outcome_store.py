@@ -11,10 +11,11 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Change, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
-from jobcore.store import cancellations, claims
+from jobcore.store import cancellations
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.claims import Release
 from jobcore.store.database import Database
+from jobcore.store.outcomes import finish
+from jobcore.store.releases import Release, release
 from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker.event_buffer import printable, refusal_line
@@ -51,7 +52,7 @@ class OutcomeStore:
         outcomes = [completion.outcome for completion in completions]
         with traces.within(next((each.traceparent for each in completions if each.traceparent), None)):
             try:
-                changes = self._db.call(claims.finish, outcomes)
+                changes = self._db.call(finish, outcomes)
             except StoreUnavailable:
                 raise
             except Exception:  # PostgreSQL refuses one of them
@@ -62,7 +63,7 @@ class OutcomeStore:
     def hand_back(self, keys: Sequence[RunKey]) -> None:
         """Return claims to their queues in one durable transaction."""
         changes = self._db.call(
-            claims.release,
+            release,
             [Release(*key, "handed_back") for key in keys],
             max_crashes=self._settings.max_crashes,
             max_losses=self._settings.max_losses,
@@ -79,18 +80,18 @@ class OutcomeStore:
     def _finish_alone(self, outcome: Outcome) -> list[Change]:
         """Store one outcome: without its events if PostgreSQL refuses it, as FAILED if it refuses the result too."""
         try:
-            return self._db.call(claims.finish, [outcome])
+            return self._db.call(finish, [outcome])
         except StoreUnavailable:
             raise
         except Exception as error:
             refused = error
         try:
-            return self._db.call(claims.finish, [_without_events(outcome, refused)])
+            return self._db.call(finish, [_without_events(outcome, refused)])
         except StoreUnavailable:
             raise
         except Exception as error:
             log.exception("cannot store a result; its job fails", job_id=str(outcome.id))
-            return self._db.call(claims.finish, [_unstorable(outcome, error)])
+            return self._db.call(finish, [_unstorable(outcome, error)])
 
 
 def _without_events(outcome: Outcome, error: Exception) -> Outcome:

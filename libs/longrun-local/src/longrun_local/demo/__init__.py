@@ -1,1 +1,1 @@
-"""`longrun demo`: a small site of its own, scraped by the running Longrun."""
+"""`longrun demo`: serve a small web site and scrape it with the running Longrun."""

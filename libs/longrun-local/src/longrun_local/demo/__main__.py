@@ -1,4 +1,4 @@
-"""`longrun demo` (`make demo` calls it): serve a small site, let the running Longrun scrape it, show how it went."""
+"""`longrun demo` (also `make demo`): serve a small web site, scrape it with the running Longrun, print the results."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from longrun_local.settings import LocalSettings
 
 
 def demo(client: Longrun, port: int, console: Console) -> bool:
-    """Scrape the site's front page, then every page it links to; whether all went well."""
+    """Scrape the front page of the site and every page that it links to; return whether all succeeded."""
     with served(port) as site:
-        console.print(f"A small site is served at {site}; Longrun scrapes its old address:\n", soft_wrap=True)
+        console.print(f"This command serves a small site at {site}. Longrun scrapes its old address:\n", soft_wrap=True)
         front = follow(client, site + OLD_ADDRESS, console)
         if front.status is not Status.SUCCESS:
             console.print(_hint(front, port), style="red", soft_wrap=True)
             return False
         linked = {link["url"].partition("#")[0] for link in front.result["links"]}
         own = sorted(url for url in linked if url.startswith(site) and url != front.result["final_url"])
-        console.print(f"\nIt links to {len(own)} more pages of that site, scraped side by side:\n", soft_wrap=True)
+        console.print(f"\nIt links to {len(own)} more pages. Longrun scrapes them in parallel:\n", soft_wrap=True)
         tasks = [client.submit("web_scrape", {"url": url}) for url in own]
         done = [front, *(client.wait(task.task_id) for task in tasks)]
     console.print(_table(done))
-    console.print(f"\nThe first one's whole result: {client.base_url}{front.links.self}", soft_wrap=True)
+    console.print(f"\nThe complete result of the first page: {client.base_url}{front.links.self}", soft_wrap=True)
     return all(task.status is Status.SUCCESS for task in done)
 
 
 def follow(client: Longrun, url: str, console: Console) -> Task:
-    """Submit a scrape and show its events as they happen; the ended task."""
+    """Submit a scrape and print its events as they happen; return the ended task."""
     task = client.submit("web_scrape", {"url": url})
     console.print(f"POST /tasks → 202, task {task.task_id}")
     watch(client.stream(task.task_id), console)
@@ -45,7 +45,7 @@ def follow(client: Longrun, url: str, console: Console) -> Task:
 
 
 def main() -> int:
-    """The exit code: 0 if every page was scraped."""
+    """Run the demo; returns the exit code, 0 if every page was scraped."""
     settings = read(LocalSettings)
     url = os.environ.get("LONGRUN_URL") or settings.url
     console = Console()
@@ -54,11 +54,11 @@ def main() -> int:
             client.task_types()
             return 0 if demo(client, settings.demo_port, console) else 1
     except LongrunUnavailable:
-        _say(f"no Longrun answers at {url}: start it with `longrun run-local` in another terminal, then try again")
+        _say(f"no Longrun server at {url}: start it with `longrun run-local` in another terminal, then try again")
     except (LongrunError, StartError) as error:
         _say(str(error))
     except KeyboardInterrupt:
-        _say("stopped; the tasks that were submitted go on")
+        _say("stopped; tasks that were submitted continue")
     return 1
 
 
@@ -86,8 +86,8 @@ def _table(tasks: Sequence[Task]) -> Table:
 def _hint(task: Task, port: int) -> str:
     why = task.error.message if task.error else ""
     return (
-        f"The scrape ended {task.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} only "
-        "if Longrun was started by `longrun run-local` with the same LONGRUN_DEMO_PORT."
+        f"The scrape ended as {task.status}: {why}\nIf the address was refused: scrapes may reach 127.0.0.1:{port} "
+        "only if Longrun was started with `longrun run-local` and the same LONGRUN_DEMO_PORT."
     )
 
 

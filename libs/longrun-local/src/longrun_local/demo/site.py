@@ -1,7 +1,7 @@
-"""The demo's web site: a lighthouse museum whose pages are as odd as those of real small sites.
+"""The web site of the demo: a lighthouse museum with the oddities of real small sites.
 
-They come in several encodings, declared wrongly or not at all; links are absolute, relative, doubled and
-not for fetching; an old address redirects.
+Its pages have several encodings, which are declared wrongly or not at all; links are absolute, relative, repeated or
+not fetchable; an old address redirects.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as it is sent: its text, the encoding it is really in, and the Content-Type that claims another."""
+    """A page: its text, its actual encoding, and its Content-Type, which may declare another encoding."""
 
     html: str
     encoding: str = "utf-8"
@@ -45,7 +45,7 @@ VISIT: Final = Page(
 <TABLE><TR><TD>April – October<TD>10:00 – 18:00<TR><TD>Adults<TD>€ 7.50<TR><TD>Keepers’ children<TD>free</TABLE>
 <H1 id=prices>How to find us</H1><P>Follow the smell of the sea, or <A HREF=..//>the signs</A>.
 <A HREF="//tides.example/harbour-point?month=11&day=24">Tide table</A>""",
-    encoding="windows-1252",  # a header without a charset, and tags that nobody closed
+    encoding="windows-1252",  # a header without a charset, and unclosed tags
     content_type="text/html",
 )
 
@@ -56,7 +56,7 @@ RUSSIAN: Final = Page(
 а в ясную погоду и острова. Экскурсии каждый день, кроме понедельника. Собакам тоже можно, если они не боятся
 высоты. <a href="../visit.html">Как добраться</a>, <a href="/">на главную</a>.</body></html>""",
     encoding="windows-1251",
-    content_type="text/html; charset=utf-8",  # what the server always says, and wrong here
+    content_type="text/html; charset=utf-8",  # the server's default, which is wrong here
 )
 
 JAPANESE: Final = Page(
@@ -66,7 +66,7 @@ JAPANESE: Final = Page(
 見渡すことができます。月曜日は休館です。<a href="../visit.html">アクセス</a>と<a href="/">トップページ</a>。
 </body></html>""",
     encoding="shift_jis",
-    content_type="text/html",  # nothing says Shift_JIS
+    content_type="text/html",  # Shift_JIS is not declared anywhere
 )
 
 PAGES: Final = {"/": FRONT, "/visit.html": VISIT, "/ru/": RUSSIAN, "/ja/": JAPANESE}
@@ -76,12 +76,13 @@ OLD_ADDRESS: Final = "/lighthouse/index.php"
 
 @contextmanager
 def served(port: int) -> Iterator[str]:
-    """Serve the site on loopback; gives its URL. StartError names the setting if the port is taken."""
+    """Serve the site on loopback and yield its URL; raises StartError if the port is taken."""
     try:
         server = ThreadingHTTPServer((HOST, port), _Handler)
     except OSError as error:
         raise StartError(
-            f"the demo's site cannot listen on {HOST}:{port} ({error.strerror}): stop the program that does, or "
+            f"the demo's site cannot listen on {HOST}:{port} ({error.strerror}): stop the program that uses the port, "
+            f"or "
             "choose another port for both `longrun run-local` and `longrun demo`: LONGRUN_DEMO_PORT=8002"
         ) from error
     with server:
@@ -102,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"no such page\n")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the scrape's own log tells the story."""
+        """Log nothing: the scrape has a log of its own."""
 
     def _answer(self, status: HTTPStatus, headers: dict[str, str], body: bytes = b"") -> None:
         self.send_response(status)

@@ -1,4 +1,4 @@
-"""`/concurrency-limits`: how many tasks of one `concurrency_key` run at once."""
+"""`/concurrency-limits`: how many tasks with the same `concurrency_key` run at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Key = Annotated[str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$
 
 
 class Limit(BaseModel):
-    """At most `max_running` tasks at once; 0 holds them all back."""
+    """Maximum number of tasks that run at once; 0 lets none start."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,19 +30,19 @@ class Limit(BaseModel):
 
 
 class LimitOfKey(Limit):
-    """The limit of a key."""
+    """A concurrency key and its limit."""
 
     key: str
 
 
 class LimitPage(BaseModel):
-    """Limits that were set, by key. A key that is not here lets one task run at a time.
+    """A page of the limits that were set, by key. For any other key, the limit is 1.
 
-    A limit above 0 is forgotten when no task of its key was due for `LONGRUN_RETENTION_DAYS` days.
+    A limit above 0 is deleted when no task of its key was due for `LONGRUN_RETENTION_DAYS` days.
     """
 
     items: list[LimitOfKey]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `after` to get the next page; null on the last page.")
 
 
 @router.get("", responses=problem_responses(422, 503))
@@ -51,7 +51,7 @@ async def list_limits(
     after: Annotated[str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> LimitPage:
-    """The limits that were set."""
+    """List the limits that were set, by key."""
     found = await runtime_of(request).database.call(concurrency_limits.page, after, limit)
     items = [LimitOfKey(key=item.key, max_running=item.max_running) for item in found]
     return LimitPage(items=items, next=items[-1].key if len(items) == limit else None)
@@ -59,13 +59,13 @@ async def list_limits(
 
 @router.put("/{key:path}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(Limit))
 async def put_limit(request: Request, key: Key, limit: Annotated[Limit, Depends(json_body(Limit))]) -> LimitOfKey:
-    """Set how many tasks of this key run at once. It holds from the moment it is answered; what runs goes on."""
+    """Set how many tasks of this key run at once, from the response on. Running tasks continue."""
     await runtime_of(request).database.call(concurrency_limits.put, ConcurrencyLimit(key, limit.max_running))
     return LimitOfKey(key=key, max_running=limit.max_running)
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
 async def delete_limit(request: Request, key: Key) -> Response:
-    """Back to one task at a time."""
+    """Remove the limit of this key: its tasks run one at a time again."""
     await runtime_of(request).database.call(concurrency_limits.delete, key)
     return Response(status_code=HTTPStatus.NO_CONTENT)

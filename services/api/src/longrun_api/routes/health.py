@@ -1,4 +1,4 @@
-"""Probes: `/healthz` says that the process runs, `/readyz` that it can accept tasks."""
+"""Probes: `/healthz` for liveness, `/readyz` for readiness."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ router = APIRouter(tags=["health"])
 
 
 class Alive(BaseModel):
-    """This process runs."""
+    """The process runs."""
 
     status: Literal["alive"] = "alive"
 
 
 class Ready(BaseModel):
-    """This process can accept tasks."""
+    """The process can accept tasks."""
 
     status: Literal["ready"] = "ready"
     redis: Literal["up", "down"] = Field(
-        description="Whether it can carry wake-ups. Tasks are accepted all the same while it is down."
+        description="Whether Redis can carry wake-ups. While it is down, tasks are still accepted."
     )
-    redis_problem: str | None = Field(None, description="Why it is down.")
-    stalled: list[str] = Field(description="Threads of this process that stand still; its log has where. Mostly none.")
+    redis_problem: str | None = Field(None, description="Why Redis counts as down.")
+    stalled: list[str] = Field(
+        description="Stalled threads of this process; its log shows their stacks. Normally none."
+    )
 
 
 @router.get("/healthz", responses=problem_responses())
 async def alive() -> Alive:
-    """Whether this process runs; asks nobody else."""
+    """Liveness: 200 if the process runs. It does not check PostgreSQL or Redis."""
     return Alive()
 
 
 @router.get("/readyz", responses=problem_responses(503))
 async def ready(request: Request) -> Ready:
-    """Whether this process can accept tasks: its intake commits a tiny transaction, at most once a second."""
+    """Readiness: 200 if the process can accept tasks. At most once a second, it commits a small transaction."""
     problem = await runtime_of(request).readiness.check()
     return Ready(redis="down" if problem else "up", redis_problem=problem, stalled=background_thread.stalled())

@@ -1,4 +1,4 @@
-"""`/queues`: what waits where, and pausing or limiting a queue."""
+"""`/queues`: list, pause, resume and limit queues."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ router = APIRouter(prefix="/queues", tags=["queues"])
 
 COUNT_MAX: Final = 10_000
 LISTED_MAX: Final = 1_000
-COUNTED: Final = f"counted up to {COUNT_MAX:,}, in the list up to {LISTED_MAX:,}."
+COUNTED: Final = f"Counted up to {COUNT_MAX:,}, in the list up to {LISTED_MAX:,}."
 QueueName = Annotated[str, Path(pattern=QUEUE_NAME)]
 
 
 class QueueNotFound(LongrunError):
-    """Nobody uses a queue of that name."""
+    """No queue of that name is in use."""
 
     status = 404
     slug = "queue-not-found"
@@ -32,17 +32,21 @@ class QueueNotFound(LongrunError):
 
 
 class QueueInfo(BaseModel):
-    """A queue and what it holds."""
+    """A queue, its switches and the number of its tasks by state."""
 
     name: str
-    paused: bool = Field(description="Nothing is taken from it; what runs goes on.")
-    max_running: int | None = Field(description="At most so many of its tasks run at once; null: no limit.")
-    ready: int = Field(description=f"Tasks that may be taken now, {COUNTED}")
-    oldest_s: float | None = Field(description="Seconds that the first of them has been ready.")
-    blocked: int = Field(description=f"Tasks that a limit of their key or of this queue keeps from running, {COUNTED}")
-    waiting: int = Field(description=f"Tasks that wait for their time, {COUNTED}")
+    paused: bool = Field(description="Whether the queue is paused: no task of it starts; running tasks continue.")
+    max_running: int | None = Field(description="Maximum number of its tasks that run at once; null: no limit.")
+    ready: int = Field(description=f"Tasks that may start now. {COUNTED}")
+    oldest_s: float | None = Field(
+        description="Seconds since the oldest of the first 50 ready tasks became ready; null if none is ready."
+    )
+    blocked: int = Field(
+        description=f"Tasks that the limit of their concurrency key or of this queue keeps from running. {COUNTED}"
+    )
+    waiting: int = Field(description=f"Tasks whose `run_at` has not come. {COUNTED}")
     running: int
-    workers: int = Field(description="Active workers that serve it.")
+    workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
 
     @classmethod
@@ -52,20 +56,20 @@ class QueueInfo(BaseModel):
 
 
 class QueuePage(BaseModel):
-    """Queues by name: those that have tasks, workers, a limit or a pause, or had any of them in the last hour."""
+    """Queues by name: those that have tasks, workers, a limit or a pause, or had one of these in the last hour."""
 
     items: list[QueueInfo]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `after` to get the next page; null on the last page.")
 
 
 class QueueChange(BaseModel):
-    """What to change; what is not given stays."""
+    """The fields to change; absent fields keep their values."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    paused: bool = Field(default_factory=bool, description="Whether nothing is taken from it.")
+    paused: bool = Field(default_factory=bool, description="Whether the queue is paused: no task of it starts.")
     max_running: Integer | None = Field(
-        None, ge=0, le=1_000_000, description="At most so many tasks at once; null takes the limit away."
+        None, ge=0, le=1_000_000, description="Maximum number of tasks that run at once; null removes the limit."
     )
 
 
@@ -75,7 +79,7 @@ async def list_queues(
     after: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> QueuePage:
-    """What is ready, blocked, waiting and running in each queue, and how many workers serve it."""
+    """List queues with the numbers of their ready, blocked, waiting and running tasks and of their workers."""
     found = await runtime_of(request).database.call(queues.page, after, limit + 1, LISTED_MAX)
     items = [QueueInfo.of(queue) for queue in found[:limit]]
     return QueuePage(items=items, next=items[-1].name if len(found) > limit else None)
@@ -83,10 +87,10 @@ async def list_queues(
 
 @router.get("/{name}", responses=problem_responses(404, 422, 503))
 async def get_queue(request: Request, name: QueueName) -> QueueInfo:
-    """One queue."""
+    """Get a queue by its name."""
     found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
     if not found:
-        raise QueueNotFound(f"{name} has no task, no worker, no limit and is not paused: is the name right?")
+        raise QueueNotFound(f"{name} has no task, no worker and no limit, and is not paused: check the name")
     return QueueInfo.of(found)
 
 
@@ -94,9 +98,9 @@ async def get_queue(request: Request, name: QueueName) -> QueueInfo:
 async def change_queue(
     request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
 ) -> QueueInfo:
-    """Pause or resume a queue, or limit how many of its tasks run at once; also before its first task.
+    """Pause, resume or limit a queue. This also works before the queue has its first task.
 
-    It holds from the moment it is answered. What runs goes on.
+    The change is in force when the response arrives. Running tasks continue.
     """
     runtime = runtime_of(request)
     await runtime.database.call(

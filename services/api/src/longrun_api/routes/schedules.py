@@ -1,20 +1,19 @@
-"""`/schedules`: tasks that run again and again: create, look up, list, change, pause, resume, run now, delete."""
+"""`/schedules`: create, get, list, change, pause, resume, run and delete schedules."""
 
 from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
-from jobcore.schedule import MissedRuns, Overlap, Plan, Schedule
+from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound
+from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
-from jobcore.tasks import Registry
 from jobcore.telemetry import traces
 from longrun_api import cursors, paging
 from longrun_api.acceptance import accept
@@ -22,110 +21,18 @@ from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.scheduling import NAME, merged, parse_schedule, to_plan
-from longrun_api.schemas import Accepted, Utc
+from longrun_api.schemas import Accepted
+from longrun_api.schemas_schedules import ScheduleInfo, SchedulePage
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
 FIRST_ROWS: Final = 20
-"""A schedule holds the input of its task, which may be as large as a request body."""
+"""Rows of the first slice of a page: few, because each holds a task input, which may be as large as a request body."""
 KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_schema_extra={"pattern": NAME})]
 
 
-class ScheduleLinks(BaseModel):
-    """Where to look next."""
-
-    self: str
-    tasks: str
-    pause: str
-    resume: str
-    run: str
-
-
-class ScheduleError(BaseModel):
-    """Why the schedule cannot make jobs."""
-
-    message: str
-    at: Utc | None = Field(description="When it was last tried; null if that is known without trying.")
-
-
-class ScheduleInfo(BaseModel):
-    """A schedule as it stands."""
-
-    schedule_id: UUID
-    name: str
-    cron: str
-    timezone: str
-    task: dict[str, Any] = Field(description="As it was given.")
-    overlap: Overlap
-    missed_runs: MissedRuns
-    max_missed_runs: int
-    start_deadline_s: float | None
-    paused: bool
-    next_at: Utc | None = Field(description="The next tick; null while paused.")
-    last_at: Utc | None = Field(description="The latest tick that made a job.")
-    runs: int = Field(description="Ticks that made a job.")
-    skipped: int = Field(description="Ticks that made none because of `overlap`.")
-    missed: int = Field(
-        description="Ticks that made none because they were too late; at most 1,000 are counted a time."
-    )
-    error: ScheduleError | None
-    created_at: Utc
-    updated_at: Utc
-    links: ScheduleLinks
-
-    @classmethod
-    def of(cls, schedule: Schedule, registry: Registry, root_path: str) -> Self:
-        """The schedule as clients see it."""
-        plan = schedule.plan
-        here = f"{root_path}/schedules/{schedule.id}"
-        return cls(
-            schedule_id=schedule.id,
-            name=plan.name,
-            cron=plan.cron,
-            timezone=plan.timezone,
-            task=dict(plan.task),
-            overlap=Overlap(plan.overlap),
-            missed_runs=MissedRuns(plan.missed_runs),
-            max_missed_runs=plan.max_missed_runs,
-            start_deadline_s=plan.start_deadline_s,
-            paused=plan.paused,
-            next_at=schedule.next_at,
-            last_at=schedule.last_at,
-            runs=schedule.runs,
-            skipped=schedule.skipped,
-            missed=schedule.missed,
-            error=_error(schedule, registry),
-            created_at=schedule.created_at,
-            updated_at=schedule.updated_at,
-            links=ScheduleLinks(
-                self=here,
-                tasks=f"{root_path}/tasks?schedule_id={schedule.id}",
-                pause=f"{here}/pause",
-                resume=f"{here}/resume",
-                run=f"{here}/run",
-            ),
-        )
-
-
-def _error(schedule: Schedule, registry: Registry) -> ScheduleError | None:
-    if schedule.error is not None:
-        return ScheduleError(message=schedule.error, at=schedule.error_at)
-    try:
-        registry.get(schedule.plan.job["task_type"])
-    except UnknownTaskType as error:
-        return ScheduleError(message=str(error), at=None)
-    return None
-
-
-class SchedulePage(BaseModel):
-    """A page of the schedules, newest first."""
-
-    items: list[ScheduleInfo]
-    next: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
-
-
 async def schedule(request: Request, schedule: KeyInPath) -> Schedule:
-    """The schedule that the path names; ScheduleNotFound if there is none."""
+    """The schedule that the path names; raises ScheduleNotFound."""
     key = _key(schedule)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
     if found is None:
@@ -149,7 +56,7 @@ def _key(text: str) -> UUID | str | None:
     responses=problem_responses(400, 409, 413, 415, 422, 503),
 )
 async def create_schedule(request: Request, response: Response) -> ScheduleInfo:
-    """Keep a schedule: from its next tick on it makes a job each time."""
+    """Create a schedule. It submits its task at each tick, starting with the next one."""
     runtime = runtime_of(request)
     plan = await read_as(request, lambda body: to_plan(parse_schedule(body), runtime.registry))
     now = await runtime.database.call(schedules.now)
@@ -162,17 +69,17 @@ async def create_schedule(request: Request, response: Response) -> ScheduleInfo:
 
 
 class ScheduleQuery(BaseModel):
-    """Which schedules to list."""
+    """Which page of the schedules to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=200, description="The most items in one page.")
-    cursor: str | None = Field(None, description="`next` of the page before.")
+    limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
+    cursor: str | None = Field(None, description="`next` of the previous page.")
 
 
 @router.get("", response_model=SchedulePage, responses=problem_responses(422, 503))
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
-    """The schedules, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
+    """List the schedules, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
     database = runtime_of(request).database
     start = None if query.cursor is None else cursors.decode(query.cursor)
 
@@ -186,13 +93,13 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
 
 @router.get("/{schedule}", responses=problem_responses(404, 503))
 async def get_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """A schedule as it stands now."""
+    """Get a schedule by its id or name."""
     return _shown(request, schedule)
 
 
 @router.patch("/{schedule}", responses=problem_responses(400, 404, 409, 413, 415, 422, 503))
 async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Change the fields that are given, of the schedule or of its `task`; null brings back a default."""
+    """Change the given fields of a schedule or of its `task`; null resets a field to its default."""
     registry = runtime_of(request).registry
 
     def changed(body: bytes) -> Plan:
@@ -204,13 +111,13 @@ async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
 
 @router.post("/{schedule}/pause", responses=problem_responses(404, 409, 503))
 async def pause_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Make no more jobs until it is resumed; what is there goes on."""
+    """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
 
 
 @router.post("/{schedule}/resume", responses=problem_responses(404, 409, 422, 503))
 async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Go on with the next tick; what passed meanwhile is not made up for."""
+    """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
 
 
@@ -221,14 +128,14 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     responses=problem_responses(404, 422, 503),
 )
 async def run_schedule(request: Request, schedule: Found) -> Response:
-    """Submit its task now, whatever its ticks, its overlap and its pause say."""
+    """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
     return await accept(request, schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent()))
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 503))
 async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Forget a schedule; the answer is what it was. Its jobs stay, and those that run go on."""
+    """Delete a schedule and return its last state. Its tasks stay, and those that run continue."""
     gone = await runtime_of(request).database.call(schedules.delete, schedule.id)
     return _shown(request, gone or schedule)
 
@@ -245,7 +152,7 @@ async def _changed(request: Request, schedule: Schedule, plan: Plan) -> Schedule
     namesake = await database.call(schedules.get, plan.name)
     if namesake is not None and namesake.id != schedule.id:
         raise _taken(plan)
-    raise ScheduleChanged("another request changed or deleted it meanwhile: look at it, and try again")
+    raise ScheduleChanged("another request changed or deleted the schedule: get it again and repeat the change")
 
 
 def _times(plan: Plan) -> tuple[Any, ...]:
@@ -257,4 +164,4 @@ def _shown(request: Request, schedule: Schedule) -> ScheduleInfo:
 
 
 def _taken(plan: Plan) -> ScheduleExists:
-    return ScheduleExists(f"{plan.name!r} is taken: choose another name, or change that schedule by PATCH")
+    return ScheduleExists(f"the name {plan.name!r} is taken: choose another name, or change that schedule with PATCH")

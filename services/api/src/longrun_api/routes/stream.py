@@ -1,4 +1,4 @@
-"""`GET /tasks/{id}/stream`: a task's events as they happen (Server-Sent Events)."""
+"""`GET /tasks/{id}/stream`: the events of a task as they happen (Server-Sent Events)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,28 @@ MAX_SEQ: Final = 2**63 - 1
     "/{task_id}/stream",
     response_class=Response,
     responses={
-        200: {"description": "The events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        204: {"description": "The task ended and every event was seen: do not reconnect"},
+        200: {
+            "description": "The events of the task",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        204: {"description": "The task has ended and the client has received every event: do not reconnect"},
         **problem_responses(404, 422, 503),
     },
 )
 async def stream_task(
     request: Request,
     task_id: TaskId,
-    after: Annotated[str | None, Query(description="Start after this seq; absent: from the beginning.")] = None,
-    last_event_id: Annotated[str | None, Header(description="The id last seen; wins over `after`.")] = None,
+    after: Annotated[
+        str | None, Query(description="Start after the event with this `seq`; by default, from the beginning.")
+    ] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="Id of the last event received; it takes precedence over `after`.")
+    ] = None,
 ) -> Response:
-    """Replay what happened after the cursor, then follow live; the stream ends after the terminal `state` event.
+    """Send the stored events after the cursor, then new ones as they happen, until the terminal `state` event.
 
-    `id` is the event's seq (absent on live-only progress), `event` is state, progress, log or checkpoint, `data` JSON.
+    `id` is the event's `seq` (absent for progress that is only sent live), `event` is `state`, `progress`, `log` or
+    `checkpoint`, and `data` is JSON.
     """
     name, text = ("after", after) if last_event_id is None else ("Last-Event-ID", last_event_id)
     cursor = seq(name, text)
@@ -46,7 +54,7 @@ async def stream_task(
     if end is None:
         raise not_found(task_id)
     if cursor > end.seq:
-        raise InvalidInput(FieldError(name, f"is ahead of the task, whose last event is {end.seq}"))
+        raise InvalidInput(FieldError(name, f"must not exceed {end.seq}, the id of the task's last event"))
     if end.over and cursor == end.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     stall_s = runtime.settings.stream_stall_s
@@ -54,9 +62,9 @@ async def stream_task(
 
 
 def seq(name: str, text: str | None) -> int:
-    """The cursor in a header or parameter; InvalidInput names it."""
+    """The cursor in a header or parameter; raises InvalidInput."""
     if not text:
         return 0
     if text.isascii() and text.isdecimal() and int(text) <= MAX_SEQ:
         return int(text)
-    raise InvalidInput(FieldError(name, "must be the id of an event of this stream, a whole number from 0"))
+    raise InvalidInput(FieldError(name, "must be the id of an event of this stream: a whole number, 0 or larger"))

@@ -1,4 +1,4 @@
-"""`GET /task-types`: what can be submitted."""
+"""`GET /task-types`: the task types that clients can submit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/task-types", tags=["task types"])
 
 
 class TaskTypeInfo(BaseModel):
-    """What can be submitted: where it runs, what it takes and gives (JSON Schema), how often it is tried."""
+    """A task type: its queue, the JSON Schemas of its input and output, its retries, and an example input."""
 
     name: str
     description: str
@@ -50,12 +50,12 @@ class TaskTypeInfo(BaseModel):
 
 
 class TaskTypeList(BaseModel):
-    """Every task type, by name."""
+    """All task types, by name."""
 
     items: list[TaskTypeInfo]
 
 
 @router.get("", responses=problem_responses())
 async def list_task_types(request: Request) -> TaskTypeList:
-    """Every task type that can be submitted, with the JSON Schema of its input and output."""
+    """List the task types that can be submitted, with the JSON Schemas of their input and output."""
     return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])

@@ -1,4 +1,4 @@
-"""`/tasks`: submit, look up, list, read the log and the attempts, cancel, retry."""
+"""`/tasks`: submit, get, list, cancel and retry tasks, and read their logs and attempts."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     responses=problem_responses(400, 413, 415, 422, 503),
 )
 async def submit_task(request: Request) -> Response:
-    """Accept a task: it is stored durably before this answers, and it will run."""
-    if request.scope["query_string"]:  # asked first, because thousands of requests a second take this way
+    """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
+    if request.scope["query_string"]:  # most requests have none, and this route must handle thousands a second
         refuse_others(request.query_params, {})
     registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
     job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
@@ -54,20 +54,20 @@ async def submit_task(request: Request) -> Response:
 
 
 class ListQuery(BaseModel):
-    """Which tasks to list."""
+    """Which tasks to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=200, description="The most items in one page.")
-    cursor: str | None = Field(None, description="`next` of the page before.")
-    status: Status | None = Field(None, description="Only tasks in this status.")
+    limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
+    cursor: str | None = Field(None, description="`next` of the previous page.")
+    status: Status | None = Field(None, description="Only tasks with this status.")
     task_type: str | None = Field(None, max_length=200, pattern=r"^[^\x00]*$", description="Only tasks of this type.")
     schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
 
 
 @router.get("", response_model=TaskPage, responses=problem_responses(422, 503))
 async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
-    """The history, newest first. A page has at most 4 MiB: it may have fewer than `limit` items before the last."""
+    """List tasks, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
     database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
     start = None if query.cursor is None else cursors.decode(query.cursor)
 
@@ -88,11 +88,11 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
 
 @router.get("/{task_id}", response_model=Task, responses=problem_responses(404, 503))
 async def get_task(request: Request, task_id: TaskId) -> Response:
-    """A task as it stands now; `Retry-After` says when to look again, until it has ended."""
+    """Get a task. Until it has ended, `Retry-After` says how many seconds to wait before the next poll."""
     root_path = request.scope.get("root_path", "")
 
     def shown(connection: Any) -> tuple[bytes, bool]:
-        # written in this thread: a large input or result must not hold up the event loop
+        # serialised in this thread: a large input or result must not block the event loop
         job = jobs.get(connection, task_id)
         if job is None:
             raise not_found(task_id)
@@ -103,17 +103,19 @@ async def get_task(request: Request, task_id: TaskId) -> Response:
 
 
 class LogQuery(BaseModel):
-    """Which lines of the log to read."""
+    """Which log lines to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(0, ge=0, lt=2**63, description="Only lines with a larger seq: `next_after` of the page before.")
-    limit: int = Field(200, ge=1, le=1000, description="The most lines in one page.")
+    after: int = Field(
+        0, ge=0, lt=2**63, description="Only lines with a larger `seq`: pass `next_after` of the previous page."
+    )
+    limit: int = Field(200, ge=1, le=1000, description="Maximum number of lines in the page.")
 
 
 @router.get("/{task_id}/logs", response_model=LogPage, responses=problem_responses(404, 422, 503))
 async def get_task_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery, Query()]) -> Response:
-    """The lines that the task logged, in order; `next_after` stays where it was when there are none yet."""
+    """Get the log of a task in order. If there are no further lines, `next_after` equals `after`."""
     database = runtime_of(request).database
 
     def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
@@ -127,17 +129,17 @@ async def get_task_logs(request: Request, task_id: TaskId, query: Annotated[LogQ
 
 
 class AttemptQuery(BaseModel):
-    """Which attempts to read."""
+    """Which attempts to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(0, ge=0, lt=2**63, description="Only later attempts: `next_after` of the page before.")
-    limit: int = Field(50, ge=1, le=200, description="The most attempts in one page.")
+    after: int = Field(0, ge=0, lt=2**63, description="Only later attempts: pass `next_after` of the previous page.")
+    limit: int = Field(50, ge=1, le=200, description="Maximum number of attempts in the page.")
 
 
 @router.get("/{task_id}/attempts", response_model=AttemptPage, responses=problem_responses(404, 422, 503))
 async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> Response:
-    """The attempts of the task in order: when and where each ran, and what came of it."""
+    """Get the attempts of a task, oldest first: when and where each ran, and its outcome."""
     database = runtime_of(request).database
 
     def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
@@ -157,12 +159,12 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     responses=problem_responses(404, 409, 503),
 )
 async def retry_task(request: Request, task_id: TaskId) -> Response:
-    """Try a FAILED or CANCELLED task again: its story goes on, its tries count anew, checkpoint and steps are kept."""
+    """Retry a FAILED or CANCELLED task. It keeps its events, checkpoint and steps; its tries start again from zero."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.retry, task_id)
     if change:
         runtime.publisher.publish_changes([change])
-        if change.ready:  # else the keeper lets it pass its gate
+        if change.ready:  # otherwise a limit blocks it, and the keeper unblocks it later
             runtime.waker.wake(change.queue, 1)
     job = await find(request, task_id)
     if change is None:
@@ -173,27 +175,30 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
 
 
 def not_retryable(job: Job) -> NotRetryable:
-    """The error that says why a job in this state is not tried again, and what to do."""
+    """The error for a job that cannot be retried in its current state."""
     if job.cancel is not None and job.cancel.stopped_at is None:
-        error = NotRetryable("it was cancelled and still stops: try again once cancel.stopped_at is set")
+        error = NotRetryable("it was cancelled and is still stopping: retry it once cancel.stopped_at is set")
         error.retry_after_s = 1
         return error
     return NotRetryable(
         {
             Status.PENDING: "it is PENDING: it will run by itself",
-            Status.RUNNING: "it is RUNNING: cancel it first if this attempt must not go on",
-            Status.SUCCESS: "it ended as SUCCESS: submit it anew to run it once more",
-        }.get(job.status, f"it became {job.status} at this very moment: try again")
+            Status.RUNNING: "it is RUNNING: cancel it first if this attempt must not continue",
+            Status.SUCCESS: "it ended as SUCCESS: submit a new task to run it again",
+        }.get(job.status, f"it became {job.status} during the request: try again")
     )
 
 
 @router.delete(
     "/{task_id}",
     response_model=Task,
-    responses={202: {"model": Task, "description": "Still stopping"}, **problem_responses(404, 409, 503)},
+    responses={
+        202: {"model": Task, "description": "The task is CANCELLED and its run is still stopping"},
+        **problem_responses(404, 409, 503),
+    },
 )
 async def cancel_task(request: Request, task_id: TaskId) -> Response:
-    """Cancel a task: 200 with its receipt once it stopped, 202 while it stops; the same again if asked again."""
+    """Cancel a task. 200: its run has stopped; 202: its run is still stopping. A repeated request is harmless."""
     runtime = runtime_of(request)
     change = await runtime.database.call(jobs.cancel, task_id)
     if change:
@@ -209,7 +214,7 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
 
 
 async def find(request: Request, task_id: UUID) -> Job:
-    """The job; JobNotFound if there is none."""
+    """The job; raises JobNotFound."""
     job = await runtime_of(request).database.call(jobs.get, task_id)
     if job is None:
         raise not_found(task_id)

@@ -1,4 +1,4 @@
-"""`GET /workers`: who runs what."""
+"""`GET /workers`: live workers and the tasks that they run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TASKS_MAX: Final = 10_000
 
 
 class WorkerTask(BaseModel):
-    """A task that a worker runs now, and in which of its children."""
+    """A task that the worker runs now; `slot` is the number of the child process that runs it."""
 
     task_id: UUID
     task_type: str
@@ -31,7 +31,7 @@ class WorkerTask(BaseModel):
 
 
 class WorkerInfo(BaseModel):
-    """A worker that is alive: `active`, or `draining` before it ends."""
+    """A live worker. `state` is `active`, or `draining` while it shuts down."""
 
     id: UUID
     host: str
@@ -42,7 +42,9 @@ class WorkerInfo(BaseModel):
     state: str
     started_at: Utc
     heartbeat_at: Utc
-    task_types: list[str] | None = Field(description="What it can run; null: version 0.1, which takes any type.")
+    task_types: list[str] | None = Field(
+        description="Task types that the worker can run; null: any type (version 0.1)."
+    )
     tasks: list[WorkerTask]
 
     @classmethod
@@ -79,7 +81,7 @@ class WorkerList(BaseModel):
 
     @classmethod
     def read(cls, connection: Any) -> Self:
-        """Those that are alive now, with what they run."""
+        """Read the live workers and their running tasks."""
         live = workers.live(connection)
         jobs: dict[UUID, list[RunningJob]] = defaultdict(list)
         for job in workers.running(connection, [worker.id for worker in live], TASKS_MAX):
@@ -89,7 +91,7 @@ class WorkerList(BaseModel):
 
 @router.get("", response_model=WorkerList, responses=problem_responses(503))
 async def list_workers(request: Request) -> Response:
-    """The workers that are alive, and what each of their children runs now: up to 10,000 tasks in all."""
-    # read and written in a thread: many workers must not hold up the event loop
+    """List the live workers and the tasks that their child processes run now: at most 10,000 tasks in total."""
+    # read and serialised in a thread: many workers must not block the event loop
     text = await runtime_of(request).database.call(lambda connection: WorkerList.read(connection).model_dump_json())
     return Response(text, media_type="application/json")

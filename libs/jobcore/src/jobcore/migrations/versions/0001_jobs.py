@@ -59,8 +59,8 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 CREATE TABLE job_events (
-    -- no foreign key: an event is only ever written by the statement that locks its job's row,
-    -- and the check would cost three look-ups a job
+    -- no foreign key: only the statement that locks the row of a job writes its events,
+    -- and the check would cost three lookups for each job
     job_id uuid NOT NULL,
     seq bigint NOT NULL,
     at timestamptz NOT NULL,
@@ -101,7 +101,7 @@ CREATE INDEX jobs_waiting ON jobs (run_at) WHERE status = 'PENDING' AND NOT read
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE status = 'PENDING' AND expires_at IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (worker_id, slot) WHERE status = 'RUNNING';
 CREATE INDEX jobs_stopping ON jobs (worker_id) WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL;
--- pages of the history by status: the rare ones; SUCCESS is found by the primary key, PENDING and RUNNING above
+-- pages of jobs by status, for rare ones; the primary key finds SUCCESS, the indexes above find PENDING and RUNNING
 CREATE INDEX jobs_failed ON jobs (id) WHERE status = 'FAILED';
 CREATE INDEX jobs_cancelled ON jobs (id) WHERE status = 'CANCELLED';
 CREATE INDEX jobs_by_task_type ON jobs (task_type, id);

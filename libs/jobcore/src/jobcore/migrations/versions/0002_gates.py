@@ -1,4 +1,4 @@
-"""Queues that can be paused and limited, and limits by key: what holds a job back is its gate."""
+"""Pausing and limiting queues, and limits by concurrency key; the column `gate` holds what blocks a job."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ depends_on = None
 TABLES = """
 ALTER TABLE queues ADD COLUMN paused boolean NOT NULL DEFAULT false,
                    ADD COLUMN max_running integer CHECK (max_running >= 0);
--- not valid: not to be checked on the rows that there are, which all have the defaults
+-- not valid: existing rows need no check, because all of them have the defaults
 ALTER TABLE jobs ADD COLUMN concurrency_key text,
                  ADD COLUMN gate text,
                  ADD CONSTRAINT jobs_gate_check CHECK (gate IN ('key', 'queue')) NOT VALID,
                  ADD CONSTRAINT gated_is_not_ready CHECK (gate IS NULL OR NOT ready) NOT VALID;
--- a key that is not here lets one job run at a time
+-- a key without a row runs one job at a time
 CREATE TABLE key_limits (
     key text PRIMARY KEY,
     max_running integer NOT NULL CHECK (max_running >= 0)

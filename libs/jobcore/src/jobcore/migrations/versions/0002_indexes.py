@@ -1,4 +1,4 @@
-"""What the gates of 0002 are looked up by."""
+"""Indexes for the limits of 0002."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PENDING = "WHERE status = 'PENDING'"
 
 
 def upgrade() -> None:
-    # what waits for its time: a job at a gate waits for others, and would be looked at each second.
+    # jobs that wait for their time, without the blocked ones, which would otherwise be read every second.
     # jobs_waiting stays for the version before, and for counts
     indexes.build("jobs_due", f"jobs (run_at) {PENDING} AND NOT ready AND gate IS NULL")
     indexes.build("jobs_at_key", f"jobs (concurrency_key, rank, id) {PENDING} AND gate = 'key'")
     indexes.build("jobs_at_queue", f"jobs (queue, rank, id) {PENDING} AND gate = 'queue'")
-    # who holds a place of a key: past its gate and not over, or cancelled and not stopped
+    # jobs that have a permit of their key: ready, running, or cancelled and not stopped
     indexes.build(
         "jobs_of_key",
         """jobs (concurrency_key) WHERE concurrency_key IS NOT NULL AND (

@@ -1,4 +1,4 @@
-"""Retries of ended jobs, a retry policy of a job's own, and the results of steps."""
+"""Manual retries of ended jobs, retry policies of single jobs, and the results of steps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ depends_on = None
 TABLES = """
 ALTER TABLE jobs
     ADD COLUMN retry jsonb,
-    -- what `attempt` was when the job was last retried by hand: tries, crashes and losses count from there
+    -- the value of `attempt` at the last manual retry: tries, crashes and losses count from there
     ADD COLUMN earlier_attempts integer NOT NULL DEFAULT 0,
-    -- not valid: not to be checked on the rows that there are, which all have the default
+    -- not valid: existing rows need no check, because all of them have the default
     ADD CONSTRAINT jobs_earlier_attempts_check CHECK (earlier_attempts BETWEEN 0 AND attempt) NOT VALID;
 
 CREATE TABLE job_steps (

@@ -1,4 +1,4 @@
-"""What the schedules of 0004 find their jobs by."""
+"""Indexes by which the schedules of 0004 find their jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # one job a tick, whatever else goes wrong
+    # at most one job for each tick, whatever else goes wrong
     indexes.build("jobs_one_a_tick", "jobs (schedule_id, scheduled_for) WHERE scheduled_for IS NOT NULL", unique=True)
     indexes.build("jobs_by_schedule", "jobs (schedule_id, id) WHERE schedule_id IS NOT NULL")
     indexes.build(

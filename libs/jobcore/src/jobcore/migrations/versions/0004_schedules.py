@@ -1,4 +1,4 @@
-"""Schedules, and which of them a job came from."""
+"""Schedules, and the schedule and tick of each job that came from one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CREATE TABLE schedules (
     max_missed_runs integer NOT NULL CHECK (max_missed_runs >= 1),
     start_deadline_s double precision CHECK (start_deadline_s > 0),
     paused boolean NOT NULL,
-    -- as its owner gave it, and as each tick submits it
+    -- `task` is what the owner sent, `job` what each tick submits
     task jsonb NOT NULL,
     job jsonb NOT NULL,
     version bigint NOT NULL DEFAULT 1,

@@ -1,4 +1,4 @@
-"""Fair queueing: which job takes turns as whose, and the next turn of each fairness key."""
+"""Fair queueing: the fairness key of each job, and the next turn of each key."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ALTER TABLE jobs ADD COLUMN fairness_key text;
 CREATE TABLE fair_turns (
     queue text NOT NULL,
     key text NOT NULL,
-    -- what the latest intake began with: the statement that writes it has no other way to read it
+    -- the first turn of the latest intake; its statement can read it in no other way
     first_rank timestamptz NOT NULL,
     next_rank timestamptz NOT NULL,
     PRIMARY KEY (queue, key)
-    -- no index of next_rank: every intake of a key would have to write it
+    -- no index of next_rank, because every intake of a key would have to write it
 ) WITH (fillfactor = 50);
 """
 

@@ -1,4 +1,4 @@
-"""Queues that can be forgotten, and pages of `jobs` without room that no update can use."""
+"""Forgetting unused queues, and no free space in the pages of `jobs`, which no update can use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
--- when the keeper first saw that nobody uses it
+-- when the keeper first saw that nobody uses the queue
 ALTER TABLE queues ADD COLUMN idle_since timestamptz;
--- no update of a job can be a HOT one but a note of its progress: room in each page was room wasted
+-- only an update of the progress can be a HOT update, so free space in each page was wasted
 ALTER TABLE jobs RESET (fillfactor);
 """
 

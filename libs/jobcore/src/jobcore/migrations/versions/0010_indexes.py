@@ -1,4 +1,4 @@
-"""Indexes by which every statement costs the same however long the history is."""
+"""Indexes with which the cost of every statement does not depend on the length of the history."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ depends_on = None
 
 PENDING = "WHERE status = 'PENDING'"
 NEW = {
-    # pages of the history, by type, status or both; by schedule, and with it by type and status
+    # pages of jobs, by type, status or both; and by schedule, with or without type and status
     "jobs_by_type": "jobs (task_type, status, id)",
     "jobs_by_schedule_and_type": "jobs (schedule_id, task_type, status, id) WHERE schedule_id IS NOT NULL",
-    # what waits for its time. The gate `queue` is one of the version before
+    # jobs that wait for their time. Only the version before wrote `queue` into the column `gate`
     "jobs_delayed": f"jobs (queue, priority, run_at) {PENDING} AND NOT ready AND gate IS DISTINCT FROM 'key'",
-    # what waits at the gate of its key, counted by queue. The planner must not see that `jobs_at_key` has the same rows
+    # blocked jobs, counted by queue. The planner must not see that `jobs_at_key` has the same rows
     "jobs_held": "jobs (queue) WHERE CASE WHEN gate = 'key' THEN status END = 'PENDING'",
-    # what expires unless it starts before
+    # jobs that expire unless they start before
     "jobs_expiring_unstarted": f"jobs (expires_at) {PENDING} AND expires_at IS NOT NULL AND started_at IS NULL",
 }
 OLD = {

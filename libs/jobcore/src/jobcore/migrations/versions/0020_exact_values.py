@@ -1,4 +1,4 @@
-"""Numbers that jsonb alters are kept as text too; inputs that workers refused are counted.
+"""Numbers that jsonb alters are also stored as text; inputs that workers refused are counted.
 
 No table is rewritten: each column is nullable or has a constant default.
 """
@@ -19,7 +19,7 @@ ALTER TABLE jobs ADD COLUMN input_exact text,
                  ADD COLUMN result_exact text,
                  ADD COLUMN progress_exact text,
                  ADD COLUMN checkpoint_exact text,
-                 -- how many runs in a row were given back because their worker could not read the input
+                 -- how many runs in a row were handed back because their worker could not read the input
                  ADD COLUMN refusals integer NOT NULL DEFAULT 0;
 ALTER TABLE job_events ADD COLUMN data_exact text;
 ALTER TABLE job_steps ADD COLUMN result_exact text;

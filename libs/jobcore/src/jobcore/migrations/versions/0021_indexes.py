@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # the planner must not see that a row of this index is also in `jobs_claim`, or it may read that one whole
+    # the planner must not see that a row of this index is also in `jobs_claim`, or it may read all of that index
     ready = "CASE WHEN ready THEN status END = 'PENDING'"
     indexes.build("jobs_ready_by_type", f"jobs ((ARRAY[queue, task_type]), rank, id) WHERE {ready}")
 

@@ -1,4 +1,4 @@
-"""Workers say which task types they know."""
+"""The task types that each worker knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
--- NULL: a worker of the version before, which takes jobs of any type
+-- NULL: a worker of the version before, which claims jobs of any type
 ALTER TABLE workers ADD COLUMN task_types text[];
 """
 

@@ -1,4 +1,4 @@
-"""When a limit of a concurrency key was last used, so that one that nobody uses is forgotten."""
+"""When the limit of a concurrency key was last used, so that unused limits are forgotten."""
 
 from __future__ import annotations
 

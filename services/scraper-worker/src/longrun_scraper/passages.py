@@ -18,7 +18,7 @@ MAX_PASSAGE: Final = 1001
 
 
 @dataclass(eq=False)
-class _Transcript:
+class _PageText:
     """Text with white space collapsed."""
 
     parts: list[str] = field(default_factory=list)
@@ -43,30 +43,30 @@ class Passage:
     """One element of a page and what it says."""
 
     tag: Tag
-    _transcript: _Transcript
+    _page_text: _PageText
     _start: int
     _end: int = 0
 
     @property
     def text(self) -> str:
         """Its text, without white space around it, up to MAX_PASSAGE characters."""
-        return self._transcript.text[self._start : min(self._end, self._start + MAX_PASSAGE + 2)].strip()[:MAX_PASSAGE]
+        return self._page_text.text[self._start : min(self._end, self._start + MAX_PASSAGE + 2)].strip()[:MAX_PASSAGE]
 
 
-def transcribe(page: Tag) -> list[Passage]:
+def passages_of(page: Tag) -> list[Passage]:
     """All elements of a page in document order, in one walk over it."""
-    transcript, passages = _Transcript(), list[Passage]()
+    page_text, passages = _PageText(), list[Passage]()
     opened: list[tuple[Iterator[PageElement], Passage | None]] = [(iter(page.contents), None)]
     while opened:
         children, passage = opened[-1]
         node = next(children, None)
         if isinstance(node, Tag):
-            passages.append(Passage(node, transcript, transcript.length))
+            passages.append(Passage(node, page_text, page_text.length))
             opened.append((iter(node.contents), passages[-1]))
         elif node is not None:
-            transcript.write(str(node))
+            page_text.write(str(node))
         else:
             opened.pop()
             if passage is not None:
-                passage._end = transcript.length
+                passage._end = page_text.length
     return passages

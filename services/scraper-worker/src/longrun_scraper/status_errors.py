@@ -28,7 +28,7 @@ _READ: Final = 8192
 _SECRET: Final = ("set-cookie", "set-cookie2")
 
 
-def refusal(response: requests.Response, at: WebUrl, body: Iterator[bytes]) -> HttpStatusError | ServerUnavailable:
+def status_error(response: requests.Response, at: WebUrl, body: Iterator[bytes]) -> HttpStatusError | ServerUnavailable:
     """The error for this answer of 400 or more; `body` gives its pieces, of which only the first are read."""
     status = response.status_code
     said = f"{at.href} answered {status} {response.reason or ''}".rstrip()

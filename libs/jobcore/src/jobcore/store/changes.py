@@ -1,0 +1,28 @@
+"""Transitions that a statement made, returned as `Change` values.
+
+A statement that changes the status of jobs has a CTE named `changed` with one row for each job, and ends with
+`SELECT_CHANGES`. The columns of `changed` are those of `Change`, except `limited`, and with `last_seq` for `seq`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import CursorResult
+
+from jobcore.models import Change
+from jobcore.states import Status
+from jobcore.store.rows import Rows
+
+_CHANGES: Final = Rows(Change, status=Status)
+
+SELECT_CHANGES: Final = f"""
+SELECT {_CHANGES.columns} FROM (
+    SELECT *, last_seq AS seq, (SELECT max_running IS NOT NULL FROM queues WHERE name = queue) AS limited FROM changed
+) AS change
+"""
+
+
+def read(result: CursorResult[Any]) -> list[Change]:
+    """The transitions of a statement that ended with `SELECT_CHANGES`."""
+    return _CHANGES.read(result.all())
