@@ -1,12 +1,12 @@
-"""A record in shared memory with one writer, which readers see whole: as it was before a change, or after it.
+"""A record in shared memory with one writer; readers see it as it was either before a change or after it.
 
     version   which copy is the current one: copies[version % 2]
     copies    two of: version, length, checksum, payload
 
 The writer fills the copy that is not current, then makes it current by one aligned store of the version. So a writer
-that is frozen or killed in the middle of a change leaves the record as it was before, and what it has not yet said it
-has not yet begun to do. The checksum covers the version: a reader that was overtaken by two changes reads again, and
-a copy that is damaged (a stray write of native code) is told from a good one.
+that is frozen or killed during a change leaves the record as it was before. Writers write before they act: what is not
+in the record has not begun. The checksum covers the version, so that a reader notices that two changes overtook it, and
+reads again. It also tells a damaged copy (a stray write of native code) from a good one.
 """
 
 from __future__ import annotations
