@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
-from jobcore.models import Outcome
+from jobcore.models import Claim, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import Status
 from jobcore.store import cancellations
@@ -86,3 +87,33 @@ def test_the_receipt_of_an_outcome_is_complete_after_an_outage(
     assert receipt(completed.world, key) == (True, "signal")
     assert completed.keys == [key]
     assert completed.world.status(claim.id) is Status.CANCELLED
+
+
+def finish(completed: Completed, claim: Claim) -> None:
+    outcome = Outcome(claim.id, claim.fence, Status.SUCCESS, result=1)
+    completed.completer.finish(Completion(outcome, "finished", None))
+
+
+def test_the_outcomes_of_a_batch_that_is_run_quickly_are_stored_in_one_transaction(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcore.worker.completer.GATHER_S", 60.0)
+    monkeypatch.setattr("jobcore.worker.completer.HAND_BACK_S", 60.0)
+    batch = deque(completed.world.running() for _ in range(3))
+    claims = list(batch)
+    completed.completer.watch(batch)
+    while batch:
+        finish(completed, batch.popleft())
+    completed.completer.flush()
+    assert len({completed.world.row(claim.id)["finished_at"] for claim in claims}) == 1
+
+
+def test_an_outcome_does_not_wait_for_the_rest_of_a_batch_that_takes_its_time(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobcore.worker.completer.HAND_BACK_S", 60.0)
+    first, second = completed.world.running(), completed.world.running()
+    completed.completer.watch(deque([second]))
+    finish(completed, first)
+    completed.completer.flush()
+    assert completed.world.status(first.id) is Status.SUCCESS

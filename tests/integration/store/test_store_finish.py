@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobcore.models import JsonText, NewEvent, Outcome
+from jobcore.models import NewEvent, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import jobs
+from jobcore.store import jobs, json_text
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
 from tests.integration.store.world import ERROR, World
@@ -65,7 +65,10 @@ def test_a_result_that_is_json_text_is_read_as_its_serializer_wrote_it(world: Wo
     """As Pydantic writes numbers (1e16) and as Python does (1e+16), beside words that look like such numbers."""
     text = f'{{"n":{number},"words":"[1e16,e1","beside":null}}'
     claims_of_both = [world.running(), world.running()]
-    outcomes = [Outcome(claim.id, claim.fence, Status.SUCCESS, result=JsonText(text)) for claim in claims_of_both]
+    outcomes = [
+        Outcome(claim.id, claim.fence, Status.SUCCESS, result=json_text.as_written_here(text))
+        for claim in claims_of_both
+    ]
     world.call(finish, [outcomes[0], replace(outcomes[1], result={"plain": 1})])
     first, second = (world.call(jobs.get, claim.id) for claim in claims_of_both)
     assert first is not None

@@ -33,7 +33,8 @@ _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER: Final = b"0" * 1001
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_EXPONENT: Final = re.compile(r"e(?:\+?\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
+_EXPONENT: Final = re.compile(r"e(?:\+\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
+_BARE_EXPONENT: Final = re.compile(r"\de\d")
 _NEGATIVE_ZERO: Final = re.compile(r"-0\.0(?=[,\]}]|$)")
 _NUMBER_BEGINS: Final = re.compile(r"(?:^|[:,\[])(?:-?\d+(?:\.\d+)?)?$")
 _LONGEST_NUMBER: Final = 30
@@ -70,6 +71,14 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return b"NaN" not in data and b"Infinity" not in data and _holds(data)
+
+
+def as_written_here(text: str) -> JsonText:
+    """The JSON text of another serializer, with its numbers as `dumps` writes them (1e+16, not 1e16).
+
+    By this form `exact` knows the numbers that jsonb would alter.
+    """
+    return JsonText(dumps(json.loads(text)) if _BARE_EXPONENT.search(text) else text)
 
 
 def _holds(data: bytes) -> bool:
@@ -112,7 +121,7 @@ def _row(value: Any, plain: Callable[[Any], Any], encode: Callable[[Any], str]) 
 
 
 def exact(text: str) -> str | None:
-    """The given compact JSON text, if jsonb would alter a number in it; otherwise None."""
+    """The given text, written by `dumps`, if jsonb would alter a number in it; otherwise None."""
     return text if _is_altered(text) else None
 
 

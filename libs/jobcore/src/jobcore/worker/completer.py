@@ -3,7 +3,8 @@
     main thread                      thread "completer"
     ───────────                      ──────────────────
     claim a batch ──── unstarted ──▶ after 50 ms: take what is left, and hand it back
-    pop, run     ───── outcome ────▶ store all outcomes that wait, in one durable transaction
+    pop, run     ───── outcome ────▶ at the end of the batch, or after 10 ms: store all outcomes that wait, in one
+                                     durable transaction
     ctx.log()    ───── events ─────▶ after 50 ms: store the events of the run
     end of slice ───── flush() ────▶ … returns once nothing is left to store
 
@@ -34,6 +35,8 @@ from jobcore.worker.run_store import RunStore
 
 HAND_BACK_S: Final = 0.05
 EVENTS_S: Final = 0.05
+GATHER_S: Final = 0.01
+"""How long an outcome may wait for others, in seconds, while its child has claims of the same batch to run."""
 RETRY_S: Final = 0.5
 ERROR_BUDGET_S: Final = 5.0
 """The child ends if unexpected errors repeat for more seconds than this, so that its jobs can run elsewhere."""
@@ -63,6 +66,7 @@ class Completer(BackgroundThread):
         self._on_handed_back = on_handed_back
         self._changed = threading.Condition()
         self._completions: list[Completion] = []
+        self._completions_due = 0.0
         self._unrun: list[Claim] = []
         self._events_of: RunStore | None = None
         self._events_due = 0.0
@@ -90,11 +94,15 @@ class Completer(BackgroundThread):
             self._changed.notify()
 
     def finish(self, completion: Completion) -> None:
-        """Store the outcome of a run soon."""
+        """Store the outcome of a run soon, together with others of its batch."""
         with self._changed:
+            first = not self._completions
+            if first:
+                self._completions_due = time.monotonic() + GATHER_S
             self._completions.append(completion)
             self._events_of = None
-            self._changed.notify()
+            if first or not self._batch:  # else the thread wakes up in time by itself
+                self._changed.notify()
 
     def hand_back(self, claim: Claim) -> None:
         """Return a claim to its queue soon."""
@@ -150,7 +158,7 @@ class Completer(BackgroundThread):
     def _due(self) -> bool:
         now = time.monotonic()
         return bool(
-            self._completions
+            (self._completions and (now >= self._completions_due or not self._batch))
             or self._unrun
             or (self._batch and now >= self._batch_due)
             or (self._events_of and now >= self._events_due)
@@ -161,6 +169,7 @@ class Completer(BackgroundThread):
         now = time.monotonic()
         waits = [self._batch_due - now] if self._batch else []
         waits += [self._events_due - now] if self._events_of else []
+        waits += [self._completions_due - now] if self._completions else []
         return max(0.0, min(waits)) if waits else None
 
     def _take_late(self) -> None:
@@ -183,6 +192,7 @@ class Completer(BackgroundThread):
         changes = self._store.finish(completions)
         with self._changed:
             del self._completions[: len(completions)]
+            self._completions_due = time.monotonic() + GATHER_S
         self._on_completed([completion.key for completion in completions])
         self._limits.freed(changes)
 

@@ -75,7 +75,8 @@ class OutcomeStore:
         self._publisher.publish_changes(changes)
         stored = {change.id for change in changes}
         refused = [CompletedCancel(*key, method) for key, method in stop_methods.items() if key.id not in stored]
-        self._db.call(cancellations.complete, refused)
+        if refused:
+            self._db.call(cancellations.complete, refused)
 
     def _finish_alone(self, outcome: Outcome) -> list[Change]:
         """Store one outcome: without its events if PostgreSQL refuses it, as FAILED if it refuses the result too."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from jobcore.models import JsonText
+from jobcore.store import json_text
 from jobcore.tasks import TaskType
 from jobcore.worker.error_details import message_of
 from jobcore.worker.values import check_json, infinite
@@ -22,7 +23,7 @@ def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
     try:
         text = _serialized(task_type.output_model, returned)
         check_json("result", text, max_bytes)
-        return JsonText(text)
+        return json_text.as_written_here(text)
     except ValidationError as error:
         raise InvalidOutput(
             f"{task_type.name} returned something that does not fit its output model "
