@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobcore.supervision.slots import ChildState
+    from jobcore.supervision.child_state import ChildState
 
 FOLDER = "LONGRUN_TEST_TORN"
 CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {

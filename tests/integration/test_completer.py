@@ -14,7 +14,7 @@ from jobcore.models import Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import Status
 from jobcore.store import cancellations
-from jobcore.supervision.slots import RunKey
+from jobcore.supervision.child_state import RunKey
 from jobcore.worker.completer import Completer
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from tests.integration.store.world import World

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.keeper import AT_ONCE_S, Keeper
 from jobcore.settings import CoreSettings

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, STOP_SIGNAL, Slots, StopReason
+from jobcore.supervision.child_state import IDLE
+from jobcore.supervision.slots import STOP_SIGNAL, Slots, StopReason
 from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.run_store import RunStore

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobcore.settings import WorkerSettings
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey
 from jobcore.supervision.deletion_cost import cost
-from jobcore.supervision.slots import IDLE, ChildState, RunKey
 
 NOW = 10_000.0
 

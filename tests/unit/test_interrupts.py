@@ -14,7 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from jobcore.supervision.slots import IDLE, STOP_SIGNAL, ChildState, RunKey, Slot, Slots, StopReason
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey
+from jobcore.supervision.slots import STOP_SIGNAL, Slot, Slots, StopReason
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 
 FORK = multiprocessing.get_context("fork")

@@ -11,15 +11,15 @@ from opentelemetry.metrics import CallbackOptions
 
 from jobcore.keeper.queue_gauges import set_gauges
 from jobcore.store.gauges import Fleet, OpenJobs
-from jobcore.telemetry import metrics
-from jobcore.telemetry.metrics import Gauge
+from jobcore.telemetry import instruments, metrics
+from jobcore.telemetry.instruments import Gauge
 
 PAGE = Path(__file__).parents[2] / "docs/metrics.md"
 
 
 @pytest.fixture
 def gauge(monkeypatch: pytest.MonkeyPatch) -> Gauge:
-    monkeypatch.setattr(metrics, "DECLARED", [])
+    monkeypatch.setattr(instruments, "DECLARED", [])
     return Gauge("longrun.test", "{job}", "A test.", metrics.QUEUE)
 
 
@@ -30,9 +30,9 @@ def no_queues(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def enabled() -> Iterator[None]:
-    metrics.enabled.cache_clear()
+    instruments.enabled.cache_clear()
     yield
-    metrics.enabled.cache_clear()
+    instruments.enabled.cache_clear()
 
 
 def reported(gauge: Gauge) -> dict[str, float]:
@@ -59,7 +59,7 @@ def test_what_was_seen_too_long_ago_is_not_reported_nor_called_zero(
     gauge.set({("a",): 3})
     assert reported(gauge) == {"a": 3}
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + metrics.STALE_S + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + instruments.STALE_S + 1)
     assert reported(gauge) == {}
     gauge.set({("b",): 1})
     assert reported(gauge) == {"a": 0, "b": 1}
@@ -105,23 +105,23 @@ def test_queues_that_share_a_series_are_added_up(monkeypatch: pytest.MonkeyPatch
 def test_metrics_are_on_where_an_endpoint_takes_them(
     environment: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OTEL_METRICS_EXPORTER", "OTEL_SDK_DISABLED", *metrics.ENDPOINTS):
+    for name in ("OTEL_METRICS_EXPORTER", "OTEL_SDK_DISABLED", *instruments.ENDPOINTS):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert metrics.enabled() is expected
+    assert instruments.enabled() is expected
 
 
 def test_every_metric_has_a_name_of_ours_and_says_what_it_is() -> None:
-    names = [metric.name for metric in metrics.DECLARED]
+    names = [metric.name for metric in instruments.DECLARED]
     assert len(set(names)) == len(names)
-    for metric in metrics.DECLARED:
+    for metric in instruments.DECLARED:
         assert metric.name.startswith("longrun.")
         assert metric.unit == "s" or metric.unit.startswith("{")
         assert metric.description.endswith(".")
 
 
-def row(metric: metrics.Metric) -> str:
+def row(metric: instruments.Metric) -> str:
     unit = "" if metric.unit.startswith("{") else " (s)"
     attributes = ", ".join(f"`{attribute}`" for attribute in metric.attributes)
     return f"| `{metric.name}` | {metric.kind}{unit} | {attributes} | {metric.description} |"
@@ -129,4 +129,4 @@ def row(metric: metrics.Metric) -> str:
 
 def test_the_page_lists_every_metric_as_it_is_declared() -> None:
     listed = [line for line in PAGE.read_text().splitlines() if line.startswith("| `longrun.")]
-    assert listed == [row(metric) for metric in metrics.DECLARED]
+    assert listed == [row(metric) for metric in instruments.DECLARED]

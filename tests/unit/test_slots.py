@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from jobcore.supervision import shared_record
-from jobcore.supervision.slots import IDLE, MAX_CLAIMS, ChildState, Lease, RunKey, Slots, StopReason, unknown
+from jobcore.supervision.child_state import IDLE, MAX_CLAIMS, ChildState, RunKey, unknown
+from jobcore.supervision.slots import Lease, Slots, StopReason
 
 FORK = multiprocessing.get_context("fork")
 WATCH_S = 0.5

@@ -15,7 +15,8 @@ from jobcore.admission.intake import Intake
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.live_events import LiveEvents
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.keeper import Keeper
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
@@ -94,7 +95,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         intake_database.close()
 
 
-async def _stop(*parts: Keeper | Intake | EventPublisher | Waker) -> None:
+async def _stop(*parts: BackgroundThread) -> None:
     """Stop parts in parallel: each takes seconds if PostgreSQL or Redis does not answer."""
     await asyncio.gather(*(asyncio.to_thread(part.stop) for part in parts))
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from jobcore.admission.limits import Limits
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, NewJob
 from jobcore.store import health, jobs
 from jobcore.store.database import Database, RowRefused
@@ -38,7 +38,7 @@ class _Submission:
     answer: asyncio.Future[Accepted]
 
 
-class Intake:
+class Intake(BackgroundThread):
     """The group commit of an API process.
 
     `on_accepted` is called after each commit, before the answers; `limits` are updated after the answers.
@@ -47,6 +47,7 @@ class Intake:
     def __init__(
         self, db: Database, on_accepted: Callable[[list[Accepted]], None], limits: Limits | None = None
     ) -> None:
+        super().__init__("intake", stop_s=STOP_S, stall_s=STALL_S)
         self._db = db
         self._limits = limits
         self._on_accepted = on_accepted
@@ -54,23 +55,14 @@ class Intake:
         self._checks: list[Future[None]] = []
         self._doubtful = True
         self._changed = threading.Condition()
-        self._stopping = False
         self._outage = logs.Outage(
             log, "submissions are refused: the database is unavailable", "submissions are accepted again"
         )
-        self._thread = LongThread("intake", self._run, stall_s=STALL_S)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Store the submissions that wait, then end the thread."""
+    def on_stop(self) -> None:
+        """Wake the thread, which stores the submissions that wait and then ends."""
         with self._changed:
-            self._stopping = True
             self._changed.notify()
-        if not self._thread.join(STOP_S):
-            log.error("the intake thread did not end in time")
 
     async def submit(self, job: NewJob) -> Accepted:
         """Accept a job; returns once its row is committed.
@@ -102,10 +94,11 @@ class Intake:
         await asyncio.wrap_future(check)
 
     def _refuse_if_stopping(self) -> None:
-        if self._stopping:
+        if self.stopping:
             raise StoreUnavailable("this process is stopping and accepts no more jobs: try again")
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Store and answer what waits, until stopped and nothing waits."""
         while taken := self._take():
             batch, checks = taken
             try:
@@ -118,10 +111,10 @@ class Intake:
                 raise
 
     def _take(self) -> tuple[list[_Submission], list[Future[None]]] | None:
-        self._thread.rest()
+        self.rest()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._checks or self._stopping)
-            self._thread.beat()
+            self._changed.wait_for(lambda: self._waiting or self._checks or self.stopping)
+            self.beat()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             checks, self._checks = self._checks, []
         return (batch, checks) if batch or checks else None
@@ -139,7 +132,7 @@ class Intake:
             self._doubtful = False
         if checks:
             _resolve_checks(checks, None if accepted else self._probe())
-        self._thread.beat()
+        self.beat()
         if self._limits:
             self._limits.accepted(accepted)
 
@@ -158,7 +151,7 @@ class Intake:
 
     def _accept(self, batch: Sequence[_Submission]) -> list[Accepted | LongrunError]:
         given = [submission.job for submission in batch]
-        self._thread.beat()
+        self.beat()
         try:
             accepted = {job.id: job for job in self._insert(given)}
         except RowRefused as refused:

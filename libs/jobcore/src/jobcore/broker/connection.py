@@ -1,7 +1,7 @@
-"""How Longrun speaks to Redis through Celery: the settings that every sender and worker shares.
+"""The connection to Redis through Celery, with the settings that every sender and worker shares.
 
-Every key of kombu's begins with the deployment's prefix, and the list of a queue also with `queue:`. So a queue may
-have any name (`unacked_index` too), and other applications may use the same Redis.
+Each key of kombu begins with the deployment's prefix, and the list of a queue also with `queue:`. So a queue may have
+any name (even `unacked_index`), and other applications may use the same Redis.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logs.get(__name__)
 
 
 class _Client(redis.PrefixedStrictRedis):  # type: ignore[misc]
-    """Names the queue, not its list, in what BRPOP returned."""
+    """Replaces the name of a queue's list in the answer to BRPOP by the name of the queue."""
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         answer = super().parse_response(connection, command_name, **options)
@@ -47,10 +47,7 @@ class _Client(redis.PrefixedStrictRedis):  # type: ignore[misc]
 
 
 class _Channel(redis.Channel):  # type: ignore[misc]
-    """Connects as the rest of Longrun does, keeps queues' lists apart, and drops what is no message.
-
-    Each item of a list that is no message would end a Celery main process.
-    """
+    """Connects as the rest of Longrun does, and drops invalid messages, each of which would end a main process."""
 
     QoS = QoS
     from_transport_options = (*redis.Channel.from_transport_options, "server")
@@ -58,13 +55,13 @@ class _Channel(redis.Channel):  # type: ignore[misc]
     _answer_by = 0.0
 
     def is_overdue(self) -> bool:
-        """Whether Redis owes the answer to a BRPOP for too long."""
+        """Whether the answer to a BRPOP is overdue."""
         if not self._in_poll or time.monotonic() < self._answer_by:
             return False
-        # a process that was frozen finds the answer waiting
-        there = select.poll()
-        there.register(self._in_poll._sock, select.POLLIN)
-        return not there.poll(0)
+        # a process that was frozen may find the answer in its socket
+        poll = select.poll()
+        poll.register(self._in_poll._sock, select.POLLIN)
+        return not poll.poll(0)
 
     def give_up(self) -> None:
         """Close the connection on which an answer is overdue."""
@@ -74,29 +71,29 @@ class _Channel(redis.Channel):  # type: ignore[misc]
         self.keyprefix_fanout = str(redis.Channel.keyprefix_fanout).format(db=self.server.db)
         return self.server.pool(
             self.socket_timeout,
-            wrap=self._told_of_disconnects if asynchronous else lambda kind: kind,
+            wrap=self._reporting_disconnects if asynchronous else lambda kind: kind,
             socket_keepalive=self.socket_keepalive,
             health_check_interval=self.health_check_interval,
             max_connections=self.max_connections,
         )
 
-    def _told_of_disconnects(self, kind: type[redis_py.Connection]) -> type[redis_py.Connection]:
+    def _reporting_disconnects(self, kind: type[redis_py.Connection]) -> type[redis_py.Connection]:
         channel = self
 
-        class Told(kind):  # type: ignore[valid-type, misc]
+        class Reporting(kind):  # type: ignore[valid-type, misc]
             def disconnect(self, *args: Any) -> None:
                 super().disconnect(*args)
                 if channel._registered:
                     channel._on_connection_disconnect(self)
 
-        return Told
+        return Reporting
 
     def _create_client(self, asynchronous: bool = False) -> _Client:
         pool = self.async_pool if asynchronous else self.pool
         return _Client(connection_pool=pool, global_keyprefix=self.server.prefix)
 
     def _q_for_pri(self, queue: str, pri: int) -> str:
-        # a name with a colon is that of Celery's own queue for the replies of remote control, which Flower reads too
+        # only Celery's queue for the replies of remote control, which Flower reads too, has a colon in its name
         return str(super()._q_for_pri(queue if ":" in queue else f"queue:{queue}", pri))
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -107,14 +104,14 @@ class _Channel(redis.Channel):  # type: ignore[misc]
         try:
             return super()._brpop_read(**options)
         except (ValueError, KeyError, TypeError) as error:
-            log.warning("dropped what is not a message out of a queue's list", error=repr(error))
+            log.warning("dropped an invalid message from a queue's list", error=repr(error))
             raise Empty from None
 
 
 class _Transport(redis.Transport):  # type: ignore[misc]
-    """Takes a Redis that refuses writes for one that is away.
+    """Treats a Redis that refuses writes as one that is unavailable.
 
-    Its disk or memory may be full, or it may be a replica now; else the refusal of one acknowledgement would end a
+    Its disk or memory may be full, or it may have become a replica. Otherwise one refused acknowledgement would end a
     Celery main process and every job that it runs.
     """
 
@@ -127,14 +124,14 @@ class _Transport(redis.Transport):  # type: ignore[misc]
 
 
 class ImpatientConnection(Connection):  # type: ignore[misc]
-    """Looks for a broker that went away every second; kombu's pauses grow to 30 s, and jobs wait for a wake-up."""
+    """Reconnects every second: kombu's pauses grow to 30 s, and jobs wait for a wake-up meanwhile."""
 
     def get_transport_cls(self) -> type[redis.Transport]:
-        """The Redis transport that drops garbage."""
+        """The Redis transport of Longrun."""
         return _Transport
 
     def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
-        """A pool of connections that are no less impatient: Celery's remote control takes its own from one."""
+        """A pool of such connections, from which Celery's remote control takes its own."""
         return _Pool(self, limit, **options)
 
     def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -161,17 +158,17 @@ class _App(Celery):  # type: ignore[misc]
 
 
 def create_sender(settings: CoreSettings) -> Celery:
-    """An app that can send wake-ups."""
+    """A Celery app that can send wake-ups."""
     return create("longrun", settings)
 
 
 def create(name: str, settings: CoreSettings) -> Celery:
-    """An app with what senders and workers must agree on. No result backend: PostgreSQL has every result."""
+    """A Celery app with the settings that senders and workers share; it has no result backend."""
     server = settings.redis
     app = _App(name)
     app.conf.update(
         broker_url=server.address,
-        # the prefix is kombu's for keys; its own channels and exchanges carry a colon, which no queue's name can have
+        # kombu prefixes its keys; its channels and exchanges have a colon in their names, which no queue's name has
         broker_transport_options={**TRANSPORT_OPTIONS, "server": server, "global_keyprefix": server.prefix},
         control_exchange="celery:control",
         event_exchange="celery:events",

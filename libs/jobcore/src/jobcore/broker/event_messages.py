@@ -14,7 +14,7 @@ MESSAGE_MAX: Final = 16 * 1024
 
 
 def encode(event: Event) -> str:
-    """An event as it travels over Redis; of one with much data only its seq, since PostgreSQL has the rest."""
+    """The message for an event; it has only the seq if the event is large, because PostgreSQL has the rest."""
     message = json_text.dumps(
         {
             "seq": event.seq,
@@ -28,9 +28,9 @@ def encode(event: Event) -> str:
 
 
 def decode(text: str | bytes) -> Event | None:
-    """The event in a message, None if the message says only that there is one.
+    """The event in a message; None if the message has only its seq.
 
-    ValueError, KeyError or TypeError if it is no message of ours.
+    Raises ValueError, KeyError or TypeError for anything that `encode` did not make.
     """
     raw: dict[str, Any] = json.loads(text)
     if raw.keys() == {"seq"}:

@@ -7,7 +7,6 @@ Each job has a pub/sub channel for its events. A message is a hint that may be l
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
@@ -16,7 +15,7 @@ from uuid import UUID
 import redis
 
 from jobcore.broker.event_messages import encode
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Change, Event
 from jobcore.settings.redis_server import RedisServer
 from jobcore.states import Status
@@ -25,13 +24,14 @@ from jobcore.telemetry import logs, metrics
 QUEUED_MAX: Final = 10_000
 BATCH: Final = 500
 TIMEOUT_S: Final = 1
-BREAK_S: Final = 2.0
+RETRY_S: Final = 2.0
+STOP_S: Final = 3.0
 
 log = logs.get(__name__)
 T = TypeVar("T")
 
 
-class EventPublisher:
+class EventPublisher(BackgroundThread):
     """Publishes from its own thread. Its callers never wait for Redis, and no call raises.
 
     The queue of the thread is bounded, and is dropped while Redis is unavailable. Most jobs have no stream: the thread
@@ -39,24 +39,17 @@ class EventPublisher:
     """
 
     def __init__(self, server: RedisServer) -> None:
+        super().__init__("event-publisher", stop_s=STOP_S)
         self._server = server
         self._redis = server.client(TIMEOUT_S)
         self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
-        self._stopping = False
-        self._outage = logs.Outage(log, "live events are not sent: Redis is away", "live events are sent again")
-        self._thread = LongThread("event-publisher", self._run)
+        self._outage = logs.Outage(log, "live events are dropped: Redis is unavailable", "live events are sent again")
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Publish what waits, then end."""
-        self._stopping = True
+    def on_stop(self) -> None:
+        """Wake the thread, which publishes what waits and then ends."""
         self._something.set()
-        self._thread.join(3)
 
     def publish(self, job_id: UUID, events: Iterable[Event]) -> None:
         """Publish events of a job to its streams."""
@@ -72,21 +65,21 @@ class EventPublisher:
                 self._cancelled.append(change.id)
         self._something.set()
 
-    def _run(self) -> None:
-        while not (self._stopping and not self._messages):
-            self._thread.rest()
+    def run(self) -> None:
+        """Publish what waits, until stopped and nothing waits."""
+        while not (self.stopping and not self._messages):
+            self.rest()
             self._something.wait()
             self._something.clear()
             while self._messages:
-                self._thread.beat()
+                self.beat()
                 try:
                     self._send(_popped(self._cancelled), _popped(self._messages))
                     self._outage.end()
                 except (redis.RedisError, OSError) as error:
                     self._outage.begin(error)
                     self._messages.clear()
-                    if not self._stopping:
-                        time.sleep(BREAK_S)
+                    self.pause(RETRY_S)
 
     def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
         channel = self._server.job

@@ -1,9 +1,9 @@
-"""Following jobs live: one pub/sub connection serves all streams of an API process.
+"""Receives live events: one pub/sub connection serves all streams of an API process.
 
-Which channels are wanted is state; a task of the connection makes Redis agree with it. So whoever comes or leaves
-changes that state without waiting, cancelled or not, and no subscription outlives its last reader. The connection is
-kept up whether or not anybody listens, and is asked for a sign of life every second: a Redis that is silent for
-SILENT_S counts as away. What is missed meanwhile is found in PostgreSQL.
+Readers that come and go only change which channels are wanted, which never waits, even if they are cancelled. A task of
+the connection subscribes and unsubscribes accordingly, so no subscription outlives its last reader. The connection is
+kept open without readers too, and is pinged every second: a Redis that is silent for SILENT_S seconds counts as
+unavailable. Events that are missed meanwhile are read in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from jobcore.settings.redis_server import RedisServer
 from jobcore.telemetry import logs
 
 WAITING_MAX: Final = 32 * 1024
-"""Bytes of live events that wait for one reader."""
+"""The most bytes of live events that wait for one reader."""
 CONFIRM_S: Final = 1.0
 RECONNECT_S: Final = 1.0
-BEAT_S: Final = 1.0
+PING_S: Final = 1.0
 SILENT_S: Final = 4.0
 BATCH: Final = 500
 
@@ -36,22 +36,22 @@ log = logs.get(__name__)
 
 
 class Subscription:
-    """Live events of one job: hints, in order of arrival, from the moment it was made."""
+    """The live events of one job since the subscription was made, in order of arrival; some may be missing."""
 
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         self.cursor = 0
-        """The seq up to which its reader has everything; the reader keeps it."""
+        """The seq up to which the reader has every event; the reader updates it."""
         self.behind = False
-        """True if PostgreSQL has, or may have, more than was told; the reader resets it before it looks."""
+        """True if PostgreSQL may have events that did not arrive here; the reader resets it before it reads them."""
         self.idle = False
-        """True while its reader waits in `next`."""
+        """True while the reader waits in `next`."""
         self._events: deque[tuple[Event, int]] = deque()
         self._bytes = 0
         self._woken = asyncio.Event()
 
     async def next(self) -> Event | None:
-        """The next live event; None at once when the reader is behind."""
+        """Wait for the next live event; None as soon as the reader is behind."""
         if not self._events and not self.behind:
             self._woken.clear()
             self.idle = True
@@ -66,7 +66,7 @@ class Subscription:
         return event
 
     def offer(self, event: Event, size: int) -> None:
-        """Queue an event of so many bytes; a reader too slow to keep up loses all hints, and is behind."""
+        """Queue an event of `size` bytes for the reader; if too many wait, drop them all and mark it as behind."""
         if self._bytes + size > WAITING_MAX:
             self.mark_behind()
             return
@@ -75,7 +75,7 @@ class Subscription:
         self._woken.set()
 
     def mark_behind(self) -> None:
-        """Drop all hints; the reader has to read PostgreSQL."""
+        """Drop what waits; the reader has to read PostgreSQL."""
         self._events.clear()
         self._bytes = 0
         self.behind = True
@@ -86,32 +86,32 @@ class Subscription:
 class _Channel:
     readers: set[Subscription] = field(default_factory=set)
     requested: bool = False
-    """SUBSCRIBE was sent on this connection."""
+    """True once SUBSCRIBE was sent on this connection."""
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class LiveEvents:
-    """Gives out subscriptions; `connected` is False while Redis is away or silent."""
+    """Makes subscriptions; `connected` is False while Redis is unavailable or silent."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
         self._redis = server.asyncio_client(SILENT_S)
-        self._keep_up = server.key("keep-up")
+        self._ping_channel = server.key("ping")
         self._channels: dict[str, _Channel] = {}
         self._changed: set[str] = set()
         self._change = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is away", "streams are live again")
+        self._outage = logs.Outage(log, "streams poll PostgreSQL: Redis is unavailable", "streams are live again")
         self._closing = False
         self.connected = False
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Open the connection."""
         self._task = asyncio.create_task(self._run(), name="live-events")
 
     async def close(self) -> None:
-        """Stop listening."""
-        self._closing = True  # a cancellation alone may get lost: asyncio.wait_for, which redis-py uses, swallows some
+        """Close the connection."""
+        self._closing = True  # asyncio.wait_for, which redis-py uses, may swallow a cancellation
         self._change.set()
         if self._task:
             self._task.cancel()
@@ -121,13 +121,13 @@ class LiveEvents:
             await self._redis.aclose()
 
     def idle(self) -> Iterator[Subscription]:
-        """The subscriptions whose readers wait for something to happen."""
+        """The subscriptions whose readers wait for an event."""
         for channel in self._channels.values():
             yield from (reader for reader in channel.readers if reader.idle)
 
     @asynccontextmanager
     async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
-        """Listen to a job while the context is open; returns once Redis confirmed it, or is away."""
+        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable."""
         name = self._server.job(job_id)
         channel = self._channels.setdefault(name, _Channel())
         subscription = Subscription(job_id)
@@ -151,20 +151,20 @@ class LiveEvents:
         while not self._closing:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(self._keep_up)
+                    await pubsub.subscribe(self._ping_channel)
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._listen(pubsub))
-                        tasks.create_task(self._agree(pubsub))
+                        tasks.create_task(self._synchronize(pubsub))
             except* (redis.RedisError, OSError) as errors:
                 self._outage.begin(errors.exceptions[0])
             except* Exception:
-                log.exception("the live connection failed; it is made anew")
+                log.exception("the connection for live events failed; reconnecting")
             finally:
                 self._forget()
             await asyncio.sleep(RECONNECT_S)
 
     def _forget(self) -> None:
-        """Nothing is subscribed to any more; the next connection starts with what is wanted then."""
+        """The connection is lost and its subscriptions with it; the next one starts with the channels wanted then."""
         self.connected = False
         self._channels = {name: channel for name, channel in self._channels.items() if channel.readers}
         self._changed = set(self._channels)
@@ -172,8 +172,8 @@ class LiveEvents:
             channel.requested = False
             channel.confirmed.clear()
 
-    async def _agree(self, pubsub: Any) -> None:
-        """Subscribe to what is wanted, leave what is not, and ask for a sign of life in between."""
+    async def _synchronize(self, pubsub: Any) -> None:
+        """Subscribe to wanted channels, unsubscribe from others, and ping Redis in between."""
         while not self._closing:
             self._change.clear()
             wanted, unwanted = self._differences()
@@ -181,7 +181,7 @@ class LiveEvents:
                 for start in range(0, len(names), BATCH):
                     await command(*names[start : start + BATCH])
             try:
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(PING_S):
                     await self._change.wait()
             except TimeoutError:
                 await pubsub.ping()
@@ -198,7 +198,7 @@ class LiveEvents:
             elif not channel.readers and not channel.requested:
                 del self._channels[name]
             elif not channel.readers and channel.confirmed.is_set():
-                # one that is not confirmed yet is left later: its confirmation must not be taken for that of the next
+                # not before its confirmation, which else would be taken for that of the next subscription
                 del self._channels[name]
                 unwanted.append(name)
         self._changed.clear()
@@ -208,14 +208,14 @@ class LiveEvents:
         while not self._closing:
             message = await pubsub.get_message(timeout=SILENT_S)
             if message is None:
-                raise redis.TimeoutError(f"nothing was heard for {SILENT_S:g} s")
+                raise redis.TimeoutError(f"no message or pong for {SILENT_S:g} s")
             self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "pong":
             return
         name = message["channel"].decode()
-        if name == self._keep_up:
+        if name == self._ping_channel:
             self.connected = True
             self._outage.end()
             return
@@ -228,10 +228,10 @@ class LiveEvents:
                 self._note(name)
         elif message["type"] == "message":
             with suppress(ValueError, KeyError, TypeError, AttributeError):
-                _tell(channel, message["data"])
+                _deliver(channel, message["data"])
 
 
-def _tell(channel: _Channel, data: bytes) -> None:
+def _deliver(channel: _Channel, data: bytes) -> None:
     event = decode(data)
     for reader in channel.readers:
         if event is None:

@@ -1,13 +1,13 @@
-"""How a worker's main process listens to Redis, so that it hears when its connection is gone or silent.
+"""How a worker's main process waits for Redis, so that it notices a connection that is lost or silent.
 
-kombu reads from the connection on which it waits for wake-ups only while it may take one. With every child busy
-nobody reads the end of a lost connection, which makes the main process spin (celery/kombu#2214); an acknowledgement
-that fails counts as owed for ever, so that after a few of them the worker takes nothing any more; and an answer that
-does not come is waited for without end. Here
+kombu reads the connection on which it waits for wake-ups only while it may take one. So while every child is busy,
+nobody reads the end of a lost connection, and the main process spins (celery/kombu#2214). An acknowledgement that fails
+counts against the prefetch for ever, so after a few of them the worker takes no more wake-ups. And kombu waits without
+a deadline for an answer that never comes. Therefore this poller
 
-    what is there to read is read             the end of a connection is noticed whatever the children do
-    what cannot be acknowledged is let go     Redis gives that wake-up out again later, which does no harm
-    each BRPOP has a deadline                 Redis answers within its own timeout; else the connection is given up
+    reads whatever can be read                  a lost connection is noticed even if every child is busy
+    drops what it cannot acknowledge            Redis delivers that wake-up again later, which does no harm
+    gives each BRPOP a deadline                 Redis answers within its own timeout, or the connection is closed
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 GRACE_S: Final = 4.0
-"""So much longer than its own timeout an answer to BRPOP may take."""
+"""How long after the timeout of a BRPOP its answer may come, in seconds."""
 
 
 class QoS(redis.QoS):  # type: ignore[misc]
-    """The wake-ups that are not acknowledged yet."""
+    """The wake-ups that are not yet acknowledged."""
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge; raises what redis-py does when Redis cannot be told."""
-        with self._let_go(delivery_tag):
+        """Acknowledge a wake-up; raises redis-py's error if Redis does not take it."""
+        with self._dropped_on_error(delivery_tag):
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Give a wake-up back, or drop it; raises what redis-py does when Redis cannot be told."""
-        with self._let_go(delivery_tag):
+        """Requeue a wake-up, or drop it; raises redis-py's error if Redis does not take it."""
+        with self._dropped_on_error(delivery_tag):
             super().reject(delivery_tag, requeue=requeue)
 
     @contextmanager
-    def _let_go(self, delivery_tag: str) -> Iterator[None]:
+    def _dropped_on_error(self, delivery_tag: str) -> Iterator[None]:
         try:
             yield
         except BaseException:
@@ -49,7 +49,7 @@ class Poller(redis.MultiChannelPoller):  # type: ignore[misc]
     """Watches the connections of all channels."""
 
     def on_poll_start(self) -> None:
-        """Before each wait; ConnectionError if Redis owes an answer for too long."""
+        """Called before each wait; ConnectionError if an answer of Redis is overdue."""
         for channel in self._channels:
             if channel.is_overdue():
                 channel.give_up()
@@ -57,6 +57,6 @@ class Poller(redis.MultiChannelPoller):  # type: ignore[misc]
         super().on_poll_start()
 
     def on_readable(self, fileno: int) -> Any:
-        """Something can be read."""
+        """Called when this file descriptor can be read."""
         channel, kind = self._fd_to_chan[fileno]
         channel.handlers[kind]()

@@ -1,6 +1,7 @@
-"""Whether Redis can carry wake-ups and live events: asked with the very commands that they take, not with PING.
+"""Whether Redis can carry wake-ups and live events, checked by the very commands that they use.
 
-A Redis that is full, is a read-only replica, belongs to a Cluster or has an ACL that is too strict answers PING.
+PING is not enough: a Redis that is full, a read-only replica or part of a Cluster, or that has too strict an ACL,
+answers it.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ REFUSALS: Final = {
     "LOADING": "it is still loading its data",
     "MASTERDOWN": "it is a replica without its master",
 }
-"""What the first word of an error says (Redis, "Redis protocol specification": simple errors)."""
+"""The meaning of an error's first word (Redis, "Redis protocol specification": simple errors)."""
 
 
 def refuse_cluster(server: RedisServer) -> None:
-    """End the process with one line if Redis is there and is a Cluster; it need not be there."""
+    """End the process with one line if Redis is a Cluster; does nothing if Redis is unavailable."""
     try:
         with server.client(START_S) as client:
             [hello] = client.pipeline(transaction=False).execute_command("HELLO", 2).execute(raise_on_error=False)
@@ -41,7 +42,7 @@ def refuse_cluster(server: RedisServer) -> None:
 
 
 async def problem(client: redis.asyncio.Redis, server: RedisServer) -> str | None:
-    """Why Redis cannot carry wake-ups and live events, in words that hold no secret and no address; None if it can."""
+    """Why Redis cannot carry wake-ups and live events, without secrets and addresses; None if it can."""
     commands = _commands(server)
     pipeline: Any = client.pipeline(transaction=False)
     for command in commands:
@@ -66,7 +67,7 @@ def _wrong_kind(facts: Mapping[str, str]) -> str | None:
 
 
 def _commands(server: RedisServer) -> list[tuple[Any, ...]]:
-    """Each command that Celery's transport and we use, on keys and a channel that nobody else has."""
+    """Each command that Celery's transport or Longrun uses, on keys and a channel that nobody else uses."""
     mine = server.key(f"check:{uuid4()}:")
     wake_up, unacked, index, table, mutex, channel = (f"{mine}{number}" for number in range(6))
     return [
@@ -109,12 +110,12 @@ def _refused(commands: Sequence[tuple[Any, ...]], answers: Sequence[Any]) -> str
     if not refusals:
         return None
     if forbidden := [name for name, error in refusals.items() if isinstance(error, exceptions.NoPermissionError)]:
-        return f"its ACL refuses {', '.join(forbidden)} on our keys or channels"
+        return f"its ACL refuses {', '.join(forbidden)} on the keys or channels of Longrun"
     return next((why for error in refusals.values() if (why := _refusal(error))), "it refuses writes")
 
 
 def _refusal(error: Exception) -> str | None:
-    match error:  # redis-py takes the first word off the text of those it has a class for
+    match error:  # redis-py removes the first word where it has a class for the error
         case exceptions.OutOfMemoryError():
             word = "OOM"
         case exceptions.ReadOnlyError():

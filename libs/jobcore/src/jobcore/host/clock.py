@@ -1,8 +1,7 @@
-"""The clock that leases are measured by: it goes on while the host is suspended.
+"""The clock that leases are measured by: it also counts the time in which the host is suspended.
 
-`time.monotonic()` stands still during a suspend (on Linux and on macOS). A worker that measured its lease by it would
-believe after the resume that the lease still holds, while others run its jobs. All processes of a host share this
-clock.
+`time.monotonic()` stops during a suspend (on Linux and on macOS). A worker that measured its lease by it would believe
+after the resume that the lease still holds, while other workers run its jobs. All processes of a host share this clock.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import time
 from typing import Final
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Linux: CLOCK_BOOTTIME (clock_gettime(2)). macOS: its CLOCK_MONOTONIC goes on during sleep."""
+"""Linux: CLOCK_BOOTTIME (clock_gettime(2)). macOS: its CLOCK_MONOTONIC runs during sleep."""
 
 
 def now() -> float:
-    """Seconds since some moment in the past, suspended time included; comparable only within this host."""
+    """Seconds since a fixed moment, including suspended time; comparable only within this host."""
     return time.clock_gettime(_CLOCK)

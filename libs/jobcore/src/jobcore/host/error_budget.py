@@ -9,7 +9,7 @@ log = logs.get(__name__)
 
 
 class ErrorBudget:
-    """Allows errors that repeat for up to `most_s` seconds; after as long without an error it is full again."""
+    """Allows errors that repeat for up to `most_s` seconds; after as long without an error the budget is full again."""
 
     def __init__(self, what: str, most_s: float) -> None:
         self._what = what

@@ -1,4 +1,4 @@
-"""`python -m jobcore.keeper`: a keeper as a process of its own."""
+"""`python -m jobcore.keeper`: runs a keeper as a process of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.keeper.keeper import Keeper
 from jobcore.settings import CoreSettings, read
 from jobcore.telemetry import logs, traces
@@ -25,7 +25,7 @@ def main() -> None:
     waker.start()
     publisher.start()
     keeper.start()
-    log.info("keeping")
+    log.info("keeper started")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     keeper.stop()
     waker.stop()

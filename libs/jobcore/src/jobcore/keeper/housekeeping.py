@@ -1,16 +1,15 @@
-"""Housekeeping: what may take long, beside the keeper and at a pace of its own, so that it delays no wake-up or rescue.
+"""Housekeeping: the keeper's long work, in a thread of its own, so that it delays no wake-up and no rescue.
 
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
-    forgetting   turns of fairness keys that are over, queues and limits that nobody uses, workers that ended a day ago
+    forgetting   past turns of fairness keys, unused queues and limits, and workers that ended a day ago are deleted
 
-Each step is a short statement over a batch. While there is more to do, steps follow each other with as long a pause as
-each took: a large backlog never takes more than half of one connection. A step that fails holds up no other.
+Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
+step, so a large backlog takes at most half of one connection. A step that fails delays no other.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,7 @@ from uuid import UUID
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
 from jobcore.store import concurrency_limits, expiry, fair_turns, queues, retention, workers
@@ -31,13 +30,13 @@ from jobcore.telemetry import logs, traces
 CHECK_S: Final = 0.5
 EXPIRY_S: Final = 1.0
 PASS_S: Final = 5.0
-"""A pass over something begins so many seconds after the one before has ended."""
+"""The pause between two passes over the same rows, in seconds."""
 LONGEST_PASS_S: Final = 60.0
-"""A pass that changes nothing doubles the pause, up to so many seconds."""
+"""A pass that changes nothing doubles its pause, up to this many seconds."""
 FRUITLESS: Final = 10
-"""A pass that looked at much and found nothing is followed by a pause of so many times its duration."""
+"""The pause after a pass that read many rows and changed none, as a multiple of its duration."""
 QUEUES: Final = 500
-"""Intakes wait while so many queues are forgotten at most."""
+"""How many queues one step deletes at most, because intakes wait for it."""
 DAY_S: Final = 86_400
 START: Final = UUID(int=0)
 
@@ -46,14 +45,14 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many rows a step changed, and whether its pass goes on."""
+    """How many rows a step changed, and whether its pass has more steps."""
 
     rows: int
     more: bool
 
 
 class Pass:
-    """Steps over one kind of thing, from its first row to its last; `step` takes about so many rows."""
+    """Repeated passes over one kind of row; `step` is given how many rows to take, and changes at most as many."""
 
     def __init__(
         self, step: Callable[[int], Done], *, pause_s: float = PASS_S, longest_s: float = LONGEST_PASS_S
@@ -67,7 +66,7 @@ class Pass:
         self._fruitless_s = 0.0
 
     def run_step(self) -> bool:
-        """Take a step if one is due; whether the next one is due at once."""
+        """Take a step if one is due; True if the next one is due at once."""
         began = time.monotonic()
         if began < self._due:
             return False
@@ -94,17 +93,18 @@ class Pass:
         self._changed = False
 
 
-class Housekeeping:
-    """The thread that tidies while `leads` says that this process is the one to do so."""
+class Housekeeping(BackgroundThread):
+    """The thread that does this work while `leads` returns True."""
 
     def __init__(self, settings: CoreSettings, publisher: EventPublisher, leads: Callable[[], bool]) -> None:
+        super().__init__("housekeeping")
         self._publisher = publisher
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
         self._db = Database(
             settings.database_url, schema=settings.database_schema, name="longrun-housekeeping", pool_size=1
         )
-        self._outage = logs.Outage(log, "housekeeping waits: the database is away", "housekeeping goes on")
+        self._outage = logs.Outage(log, "housekeeping paused: the database is unavailable", "housekeeping resumed")
         self._retired = START
         self._queue = ""
         self._passes = [
@@ -115,40 +115,28 @@ class Housekeeping:
             Pass(self._forget_limits),
             Pass(self._forget_workers),
         ]
-        self._stopping = threading.Event()
-        self._thread = LongThread("housekeeping", self.run)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let the thread end."""
-        self._stopping.set()
-        self._thread.join(5)
 
     def run(self) -> None:
-        """Tidy until stopped."""
+        """Check again and again until stopped."""
         with traces.quiet():
             pause_s = CHECK_S
-            while not self._stopping.wait(pause_s):
-                self._thread.beat()
+            while not self.pause(pause_s):
                 began = time.monotonic()
                 more = self._leads() and self.check()
                 pause_s = min(CHECK_S, time.monotonic() - began) if more else CHECK_S
 
     def check(self) -> bool:
-        """One step of every pass that is due; whether there is more to do at once."""
+        """Take one step of every pass that is due; True if more steps are due at once."""
         more = False
         failure: LongrunError | None = None
         for each in self._passes:
-            self._thread.beat()
+            self.beat()
             try:
                 more |= each.run_step()
             except LongrunError as error:
                 failure = error
             except Exception:
-                log.exception("housekeeping failed; it tries again")
+                log.exception("housekeeping failed; retrying")
         if failure:
             self._outage.begin(failure)
         else:
@@ -177,7 +165,7 @@ class Housekeeping:
         names = self._db.call(queues.names, self._queue, min(size, QUEUES))
         self._queue = names[-1] if names else ""
         forgotten = 0
-        with suppress(StoreUnavailable):  # an intake takes long: later
+        with suppress(StoreUnavailable):  # an intake holds the queues: the next pass deletes them
             forgotten = self._db.call(queues.forget, names)
         return Done(forgotten, bool(names))
 

@@ -1,24 +1,23 @@
-"""The keeper: looks at what is in PostgreSQL and sets right what nobody else will. `python -m jobcore.keeper`.
+"""The keeper: periodic work on all jobs that no request and no worker does. `python -m jobcore.keeper`.
 
-It is a thread of every API process and every supervisor; one of them leads by a lease row. Two leaders at once do no
-harm: every step is a guarded statement that looks at what is, not at what changed.
+It is a thread of every API process and every supervisor; one of them leads, by a lease in the table `keeper_lease`. Two
+leaders at once do no harm: every step is a guarded statement about the current state, not about changes.
 
-    every second          one glance: whether this keeper leads, and whether there is anything to do. Then schedules
-                          that are due get their jobs, what became due is made ready, gates let jobs pass; queues with
-                          idle children and no wake-up are woken
-    every few seconds     silent workers are declared dead, lost runs go back, orphaned cancels end,
-                          low-water ranks move up
+    every second         one query asks whether this keeper leads and whether there is work. If so, due schedules are
+                         fired, due jobs are promoted, jobs are unblocked where their limit has room, and queues that
+                         have idle children and no wake-up get one
+    every few seconds    silent workers are declared dead, lost runs return to their queues, orphaned cancel receipts
+                         are completed, low-water ranks rise
 
-While more is due than one look can make ready, looks follow each other without a pause. What may take long beside them,
-as expiry and retention, is a thread of its own: see `housekeeping`.
+While more jobs are due than one check can promote, checks follow each other without a pause. Long work, such as expiry
+and retention, is in a thread of its own: see `housekeeping`.
 
-A worker is dead when its heartbeat counter did not move for a full lease on this keeper's own monotonic clock: a
+A worker is dead if its heartbeat counter has not moved for a full lease on this keeper's own monotonic clock. So a
 stepped clock or a failover of the database kills nobody.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Final
 from uuid import UUID
@@ -27,9 +26,9 @@ from uuid_utils.compat import uuid7
 
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import AWAY, Waker
+from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
@@ -43,20 +42,21 @@ from jobcore.telemetry import logs, metrics, traces
 
 SLOW_S: Final = 3.0
 QUIET_RANKS_S: Final = 10.0
-"""While there is nothing to do, low-water ranks move up once in so many seconds."""
+"""How often low-water ranks rise while there is no other work, in seconds."""
 NEGLECTED_S: Final = 2.0
 PROMOTION_S: Final = 0.5
-"""A look makes ready what became due for so long at most, then it wakes workers for that."""
+"""How long one check promotes due jobs before it wakes workers for them, in seconds."""
 AT_ONCE_S: Final = 0.01
 QUEUES: Final = 500
 
 log = logs.get(__name__)
 
 
-class Keeper:
-    """Keeps the promises that need somebody to look. Start as many as you like."""
+class Keeper(BackgroundThread):
+    """The thread of one keeper. Any number may run at once."""
 
     def __init__(self, settings: CoreSettings, waker: Waker, publisher: EventPublisher) -> None:
+        super().__init__("keeper")
         self._settings = settings
         self._waker = waker
         self._publisher = publisher
@@ -72,27 +72,22 @@ class Keeper:
         self._slow_at = self._ranks_at = 0.0
         self.pause_s = settings.keeper_s
         """Seconds until the next check."""
-        self._redis = logs.Outage(log, "queues are not woken: Redis is away", "queues are woken again")
-        self._store = logs.Outage(log, "the keeper waits: the database is away", "the keeper goes on")
-        self._stopping = threading.Event()
-        self._thread = LongThread("keeper", self.run)
+        self._redis = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "the keeper sends wake-ups again")
+        self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start the threads."""
-        self._thread.start()
+        """Start this thread and that of the housekeeping."""
+        super().start()
         self._housekeeping.start()
 
-    def stop(self) -> None:
-        """Let the threads end."""
-        self._stopping.set()
+    def on_stop(self) -> None:
+        """Stop the housekeeping too."""
         self._housekeeping.stop()
-        self._thread.join(5)
 
     def run(self) -> None:
-        """Look every `keeper_s` seconds, and when a schedule is due, until stopped."""
+        """Check every `keeper_s` seconds, and when a schedule is due, until stopped."""
         with traces.quiet():
-            while not self._stopping.wait(self.pause_s):
-                self._thread.beat()
+            while not self.pause(self.pause_s):
                 try:
                     self.check()
                     self._store.end()
@@ -100,10 +95,10 @@ class Keeper:
                     self._store.begin(error)
                     self._gauges.database_unavailable()
                 except Exception:
-                    log.exception("the keeper failed; it tries again")
+                    log.exception("keeper failed; retrying")
 
     def check(self) -> None:
-        """One look at everything, if this keeper leads."""
+        """Do once what is due, if this keeper leads. Raises StoreUnavailable."""
         self.pause_s = self._settings.keeper_s
         seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
         leads = seen.leads_s > 0
@@ -112,7 +107,7 @@ class Keeper:
         silent: dict[UUID, int] = {}
         if slow:
             self._slow_at = time.monotonic() + SLOW_S
-            # also by those that do not lead: the next leader knows already who is silent
+            # also if another keeper leads, so that the next leader knows at once who is silent
             silent = self._silent(self._db.call(workers.live))
         if leads and (seen.work or silent):
             self._work(silent, slow=slow)
@@ -123,7 +118,7 @@ class Keeper:
         self._gauges.refresh(leads=leads)
 
     def _work(self, silent: dict[UUID, int], *, slow: bool) -> None:
-        """Every step, as each may have made something to do for the next."""
+        """Run every step in an order in which each may make work for the next."""
         self.pause_s = min(self.pause_s, self._scheduler.check())
         if slow:
             self._rescue(silent)
@@ -140,7 +135,7 @@ class Keeper:
             return
         try:
             self._waker.fill(wanted)
-        except AWAY as error:
+        except REDIS_ERRORS as error:
             self._redis.begin(error)
         else:
             self._redis.end()
@@ -149,7 +144,7 @@ class Keeper:
         dead = self._db.call(workers.declare_dead, silent) if silent else []
         metrics.workers_lost(len(dead))
         for worker_id in dead:
-            log.error("a worker is silent for longer than its lease: declared dead", worker_id=str(worker_id))
+            log.error("declared a worker dead: it is silent for longer than its lease", worker_id=str(worker_id))
         while lost := self._db.call(rescue.lost):
             self._publisher.publish_changes(
                 self._db.call(
@@ -172,7 +167,7 @@ class Keeper:
         }
 
     def _promote(self) -> bool:
-        """Make ready what became due; whether there was too much of it for one look."""
+        """Promote due jobs; True if there were more than one check has time for."""
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
             self._limits.became_due(promoted)
@@ -181,7 +176,7 @@ class Keeper:
         return False
 
     def _raise_low_ranks(self, *, every: bool) -> None:
-        """Those of the queues in which jobs run, and of some hundred others every few seconds."""
+        """Raise the low-water ranks of queues in which jobs run, and with `every` of QUEUES others in turn."""
         names = self._db.call(queues.busy)
         if every:
             self._ranks_at = time.monotonic() + QUIET_RANKS_S
@@ -193,6 +188,6 @@ class Keeper:
 
 
 def _wanted(demand: Demand) -> int:
-    """One wake-up keeps a served queue going; a neglected one gets as many as its idle children can use."""
+    """How many wake-ups a queue needs: one is enough unless its oldest job has been ready for NEGLECTED_S seconds."""
     useful = min(demand.ready, demand.idle)
     return useful if demand.oldest_s > NEGLECTED_S else min(useful, 1)

@@ -11,7 +11,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.store import gauges
 from jobcore.store.database import Database
 from jobcore.store.gauges import Fleet, OpenJobs
-from jobcore.telemetry import logs, metrics
+from jobcore.telemetry import instruments, logs, metrics
 
 REFRESH_S: Final = 5.0
 
@@ -28,7 +28,7 @@ class QueueGauges:
 
     def refresh(self, *, leads: bool) -> None:
         """Read the gauges if they are due. Does nothing if metrics are off."""
-        if not metrics.enabled():
+        if not instruments.enabled():
             return
         metrics.KEEPER_LEADS.set({(): float(leads)})
         if not leads:
@@ -43,7 +43,7 @@ class QueueGauges:
                 self._outage.begin(error)
 
     def database_unavailable(self) -> None:
-        """Report that this keeper does not lead; the other gauges end after `metrics.STALE_S` seconds."""
+        """Report that this keeper does not lead; the other gauges end after `instruments.STALE_S` seconds."""
         metrics.KEEPER_LEADS.set({(): 0.0})
 
 

@@ -1,4 +1,4 @@
-"""The scheduler, a step of the keeper: what its schedules' time has come for becomes jobs."""
+"""The scheduler, a step of the keeper: it submits the jobs of schedules that are due."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from jobcore.telemetry import logs, metrics
 
 BATCH: Final = 100
 BATCHES: Final = 10
-"""So many at most in one look: the keeper has more to do."""
+"""How many batches one check fires at most, because the keeper has other work."""
 SHORTEST_S: Final = 0.02
 
 log = logs.get(__name__)
 
 
 class Scheduler:
-    """Fires due schedules, many in one commit. Any number may do so at once (see store/firings.py)."""
+    """Fires due schedules, many in one commit. Any number of schedulers may do so at once (see store/firings.py)."""
 
     def __init__(self, db: Database, publisher: EventPublisher, limits: Limits) -> None:
         self._db = db
@@ -31,9 +31,9 @@ class Scheduler:
         self._publisher = publisher
 
     def check(self) -> float:
-        """Fire what is due; returns the seconds until something is due again.
+        """Fire the due schedules; returns the seconds until the next one is due.
 
-        A schedule that cannot be fired says why, and the others are fired all the same.
+        If one cannot be fired, the reason is stored in the schedule, and the others are fired nevertheless.
         """
         for _ in range(BATCHES):
             due = self._db.call(schedules.due, BATCH)
@@ -60,7 +60,7 @@ class Scheduler:
             if len(batch) == 1:
                 self._fail(batch[0][0], error)
                 return
-            # one that is refused must not sink the others
+            # one refused row must not fail the others
             for each in batch:
                 self._fire([each])
             return
@@ -70,5 +70,5 @@ class Scheduler:
         self._publisher.publish_changes(fired.cancelled)
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
-        log.error("a schedule cannot be fired", schedule=schedule.plan.name, exc_info=error)
+        log.error("cannot submit a schedule's job", schedule=schedule.plan.name, exc_info=error)
         self._db.call(schedules.fail, schedule, f"{type(error).__name__}: {error}")

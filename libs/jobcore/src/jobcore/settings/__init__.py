@@ -1,6 +1,6 @@
-"""What an operator sets: environment variables, and how the addresses of PostgreSQL and Redis are read.
+"""What an operator sets: environment variables, among them the addresses of PostgreSQL and Redis.
 
-`variables` lists them all; the names below are what others import. This room imports nothing of jobcore.
+`variables` lists them all; other rooms import the names below. This room imports nothing of jobcore.
 """
 
 from jobcore.settings.variables import DEFAULT_SCHEMA, CoreSettings, Seconds, WorkerSettings, read

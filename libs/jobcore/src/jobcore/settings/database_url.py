@@ -1,7 +1,7 @@
-"""DATABASE_URL as people write it: for libpq, for SQLAlchemy, with a newline at its end, for a socket or many hosts.
+"""Reads DATABASE_URL as people write it: for libpq, for SQLAlchemy, with a final newline, for a socket or many hosts.
 
-What is returned is one form that SQLAlchemy's psycopg2 dialect reads. No message repeats any part of the value, for a
-part of a password may stand anywhere in a URL that cannot be read.
+The result has the one form that SQLAlchemy's psycopg2 dialect reads. No message repeats any part of the value, because
+in an invalid URL any part may belong to a password.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Host = tuple[str, str]
 
 
 def normalized(value: str) -> str:
-    """The URL in the form that Longrun uses; ValueError says in one line what is wrong with it."""
+    """The URL in the form that Longrun uses; ValueError says in one line what is wrong."""
     value = value.strip()
     scheme, separator, rest = value.partition("://")
     if scheme.lower() not in SCHEMES or not separator:
@@ -46,10 +46,10 @@ def normalized(value: str) -> str:
 
 
 def _authority(authority: str) -> tuple[str, list[Host]]:
-    """`user:password@` encoded anew, and the hosts."""
+    """`user:password@` with the same percent-encoding throughout, and the hosts."""
     userinfo, at, hosts = authority.rpartition("@")
     user, colon, password = userinfo.partition(":")
-    encoded = f"{_again(user)}{colon}{_again(password)}{at}"
+    encoded = f"{_encoded(user)}{colon}{_encoded(password)}{at}"
     return encoded, [_host(part) for part in hosts.split(",")] if hosts else []
 
 
@@ -64,7 +64,7 @@ def _host(part: str) -> Host:
 
 
 def _options(query: str) -> dict[str, str]:
-    """What follows the `?`, several hosts joined by commas."""
+    """The options after the `?`; several hosts are joined by commas."""
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "schema":
@@ -81,7 +81,7 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _in_options(options: dict[str, str]) -> list[Host]:
-    """Hosts that stand in the options, as `host=a,b&port=1,2` or `host=a:1&host=b:2`; they are taken out."""
+    """Remove the hosts from the options (`host=a,b&port=1,2` or `host=a:1&host=b:2`) and return them."""
     given = options.pop("host", "")
     if not given:
         return []
@@ -105,10 +105,10 @@ def _place(hosts: list[Host], name: str, options: dict[str, str]) -> str:
         if any(port for _, port in hosts):
             options = {**options, "port": ",".join(port or "5432" for _, port in hosts)}
     if not _PLAIN.fullmatch(name):
-        options, name = {"dbname": unquote(name), **options}, ""  # SQLAlchemy decodes no name in the path
+        options, name = {"dbname": unquote(name), **options}, ""  # SQLAlchemy does not decode a name in the path
     query = urlencode(options, quote_via=quote, safe="")
     return f"{authority}/{name}{'?' if query else ''}{query}"
 
 
-def _again(part: str) -> str:
+def _encoded(part: str) -> str:
     return quote(unquote(part), safe="")

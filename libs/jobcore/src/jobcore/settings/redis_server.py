@@ -1,8 +1,8 @@
-"""The Redis of this deployment: where it is, how connections to it are made, and what our keys are called.
+"""The Redis of this deployment: where it is, how to connect to it, and the names of Longrun's keys.
 
-Celery's transport (kombu) and redis-py read the same URL differently: they disagree on certificates, on sockets and on
-Sentinel. So a URL is read in one place, `jobcore.settings.redis_url`, and every connection is made here from the same
-arguments: blocking, asyncio, and those of Celery's transport.
+Celery's transport (kombu) and redis-py read the same URL differently: they disagree on certificates, sockets and
+Sentinel. So only `jobcore.settings.redis_url` reads a URL, and every connection (blocking, asyncio, and that of
+Celery's transport) is made here with the same arguments.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Wrap = Callable[[type[redis.Connection]], type[redis.Connection]]
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How the server's certificate is checked, and which certificate we show."""
+    """How the server's certificate is verified, and which certificate Longrun presents."""
 
     verify: ssl.VerifyMode = ssl.CERT_REQUIRED
     check_hostname: bool = True
     ca_file: str | None = None
-    """Authorities to trust beside the system's, as PEM."""
+    """Authorities to trust besides those of the system, as PEM."""
     cert_file: str | None = None
     key_file: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """The same for redis-py's connections, blocking and asyncio."""
+        """These settings as arguments of redis-py's connections, blocking and asyncio alike."""
         return {
             "ssl_cert_reqs": _VERIFY_NAMES[self.verify],
             "ssl_check_hostname": self.check_hostname and self.verify is not ssl.CERT_NONE,
@@ -58,18 +58,18 @@ class RedisServer:
     socket: str | None = None
     """The path of a Unix socket, which is used instead of `hosts`."""
     master: str | None = None
-    """Under which name the Sentinels know the server; None: `hosts` is the server itself."""
+    """The name under which the Sentinels know the server; None if `hosts` is the server itself."""
     db: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     sentinel_password: str | None = field(default=None, repr=False)
     tls: Tls | None = None
     prefix: str = PREFIX
-    """How each key and each channel of this deployment begins."""
+    """The beginning of each key and channel of this deployment."""
 
     @property
     def address(self) -> str:
-        """Where it is, for logs: without user and password. Celery's transport can parse it."""
+        """A URL without user and password, for logs; Celery's transport can parse it."""
         if self.socket:
             return f"redis+socket://{self.socket}"
         host, port = self.hosts[0]
@@ -81,7 +81,7 @@ class RedisServer:
         return f"{self.prefix}{name}"
 
     def queue(self, name: str) -> str:
-        """The list that holds a queue's wake-ups; no key of kombu's begins like it."""
+        """The list of a queue's wake-ups; no key of kombu begins like it."""
         return self.key(f"queue:{name}")
 
     def job(self, job_id: UUID) -> str:
@@ -90,7 +90,7 @@ class RedisServer:
 
     @property
     def cancels(self) -> str:
-        """The channel that tells supervisors of cancels."""
+        """The channel on which supervisors receive cancels."""
         return self.key("cancels")
 
     def client(self, timeout_s: float, **options: Any) -> redis.Redis:
@@ -98,7 +98,7 @@ class RedisServer:
         return redis.Redis.from_pool(self.pool(timeout_s, **options))
 
     def pool(self, timeout_s: float | None, wrap: Wrap = lambda kind: kind, **options: Any) -> redis.ConnectionPool:
-        """Blocking connections, of the class that `wrap` makes of redis-py's; connects when it is first used."""
+        """A pool of blocking connections of the class `wrap(redis-py's class)`; it connects at its first use."""
         arguments = self._arguments(timeout_s) | options
         if self.socket:
             arguments.pop("socket_keepalive", None)
@@ -117,7 +117,7 @@ class RedisServer:
         )
 
     def asyncio_client(self, timeout_s: float, **options: Any) -> redis.asyncio.Redis:
-        """The same for the event loop."""
+        """An asyncio client whose calls take at most `timeout_s` seconds each."""
         arguments = self._arguments(timeout_s) | options
         pool: redis.asyncio.ConnectionPool
         if self.socket:
@@ -155,5 +155,5 @@ class RedisServer:
 
 
 def _untyped(kind: Any) -> Any:
-    """Classes of redis-py whose constructors have no types."""
+    """A class of redis-py whose constructor has no types."""
     return kind

@@ -1,10 +1,10 @@
-"""Reading REDIS_URL, in every spelling that Celery, kombu and redis-py document.
+"""Reads REDIS_URL in every form that Celery, kombu and redis-py document.
 
     redis://[user:password@]host[:port][/db]        rediss:// is the same over TLS
     unix:///path[?db=n]                             also redis+socket:///path, as kombu calls it
     sentinel://host[:port];sentinel://host[:port]   also redis+sentinel://host,host; rediss+sentinel:// over TLS
 
-What cannot be used is refused with one line that names the variable and never shows the URL, which holds a password.
+An invalid URL is refused with one line that names the variable and never shows the URL, which has a password.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VERIFY: Final = {
     "required": ssl.CERT_REQUIRED,
     "cert_required": ssl.CERT_REQUIRED,
 }
-"""`ssl_cert_reqs` as redis-py and as Celery spells it, in lower case."""
+"""The values of `ssl_cert_reqs` in redis-py and in Celery, in lower case."""
 TLS_FILES: Final = {"ssl_ca_certs": "ca_file", "ssl_certfile": "cert_file", "ssl_keyfile": "key_file"}
 TLS_PARAMETERS: Final = {*TLS_FILES, "ssl_cert_reqs", "ssl_check_hostname"}
 PARAMETERS: Final = {"db", "virtual_host", *TLS_PARAMETERS}
@@ -49,9 +49,9 @@ def parse(
     cert_file: str | None = None,
     key_file: str | None = None,
 ) -> RedisServer:
-    """The server that a URL names. ValueError with one line, free of secrets, if it cannot be used.
+    """The server that a URL names; ValueError with one line without secrets if the URL is invalid.
 
-    The files of certificates come from the URL's query or from the arguments, which go first.
+    The arguments for certificate files take precedence over those in the URL's query.
     """
     first, *others = [_split(part.strip()) for part in NEXT_URL.split(url.strip())]
     query = _query(first) | (_query(others[-1]) if others else {})
@@ -72,7 +72,7 @@ def parse(
     if not master:
         raise ValueError("LONGRUN_REDIS_SENTINEL_MASTER: name the master that the Sentinels of REDIS_URL look after")
     if {part.scheme for part in others} - {first.scheme}:
-        raise ValueError("REDIS_URL: every Sentinel's address must begin alike, with sentinel://")
+        raise ValueError("REDIS_URL: the address of each Sentinel must begin with the same scheme, sentinel://")
     sentinels = tuple(host for part in (first, *others) for host in _hosts(part, SENTINEL_PORT))
     return replace(server, hosts=sentinels, master=master, sentinel_password=sentinel_password)
 
@@ -153,9 +153,10 @@ def _check_files(tls: Tls) -> None:
             context.load_verify_locations(tls.ca_file)
         variable = "LONGRUN_REDIS_CERT_FILE"
         if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file, password="")  # else OpenSSL asks the terminal
+            # without a password OpenSSL would ask for one on the terminal
+            context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except ssl.SSLError:
-        raise ValueError(f"{variable}: holds no certificate, or its key does not fit or is encrypted") from None
+        raise ValueError(f"{variable}: has no certificate, or its key does not match or is encrypted") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{variable}: cannot be used: {reason}") from None

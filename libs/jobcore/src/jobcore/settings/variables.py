@@ -1,4 +1,4 @@
-"""What an operator can set: environment variables, read once, the same names in every service."""
+"""The environment variables of Longrun, read once, with the same names in every service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_SCHEMA: Final = "longrun"
 
 
 class CoreSettings(BaseSettings):
-    """What every Longrun process needs to know."""
+    """The settings of every Longrun process."""
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
@@ -50,15 +50,15 @@ class CoreSettings(BaseSettings):
     redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
     """The Sentinels' own password, if they ask for one."""
     heartbeat_s: Seconds = 5.0
-    """How often a worker says it is alive, in seconds."""
+    """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0
-    """How long a worker may be silent before its jobs go to others, in seconds."""
+    """How long a worker may go without a heartbeat before its jobs go to others, in seconds."""
     keeper_s: Seconds = 1.0
-    """How often the keeper looks for what is due, in seconds."""
+    """How often the keeper checks for work that is due, in seconds."""
     log_format: Annotated[str, Field(pattern="^(console|json)$")] = "console"
     """`console` for people, `json` for machines."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
-    """The least important level that is logged."""
+    """The lowest level that is logged."""
     max_crashes: Annotated[int, Field(ge=1)] = 3
     """How often a job may kill its process before it is failed as `worker_lost`."""
     max_losses: Annotated[int, Field(ge=1)] = 20
@@ -87,7 +87,7 @@ class CoreSettings(BaseSettings):
 
     @cached_property
     def redis(self) -> RedisServer:
-        """Redis, as every part connects to it; ValueError if the settings do not say how."""
+        """How to connect to Redis; ValueError if the settings contradict each other."""
         return redis_url.parse(
             self.redis_url,
             prefix=self.redis_prefix,
@@ -114,10 +114,10 @@ class CoreSettings(BaseSettings):
 
 
 class WorkerSettings(CoreSettings):
-    """What a worker process needs beside the core."""
+    """The further settings of a worker."""
 
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 2
-    """Child processes, each running one job at a time."""
+    """Child processes; each runs one job at a time."""
     queues: Annotated[tuple[str, ...], NoDecode] = ()
     """Queues to serve, comma-separated; empty: the service's own."""
     drain_s: Seconds = 25.0
@@ -127,7 +127,7 @@ class WorkerSettings(CoreSettings):
     cancel_kill_s: Seconds = 10.0
     """Seconds from a cancel to the kill of the child that did not stop."""
     remote_control: bool = False
-    """Let Celery's remote control, and so Flower, see and steer workers. Whoever reaches Redis can then stop them."""
+    """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 16 * 2**20
     """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job."""
     max_log_lines: Annotated[int, Field(ge=1)] = 100_000
@@ -136,7 +136,7 @@ class WorkerSettings(CoreSettings):
     """Seconds until another worker may try a job whose input this worker's version of the task type cannot read;
     doubled for each further one. After five the job fails."""
     heartbeat_file: Path | None = None
-    """A file that is touched every second while the worker is registered and looked after, for probes; unset: none."""
+    """A file for probes, touched every second while the worker is registered and its supervisor runs; unset: none."""
     pod_deletion_cost: bool = False
     """On Kubernetes, annotate the worker's own pod so that a scale-down removes idle pods first."""
     pod_name: Annotated[str, Field(validation_alias=AliasChoices("POD_NAME", "LONGRUN_POD_NAME"))] = ""
@@ -161,7 +161,7 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 @cache
 def read(settings_class: type[SettingsT]) -> SettingsT:
-    """Read settings from the environment; ends the process with one clear line for each variable at fault."""
+    """Read settings from the environment; ends the process with one line for each invalid variable."""
     try:
         return settings_class()
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""The pool children as the supervisor sees them: it learns their pids from the slots and hears of each death at once.
+"""The children as the supervisor sees them: it reads their pids in the slots and learns of each death at once.
 
-On Linux a death wakes the supervisor through a pidfd; elsewhere it looks at every tick. Only the Celery main process
-reaps the children.
+On Linux a death wakes the supervisor through a pidfd; on other systems it polls at every tick. Only the Celery main
+process reaps the children.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobcore.host.processes import Process
-from jobcore.supervision.slots import ChildState, Slots
+from jobcore.supervision.child_state import ChildState
+from jobcore.supervision.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A child that died, and what its slot said last."""
+    """A child that died, and the last state in its slot."""
 
     slot: int
     state: ChildState
@@ -41,7 +42,7 @@ class Children:
             self._selector.register(self.main.fd, selectors.EVENT_READ)
 
     def poll(self) -> list[Death]:
-        """Take note of new children; returns those that died since the last poll."""
+        """Register new children; returns those that died and are not buried."""
         for slot in self.slots:
             if slot.pid and slot.index not in self.processes:
                 process = self.processes[slot.index] = Process(slot.pid, slot.started)
@@ -54,7 +55,7 @@ class Children:
         ]
 
     def bury(self, slot: int) -> None:
-        """A dead child is accounted for: its slot is free for the next one."""
+        """Free the slot of a dead child whose jobs are accounted for."""
         process = self.processes.pop(slot)
         if process.fd is not None:
             self._selector.unregister(process.fd)

@@ -1,8 +1,8 @@
 """Kubernetes' pod deletion cost: a ReplicaSet that shrinks removes the pods of the lowest cost first.
 
-The supervisor annotates its own pod: 0 while it is idle, else 10 and a point a minute that its oldest run has lasted,
-so that idle pods go first and of the busy ones the one that loses least. It is a courtesy: a busy pod that must go
-drains all the same.
+The supervisor annotates its own pod with 0 while it is idle, else with 10 plus the minutes that its oldest run has
+lasted. So idle pods are removed first, then the busy pod that loses least. Nothing depends on it: a busy pod that is
+removed drains.
 """
 
 from __future__ import annotations
@@ -11,42 +11,40 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.settings import WorkerSettings
-from jobcore.supervision.slots import ChildState, Slots
+from jobcore.supervision.child_state import ChildState
+from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs
 
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 BUSY: Final = 10
 CHECK_S: Final = 1.0
-PACE_S: Final = 5.0
-"""Kubernetes asks not to change the cost often: the API server stores each change."""
+MIN_GAP_S: Final = 5.0
+"""The shortest time between two updates, in seconds: the API server stores each update."""
 REQUEST_S: Final = 5.0
 
 log = logs.get(__name__)
 
 
 def cost(children: Iterable[ChildState], now: float) -> int:
-    """What deleting a pod with these children costs now (`now` on the monotonic clock, in seconds)."""
+    """The cost of deleting a pod with these children at `now` (`time.monotonic()`, in seconds)."""
     runs = [child.run_since for child in children if child.run is not None]
     return BUSY + int((now - min(runs)) // 60) if runs else 0
 
 
-class DeletionCost:
-    """Keeps the annotation of this worker's pod, from a thread of its own."""
+class DeletionCost(BackgroundThread):
+    """The thread that keeps the annotation of this worker's pod up to date."""
 
     def __init__(self, slots: Slots, settings: WorkerSettings) -> None:
+        super().__init__("deletion-cost")
         self._slots = slots
         self._settings = settings
         self._outage = logs.Outage(log, "cannot set the pod's deletion cost", "the pod's deletion cost is set again")
-        self._thread = LongThread("deletion-cost", self._run)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def _run(self) -> None:
-        # imported where it is used: it takes a second and 40 MiB
+    def run(self) -> None:
+        """Update the annotation when the cost changes, until stopped."""
+        # imported only if it is used, because it takes a second and 40 MiB
         from kubernetes import client, config
         from urllib3.exceptions import HTTPError
 
@@ -56,20 +54,19 @@ class DeletionCost:
             log.error("LONGRUN_POD_DELETION_COST works inside a pod with a service account only", error=str(error))
             return
         pods = client.CoreV1Api()
-        said: int | None = None
-        while True:
-            self._thread.beat()
+        stored: int | None = None
+        while not self.stopping:
             now_costs = cost((slot.read() for slot in self._slots), time.monotonic())
-            if now_costs == said:
-                time.sleep(CHECK_S)
+            if now_costs == stored:
+                self.pause(CHECK_S)
                 continue
             body = {"metadata": {"annotations": {ANNOTATION: str(now_costs)}}}
             try:
                 pods.patch_namespaced_pod(
                     self._settings.pod_name, self._settings.pod_namespace, body, _request_timeout=REQUEST_S
                 )
-                said = now_costs
+                stored = now_costs
                 self._outage.end()
             except (client.ApiException, HTTPError, OSError) as error:
                 self._outage.begin(error)
-            time.sleep(PACE_S)
+            self.pause(MIN_GAP_S)

@@ -1,4 +1,4 @@
-"""Making one run stop, from a request to a kill, without ever hitting another job.
+"""Stops one run, from a request to a kill, and never stops another.
 
     stop request    the run finds it when it asks `ctx.cancelled`            (cancel; at once)
     interrupt       SIGUSR2: JobInterrupted inside the task's own code       (cancel: after 2 s; else at once)
@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 
 from jobcore.settings import WorkerSettings
+from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children
-from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slots, StopReason
+from jobcore.supervision.slots import STOP_SIGNAL, Slots, StopReason
 from jobcore.telemetry import logs
 
 log = logs.get(__name__)
@@ -45,7 +46,7 @@ class Escalation:
         self._requests: dict[int, StopRequest] = {}
 
     def request(self, slot: int, key: RunKey, reason: StopReason) -> bool:
-        """Begin to stop this run; False if it is being stopped already or is not running."""
+        """Begin to stop this run; False if there is a stop request already, or if the run does not run."""
         if slot in self._requests or self._slots[slot].read().run != key:
             return False
         now = time.monotonic()
@@ -78,5 +79,5 @@ class Escalation:
         return request if request and request.signalled else None
 
     def forget(self, slot: int) -> None:
-        """The slot's child is gone, or its run is over."""
+        """Drop the stop request of a slot whose child died or whose run ended."""
         self._requests.pop(slot, None)

@@ -1,8 +1,8 @@
-"""A worker's lease, as its supervisor keeps it: one heartbeat renews it for everything the worker runs.
+"""A worker's lease, kept by its supervisor: one heartbeat renews it for everything that the worker runs.
 
-The deadline counts from before the heartbeat was sent, on a clock that goes on during a suspend, and stands in shared
-memory, so every process of the worker knows when to stop. A lost lease is never taken up again: the worker gets a new
-id.
+The deadline counts from before the heartbeat is sent, on a clock that also counts the time of a suspend. It is in
+shared memory, so that every process of the worker knows when to stop. A lost lease is never renewed: the worker
+registers again under a new id.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a worker says of itself."""
+    """What a worker registers with."""
 
     host: str
     pid: int
@@ -46,18 +46,18 @@ class Lease:
         self._slots = slots
         self._settings = settings
         self._identity = identity
-        self._outage = logs.Outage(log, "no heartbeat: the database is away", "the lease is renewed again")
+        self._outage = logs.Outage(log, "no heartbeat: the database is unavailable", "the lease is renewed again")
         self._due = 0.0
-        self._said_draining = False
+        self._sent_draining = False
         self.worker_id: UUID | None = None
 
     def renew(self) -> bool:
-        """Renew the lease if it is time; False once it is lost and until `restart`."""
+        """Renew the lease if a heartbeat is due; False from its loss until `restart`."""
         now = clock.now()
         draining = self._slots.draining_since is not None
         if self.worker_id is not None and now > self._slots.deadline:
             return False
-        if now < self._due and draining == self._said_draining:
+        if now < self._due and draining == self._sent_draining:
             return True
         self._due = now + self._settings.heartbeat_s
         try:
@@ -71,7 +71,7 @@ class Lease:
             self._due = clock.now() + min(RETRY_S, self._settings.heartbeat_s)
             return True
         self._outage.end()
-        self._said_draining = draining
+        self._sent_draining = draining
         self._slots.renew(self.worker_id, now + self._settings.lease_s)
         return True
 

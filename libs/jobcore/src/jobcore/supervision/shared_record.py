@@ -1,12 +1,12 @@
-"""A record in shared memory with one writer, which readers see whole: as it was before a change, or after it.
+"""A record in shared memory with one writer; readers see it as it was either before a change or after it.
 
     version   which copy is the current one: copies[version % 2]
     copies    two of: version, length, checksum, payload
 
 The writer fills the copy that is not current, then makes it current by one aligned store of the version. So a writer
-that is frozen or killed in the middle of a change leaves the record as it was before, and what it has not yet said it
-has not yet begun to do. The checksum covers the version: a reader that was overtaken by two changes reads again, and
-a copy that is damaged (a stray write of native code) is told from a good one.
+that is frozen or killed during a change leaves the record as it was before. Writers write before they act: what is not
+in the record has not begun. The checksum covers the version, so that a reader notices that two changes overtook it, and
+reads again. It also tells a damaged copy (a stray write of native code) from a good one.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class SharedRecord:
         """Rises by one with every change."""
         return self._words[self._word]
 
-    def write(self, payload: bytes) -> None:
-        """Writer only: replace what the record holds."""
-        version = self.version + 1
+    def write(self, payload: bytes, crc: int | None = None) -> None:
+        """Writer only: replace what the record holds; `crc` is the payload's CRC-32 if the caller knows it."""
+        version = self._words[self._word] + 1
         stamp = self._copies[version % 2]
         start = stamp + _STAMP.size
-        self._memory[start : start + len(payload)] = payload
-        _STAMP.pack_into(self._memory, stamp, version, len(payload), _checksum(version, payload))
+        size = len(payload)
+        self._memory[start : start + size] = payload
+        checksum = _checksum(version, zlib.crc32(payload) if crc is None else crc)
+        _STAMP.pack_into(self._memory, stamp, version, size, checksum)
         self._words[self._word] = version
 
     def read(self) -> bytes | None:
@@ -59,12 +61,12 @@ class SharedRecord:
             version, length, checksum = _STAMP.unpack_from(self._memory, stamp)
             if length <= self._capacity:
                 payload = self._memory[stamp + _STAMP.size : stamp + _STAMP.size + length]
-                if checksum == _checksum(version, payload):
+                if checksum == _checksum(version, zlib.crc32(payload)):
                     return payload
             time.sleep(_READ_AGAIN_S)
         return None
 
 
-def _checksum(version: int, payload: bytes) -> int:
-    # 1 is the start value for version 0, so that memory full of zeros is not taken for an empty record
-    return zlib.crc32(payload, (version + 1) & 0xFFFFFFFF)
+def _checksum(version: int, crc: int) -> int:
+    # 1 for version 0, so that memory full of zeros is not taken for an empty record
+    return (crc + version + 1) & 0xFFFFFFFF

@@ -2,10 +2,10 @@
 
     header   main pid                            written once
              drain time                          written by the main process
-             time of its last round              written by the supervisor
+             time of the supervisor's last round written by the supervisor
              lease: deadline and worker id       written by the supervisor
     slot 0   pid, when that process started      written by the child in slot 0
-             state: claiming?, claims, run       written by the child in slot 0
+             state: claims and run               written by the child in slot 0
              stop request                        written by the supervisor
     slot 1   …
 
@@ -21,27 +21,34 @@ import mmap
 import signal
 import struct
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from jobcore.supervision.child_state import (
+    IDLE,
+    STATE_SIZE,
+    ChildState,
+    RunKey,
+    pack_claims,
+    pack_run,
+    unknown,
+    unpack,
+)
 from jobcore.supervision.shared_record import WORD, SharedRecord
 
-MAX_CLAIMS: Final = 256
 STOP_SIGNAL: Final = signal.SIGUSR2
-"""Tells a child to look at its slot: a run is to stop."""
+"""Tells a child to read the stop request in its slot."""
 
 # every struct that is followed by another is a multiple of 8 bytes, so that words are aligned
 _LEASE: Final = struct.Struct("=d16s")  # deadline, worker id
-_CHILD: Final = struct.Struct("=?7xq16sqdd")  # claiming, number of claims, run id, run fence, run since, run deadline
-_KEY: Final = struct.Struct("=16sq")
-_STOP: Final = struct.Struct("=16sqq")
-_STATE_SIZE: Final = _CHILD.size + MAX_CLAIMS * _KEY.size
+_STOP: Final = struct.Struct("=16sqq")  # run id, run fence, reason
 _PID_AT: Final = 0
 _STARTED_AT: Final = WORD
 _STATE_AT: Final = 2 * WORD
-_STOP_AT: Final = _STATE_AT + SharedRecord.size(_STATE_SIZE)
+_STOP_AT: Final = _STATE_AT + SharedRecord.size(STATE_SIZE)
 _SLOT_SIZE: Final = _STOP_AT + SharedRecord.size(_STOP.size)
 _MAIN: Final = 0  # in words
 _DRAIN: Final = 1
@@ -49,13 +56,6 @@ _SUPERVISED: Final = 2
 _LEASE_AT: Final = 3 * WORD
 _HEADER_SIZE: Final = _LEASE_AT + SharedRecord.size(_LEASE.size)
 _NO_ID: Final = bytes(16)
-
-
-class RunKey(NamedTuple):
-    """One run of one job."""
-
-    id: UUID
-    fence: int
 
 
 class StopReason(IntEnum):
@@ -67,34 +67,6 @@ class StopReason(IntEnum):
     DRAIN = 3
 
 
-class ChildState(NamedTuple):
-    """What a child says it does. `claims` are those it answers for, `run` the one whose code runs now.
-
-    If `known` is false its slot is damaged and nobody can say: it may hold, run or be getting any job.
-    """
-
-    pid: int
-    claiming: bool
-    claims: tuple[RunKey, ...]
-    run: RunKey | None
-    run_since: float
-    run_deadline: float | None
-    known: bool = True
-
-    @property
-    def busy(self) -> bool:
-        """True if the child answers for a job or may be getting one."""
-        return self.claiming or bool(self.claims)
-
-
-IDLE: Final = ChildState(0, False, (), None, 0.0, None)
-
-
-def unknown(pid: int) -> ChildState:
-    """The state of a child whose slot cannot be read: any job may be its own."""
-    return ChildState(pid, True, (), None, 0.0, None, known=False)
-
-
 class Slot:
     """One child's part of the shared memory."""
 
@@ -102,11 +74,13 @@ class Slot:
         self._words = words
         self._pid = (offset + _PID_AT) // WORD
         self._started = (offset + _STARTED_AT) // WORD
-        self._state = SharedRecord(memory, words, offset + _STATE_AT, _STATE_SIZE)
+        self._state = SharedRecord(memory, words, offset + _STATE_AT, STATE_SIZE)
         self._stop = SharedRecord(memory, words, offset + _STOP_AT, _STOP.size)
+        self._stop_read: tuple[int, bytes | None] = (0, None)
         self.index = index
         self._claims: tuple[RunKey, ...] = ()
         self._packed_claims = b""
+        self._claims_crc = 0
 
     @property
     def pid(self) -> int:
@@ -119,46 +93,34 @@ class Slot:
         return self._words[self._started]
 
     def take(self, pid: int, started: int) -> None:
-        """Child only: this slot is this process's, which does nothing yet."""
+        """Child only: take this slot for a process that does nothing yet."""
         self._words[self._started] = started
         self.write(ChildState(pid, False, (), None, 0.0, None))
 
     def write(self, state: ChildState) -> None:
-        """Child only: say what this child does now."""
-        if len(state.claims) > MAX_CLAIMS:
-            raise ValueError(f"a child holds at most {MAX_CLAIMS} jobs")
+        """Child only: say what this child does now; ValueError for more than `MAX_CLAIMS` claims."""
+        if state.claims is not self._claims:
+            self._pack(state.claims)
         if state.pid:
             self._words[self._pid] = state.pid
-        if state.claims is not self._claims:
-            self._claims, self._packed_claims = (
-                state.claims,
-                b"".join(_KEY.pack(key.id.bytes, key.fence) for key in state.claims),
-            )
-        child = _CHILD.pack(
-            state.claiming,
-            len(state.claims),
-            state.run.id.bytes if state.run else _NO_ID,
-            state.run.fence if state.run else 0,
-            state.run_since,
-            -1.0 if state.run_deadline is None else state.run_deadline,
-        )
-        self._state.write(child + self._packed_claims)
+        run = pack_run(state)
+        # a child writes twice a job and has a batch of claims, so their bytes and checksum are kept between writes
+        self._state.write(self._packed_claims + run, zlib.crc32(run, self._claims_crc))
         if not state.pid:
             self._words[self._pid] = 0
 
+    def _pack(self, claims: tuple[RunKey, ...]) -> None:
+        self._packed_claims = pack_claims(claims)
+        self._claims = claims
+        self._claims_crc = zlib.crc32(self._packed_claims)
+
     def read(self) -> ChildState:
-        """What the child in this slot said last; one that is frozen or died while it wrote said what came before."""
+        """What the child in this slot said last; a write that was cut short by a freeze or a death does not count."""
         raw = self._state.read()
-        if raw is None:
-            return unknown(self.pid)
-        claiming, count, run_id, run_fence, since, deadline = _CHILD.unpack_from(raw)
-        keys = raw[_CHILD.size : _CHILD.size + count * _KEY.size]
-        claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _KEY.iter_unpack(keys))
-        run = RunKey(UUID(bytes=run_id), run_fence) if run_fence else None
-        return ChildState(self.pid, claiming, claims, run, since, None if deadline < 0 else deadline)
+        return unknown(self.pid) if raw is None else unpack(self.pid, raw)
 
     def clear(self) -> None:
-        """Supervisor only, once the child is dead and accounted for: the next child may take the slot."""
+        """Supervisor only, once the child is dead and accounted for: free the slot for the next child."""
         self.withdraw_stop()
         self.write(IDLE)
 
@@ -172,12 +134,15 @@ class Slot:
         self._stop.write(_STOP.pack(key.id.bytes, key.fence, reason))
 
     def withdraw_stop(self) -> None:
-        """Supervisor only: ask for nothing any more."""
+        """Supervisor only: take the stop request back."""
         self._stop.write(_STOP.pack(_NO_ID, 0, StopReason.NONE))
 
     def stop_reason(self, key: RunKey) -> StopReason:
-        """Child: what the supervisor wants of this run."""
-        raw = self._stop.read()
+        """Child: why the supervisor wants this run to stop; NONE if it does not."""
+        version = self._stop.version
+        if version != self._stop_read[0]:
+            self._stop_read = version, self._stop.read()  # read anew only if it changed: a child asks after each job
+        raw = self._stop_read[1]
         if raw is None:
             return StopReason.NONE
         job_id, fence, reason = _STOP.unpack(raw)
@@ -185,7 +150,7 @@ class Slot:
 
 
 class Lease(NamedTuple):
-    """Under which id a worker claims, and until when (`jobcore.host.clock`); nobody runs a job past it."""
+    """The id under which a worker claims, and until when (`jobcore.host.clock`); nobody runs a job past it."""
 
     worker_id: UUID | None
     deadline: float
@@ -224,10 +189,10 @@ class Slots(Sequence[Slot]):
 
     @property
     def lease(self) -> Lease:
-        """Worker id and deadline as they belong together; a lease that cannot be read is over."""
+        """Worker id and deadline of the same renewal; a lease that cannot be read has ended."""
         version = self._lease.version
         if version != self._lease_read[0]:
-            self._lease_read = version, self._read_lease()  # a child asks before each job
+            self._lease_read = version, self._read_lease()  # read anew only if it changed: a child asks before each job
         return self._lease_read[1]
 
     def _read_lease(self) -> Lease:
@@ -241,7 +206,7 @@ class Slots(Sequence[Slot]):
 
     @property
     def worker_id(self) -> UUID | None:
-        """Under which id this worker claims; None while it has no lease."""
+        """The id under which this worker claims; None while it has no lease."""
         return self.lease.worker_id
 
     def renew(self, worker_id: UUID, deadline: float) -> None:
@@ -249,21 +214,21 @@ class Slots(Sequence[Slot]):
         self._lease.write(_LEASE.pack(deadline, worker_id.bytes))
 
     def expire(self) -> None:
-        """Supervisor only: there is no lease now."""
+        """Supervisor only: end the lease."""
         self._lease.write(_LEASE.pack(0.0, _NO_ID))
 
     @property
     def draining_since(self) -> float | None:
-        """When SIGTERM came; None before, minus infinity if running jobs are to be handed back at once."""
+        """When the drain began; None before, minus infinity if running jobs are to be handed back at once."""
         return self._times[_DRAIN] or None
 
     def drain(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Main only: take no more jobs from now on. A single store: safe inside a signal handler."""
+        """Main only: begin the drain, after which no job is claimed. A single store, so safe in a signal handler."""
         if self.draining_since is None:
             self._times[_DRAIN] = now()
 
     def hand_back(self) -> None:
-        """Main only: take no more jobs, and give running ones no time to finish. Safe inside a signal handler."""
+        """Main only: begin a drain that gives running jobs no time to finish. Safe in a signal handler."""
         self._times[_DRAIN] = float("-inf")
 
     @property

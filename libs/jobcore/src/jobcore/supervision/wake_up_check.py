@@ -1,4 +1,4 @@
-"""Whether a worker takes its wake-ups: a main process that takes none although some wait is ended, and restarted.
+"""Whether a worker takes its wake-ups: a main process that takes none although some wait is ended.
 
 The keeper sends wake-ups for as long as jobs wait, and an idle worker takes one at once. A main process may be
 unresponsive all the same: its loop hangs, its connection is lost in a way that nothing reports, or Celery's remote
@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from jobcore.broker.wakeup import AWAY, TIMEOUT_S
+from jobcore.broker.waker import REDIS_ERRORS, TIMEOUT_S
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.processes import Process
-from jobcore.host.threads import LongThread
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs, metrics
@@ -33,10 +32,11 @@ START_S: Final = 30.0
 log = logs.get(__name__)
 
 
-class WakeUpCheck:
+class WakeUpCheck(BackgroundThread):
     """Checks once a heartbeat, from a thread of the supervisor."""
 
     def __init__(self, slots: Slots, settings: WorkerSettings, queues: Sequence[str], main: Process) -> None:
+        super().__init__("wake-up-check")
         self._slots = slots
         self._server = settings.redis
         self._redis = settings.redis.client(TIMEOUT_S)
@@ -48,28 +48,27 @@ class WakeUpCheck:
         self._drain_checks = math.ceil(settings.drain_s / settings.heartbeat_s)
         self._versions: list[int] = []
         self._checks = 0
-        self._thread = LongThread("wake-up-check", self._run)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._is_unresponsive():
-            self._pause()
+    def run(self) -> None:
+        """Check once a heartbeat, and end a worker that is unresponsive, until stopped."""
+        if not self._comes_true(self._is_unresponsive):
+            return
         metrics.worker_unresponsive()
         log.error("this worker takes no wake-ups although some wait; ending it", queues=",".join(self._queues))
         self._main.signal(signal.SIGINT)  # it drains, and its exit code asks for a restart
         self._checks = -self._drain_checks
-        while not self._is_stuck():
-            self._pause()
+        if not self._comes_true(self._is_stuck):
+            return
         log.error("the main process does not end; killing it", pid=self._main.pid)
         self._main.signal(signal.SIGKILL)
 
-    def _pause(self) -> None:
-        self._thread.rest()
-        time.sleep(self._check_s)
-        self._thread.beat()
+    def _comes_true(self, condition: Callable[[], bool]) -> bool:
+        """Whether a check of the condition succeeds before `stop`."""
+        while not self.stopping:
+            if condition():
+                return True
+            self.pause(self._check_s)
+        return False
 
     def _is_unresponsive(self) -> bool:
         self._checks = self._checks + 1 if self._seems_unresponsive() else 0
@@ -96,5 +95,5 @@ class WakeUpCheck:
             for queue in self._queues:
                 pipeline.llen(self._server.queue(queue))
             return any(pipeline.execute())
-        except AWAY:
+        except REDIS_ERRORS:
             return False

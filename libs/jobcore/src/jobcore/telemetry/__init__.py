@@ -1,4 +1,4 @@
-"""What operators see: `logs`, `metrics`, `traces`, and `sampling`, which decides what may begin a trace.
+"""What operators see: `logs`, `metrics` (built of `instruments`), `traces`, and `sampling`: which spans begin a trace.
 
 Every room above may use it; it imports only the shared words.
 """

@@ -1,4 +1,4 @@
-"""Logs as one event a line: readable on a console, JSON for machines; standard-library loggers go the same way."""
+"""Logs with one event a line, for a console or as JSON; loggers of the standard library are formatted alike."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from opentelemetry import trace
 from jobcore.settings import CoreSettings
 
 OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
-"""Loggers of threads that do not work for the job alone that runs now."""
+"""Loggers of threads that do not work only for the job that runs."""
 
 _job: str | None = None
 
 
 def setup(settings: CoreSettings) -> None:
-    """Send every log line of this process to standard error in the format that the settings ask for."""
+    """Write every log line of this process to standard error, in the format and from the level of the settings."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -66,18 +66,18 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def of_job(job_id: str | None) -> None:
-    """What this process logs from now on is this job's, also in threads that the job starts; None: it is no job's."""
+    """From now on, add this job's id to log lines, also in threads that the job starts; None ends that."""
     global _job
     _job = job_id
 
 
 def job_id() -> str | None:
-    """The job that runs in this process now, if one does."""
+    """The id of the job that runs in this process now, if one does."""
     return _job
 
 
 class Outage:
-    """Says once that something is away, and once that it is back, however often it is tried in between."""
+    """Logs once that something is unavailable, and once that it is back, however often it is retried meanwhile."""
 
     def __init__(self, logger: structlog.stdlib.BoundLogger, away: str, back: str) -> None:
         self._logger = logger
@@ -86,13 +86,13 @@ class Outage:
         self._on = False
 
     def begin(self, error: BaseException) -> None:
-        """It is away, because of this error."""
+        """It is unavailable, because of this error."""
         if not self._on:
             self._on = True
             self._logger.warning(self._away, error=getattr(error, "reason", str(error)))
 
     def end(self) -> None:
-        """It answers."""
+        """It is available."""
         if self._on:
             self._on = False
             self._logger.info(self._back)
@@ -103,7 +103,7 @@ def _keep(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _add_job(_logger: Any, _method: str, event: Any) -> Any:
-    # no context variable says it: the threads of a job would have to be given it
+    # not a context variable, which the threads of a job would not inherit
     if _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS)):
         event.setdefault("job_id", _job)
     return event

@@ -1,4 +1,4 @@
-"""Which spans may begin a trace. Imported only where tracing is on: it loads the SDK."""
+"""Which spans may begin a trace. Imported only if tracing is on, because it loads the SDK."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ JOB_ID: Final = "longrun.job.id"
 class RequestsAndRuns(Sampler):
     """Only a request to the API or the run of a job begins a trace, if `chosen` wants it.
 
-    All else that has no parent is housekeeping: the keeper's and the supervisor's SQL, wake-ups that belong to no
-    submission, probes. It would drown the traces of jobs.
+    Other spans without a parent come from periodic work: SQL of the keeper and the supervisor, wake-ups without a
+    submission, probes. They would outnumber the traces of jobs.
     """
 
     def __init__(self, chosen: Sampler) -> None:
@@ -33,12 +33,12 @@ class RequestsAndRuns(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Drop what has no parent and is neither; leave the rest to `chosen`."""
+        """Drop other spans without a parent; ask `chosen` about the rest."""
         has_parent = get_current_span(parent_context).get_span_context().is_valid
         if has_parent or kind is SpanKind.SERVER or JOB_ID in (attributes or {}):
             return self._chosen.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         return SamplingResult(Decision.DROP)
 
     def get_description(self) -> str:
-        """How the SDK names it in its logs."""
+        """The name of this sampler in the logs of the SDK."""
         return f"RequestsAndRuns({self._chosen.get_description()})"

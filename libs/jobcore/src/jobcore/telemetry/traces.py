@@ -1,9 +1,8 @@
-"""Telemetry: metrics, and one trace a job, from the POST over the wake-up to the run, its SQL and outgoing requests.
+"""Sets up telemetry: metrics, and one trace a job, from the POST to the run with its SQL and outgoing requests.
 
-Off unless an OTLP endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and
-`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`); all else is configured by the customary OTEL_* variables through
-opentelemetry-distro. A Celery main process exports nothing: its children and its supervisor set themselves up after
-the fork.
+Both are off unless an OTLP endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and
+`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`). The usual OTEL_* variables configure the rest through opentelemetry-distro. A
+Celery main process exports nothing: its children and its supervisor call `setup` after the fork.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from opentelemetry.metrics import NoOpMeterProvider, get_meter_provider
 from opentelemetry.trace import Link, Span, SpanKind
 
 from jobcore.models import Claim
-from jobcore.telemetry import logs, metrics
+from jobcore.telemetry import instruments, logs
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 FLUSH_MS: Final = 3000
@@ -47,9 +46,9 @@ INTERVAL_MS: Final = "15000"
 log = logs.get(__name__)
 _tracer = trace.get_tracer("longrun")
 quiet = suppress_instrumentation
-"""A context in which housekeeping makes no spans."""
+"""A context in which periodic work makes no spans."""
 NO_METRICS: Final = NoOpMeterProvider()
-"""For instrumentations: ours are declared in `metrics`, theirs have a series for each host that is fetched from."""
+"""For instrumentations, whose metrics would have a series for each host that a job fetches from."""
 
 
 @cache
@@ -61,34 +60,34 @@ def enabled() -> bool:
 
 
 def preload() -> None:
-    """Import what `setup` needs without configuring anything: a child that is forked later is ready a second sooner."""
-    if enabled() or metrics.enabled():
+    """Import what `setup` needs, and configure nothing: a child that is forked later is ready a second earlier."""
+    if enabled() or instruments.enabled():
         for module in PRELOADED:
             import_module(module)
 
 
 def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
-    """Configure the SDK of this process and instrument Celery and SQLAlchemy; nothing of what is not enabled.
+    """Configure the SDK of this process and instrument Celery and SQLAlchemy, as far as they are enabled.
 
-    `role` tells this process from others of its service on the same host: a small number of names that are the same
-    after a restart, since each is a series of its own for every metric. Without `spans` only metrics are exported.
+    `role` tells this process from others of its service on the same host. Each role is a series of its own in every
+    metric, so there are few, and they are the same after a restart. Without `spans` only metrics are exported.
     """
     spans = spans and enabled()
-    if not spans and not metrics.enabled():
+    if not spans and not instruments.enabled():
         return
-    # not imported where telemetry is off: a third of a second and 20 MiB a process
+    # not imported if telemetry is off, because it takes a third of a second and 20 MiB a process
     from opentelemetry.distro import OpenTelemetryConfigurator, OpenTelemetryDistro
 
     os.environ.setdefault("OTEL_SERVICE_NAME", service_name)
     os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
-    # with a dead collector every process waits so long at its end, twice: for its last spans and for the exporter
+    # without a collector each process waits this long at its end, twice: for its last spans and for the exporter
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_S)
     if not spans:
         os.environ["OTEL_TRACES_EXPORTER"] = "none"
     interval_s = float(os.environ.get(INTERVAL, INTERVAL_MS)) / 1000
-    # the SDK's own timer would go on in a process that a task forks, and export what was counted here as its own
+    # the SDK's own timer would also run in a process that a task forks, which would export these counts as its own
     os.environ[INTERVAL] = "inf"
-    if not metrics.enabled():
+    if not instruments.enabled():
         os.environ["OTEL_METRICS_EXPORTER"] = "none"
     OpenTelemetryDistro().configure()
     OpenTelemetryConfigurator().configure(  # type: ignore[no-untyped-call]
@@ -97,7 +96,7 @@ def setup(service_name: str, role: str = "", *, spans: bool = True) -> None:
     os.environ[INTERVAL] = str(interval_s * 1000)
     if spans:
         _instrument()
-    if metrics.enabled():
+    if instruments.enabled():
         threading.Thread(target=_export_metrics, args=(interval_s,), name="metrics", daemon=True).start()
 
 
@@ -129,11 +128,11 @@ def _export_metrics(interval_s: float) -> None:
         try:
             export()
         except Exception:
-            log.warning("metrics could not be exported", exc_info=True)
+            log.warning("cannot export metrics", exc_info=True)
 
 
 def flush() -> None:
-    """Send what waits, for at most FLUSH_MS milliseconds: the SDK's own timeouts do not bound an export."""
+    """Export what waits, for at most FLUSH_MS milliseconds; the SDK's own timeouts do not bound an export."""
     providers = (trace.get_tracer_provider(), get_meter_provider())
     flushing = [
         threading.Thread(target=provider.force_flush, args=(FLUSH_MS,), daemon=True)
@@ -146,13 +145,13 @@ def flush() -> None:
     for thread in flushing:
         thread.join(max(0.0, give_up - time.monotonic()))
     for provider in providers:
-        # what is not sent by now never will be: the SDK would wait 30 s more for a dead collector
+        # give up the rest: the SDK would wait 30 s more for a collector that does not answer
         if (at_exit := getattr(provider, "_atexit_handler", None)) is not None:
             atexit.unregister(at_exit)
 
 
 def current_traceparent() -> str | None:
-    """The current span as a W3C traceparent, None outside of any trace."""
+    """The current span as a W3C traceparent; None outside a trace."""
     if not enabled():
         return None
     carrier: dict[str, str] = {}
@@ -162,7 +161,7 @@ def current_traceparent() -> str | None:
 
 @contextmanager
 def within(traceparent: str | None) -> Iterator[None]:
-    """Make spans children of this traceparent; without one, make no spans at all."""
+    """Make spans children of this traceparent; make no spans without one."""
     if not enabled():
         yield
         return
@@ -179,17 +178,17 @@ def within(traceparent: str | None) -> Iterator[None]:
 
 @contextmanager
 def run_span(claim: Claim) -> Iterator[Span]:
-    """The span of one run: in the trace of the job's submission, linked to the wake-up that led here."""
+    """The span of one run, in the trace of the job's submission and with a link to the wake-up."""
     if not enabled():
         yield trace.INVALID_SPAN
         return
     parent = propagate.extract({"traceparent": claim.traceparent or ""}, context=Context())
-    wakeup = trace.get_current_span().get_span_context()
+    wake_up = trace.get_current_span().get_span_context()
     with _tracer.start_as_current_span(
         f"run {claim.task_type}",
         context=parent,
         kind=SpanKind.CONSUMER,
-        links=[Link(wakeup)] if wakeup.is_valid else [],
+        links=[Link(wake_up)] if wake_up.is_valid else [],
         attributes={
             "longrun.job.id": str(claim.id),
             "longrun.job.attempt": claim.attempt,

@@ -27,7 +27,7 @@ from celery import Celery, signals
 from jobcore.broker.connection import create
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
-from jobcore.broker.wakeup import WORK_TASK, Waker
+from jobcore.broker.waker import WORK_TASK, Waker
 from jobcore.settings import WorkerSettings
 from jobcore.store.database import Database
 from jobcore.supervision.lease import Identity

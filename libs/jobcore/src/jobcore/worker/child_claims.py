@@ -12,7 +12,8 @@ from typing import Final
 
 from jobcore.host.processes import started
 from jobcore.models import Claim
-from jobcore.supervision.slots import IDLE, ChildState, RunKey, Slot
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey
+from jobcore.supervision.slots import Slot
 from jobcore.telemetry import logs
 
 POLL_S: Final = 0.01
@@ -57,14 +58,16 @@ class ChildClaims:
     def begin(self, key: RunKey, timeout_s: float | None) -> None:
         """The code of this run starts; `timeout_s` is its time limit."""
         now = time.monotonic()
-        deadline = None if timeout_s is None else now + timeout_s
         with self._lock:
-            self._change(self._state._replace(run=key, run_since=now, run_deadline=deadline))
+            pid, claiming, held = self._state[:3]
+            deadline = None if timeout_s is None else now + timeout_s
+            self._change(ChildState(pid, claiming, held, key, now, deadline))
 
     def end(self) -> None:
         """The code of the run has ended; the claim stays until its outcome is stored."""
         with self._lock:
-            self._change(self._state._replace(run=None, run_deadline=None))
+            pid, claiming, held, _, since = self._state[:5]
+            self._change(ChildState(pid, claiming, held, None, since, None))
 
     def remove(self, keys: Iterable[RunKey]) -> None:
         """The outcomes or hand-backs of these runs are stored."""

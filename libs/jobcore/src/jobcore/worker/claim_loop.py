@@ -21,14 +21,15 @@ from uuid import UUID
 
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.broker.wakeup import Waker
+from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host import clock
 from jobcore.models import Claim, Event
 from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
-from jobcore.supervision.slots import MAX_CLAIMS, RunKey, Slot, Slots, StopReason
+from jobcore.supervision.child_state import MAX_CLAIMS, RunKey
+from jobcore.supervision.slots import Slot, Slots, StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize

@@ -23,10 +23,10 @@ from typing import Final
 
 from jobcore.admission.limits import Limits
 from jobcore.errors import StoreUnavailable
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
-from jobcore.host.threads import LongThread
 from jobcore.models import Claim
-from jobcore.supervision.slots import RunKey
+from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs
 from jobcore.worker import watchdog
 from jobcore.worker.outcome_store import Completion, OutcomeStore
@@ -43,7 +43,7 @@ BATCH_BYTES: Final = 16 * 2**20
 log = logs.get(__name__)
 
 
-class Completer:
+class Completer(BackgroundThread):
     """Stores outcomes, hand-backs and events of one child.
 
     `on_completed` is called with runs whose end is stored, `on_handed_back` with a queue that got claims back.
@@ -56,6 +56,7 @@ class Completer:
         on_completed: Callable[[list[RunKey]], None],
         on_handed_back: Callable[[str], None],
     ) -> None:
+        super().__init__("completer")
         self._store = store
         self._limits = limits
         self._on_completed = on_completed
@@ -69,14 +70,18 @@ class Completer:
         self._batch_due = 0.0
         self._storing = False
         self._error_budget = ErrorBudget("storing outcomes", ERROR_BUDGET_S)
-        self._thread = LongThread("completer", self._run, on_stall=_end_child)
         self._outage = logs.Outage(
             log, "storing outcomes paused: the database is unavailable", "storing outcomes resumed"
         )
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def on_stop(self) -> None:
+        """Wake the thread, which stores what waits and then ends."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def on_stall(self) -> None:
+        """End this child, because the supervisor then returns its jobs to their queues."""
+        _end_child()
 
     def watch(self, batch: deque[Claim]) -> None:
         """Hand back the claims of this batch that have not started within HAND_BACK_S seconds."""
@@ -113,31 +118,34 @@ class Completer:
     def _unstored(self) -> int:
         return len(self._completions) + len(self._unrun) + self._storing
 
-    def _run(self) -> None:
-        while True:
-            self._await_work()
+    def run(self) -> None:
+        """Store what waits, until stopped and nothing waits."""
+        while self._await_work():
             try:
                 for step in (self._take_late, self._store_outcomes, self._store_hand_backs, self._store_events):
-                    self._thread.beat()
+                    self.beat()
                     step()
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
-                time.sleep(RETRY_S)
+                self.pause(RETRY_S)
             except Exception as error:
                 if not self._error_budget.allows(error):
                     log.error("cannot store outcomes; this child ends and its jobs run elsewhere")
                     _end_child()
-                time.sleep(RETRY_S)
+                self.pause(RETRY_S)
 
-    def _await_work(self) -> None:
+    def _await_work(self) -> bool:
         with self._changed:
             self._storing = False
             self._changed.notify_all()
-            self._thread.rest()
+            self.rest()
             while not self._due():
+                if self.stopping:
+                    return False
                 self._changed.wait(self._wait_s())
             self._storing = True
+            return True
 
     def _due(self) -> bool:
         now = time.monotonic()

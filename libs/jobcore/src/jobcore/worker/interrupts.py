@@ -21,7 +21,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
-from jobcore.supervision.slots import STOP_SIGNAL, RunKey, Slot, StopReason
+from jobcore.supervision.child_state import RunKey
+from jobcore.supervision.slots import STOP_SIGNAL, Slot, StopReason
 from jobcore.worker.process_state import ProcessState
 
 CHAIN_MAX: Final = 20

@@ -16,7 +16,7 @@ from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.database import Database
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Release, release
-from jobcore.supervision.slots import RunKey
+from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs, traces
 from jobcore.worker.event_buffer import printable, refusal_line
 

@@ -12,7 +12,8 @@ from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavail
 from jobcore.models import Claim, Event, NewEvent
 from jobcore.store import events, steps
 from jobcore.store.database import Database, RowRefused
-from jobcore.supervision.slots import RunKey, Slot, StopReason
+from jobcore.supervision.child_state import RunKey
+from jobcore.supervision.slots import Slot, StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds

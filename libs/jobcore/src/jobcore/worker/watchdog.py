@@ -10,14 +10,13 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from jobcore.host import clock
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.processes import kill_child
-from jobcore.host.threads import LongThread
 from jobcore.supervision.slots import Slot, Slots
 from jobcore.telemetry import logs
 from jobcore.worker.heartbeat import HeartbeatFile
@@ -29,6 +28,16 @@ EX_SOFTWARE: Final = 70
 PR_SET_PDEATHSIG: Final = 1
 
 log = logs.get(__name__)
+
+
+class _Watchdog(BackgroundThread):
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__("watchdog")
+        self._check = check
+
+    def run(self) -> None:
+        while not self.pause(TICK_S):
+            self._check()
 
 
 def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | None = None) -> None:
@@ -55,7 +64,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         else:
             killed.clear()
 
-    _start(check)
+    _Watchdog(check).start()
 
 
 def watch_as_child(slots: Slots, slot: Slot) -> None:
@@ -68,7 +77,7 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
         if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
             kill(os.getpid())
 
-    _start(check)
+    _Watchdog(check).start()
 
 
 def kill(pid: int) -> None:
@@ -76,17 +85,6 @@ def kill(pid: int) -> None:
     if pid > 0:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _start(check: Callable[[], None]) -> None:
-    def run() -> None:
-        while True:
-            thread.beat()
-            time.sleep(TICK_S)
-            check()
-
-    thread = LongThread("watchdog", run)
-    thread.start()
 
 
 def _exited(pid: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from jobcore.host import threads
+from jobcore.host import background_thread
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 
@@ -43,4 +43,4 @@ async def alive() -> Alive:
 async def ready(request: Request) -> Ready:
     """Readiness: 200 if the process can accept tasks. At most once a second, it commits a small transaction."""
     problem = await runtime_of(request).readiness.check()
-    return Ready(redis="down" if problem else "up", redis_problem=problem, stalled=threads.stalled())
+    return Ready(redis="down" if problem else "up", redis_problem=problem, stalled=background_thread.stalled())

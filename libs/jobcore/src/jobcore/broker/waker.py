@@ -1,8 +1,8 @@
 """Wake-ups: Celery messages that say "there is work in queue Q". They name no job, so losing one loses nothing.
 
-Publishing costs a millisecond or two and Redis may be away or frozen, so nobody who accepts or runs jobs waits for
-it: a thread publishes, with short timeouts, no more than a queue's list lacks. Sent through the anonymous exchange
-(`queue=` alone), a wake-up also arrives after a FLUSHALL.
+Sending one takes a millisecond or two, and Redis may be unavailable or frozen. So a thread sends them, with short
+timeouts, and only as many as a queue's list lacks; whoever accepts or runs jobs never waits for Redis. A wake-up that
+is sent through the anonymous exchange (`queue=` alone) arrives even after a FLUSHALL.
 """
 
 from __future__ import annotations
@@ -17,33 +17,35 @@ import redis
 from kombu.exceptions import OperationalError as BrokerError
 
 from jobcore.broker.connection import create_sender
-from jobcore.host.threads import LongThread
+from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs, metrics, traces
 
 WORK_TASK: Final = "jobcore.work"
-ENOUGH: Final = 2
-"""So many wake-ups in a queue's list are enough: who takes one and finds more than it can do wakes others."""
-BREAK_S: Final = 0.5
-PACE_S: Final = 0.005
-"""Looks at the lists come at least so many seconds apart; the first after a pause is at once."""
+MAX_WAITING: Final = 2
+"""The most wake-ups that wait in a list of a queue: a worker that finds more jobs than it can run wakes others."""
+RETRY_S: Final = 0.5
+MIN_GAP_S: Final = 0.005
+"""The shortest time between two rounds, in seconds; the first round after a pause starts at once."""
 TIMEOUT_S: Final = 1
+STOP_S: Final = 3.0
 TRANSPORT_OPTIONS: Final = {
     "socket_timeout": TIMEOUT_S,
     "socket_keepalive": True,
     "max_retries": 0,
     "interval_start": 0,
 }
-AWAY: Final = (redis.RedisError, BrokerError, OSError)
+REDIS_ERRORS: Final = (redis.RedisError, BrokerError, OSError)
 
 log = logs.get(__name__)
 
 
-class Waker:
+class Waker(BackgroundThread):
     """Sends wake-ups from its own thread; `publish` sends one from the caller's."""
 
     def __init__(self, settings: CoreSettings) -> None:
+        super().__init__("waker", stop_s=STOP_S)
         self._app = create_sender(settings)
         self._connection = self._app.connection_for_write(transport_options={**TRANSPORT_OPTIONS})
         self._producer: Any = None
@@ -53,23 +55,15 @@ class Waker:
         self._traces: dict[str, str] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._stopping = False
-        self._outage = logs.Outage(log, "wake-ups wait for the keeper: Redis is away", "wake-ups are sent again")
-        self._thread = LongThread("waker", self._run)
+        self._outage = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "wake-ups are sent again")
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Send what waits, then end."""
+    def on_stop(self) -> None:
+        """Wake the thread, which sends what is wanted and then ends."""
         with self._changed:
-            self._stopping = True
             self._changed.notify()
-        self._thread.join(3)
 
     def notify(self, accepted: Iterable[Accepted]) -> None:
-        """Jobs were accepted: wake somebody for those that are ready."""
+        """Ask for a wake-up for each of these jobs that is ready."""
         with self._changed:
             for job in accepted:
                 if job.ready:
@@ -85,24 +79,24 @@ class Waker:
             self._changed.notify()
 
     def publish(self, queue: str) -> bool:
-        """Send one wake-up now; False if Redis did not take it within a second or two."""
+        """Send one wake-up from the caller's thread; False if Redis does not take it within TIMEOUT_S seconds."""
         with self._sending:
             try:
                 self._send(queue, None)
-            except AWAY:
+            except REDIS_ERRORS:
                 self._forget_connection()
                 return False
         return True
 
     def fill(self, wanted: Mapping[str, int]) -> int:
-        """Send each queue what its list lacks; returns how many were sent. Raises what `AWAY` lists."""
+        """Send each queue the wake-ups that its list lacks; returns how many. Raises one of `REDIS_ERRORS`."""
         lengths = self._lengths(list(wanted))
         lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
         with self._sending:
             try:
                 for queue in lacking:
                     self._send(queue, self._traces.pop(queue, None))
-            except AWAY:
+            except REDIS_ERRORS:
                 self._forget_connection()
                 raise
         return len(lacking)
@@ -124,20 +118,21 @@ class Waker:
         self._producer = None
         self._connection.close()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Send what is wanted, until stopped and nothing is wanted."""
         while True:
-            self._thread.rest()
+            self.rest()
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._stopping)
-                self._thread.beat()
+                self._changed.wait_for(lambda: self._wanted or self.stopping)
+                self.beat()
                 if not self._wanted:
                     return
-                wanted = {queue: min(count, ENOUGH) for queue, count in self._wanted.items()}
+                wanted = {queue: min(count, MAX_WAITING) for queue, count in self._wanted.items()}
                 self._wanted.clear()
             try:
                 self.fill(wanted)
                 self._outage.end()
-                time.sleep(PACE_S)
-            except AWAY as error:
+                time.sleep(MIN_GAP_S)
+            except REDIS_ERRORS as error:
                 self._outage.begin(error)
-                time.sleep(BREAK_S)
+                self.pause(RETRY_S)
