@@ -113,13 +113,13 @@ FILES = [
     file("r-meta-refresh.http", "browsers, Scrapy (scrapy#7042)", final_url="SITE/ok", **RIGHT),
     file("s-103first.http", "RFC 9110 15.2; nab#1130", **RIGHT),
     file("e-utf8.http", "Chromium, httpx#196", **RIGHT),
-    file("e-gzip-lie.http", "curl 61", error=("UnreadableBody", "cannot be unpacked")),
+    file("e-gzip-lie.http", "curl 61", error=("UnreadableBody", "cannot decompress the page")),
     file("t-comma.http", "Fetch: extract a MIME type", content_type_is="text/html", **RIGHT),
     file("t-two.http", "Fetch: the last valid Content-Type wins", content_type_is="text/html", **RIGHT),
     file("t-nosemi.http", "MIME Sniffing: not a MIME type, so sniff", content_type_is="text/html", **RIGHT),
     file("t-star.http", "MIME Sniffing", content_type_is="text/html", **RIGHT),
     file("h-many.http", "warcprox#119, streamrip#1033", **RIGHT),
-    file("k-trunc.http", "readable message", error=("IncompleteRead", "broke off")),
+    file("k-trunc.http", "readable message", error=("IncompleteRead", "incomplete")),
 ]
 
 
@@ -338,7 +338,7 @@ HOPS = [
     hop("to-lower-escape", "/%e4", to="/%e4", source="URL Standard: escapes stay as they are"),
     hop("to-fragment", "/ok#part", to="/ok", source="RFC 9110 10.2.2"),
     hop("to-query", "?a=b c", to="/x/to-query?a=b%20c", source="URL Standard"),
-    raw("to-two", redirect("/a", "/b"), "Chromium", error=("InvalidResponse", "2 places")),
+    raw("to-two", redirect("/a", "/b"), "Chromium", error=("InvalidResponse", "2 locations")),
     raw("to-mail", redirect("mailto:a@b"), "no page", error=("InvalidUrl", "http:// or https://")),
     raw(
         "to-nowhere", answer(status="302 Found"), "Fetch: no Location, no redirect", title="Right page", status_code=302

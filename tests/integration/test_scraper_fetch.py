@@ -102,7 +102,7 @@ def test_no_server_holds_a_fetch_longer_than_allowed(get: Get, path: str) -> Non
         ("/bomb", PageTooLarge, "larger than 1000000 bytes"),
         ("/double-bomb", PageTooLarge, "larger than 1000000 bytes"),
         ("/brotli", UnknownEncoding, "x-brotli"),
-        ("/gzip-garbage", UnreadableBody, "cannot be unpacked"),
+        ("/gzip-garbage", UnreadableBody, "cannot decompress the page"),
         ("/to?http://10.0.0.1/", RefusedAddress, "private"),
         ("/to?http://169.254.169.254/latest/meta-data/", RefusedAddress, "metadata"),
         ("/to?http://localhost:1/", RefusedAddress, "loopback"),

@@ -125,3 +125,23 @@ def test_a_paused_plan_waits_for_nothing() -> None:
 def test_a_zone_that_is_gone_is_a_named_mistake() -> None:
     with pytest.raises(InvalidInput, match="timezone"):
         after(SECOND, timezone="Mars/Olympus")
+
+
+@pytest.mark.parametrize(
+    ("overlap", "submits", "skips", "cancels"),
+    [("skip", 0, 1, False), ("allow_all", 1, 0, False), ("cancel_other", 1, 0, True)],
+)
+def test_a_tick_that_meets_open_jobs_follows_the_overlap_policy(
+    overlap: str, submits: int, skips: int, cancels: bool
+) -> None:
+    running, stopping = uuid7(), uuid7()
+    decision = after(SECOND, overlap=overlap).decide({running: True, stopping: False}, set())
+    assert (len(decision.jobs), decision.skipped) == (submits, skips)
+    assert decision.others == ((running,) if cancels else ()), "a cancelled job is not cancelled again"
+    assert decision.last_at == (DUE if submits else None)
+
+
+@pytest.mark.parametrize("overlap", Overlap)
+def test_a_tick_that_has_a_job_gets_no_other_and_cancels_none(overlap: Overlap) -> None:
+    decision = after(SECOND, overlap=overlap).decide({uuid7(): True}, {DUE})
+    assert (decision.jobs, decision.others, decision.skipped) == ((), (), 1)

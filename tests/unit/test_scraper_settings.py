@@ -29,7 +29,7 @@ def test_nothing_is_allowed_by_default() -> None:
 @pytest.mark.parametrize("value", ["localhost", "http://localhost:80", "localhost:0", "localhost:99999", ":80", "*"])
 def test_an_allow_list_that_cannot_be_meant_ends_the_process(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("LONGRUN_FETCH_ALLOW", value)
-    with pytest.raises(SystemExit, match=r"LONGRUN_FETCH_ALLOW: .*is not host:port: write it like"):
+    with pytest.raises(SystemExit, match=r"LONGRUN_FETCH_ALLOW: .*is not host:port, such as"):
         read(ScraperSettings)
 
 

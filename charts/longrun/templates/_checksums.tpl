@@ -1,4 +1,4 @@
-{{/* These change with what workloads read at their start, so that their pods start anew. Each takes root. */}}
+{{/* Checksums of what workloads read at their start, so that a change restarts their pods. Each takes root. */}}
 {{- define "longrun.configChecksum" -}}
 {{- list .Values.config (include "longrun.collectorConfig" .) | toJson | sha256sum -}}
 {{- end -}}
@@ -14,7 +14,7 @@
 {{- include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.redisSecret" .) "made" $made) -}}
 {{- end -}}
 
-{{/* One Secret's part of that, as far as it can be seen from here. Takes root, secret, made (by this chart). */}}
+{{/* The checksum of a Secret, if it can be read. Takes root, secret, made (whether this chart creates it). */}}
 {{- define "longrun.secretChecksum" -}}
 {{- if .made -}}
 {{- include "longrun.password" . | sha256sum -}}

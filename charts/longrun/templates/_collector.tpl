@@ -1,4 +1,4 @@
-{{/* The collector beside a workload: a native sidecar, up before the workload and down after it. Takes root. */}}
+{{/* The collector of a workload: a native sidecar, which starts before the workload and ends after it. Takes root. */}}
 {{- define "longrun.collectorContainer" -}}
 name: otel-collector
 {{ include "longrun.containerImage" (dict "root" . "image" .Values.collector.image) }}
@@ -20,7 +20,7 @@ volumeMounts:
   - {name: collector, mountPath: /etc/longrun, readOnly: true}
 {{- end -}}
 
-{{/* Where traces go: host:port, or nothing. Takes root. */}}
+{{/* The receiver of traces as host:port; empty if there is none. Takes root. */}}
 {{- define "longrun.tracesEndpoint" -}}
 {{- if .Values.collector.tracesEndpoint -}}
 {{- .Values.collector.tracesEndpoint -}}

@@ -1,4 +1,4 @@
-{{/* A string, number or boolean as text; Helm alone would write 1000000 as 1e+06. */}}
+{{/* A string, number or boolean as text; Helm itself would render 1000000 as 1e+06. */}}
 {{- define "longrun.plain" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
 {{- end -}}
@@ -8,7 +8,7 @@
 {{- include "longrun.plain" . | quote -}}
 {{- end -}}
 
-{{/* Who a pod is, for its traces and metrics. Takes root, name, version. */}}
+{{/* The identity of a pod in traces and metrics. Takes root, name, version. */}}
 {{- define "longrun.identityEnv" -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -26,7 +26,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What a workload's container reads from this chart. Takes root, name, version, workload. */}}
+{{/* The environment that the chart sets in a workload's container. Takes root, name, version, workload. */}}
 {{- define "longrun.chartEnv" -}}
 {{ include "longrun.databaseEnv" .root }}
 {{ include "longrun.redisEnv" .root }}
@@ -52,7 +52,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* The names that a workload with a port answers to: its Service's, those of the routes, the user's own. Takes root, name. */}}
+{{/* The host names of a workload with a port: of its Service, of the routes, and `allowedHosts`. Takes root, name. */}}
 {{- define "longrun.allowedHosts" -}}
 {{- $service := include "longrun.name" (dict "root" .root "component" .name) -}}
 {{- $host := include "longrun.host" (dict "root" .root "component" .name) -}}
@@ -62,7 +62,7 @@
 {{- concat $names .root.Values.allowedHosts | uniq | join "," -}}
 {{- end -}}
 
-{{/* The same and the user's own entries, which replace the chart's: Kubernetes refuses a name given twice. */}}
+{{/* The same with the user's entries, which replace those of the chart: Kubernetes refuses duplicate names. */}}
 {{- define "longrun.workloadEnv" -}}
 {{- $given := list -}}
 {{- range $name, $value := .workload.env }}{{ $given = append $given (dict "name" $name "value" (include "longrun.plain" $value)) }}{{ end -}}

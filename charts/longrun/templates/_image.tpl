@@ -1,6 +1,6 @@
 {{/*
-An image's full reference. Takes (dict "root" $ "image" .Values.x.image).
-`image.name` is one of Longrun's own images; anything else names its `repository`.
+The full reference of an image. Takes (dict "root" $ "image" .Values.x.image).
+`image.name` is one of Longrun's own images; others have a `repository`.
 */}}
 {{- define "longrun.image" -}}
 {{- $global := .root.Values.global -}}
@@ -23,13 +23,13 @@ An image's full reference. Takes (dict "root" $ "image" .Values.x.image).
 {{- with $image.digest }}@{{ . }}{{ end }}
 {{- end -}}
 
-{{/* The two lines of a container that say which image. Takes root, image. */}}
+{{/* `image` and `imagePullPolicy` of a container. Takes root, image. */}}
 {{- define "longrun.containerImage" -}}
 image: {{ include "longrun.image" . | quote }}
 imagePullPolicy: {{ .image.pullPolicy | default .root.Values.global.image.pullPolicy }}
 {{- end -}}
 
-{{/* The image of migrations and tests: the API's own, unless they name one. Takes root, image. */}}
+{{/* The image of migrations and tests: that of the API unless they set one. Takes root, image. */}}
 {{- define "longrun.apiImage" -}}
 {{- $api := dig "api" "image" (dict "name" "api") .root.Values.workloads -}}
 {{- include "longrun.containerImage" (dict "root" .root "image" (.image | default $api)) -}}

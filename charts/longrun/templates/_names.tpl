@@ -1,28 +1,28 @@
-{{/* The prefix of every object's name: the release's name, which is made to contain the chart's. */}}
+{{/* The prefix of the names of all objects: the release's name, with the chart's name added if it lacks it. */}}
 {{- define "longrun.fullname" -}}
 {{- $chart := .Values.nameOverride | default .Chart.Name -}}
 {{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
 {{- .Values.fullnameOverride | default $release | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* One component's objects. Takes (dict "root" $ "component" "worker"). */}}
+{{/* The name of a component's objects. Takes (dict "root" $ "component" "worker"). */}}
 {{- define "longrun.name" -}}
 {{- printf "%s-%s" (include "longrun.fullname" .root) .component | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* A component's Service as other namespaces know it too: KEDA asks from its own. Takes root, component. */}}
+{{/* The full host name of a component's Service, because KEDA queries it from another namespace. Takes root, component. */}}
 {{- define "longrun.host" -}}
 {{- printf "%s.%s.svc" (include "longrun.name" .) .root.Release.Namespace -}}
 {{- end -}}
 
-{{/* What selects a component's pods: never changes, because selectors cannot. Takes root, component. */}}
+{{/* The selector of a component's pods. It must never change, because selectors are immutable. Takes root, component. */}}
 {{- define "longrun.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Values.nameOverride | default .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of pods. `version` is what they run, never the chart's: a new chart alone restarts no database. Takes root, component, version. */}}
+{{/* Labels of pods. `version` is that of their image and not of the chart, so that a new chart does not restart databases. Takes root, component, version. */}}
 {{- define "longrun.podLabels" -}}
 {{ include "longrun.selectorLabels" . }}
 app.kubernetes.io/version: {{ splitList "@" .version | first | trunc 63 | quote }}

@@ -1,4 +1,4 @@
-{{/* What every pod of this chart has in common. Takes root, token (whether it speaks to the API server). */}}
+{{/* The part that all pods of this chart share. Takes root, token (whether it may call the API server). */}}
 {{- define "longrun.podBasics" -}}
 automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
@@ -18,7 +18,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* A container under the same standard, that cannot write to its image either. */}}
+{{/* The same for a container, with a read-only root file system. */}}
 {{- define "longrun.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -26,7 +26,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Where a pod may run. Takes (dict "from" .Values.x), which has nodeSelector, affinity, tolerations. */}}
+{{/* Placement of a pod. Takes (dict "from" .Values.x), which has nodeSelector, affinity, tolerations. */}}
 {{- define "longrun.placement" -}}
 {{- range $key := list "nodeSelector" "affinity" "tolerations" "priorityClassName" }}
 {{- with get $.from $key }}

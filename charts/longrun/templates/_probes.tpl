@@ -1,6 +1,6 @@
 {{/*
-Probes of a workload: by HTTP if it has a port, else by the heartbeat file; each replaced by what `probes` gives.
-None asks for the database or the broker, except readiness over HTTP. Takes the workload.
+Probes of a workload: HTTP if it has a port, otherwise the age of the heartbeat file. `probes` replaces each of them.
+Only the readiness probe over HTTP depends on the database. Takes the workload.
 */}}
 {{- define "longrun.probes" -}}
 {{- $defaults := include (ternary "longrun.httpProbes" "longrun.heartbeatProbes" (not (empty .port))) . | fromYaml -}}

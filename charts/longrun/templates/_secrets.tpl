@@ -1,4 +1,4 @@
-{{/* The Secret with PostgreSQL's address, key `url`. */}}
+{{/* The name of the Secret with the URL of PostgreSQL, key `url`. */}}
 {{- define "longrun.databaseSecret" -}}
 {{- if .Values.postgres.enabled -}}
 {{- .Values.postgres.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "postgres")) -}}
@@ -7,7 +7,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret with Redis' address, key `url`. */}}
+{{/* The name of the Secret with the URL of Redis, key `url`. */}}
 {{- define "longrun.redisSecret" -}}
 {{- if .Values.redis.enabled -}}
 {{- .Values.redis.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "redis")) -}}
@@ -41,7 +41,7 @@
 {{- end -}}
 
 {{/*
-The password in a Secret that this chart made: the one in the cluster, else a new one, the same for the whole render.
+The password for a Secret of this chart: that in the cluster, or else a new one, which is the same in the whole rendering.
 Takes root, secret (its name).
 */}}
 {{- define "longrun.password" -}}
@@ -54,7 +54,7 @@ Takes root, secret (its name).
 {{- get $made .secret -}}
 {{- end -}}
 
-{{/* Refuses to make a new password for a database that has one already. Takes root. */}}
+{{/* Fails instead of creating a new password for a database that already has one. Takes root. */}}
 {{- define "longrun.checkPassword" -}}
 {{- $secret := include "longrun.databaseSecret" . -}}
 {{- $claim := printf "data-%s-0" $secret -}}

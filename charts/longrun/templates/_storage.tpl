@@ -1,11 +1,11 @@
-{{/* The volume of a StatefulSet that keeps nothing. Takes its values. */}}
+{{/* The volume of a StatefulSet without persistence. Takes its values. */}}
 {{- define "longrun.dataVolume" -}}
 {{- if not .persistence.enabled }}
 - {name: data, emptyDir: {sizeLimit: {{ .persistence.size }}}}
 {{- end }}
 {{- end -}}
 
-{{/* The claim of one that keeps its data, also when it is deleted (`helm uninstall`). Takes its values. */}}
+{{/* The claim of a StatefulSet with persistence, which `helm uninstall` keeps. Takes its values. */}}
 {{- define "longrun.dataClaim" -}}
 {{- if .persistence.enabled }}
 persistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}

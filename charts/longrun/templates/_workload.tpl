@@ -1,4 +1,4 @@
-{{/* One workload's Deployment. Takes root, name, workload. */}}
+{{/* The Deployment of a workload. Takes root, name, workload. */}}
 {{- define "longrun.deployment" -}}
 {{- $root := .root -}}
 {{- $w := .workload -}}
@@ -84,7 +84,7 @@ spec:
         {{- with $w.extraVolumes }}{{ toYaml . | nindent 8 }}{{ end }}
 {{- end -}}
 
-{{/* The init container that holds a pod back until the database has this version's schema. Takes root, workload. */}}
+{{/* The init container that waits until the database has the schema of this version. Takes root, workload. */}}
 {{- define "longrun.waitForSchema" -}}
 name: wait-for-schema
 {{ include "longrun.containerImage" (dict "root" .root "image" .workload.image) }}
@@ -96,7 +96,8 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
-{{/* A worker that Kubernetes kills in the middle of its drain would cost its jobs a try. Takes name, workload. */}}
+{{/* Fails if the grace period is shorter than a drain: Kubernetes would kill the worker and lose its runs. Takes name,
+workload. */}}
 {{- define "longrun.checkDrain" -}}
 {{- with .workload -}}
 {{- $needed := add .drainSeconds (.preStopSeconds | default 0) 30 | int -}}

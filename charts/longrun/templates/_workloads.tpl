@@ -1,6 +1,6 @@
 {{/*
-The enabled workloads by name, each with what it leaves unsaid taken from `workloadDefaults`. A key that it gives
-replaces the default's as a whole; of those that are sections of their own it replaces what it names.
+The enabled workloads by name, with the defaults from `workloadDefaults`. A key of a workload replaces the default as a
+whole, except that the sections among the defaults are merged key by key.
 Takes root; read it with `include … | fromYaml`.
 */}}
 {{- define "longrun.workloads" -}}
@@ -16,7 +16,7 @@ Takes root; read it with `include … | fromYaml`.
 {{- toYaml $workloads -}}
 {{- end -}}
 
-{{/* One map over another, key by key and no deeper (as mergeOverwrite would go). Takes under, over. */}}
+{{/* Merge two maps key by key, but not deeply, unlike mergeOverwrite. Takes under, over. */}}
 {{- define "longrun.overlaid" -}}
 {{- $both := dict -}}
 {{- range $map := list (.under | default dict) (.over | default dict) -}}

@@ -1,4 +1,4 @@
-{{/* Refuses what cannot work, each with its cure. Takes name, workload. */}}
+{{/* Fails on invalid values, with a message that says what to change. Takes name, workload. */}}
 {{- define "longrun.checkAutoscaling" -}}
 {{- $at := printf "workloads.%s" .name -}}
 {{- if not (kindIs "invalid" .workload.replicas) -}}

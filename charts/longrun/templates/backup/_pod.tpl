@@ -1,4 +1,4 @@
-{{/* What dumping and restoring share: PostgreSQL's image, its address, the volume. Takes root. */}}
+{{/* The part that dumps and restores share: the image and URL of PostgreSQL, and the volume. Takes root. */}}
 {{- define "longrun.backupContainer" -}}
 {{ include "longrun.containerImage" (dict "root" . "image" (.Values.backup.image | default .Values.postgres.image)) }}
 env:

@@ -1,6 +1,6 @@
 {{/*
-The public internet and nothing else, as two peers: what IANA's special-purpose registries (RFC 6890) keep from it is
-taken out, and so are the cluster's own public ranges. Takes root.
+The public internet as two peers, without the ranges of IANA's special-purpose registries (RFC 6890) and without the
+public ranges of the cluster. Takes root.
 */}}
 {{- define "longrun.internet" -}}
 - ipBlock:

@@ -1,4 +1,4 @@
-{{/* Selects the release's pods of these components. Takes root, components. */}}
+{{/* Select the pods of these components. Takes root, components. */}}
 {{- define "longrun.podsOf" -}}
 podSelector:
   matchLabels: {{- include "longrun.releaseLabels" .root | nindent 4 }}
@@ -16,7 +16,7 @@ podSelector:
 {{- dict "names" (include "longrun.workloads" . | fromYaml | keys | sortAlpha) | toJson -}}
 {{- end -}}
 
-{{/* An egress rule to PostgreSQL or Redis, the release's own or another's. Takes root, store, port (of its own). */}}
+{{/* An egress rule to PostgreSQL or Redis, of this release or external. Takes root, store, port (of this release's). */}}
 {{- define "longrun.egressToStore" -}}
 {{- $external := get .root.Values.networkPolicy .store -}}
 {{- if (get .root.Values .store).enabled -}}
@@ -31,7 +31,7 @@ podSelector:
 {{- end -}}
 {{- end -}}
 
-{{/* An egress rule to whoever takes traces; nothing when nobody does. Takes root. */}}
+{{/* An egress rule to the receiver of traces; empty if there is none. Takes root. */}}
 {{- define "longrun.egressToTraces" -}}
 {{- if .Values.collector.enabled -}}
 {{- if .Values.collector.tracesEndpoint -}}
@@ -48,7 +48,7 @@ podSelector:
 {{- end -}}
 {{- end -}}
 
-{{/* An egress rule to the API server: its own addresses, since most policy engines look behind the service. Takes root. */}}
+{{/* An egress rule to the addresses of the API server, because most policy engines ignore its Service. Takes root. */}}
 {{- define "longrun.egressToApiServer" -}}
 {{- $given := .Values.networkPolicy.apiServer -}}
 {{- $to := $given.to -}}

@@ -40,19 +40,19 @@ class Backlog:
 
     limit: int
     """In bytes; above it, the reader that has been stalled for the longest time is cut."""
-    _held: dict[anyio.CancelScope, int] = field(default_factory=dict)
+    _buffered: dict[anyio.CancelScope, int] = field(default_factory=dict)
     _total: int = 0
 
     def add(self, scope: anyio.CancelScope, size: int) -> None:
         """Add the bytes that the reader of this scope has not read yet."""
-        self._held[scope] = size
+        self._buffered[scope] = size
         self._total += size
         if self._total > self.limit:
-            next(iter(self._held)).cancel()
+            next(iter(self._buffered)).cancel()
 
     def remove(self, scope: anyio.CancelScope) -> None:
         """Remove them: the reader has read them or is gone."""
-        self._total -= self._held.pop(scope)
+        self._total -= self._buffered.pop(scope)
 
 
 class EventStream(Response):

@@ -101,4 +101,9 @@ def _change(model: type[BaseModel]) -> dict[str, Any]:
     schema.pop("$defs", None)
     fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}
     properties = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
-    return schema | {"properties": properties, "required": [], "title": f"{schema['title']} to change"}
+    return schema | {
+        "properties": properties,
+        "required": [],
+        "title": f"{schema['title']} to change",
+        "description": "The fields to change; null resets a field to its default.",
+    }

@@ -92,7 +92,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(LongrunError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _nobody)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -147,7 +147,7 @@ async def _http(request: Request, error: Exception) -> Response:
     return _response(_document(status, slug, status.phrase, detail), headers)
 
 
-async def _nobody(_request: Request, _error: Exception) -> Response:
+async def _disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client is gone and will not read it
 
 

@@ -60,9 +60,9 @@ class TaskError(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     kind: ErrorKind
-    type: str
+    type: str = Field(description="Name of the class of the error.")
     message: str
-    attempt: int | None = None
+    attempt: int | None = Field(None, description="Number of the attempt that failed.")
 
 
 class Progress(BaseModel):
@@ -71,7 +71,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     done: int | float
-    total: int | float | None = None
+    total: int | float | None = Field(None, description="null: unknown.")
     message: str | None = None
 
 
@@ -79,9 +79,13 @@ class Cancel(BaseModel):
     """A cancel receipt: when the cancel was requested and acknowledged, and when and how the run stopped."""
 
     requested_at: Utc
-    acknowledged_at: Utc | None
-    stopped_at: Utc | None
-    method: str | None
+    acknowledged_at: Utc | None = Field(description="When the worker that ran the task saw the cancel.")
+    stopped_at: Utc | None = Field(description="When the run had stopped; null: it is still stopping.")
+    method: str | None = Field(
+        description="`queued`: the task had not started. `cooperative`: its code noticed the cancel. `signal`: an "
+        "interrupt "
+        "stopped it. `kill`: its process was killed. `finished`: it ended first. `worker_lost`: its worker died."
+    )
 
     @classmethod
     def of(cls, receipt: CancelReceipt | None) -> Self | None:
@@ -99,9 +103,9 @@ class Cancel(BaseModel):
 class Backoff(BaseModel):
     """How long to wait before the next attempt, in seconds; null: the task type's own value."""
 
-    backoff_s: float | None = None
-    backoff_max_s: float | None = None
-    jitter: float | None = None
+    backoff_s: float | None = Field(None, description="Before the second attempt; doubled with each further one.")
+    backoff_max_s: float | None = Field(None, description="Maximum between two attempts.")
+    jitter: float | None = Field(None, description="Share by which a delay varies at random, up or down.")
 
 
 class TaskSummary(BaseModel):
@@ -114,25 +118,25 @@ class TaskSummary(BaseModel):
     progress: Progress | None
     attempt: int = Field(description="Number of the latest attempt; 0 before the first.")
     tries: int = Field(description="Number of attempts that count against `max_attempts`.")
-    max_attempts: int
+    max_attempts: int = Field(description="Maximum number of tries.")
     retry: Backoff | None = Field(description="Differences from the task type's own backoff.")
     seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream` and `/logs`.")
     cancel: Cancel | None
     queue: str
-    priority: int
-    run_at: Utc
-    expires_at: Utc | None
-    timeout_s: float | None
+    priority: int = Field(description="0 to 9; 9 is the most urgent.")
+    run_at: Utc = Field(description="Earliest start of the first attempt or, after a failed one, of the next.")
+    expires_at: Utc | None = Field(description="Latest start of the first attempt.")
+    timeout_s: float | None = Field(description="Maximum duration of one attempt, in seconds; null: no limit.")
     concurrency_key: str | None
     fairness_key: str | None
     tags: list[str]
     metadata: dict[str, Any]
-    trace_id: str | None
+    trace_id: str | None = Field(description="Trace id of the request that submitted the task (W3C Trace Context).")
     schedule_id: UUID | None = Field(description="The schedule that submitted the task.")
     scheduled_for: Utc | None = Field(description="The tick that submitted the task; null if a client submitted it.")
     created_at: Utc
-    started_at: Utc | None
-    finished_at: Utc | None
+    started_at: Utc | None = Field(description="Start of the latest attempt.")
+    finished_at: Utc | None = Field(description="When the task ended.")
     links: Links
 
     @classmethod
@@ -145,7 +149,7 @@ class Task(TaskSummary):
     """A task with its input and result."""
 
     input: dict[str, Any]
-    result: Any
+    result: Any = Field(description="The output of the task type; null unless the status is SUCCESS.")
 
 
 def task_json(job: Job, root_path: str) -> bytes:
@@ -204,7 +208,7 @@ class LogLine(BaseModel):
     seq: int
     at: Utc
     attempt: int
-    level: str
+    level: str = Field(description="`debug`, `info`, `warning` or `error`.")
     message: str
 
     @classmethod

@@ -1,9 +1,9 @@
-"""Which characters the bytes of a page mean, believing what is declared only as far as the bytes agree.
+"""Detect the charset of a page: a declared charset counts only if the bytes agree with it.
 
-    byte order mark ▸ UTF-16 by its zeros ▸ Content-Type header ▸ <meta> ▸ UTF-8 ▸ a guess as Firefox makes it
+    byte order mark ▸ UTF-16 by its zeros ▸ Content-Type header ▸ <meta> ▸ UTF-8 ▸ a guess, as in Firefox
 
-Labels and names are those of the WHATWG Encoding Standard ("latin1" means windows-1252). The guess is chardetng's, in
-turbohtml's port of it. `docs/adr/0014-the-scraper-reads-as-browsers-do.md` says where we differ from browsers, and why.
+Labels and names are those of the WHATWG Encoding Standard ("latin1" means windows-1252). The guess comes from
+turbohtml's port of chardetng. `docs/adr/0014-the-scraper-reads-as-browsers-do.md` lists differences from browsers.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff\x1b]")  # ISO-2022-JP is escapes (0
 _META: Final = re.compile(rb"<meta", re.IGNORECASE)
 _TLD: Final = re.compile(r"[a-z][a-z0-9-]*")
 _SAMPLE: Final = 256 * 1024
-_LOOKED_AT_FOR_ZEROS: Final = 1024
+_ZEROS_WINDOW: Final = 1024
 
 
 def decode(body: bytes, header: str | None, host: str = "") -> tuple[str, str]:
-    """The text of an HTML page and the name of its charset; `header` is the label of the Content-Type. Never raises.
+    """The text of an HTML page and the name of its charset; `header` is the label in the Content-Type. Never raises.
 
-    Bytes that mean nothing become U+FFFD. The host's top-level domain helps a guess.
+    Invalid bytes become U+FFFD. The top-level domain of `host` improves the guess.
     """
     name = _charset(body, header, host)
     return _decoded(body, name).removeprefix("\ufeff"), name
@@ -46,11 +46,11 @@ def _charset(body: bytes, header: str | None, host: str) -> str:
     said = [name for label in (header, declared_charset(body)) if label and (name := _name(label))]
     if not _NOT_ASCII.search(body):
         return next((name for name in said if not name.startswith("utf-16")), "utf-8")
-    # UTF-8 served as latin1 is everywhere, and text in a single-byte charset never looks like UTF-8 by chance.
+    # UTF-8 is often declared as latin1, and text in a single-byte charset is never valid UTF-8 by chance.
     if not body.isascii() and _is_utf_8(body) and all(name == "utf-8" or _SINGLE_BYTE.match(name) for name in said):
         return "utf-8"
     if len(said) == 2 and said[0] == said[1] and not said[0].startswith("utf-16"):
-        return said[0]  # two witnesses outweigh the bytes
+        return said[0]  # two equal declarations outweigh the bytes
     candidates = said if body.isascii() else [*said, "utf-8"]
     agreeing = (name for name in candidates if _agrees(body, name))
     return next(agreeing, None) or _guess(body, host)
@@ -62,14 +62,14 @@ def _name(label: str) -> str | None:
 
 
 def _decoded(body: bytes, name: str) -> str:
-    # turbohtml's codecs are those of the Encoding Standard; CPython's of the same names lack characters.
+    # turbohtml has the codecs of the Encoding Standard; CPython's codecs of the same names lack characters.
     return body.decode("utf-8" if name == "utf-8" else f"whatwg-{name}", "replace")
 
 
 def _agrees(body: bytes, name: str) -> bool:
-    """Whether at least as many characters beyond ASCII can be read as cannot."""
+    """Whether at least half of the characters beyond ASCII are valid in this charset."""
     if name.startswith("utf-16"):
-        return False  # any bytes "are" UTF-16, but its markup has zeros
+        return False  # any bytes are valid UTF-16, but UTF-16 markup contains zeros
     sample = _sample(body)
     text = _decoded(sample, name)
     wrong = text.count("\ufffd") - sample.count(b"\xef\xbf\xbd")
@@ -81,13 +81,13 @@ def _is_utf_8(body: bytes) -> bool:
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"  # the page was cut within a character
+        return error.reason == "unexpected end of data"  # the page was truncated within a character
     return True
 
 
 def _utf_16(body: bytes) -> str | None:
-    """UTF-16 without a mark, told by the zeros beside the ASCII characters of its markup."""
-    start = body[:_LOOKED_AT_FOR_ZEROS]
+    """Detect UTF-16 without a byte order mark by the zeros beside the ASCII characters of its markup."""
+    start = body[:_ZEROS_WINDOW]
     even, odd = start[::2].count(0), start[1::2].count(0)
     if not start or max(even, odd) * 8 < len(start[::2]) or min(even, odd) * 8 > max(even, odd):
         return None
@@ -95,7 +95,7 @@ def _utf_16(body: bytes) -> str | None:
 
 
 def _sample(body: bytes) -> bytes:
-    """Where the characters beyond ASCII begin, _SAMPLE bytes long."""
+    """_SAMPLE bytes from shortly before the first character beyond ASCII."""
     found = _NOT_ASCII.search(body)
     start = max(0, found.start() - 1024) if found else 0
     return body[start : start + _SAMPLE]
@@ -103,6 +103,6 @@ def _sample(body: bytes) -> bytes:
 
 def _guess(body: bytes, host: str) -> str:
     tld = host.rpartition(".")[2].lower()
-    sample = _META.sub(b"<x-meta", _sample(body))  # what they declare was already looked at
+    sample = _META.sub(b"<x-meta", _sample(body))  # their declarations were already checked
     match = detect(sample, Detection(tld=tld if _TLD.fullmatch(tld) else None))
     return (match.encoding or "windows-1252").lower()

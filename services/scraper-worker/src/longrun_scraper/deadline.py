@@ -1,4 +1,4 @@
-"""One time limit for all that a fetch does, also against a server that keeps dribbling."""
+"""A time limit for a whole fetch, which also ends a server that sends very slowly."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from longrun_scraper.errors import FetchTimeout
 
 
 class Deadline:
-    """Ends in so many seconds from now; the connections it watches are cut then, or when the block is left.
+    """Shuts down the watched connections after `seconds`, or at the end of the `with` block.
 
-    A socket's own timeout counts from the last byte, so it never ends a server that sends one byte a second,
-    be it of the TLS handshake, the headers or the body. A timer that shuts the connection down ends all three.
+    The timeout of a socket restarts with each byte, so it never stops a server that sends one byte a second, whether in
+    the TLS handshake, the headers or the body. A timer that shuts down the connection stops all three.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -42,15 +42,15 @@ class Deadline:
             self._watched.clear()
 
     def left_s(self) -> float:
-        """Seconds left; FetchTimeout if there are none."""
+        """Seconds left; raises FetchTimeout if there are none."""
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise FetchTimeout(f"the page took longer than {self._seconds:g} s to arrive")
         return left
 
     def watch(self, connection: socket.socket) -> None:
-        """Shut this connection down when time is up, whoever reads from it then."""
-        # A duplicate: wrapping a socket in TLS takes its descriptor away from the object we were given.
+        """Shut this connection down at the deadline, whichever code reads from it then."""
+        # A duplicate, because wrapping a socket in TLS detaches the descriptor from the original object.
         with self._lock:
             self._watched.append(connection.dup())
 

@@ -1,7 +1,7 @@
-"""Why a page could not be fetched: for good, or only now.
+"""Errors of a fetch, permanent or retryable.
 
-A permanent error would come again; a retryable one may pass, and carries the server's Retry-After if it sent one. The
-details of an error become fields of the job's `error`.
+A permanent error would occur again. A retryable one may not, and carries the server's Retry-After. The details of an
+error become fields of the task's `error`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from jobcore import PermanentError, RetryableError
 
 
 class RefusedAddress(PermanentError):
-    """The host is not on the public internet, and the operator did not allow it."""
+    """The host is not on the public internet, and the operator has not allowed it."""
 
 
 class HttpStatusError(PermanentError):
-    """The server says that there is no such page for us (a 4xx status); `details` are its status and headers."""
+    """The server answered with a 4xx status; `details` has the status, the headers and the start of the body."""
 
     def __init__(self, message: str, details: Mapping[str, Any]) -> None:
         super().__init__(message)
@@ -25,31 +25,31 @@ class HttpStatusError(PermanentError):
 
 
 class TooManyRedirects(PermanentError):
-    """The page redirects in a circle, or further than allowed."""
+    """There are too many redirects."""
 
 
 class PageTooLarge(PermanentError):
-    """The page is larger than allowed."""
+    """The page is larger than LONGRUN_FETCH_MAX_BYTES."""
 
 
 class UnknownEncoding(PermanentError):
-    """The page is compressed in a way that we did not say we understand."""
+    """The page has a content coding that Accept-Encoding does not list."""
 
 
 class UnreadableBody(PermanentError):
-    """The page is not compressed in the way that it says."""
+    """The page is not compressed as its Content-Encoding says."""
 
 
 class InvalidResponse(PermanentError):
-    """What the server sent is not HTTP, or contradicts itself."""
+    """The response is not valid HTTP or contradicts itself."""
 
 
 class CertificateRefused(PermanentError):
-    """The server does not prove that it is who the URL names."""
+    """The certificate of the server is not valid for the host."""
 
 
 class ServerUnavailable(RetryableError):
-    """The server cannot answer now (a 5xx status, 408, 425 or 429); `details` are its status and headers."""
+    """The server answered 5xx, 408, 425 or 429; `details` has the status, the headers and the start of the body."""
 
     def __init__(self, message: str, details: Mapping[str, Any], retry_after_s: float | None = None) -> None:
         super().__init__(message, retry_after_s)
@@ -57,12 +57,12 @@ class ServerUnavailable(RetryableError):
 
 
 class FetchTimeout(RetryableError):
-    """The page did not arrive within the time that a fetch may take."""
+    """The page did not arrive within the time limit of a fetch."""
 
 
 class ConnectionFailed(RetryableError):
-    """The host could not be found or reached, or broke the connection off."""
+    """The host cannot be resolved or reached, or it closed the connection."""
 
 
 class IncompleteRead(ConnectionFailed):
-    """The connection ended before the page did."""
+    """The connection ended before the page was complete."""

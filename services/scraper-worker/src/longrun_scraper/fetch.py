@@ -1,6 +1,6 @@
-"""Fetch one page: bounded in time, size and redirects, and only from where the guard lets it.
+"""Fetch a page with limits of time, size and redirects, and only from addresses that the guard allows.
 
-Every error is either permanent (asking again would bring the same) or retryable, and says what happened.
+Every error is either permanent or retryable, and says what happened.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a fetch brought: `body` is decompressed bytes, `elapsed_s` seconds with all redirects.
+    """A fetched page: `body` is decompressed, `elapsed_s` is in seconds and includes redirects.
 
-    `content_type` is the header as it came, several of them joined by commas.
+    `content_type` is the header as received; several headers are joined by commas.
     """
 
     url: str
@@ -56,15 +56,15 @@ class Page:
 
 
 def fetch(url: str, settings: ScraperSettings, stop: Callable[[], None]) -> Page:
-    """Fetch the page at `url`, following redirects; no connection outlives the call. See `Visit.get` for the rest."""
+    """Fetch the page at `url`, following redirects, and close all connections. See `Visit.get`."""
     with Visit(settings, stop) as visit:
         return visit.get(url)
 
 
 class Visit:
-    """One walk from a URL to the page it leads to, within one time limit, one bound of redirects, and with cookies.
+    """Fetches that share a time limit, a limit of redirects, and cookies.
 
-    `stop` is called before every request and between chunks, and raises (JobCancelled) to give up.
+    `stop` is called before every request and between chunks; it raises (JobCancelled) to stop the fetch.
     """
 
     def __init__(self, settings: ScraperSettings, stop: Callable[[], None]) -> None:
@@ -86,13 +86,13 @@ class Visit:
         self._deadline.__exit__(kind, error, trace)
 
     def get(self, url: str) -> Page:
-        """Fetch the page at `url`. Raises a PermanentError or a RetryableError; the latter carries Retry-After."""
+        """Fetch the page at `url`. Raises PermanentError or RetryableError; the latter carries Retry-After."""
         try:
             response, at = self._follow(web_url(url))
             with response:
                 self._check_status(response, at)
                 body = self._read(response, at)
-            self._deadline.left_s()  # a connection cut by the deadline may look like the end of the page
+            self._deadline.left_s()  # a connection that the deadline shut down may look like the end of the page
         except (requests.RequestException, HTTPError, OSError) as error:
             self._deadline.left_s()
             raise explain(error) from error
@@ -107,7 +107,7 @@ class Visit:
         )
 
     def go_on(self, page: Page, url: str) -> Page:
-        """Fetch where a page sends its visitor on to (a refresh); the page itself if that leads in a circle."""
+        """Fetch the target of a page's refresh; return the page if the target was visited or is one too many."""
         seen = {web_url(page.url).href, *self._hops}
         if url in seen or len(self._hops) == self._settings.fetch_max_redirects:
             return page
@@ -115,7 +115,7 @@ class Visit:
         return replace(self.get(url), url=page.url)
 
     def _follow(self, url: WebUrl) -> tuple[requests.Response, WebUrl]:
-        """The first response that is not a redirect, still unread, and its URL."""
+        """The first response that is not a redirect, with its body unread, and its URL."""
         while True:
             response = self._ask(url)
             target = _redirect(response, url)
@@ -130,13 +130,13 @@ class Visit:
     def _ask(self, url: WebUrl) -> requests.Response:
         self._stop()
         request = self._session.prepare_request(requests.Request("GET", url.href))
-        request.url = url.href  # requests writes it anew; `guard` reads this one again
+        request.url = url.href  # requests rewrites the URL; `guard` parses this one
         timeout = (self._settings.fetch_connect_timeout_s, self._deadline.left_s())
         return self._session.send(request, stream=True, allow_redirects=False, timeout=timeout)
 
     def _check_status(self, response: requests.Response, at: WebUrl) -> None:
         if response.status_code < HTTPStatus.OK:
-            raise InvalidResponse(f"{at.href} answered {response.status_code}, which nobody asked for")
+            raise InvalidResponse(f"{at.href} answered with an unexpected {response.status_code}")
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             applied, _ = unpack.codings(_header(response, "content-encoding") or "")
             raise status_error(response, at, unpack.unpacked(self._chunks(response.raw), applied))
@@ -150,19 +150,23 @@ class Visit:
             body += piece
             if len(body) > limit:
                 raise too_large
-        if unknown and mime.is_binary(bytes(body[:CHUNK])):  # text under such a name (utf-8, none) is taken as it is
-            raise UnknownEncoding(f"{at.href} came compressed as {', '.join(unknown)[:200]}, which we did not ask for")
+        if unknown and mime.is_binary(
+            bytes(body[:CHUNK])
+        ):  # text with such a coding (utf-8, none) is accepted as it is
+            raise UnknownEncoding(
+                f"{at.href} has the content coding {', '.join(unknown)[:200]}, which was not requested"
+            )
         return bytes(body)
 
     def _chunks(self, raw: HTTPResponse) -> Iterator[bytes]:
-        # read1 gives what has arrived: `stop` is asked even while a server dribbles.
+        # read1 returns what has arrived, so that `stop` is called even if the server sends slowly.
         while chunk := raw.read1(CHUNK, decode_content=False):
             self._stop()
             yield chunk
 
 
 def _bounded(chunks: Iterator[bytes], limit: int, error: PageTooLarge) -> Iterator[bytes]:
-    """The chunks of a body, until there are more than `limit` bytes: they may unpack to nothing, for ever."""
+    """Yield the chunks of a body up to `limit` bytes, because compressed data may decompress to nothing for ever."""
     received = 0
     for chunk in chunks:
         received += len(chunk)
@@ -172,7 +176,7 @@ def _bounded(chunks: Iterator[bytes], limit: int, error: PageTooLarge) -> Iterat
 
 
 class _Session(requests.Session):
-    """A session that never follows a redirect by itself: requests would read its body, however long."""
+    """A session that never follows a redirect itself: requests would read its body, however long."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None
@@ -180,7 +184,7 @@ class _Session(requests.Session):
 
 def _session(settings: ScraperSettings, deadline: Deadline) -> requests.Session:
     session = _Session()
-    session.trust_env = False  # a proxy of the environment would go round the guard, .netrc would give secrets
+    session.trust_env = False  # a proxy from the environment would bypass the guard, and .netrc would add credentials
     adapter = GuardedAdapter(settings.fetch_allow, settings.fetch_connect_timeout_s, deadline)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
@@ -189,24 +193,24 @@ def _session(settings: ScraperSettings, deadline: Deadline) -> requests.Session:
 
 
 def _redirect(response: requests.Response, url: WebUrl) -> WebUrl | None:
-    """Where an answer redirects to, by its status and Location, or by a Refresh header."""
+    """The target of a redirect by status and Location, or by a Refresh header; None if there is none."""
     if response.status_code in _REDIRECTS:
         locations = {header_href(value) for value in response.raw.headers.getlist("location") if value.strip()}
         if len(locations) > 1:
-            raise InvalidResponse(f"{url.href} redirects to {len(locations)} places at once")
+            raise InvalidResponse(f"{url.href} redirects to {len(locations)} locations at once")
         return next((_joined(url, location) for location in locations), None)
     refresh = refresh_url(header_href(_header(response, "refresh") or "")) if response.ok else None
     try:
         return web_url(refresh, url.href) if refresh else None
     except InvalidUrl:
-        return None  # a page that sends its visitor to mailto: or the like is read as it is
+        return None  # a page that refreshes to mailto: or the like is read as it is
 
 
 def _joined(url: WebUrl, location: str) -> WebUrl:
     try:
         return web_url(location, url.href)
     except InvalidUrl as error:
-        raise InvalidUrl(f"{url.href} redirects to where web_scrape cannot follow: {error}") from None
+        raise InvalidUrl(f"{url.href} redirects to a URL that web_scrape cannot fetch: {error}") from None
 
 
 def _header(response: requests.Response, name: str) -> str | None:

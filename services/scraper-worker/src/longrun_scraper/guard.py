@@ -1,10 +1,10 @@
-"""The SSRF guard: the scraper reaches the public internet, and nothing of the network it runs in.
+"""The SSRF guard: the scraper can reach the public internet, but not the network in which it runs.
 
     URL ──web_url──▶ host ──resolve──▶ addresses ──why_refused──▶ connect to one of these very addresses
 
-The check sits where a connection is made, so it holds for every redirect, every spelling of an address and
-every answer of a DNS server that says something else when asked twice. Host, port and path are those that `urls`
-read, whatever requests and urllib3 read in the same URL. `docs/adr/0004-ssrf-guard.md` says why it is ours.
+The check is part of making a connection. It therefore covers every redirect, every spelling of an address, and DNS
+servers that change their answers. Host, port and path are those that `urls` parsed, even if requests and urllib3 parse
+the URL differently. `docs/adr/0004-ssrf-guard.md` says why the guard is our own code.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from longrun_scraper.deadline import Deadline
 from longrun_scraper.errors import ConnectionFailed, RefusedAddress
-from longrun_scraper.head import Answer
+from longrun_scraper.head import CleanResponse
 from longrun_scraper.urls import InvalidUrl, WebUrl, web_url
 
-# The IANA special-purpose address registries (RFC 6890), and what clouds put on addresses of the public range.
+# The IANA special-purpose address registries (RFC 6890), and public addresses that clouds use for metadata services.
 _REFUSED_V4: Final = [
     (ip_network(network), kind)
     for network, kind in {
@@ -49,22 +49,22 @@ _REFUSED_V4: Final = [
         "240.0.0.0/4": "a reserved",
     }.items()
 ]
-# What is public in IPv6 is one block less a few: all that lies outside it is refused without being listed.
+# The public IPv6 addresses are one block with a few exceptions; everything outside that block is refused.
 _PUBLIC_V6: Final = ip_network("2000::/3")
 _REFUSED_V6: Final = [ip_network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
 _NAT64: Final = ip_network("64:ff9b::/96")
 
 
 def endpoint(host: str, port: int) -> str:
-    """`host:port` in one spelling, with IPv6 addresses in brackets (RFC 3986 §3.2.2)."""
+    """`host:port` in a canonical form, with IPv6 addresses in brackets (RFC 3986 §3.2.2)."""
     host = host.lower().rstrip(".")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def why_refused(address: str) -> str | None:
-    """What kind of address this is ("a loopback") if it is not on the public internet, else None.
+    """The kind of an address ("a loopback") that is not on the public internet, else None.
 
-    An IPv6 address that stands for an IPv4 one (mapped, RFC 4291; NAT64, RFC 6052) is as good as that one.
+    An IPv6 address that represents an IPv4 address (mapped, RFC 4291; NAT64, RFC 6052) is treated as that address.
     """
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
@@ -88,7 +88,7 @@ def _kind_v6(ip: IPv6Address) -> str:
 
 
 def resolve(host: str, port: int, timeout_s: float) -> list[str]:
-    """The addresses of a host in the order to try them; ConnectionFailed if there are none in time."""
+    """The addresses of a host in the order in which to try them; raises ConnectionFailed."""
     answer: SimpleQueue[list[str] | Exception] = SimpleQueue()
 
     def ask() -> None:
@@ -98,7 +98,7 @@ def resolve(host: str, port: int, timeout_s: float) -> list[str]:
         except (OSError, UnicodeError) as error:
             answer.put(error)
 
-    # In a thread: getaddrinfo has no timeout, and no signal (a cancel) interrupts it.
+    # In a thread: getaddrinfo has no timeout, and no signal (such as a cancel) interrupts it.
     threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
     try:
         addresses = answer.get(timeout=timeout_s)
@@ -112,20 +112,20 @@ def resolve(host: str, port: int, timeout_s: float) -> list[str]:
 
 
 def dial(host: str, port: int, allow: frozenset[str], timeout_s: float, deadline: Deadline) -> socket.socket:
-    """Connect to one of the host's addresses, after a look at all of them.
+    """Check all addresses of the host, then connect to one of them; `deadline` watches the connection.
 
-    Raises RefusedAddress if one is neither public nor in `allow` (a set of `endpoint`s), ConnectionFailed if
-    none answers within `timeout_s` seconds each, FetchTimeout past the deadline, which watches the connection.
+    Raises RefusedAddress if any address is neither public nor in `allow` (a set of `endpoint`s), ConnectionFailed if
+    none accepts the connection within `timeout_s` seconds, and FetchTimeout after the deadline.
     """
     addresses = resolve(host, port, min(timeout_s, deadline.left_s()))
     if endpoint(host, port) not in allow:
         for address in addresses:
             kind = why_refused(address)
             if kind is not None and endpoint(address, port) not in allow:
-                # Names no address: who may not reach a network need not learn its addresses either.
+                # Do not reveal the address: a client must not learn the addresses of a network that it cannot reach.
                 raise RefusedAddress(
-                    f"{host} has {kind} address, and only the public internet is fetched from: "
-                    f"an operator can permit it by LONGRUN_FETCH_ALLOW={endpoint(host, port)}"
+                    f"{host} has {kind} address, but only the public internet may be fetched: "
+                    f"an operator can allow it with LONGRUN_FETCH_ALLOW={endpoint(host, port)}"
                 )
     failure: OSError | None = None
     for address in addresses:
@@ -140,9 +140,9 @@ def dial(host: str, port: int, allow: frozenset[str], timeout_s: float, deadline
 
 
 class _Connection(HTTPConnection):
-    """A connection to where the guard says, that asks for what the guard says."""
+    """A connection whose address and request target come from the guard."""
 
-    response_class = Answer
+    response_class = CleanResponse
 
     def __init__(self, *args: Any, guard: GuardedAdapter, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -155,16 +155,16 @@ class _Connection(HTTPConnection):
         return connection
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        # requests drops slashes in front of a path, urllib3 writes some characters anew.
+        # requests drops leading slashes of a path, and urllib3 re-encodes some characters.
         super().putrequest(method, self._guard.url.target, *args, **kwargs)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
-    """The same, with TLS for the host that the URL names."""
+    """The same with TLS, for the host of the URL."""
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Makes every connection of a requests session by `dial`; `url` is the one of the request under way."""
+    """Makes all connections of a requests session with `dial`; `url` is that of the current request."""
 
     url: WebUrl
 
@@ -173,7 +173,7 @@ class GuardedAdapter(HTTPAdapter):
         self._allow, self._timeout_s, self._deadline = allow, timeout_s, deadline
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """The pool for this request, which from now on connects through the guard."""
+        """The connection pool for this request, changed to connect through the guard."""
         self.url = web_url(request.url or "")
         pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
         self._compare(pool.scheme, pool.host, pool.port)
@@ -182,11 +182,11 @@ class GuardedAdapter(HTTPAdapter):
         return pool
 
     def dial(self, connection: HTTPConnection) -> socket.socket:
-        """A socket to the host of the URL, as `urls` read it; InvalidUrl if urllib3 read another one."""
+        """A socket to the host of the URL as `urls` parsed it; raises InvalidUrl if urllib3 parsed another host."""
         self._compare(self.url.scheme, connection._dns_host, connection.port)
         return dial(self.url.host, self.url.port, self._allow, self._timeout_s, self._deadline)
 
     def _compare(self, scheme: str, host: str, port: int | None) -> None:
         read = (scheme, host.strip("[]").lower(), port)
         if read != (self.url.scheme, self.url.host, self.url.port):
-            raise InvalidUrl(f"{self.url.href} can be read as another URL, with the host {host}:{port}")
+            raise InvalidUrl(f"{self.url.href} is ambiguous: it can also be parsed with the host {host}:{port}")

@@ -1,9 +1,9 @@
-"""The head of an HTTP answer as browsers take it, before http.client reads it.
+"""Clean the head of an HTTP response, as browsers do, before http.client parses it.
 
-Interim answers (1xx, RFC 9110 §15.2) are passed over; lines that are no header fields are dropped, where http.client
-would take what follows for the body; NUL and bare CR become spaces (RFC 9110 §5.5); a status line is read as Chromium
-does (`HttpStreamParser`, `HttpResponseHeaders::ParseStatusLine`); and there may be more than http.client's 100 fields,
-up to MAX_HEAD bytes in all.
+Interim responses (1xx, RFC 9110 §15.2) are skipped. Lines that are not header fields are dropped; http.client would
+take everything after them for the body. NUL and bare CR become spaces (RFC 9110 §5.5). The status line is parsed as in
+Chromium (`HttpStreamParser`, `HttpResponseHeaders::ParseStatusLine`). More than the 100 fields of http.client are
+accepted, up to MAX_HEAD bytes in total.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_HEAD: Final = 256 * 1024
 """Bytes of status line and header fields (Chromium's limit)."""
 _MAX_INTERIM: Final = 100
 _PIECE: Final = 60_000
-"""Bytes that http.client is given at once: it takes no more than 65,536."""
+"""Bytes that are passed to http.client at once; it accepts at most 65,536."""
 _LONGEST_STATUS: Final = 4096
 _MAX_BLANK: Final = 4
 _STATUS: Final = re.compile(rb".{0,4}?(?:http|icy)(/1\.0)?[^ \t]*[ \t]*([0-9]*)[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
@@ -29,11 +29,11 @@ _INTERIM: Final = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9][0-9] ")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t]*:)")
 
 
-class Answer(HTTPResponse):
-    """An answer whose head is cleaned before it is read."""
+class CleanResponse(HTTPResponse):
+    """A response whose head is cleaned before http.client parses it."""
 
     def begin(self, **options: Any) -> None:
-        """Read status line and header fields; http.client's connection calls it."""
+        """Read the status line and the header fields; called by http.client."""
         if self.headers is not None:
             return
         body = self.fp
@@ -43,7 +43,7 @@ class Answer(HTTPResponse):
             self.fp = self._unchunked(body)
 
     def _unchunked(self, body: Any) -> Any:
-        """The body without its chunks. What else a server did to it in transfer is undone with Content-Encoding."""
+        """The body without chunks. Other transfer codings are passed on as Content-Encoding."""
         codings = [name.strip().lower() for name in (self.headers.get("transfer-encoding") or "").split(",")]
         if "chunked" not in codings:
             return body
@@ -55,7 +55,7 @@ class Answer(HTTPResponse):
 
 
 class _Head:
-    """What http.client needs of a file to read a head from; closing it closes the connection's."""
+    """The file object from which http.client reads the head; closing it closes the connection's file."""
 
     def __init__(self, pieces: list[bytes], close: Callable[[], None]) -> None:
         self._pieces = iter(pieces)
@@ -65,14 +65,14 @@ class _Head:
         return next(self._pieces, b"")
 
     def flush(self) -> None:
-        """Nothing is written."""
+        """Do nothing: this file is only read."""
 
 
 def clean_head(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The head of the final answer: its status line, its fields, and the empty line that ends it.
+    """The head of the final response: its status line, its fields, and an empty line.
 
-    Fields come in few pieces, each of many lines, because http.client counts pieces. Raises HTTPException if the head
-    is too large.
+    The fields are joined to a few pieces of many lines, because http.client counts pieces. Raises HTTPException if the
+    head is too large.
     """
     for _ in range(_MAX_INTERIM):
         status = _status_line(_first(readline))
@@ -81,11 +81,11 @@ def clean_head(readline: Callable[[int], bytes]) -> list[bytes]:
         fields = _fields(_lines(readline))
         if not _INTERIM.match(status):
             return [status, *_pieces(fields), b"\r\n"]
-    raise HTTPException(f"more than {_MAX_INTERIM} interim answers")
+    raise HTTPException(f"more than {_MAX_INTERIM} interim responses")
 
 
 def _first(readline: Callable[[int], bytes]) -> bytes:
-    """The status line, or whatever comes in its place, after empty lines."""
+    """The first line that is not empty, normally the status line."""
     line = readline(_LONGEST_STATUS)
     for _ in range(_MAX_BLANK):
         if line in (b"\r\n", b"\n"):
@@ -94,7 +94,7 @@ def _first(readline: Callable[[int], bytes]) -> bytes:
 
 
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines up to the empty one that ends a head, without that."""
+    """The lines up to the empty line that ends the head."""
     lines: list[bytes] = []
     size = 0
     while (line := readline(MAX_HEAD)).strip(b"\r\n"):
@@ -112,7 +112,7 @@ def _spaced(line: bytes) -> bytes:
 
 
 def _status_line(line: bytes) -> bytes:
-    """The status line as http.client wants it; as it came if it is none."""
+    """The status line in the form that http.client accepts; unchanged if it is not a status line."""
     found = _STATUS.match(line)
     if found is None:
         return line
@@ -121,7 +121,7 @@ def _status_line(line: bytes) -> bytes:
 
 
 def _fields(lines: list[bytes]) -> list[bytes]:
-    """What are header fields, with the lines that continue them (RFC 9112 §5.2), and no space before the colon."""
+    """The header fields with their continuation lines (RFC 9112 §5.2), without space before the colon."""
     fields: list[bytes] = []
     keep = False
     for line in lines:
@@ -136,7 +136,7 @@ def _fields(lines: list[bytes]) -> list[bytes]:
 
 
 def _pieces(fields: list[bytes]) -> list[bytes]:
-    """All fields in few pieces of about the same size, so that none is an empty line."""
+    """The fields in a few pieces of about the same size, so that no piece is an empty line."""
     head = b"".join(fields)
     count = max(1, -(-len(head) // _PIECE))
     size = -(-len(head) // count)

@@ -1,4 +1,4 @@
-"""What kind of document an answer is: its Content-Type as browsers take it, or else what its bytes look like.
+"""The type of a response: its Content-Type as browsers parse it, or else a type sniffed from its bytes.
 
 Sources: Fetch Standard §3.5 "extract a MIME type", MIME Sniffing Standard §4.4 (parsing) and §7.1 (unknown types).
 """
@@ -15,10 +15,12 @@ MAX_ESSENCE: Final = 255
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE: Final = re.compile(rf"[\t\n\r ]*({_NAME})/({_NAME})[\t\n\r ]*(?:;|$)")
 _PARAMETER: Final = re.compile(rf'[\t\n\r ]*({_NAME})=(?:"((?:[^"\\]|\\.)*)(?:"[^;]*|$)|([^;]*))(?:;|$)|[^;]*(?:;|$)')
-_VALUE: Final = re.compile(r'(?:[^,"]++|"(?:[^"\\]|\\.)*+(?:"|\\?$))+')  # no comma inside of quotes separates
+_VALUE: Final = re.compile(
+    r'(?:[^,"]++|"(?:[^"\\]|\\.)*+(?:"|\\?$))+'
+)  # a comma within quotes does not separate values
 _SAYS_NOTHING: Final = {"*/*", "unknown/unknown", "application/unknown"}
 _SNIFFED: Final = 1445
-"""Bytes looked at, the length of the standard's resource header."""
+"""Bytes that are checked: the length of the standard's resource header."""
 
 _HTML: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?[\t\n\x0c\r ]*<(?:!doctype\s+html|!--|/?(?:html|head|body|title|meta|base|link|script|style"
@@ -42,14 +44,14 @@ _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 @dataclass(frozen=True, slots=True)
 class MimeType:
-    """A MIME type without its parameters, in lower case, and the label of its charset if it has one."""
+    """A MIME type in lower case without its parameters, and the label of its charset, if any."""
 
     essence: str
     charset: str | None = None
 
 
 def extract(header: str | None) -> MimeType | None:
-    """The last valid type in a Content-Type header, whose values are joined by commas; None if none says anything."""
+    """The last valid type in a Content-Type header with comma-separated values; None if there is none."""
     found = None
     for value in _VALUE.finditer(header or ""):
         mime = _parse(value[0])
@@ -61,7 +63,7 @@ def extract(header: str | None) -> MimeType | None:
 
 
 def sniff(body: bytes) -> str | None:
-    """The type that the first bytes of an answer without a usable Content-Type look like; None for an empty one."""
+    """The type of a response without a valid Content-Type, from its first bytes; None if it is empty."""
     start = body[:_SNIFFED]
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or start[:3:2] == b"<h" or start[1:4:2] == b"<h":
         start = start.replace(b"\0", b"")  # UTF-16
@@ -77,7 +79,7 @@ def sniff(body: bytes) -> str | None:
 
 
 def is_binary(body: bytes) -> bool:
-    """Whether there are bytes near the start that no text has (MIME Sniffing Standard §3, "binary data byte")."""
+    """Whether bytes near the start occur in no text (MIME Sniffing Standard §3, "binary data byte")."""
     return _BINARY.search(body[:_SNIFFED]) is not None
 
 

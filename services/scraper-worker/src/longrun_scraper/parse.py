@@ -1,4 +1,4 @@
-"""What a page says: its title, headings and links, out of bytes of whatever quality."""
+"""Extract the title, headings and links of a page, whatever the quality of its markup."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ MAX_REL: Final = 20
 """Words of a `rel` attribute that are kept, each of at most 100 characters."""
 MAX_H1_BYTES: Final = 256 * 1024
 MAX_LINKS_BYTES: Final = 512 * 1024
-"""Bytes that all headings, and all links, may take as JSON in ASCII: a result stays below 1 MiB."""
+"""Limits of all headings and of all links, in bytes of ASCII JSON, so that a result stays below 1 MiB."""
 
 _HTML: Final = {"text/html", "application/xhtml+xml"}
-# What PostgreSQL cannot store in a JSON value, and UTF-8 cannot carry.
+# PostgreSQL cannot store NUL in a JSON value, and UTF-8 cannot encode surrogates.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Link(BaseModel):
-    """A link of a page: its absolute URL without fragment, its text, and what `rel` says (nofollow, …)."""
+    """A link of a page: its absolute URL without fragment, its text, and the words of its `rel` (nofollow, …)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,9 +51,9 @@ class Link(BaseModel):
 
 
 class Document(BaseModel):
-    """What was found in a page. `truncated` names what is incomplete: `title`, `h1`, `links`, or all of the `body`.
+    """A parsed page. `truncated` lists what is incomplete: `title`, `h1`, `links`, or the whole `body`.
 
-    `refresh` is the URL that the page sends its visitor on to. Anything but HTML has no title, headings and links.
+    `refresh` is the target of the page's refresh. Only HTML has a title, headings and links.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,7 +68,7 @@ class Document(BaseModel):
 
 
 def parse(body: bytes, content_type: str | None, url: str, max_links: int) -> Document:
-    """Read a page that came from `url` with this Content-Type header. Never raises, whatever the bytes."""
+    """Parse a page from `url` with this Content-Type header. Never raises, whatever the bytes."""
     declared = mime.extract(content_type) or mime.MimeType(mime.sniff(body) or "")
     if declared.essence not in _HTML:
         label = declared.charset and _clean(declared.charset).lower()[:MAX_TEXT]
@@ -94,7 +94,7 @@ def parse(body: bytes, content_type: str | None, url: str, max_links: int) -> Do
 
 
 def _base(passages: list[Passage], url: str, encode_query: QueryEncoder) -> str:
-    """What relative links are relative to: the first `<base href>`, wherever it stands (HTML Standard §4.2.3)."""
+    """The base of relative links: the first `<base href>`, wherever it is in the page (HTML Standard §4.2.3)."""
     href = next((_attribute(passage.tag, "href") for passage in passages if passage.tag.name == "base"), None)
     return url if href is None else base_url(href, url, encode_query)
 
@@ -116,7 +116,7 @@ def _title(passages: list[Passage]) -> tuple[str | None, bool]:
 
 
 def _headings(passages: list[Passage]) -> tuple[list[str], bool]:
-    """The headings that say something, and whether any of them, or of their text, was left out."""
+    """The headings with a text, and whether any of them or of their texts was truncated."""
     kept: list[str] = []
     size, cut = 0, False
     for passage in passages:
@@ -132,7 +132,7 @@ def _headings(passages: list[Passage]) -> tuple[list[str], bool]:
 
 
 def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit: int) -> tuple[list[Link], bool]:
-    """The links of a page, each URL once, with its first text; also whether anything of them was left out."""
+    """The links of a page, each URL once with its first text, and whether any was truncated."""
     links: dict[str, Link] = {}
     size, cut = 0, base == NO_BASE
     for passage, href in _hrefs(passages):
@@ -141,7 +141,7 @@ def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit
         except UrlTooLong:
             cut = True
             continue
-        except InvalidUrl:  # what web_scrape would refuse: mailto:, javascript: and the like
+        except InvalidUrl:  # web_scrape cannot fetch mailto:, javascript: and the like
             continue
         if url in links:
             continue
@@ -157,7 +157,7 @@ def _links(passages: list[Passage], base: str, encode_query: QueryEncoder, limit
 
 
 def _hrefs(passages: list[Passage]) -> Iterator[tuple[Passage, str]]:
-    """What links, image maps and frames lead to, as it is written but for the fragment; each spelling once."""
+    """The targets of links, image maps and frames as written, without fragments; each spelling once."""
     attributes = {"a": "href", "area": "href", "frame": "src"}
     seen: set[str] = set()
     for passage in passages:

@@ -1,7 +1,7 @@
-"""The text of a page, written down once; what an element says is a passage of it.
+"""The text of a page, collected once; the text of each element is a passage of it.
 
-Elements that lie in each other (a link in a heading) share their text, and a passage is read only as far as it is
-wanted: so the walk is linear whatever the nesting.
+Nested elements (a link in a heading) share their text, and only the needed part of a passage is read. The time is
+therefore linear, whatever the nesting.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from bs4 import PageElement, Tag
 
 MAX_PASSAGE: Final = 1001
-"""Characters of a passage that are read: enough to see that there are more than 1,000."""
+"""Characters of a passage that are read: enough to see whether there are more than 1,000."""
 
 
 @dataclass(eq=False)
 class _PageText:
-    """Text with white space collapsed."""
+    """The text of a page, with white space collapsed."""
 
     parts: list[str] = field(default_factory=list)
     length: int = 0
@@ -40,7 +40,7 @@ class _PageText:
 
 @dataclass(eq=False, slots=True)
 class Passage:
-    """One element of a page and what it says."""
+    """An element of a page and its text."""
 
     tag: Tag
     _page_text: _PageText
@@ -49,12 +49,12 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """Its text, without white space around it, up to MAX_PASSAGE characters."""
+        """The text of the element, stripped, up to MAX_PASSAGE characters."""
         return self._page_text.text[self._start : min(self._end, self._start + MAX_PASSAGE + 2)].strip()[:MAX_PASSAGE]
 
 
 def passages_of(page: Tag) -> list[Passage]:
-    """All elements of a page in document order, in one walk over it."""
+    """All elements of a page in document order."""
     page_text, passages = _PageText(), list[Passage]()
     opened: list[tuple[Iterator[PageElement], Passage | None]] = [(iter(page.contents), None)]
     while opened:

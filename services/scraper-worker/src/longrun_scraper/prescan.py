@@ -1,7 +1,7 @@
 """The charset that a page declares in a `<meta>` element.
 
-First as HTML Standard §13.2.3.2 "prescan a byte stream to determine its encoding" finds it in the first 1,024 bytes,
-then, as browsers do when they meet one later, by the first `<meta>` of the parsed page that names a known charset.
+First the first 1,024 bytes are scanned (HTML Standard §13.2.3.2, "prescan a byte stream to determine its encoding").
+Then, as in browsers, the first `<meta>` of the parsed page that names a known charset counts.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _ATTRIBUTE: Final = re.compile(
 _CONTENT: Final = re.compile(
     r"""charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|([^\t\n\f\r ;"'][^\t\n\f\r ;]*))""", re.IGNORECASE
 )
-# Said in ASCII, it cannot be UTF-16; and x-user-defined is a relic (HTML Standard §13.2.3.2).
+# A declaration in ASCII cannot be in UTF-16, and x-user-defined means windows-1252 (HTML Standard §13.2.3.2).
 _MEANT: Final = {"utf-16le": "utf-8", "utf-16be": "utf-8", "x-user-defined": "windows-1252"}
 
 
 def declared_charset(body: bytes) -> str | None:
-    """The label in the first `<meta>` that declares a charset we know; None if there is none."""
+    """The charset in the first `<meta>` that declares a known one; None if there is none."""
     return _prescanned(body[:_WINDOW]) or (_late(body) if len(body) > _WINDOW else None)
 
 
@@ -59,7 +59,7 @@ def _prescanned(start: bytes) -> str | None:
                 attributes.setdefault(name, value)
                 at = end
             if at >= len(start):
-                return None  # the tag is cut off
+                return None  # the tag is truncated
             if markup["meta"] and (label := _label(attributes)):
                 return label
     return None
@@ -91,7 +91,7 @@ def _text(value: str | list[str] | None) -> str:
 
 
 def _label(attributes: dict[str, str]) -> str | None:
-    """What one `<meta>` declares, if it declares a charset that exists."""
+    """The charset that a `<meta>` declares, if it is known."""
     label = attributes.get("charset")
     if label is None and attributes.get("http-equiv", "").lower() == "content-type":
         found = _CONTENT.search(attributes.get("content", ""))

@@ -1,4 +1,4 @@
-"""Pages that send their visitor on: a Refresh header or `<meta http-equiv=refresh>` (HTML Standard §4.2.5.3)."""
+"""Refreshes to another URL: a Refresh header or `<meta http-equiv=refresh>` (HTML Standard §4.2.5.3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 MAX_DELAY_S: Final = 10
-"""A page that waits longer is there to be read: it is not taken for a redirect."""
+"""A refresh with a longer delay does not count as a redirect, because the page is meant to be read."""
 
 _SPACE: Final = r"[\t\n\f\r ]"
 _REFRESH: Final = re.compile(rf"{_SPACE}*(\d++|(?=\.))[\d.]*+(?:{_SPACE}*+[;,]{_SPACE}*+|{_SPACE}++)(?!\Z)", re.ASCII)
@@ -14,7 +14,7 @@ _URL: Final = re.compile(rf"url{_SPACE}*={_SPACE}*", re.IGNORECASE)
 
 
 def refresh_url(content: str) -> str | None:
-    """The URL, as it is written, that a visitor is sent to within MAX_DELAY_S seconds; None if there is none."""
+    """The URL, as written, of a refresh within MAX_DELAY_S seconds; None if there is none."""
     wait = _REFRESH.match(content)
     if wait is None or len(wait[1]) > 9 or int(wait[1] or 0) > MAX_DELAY_S:
         return None

@@ -1,4 +1,4 @@
-"""From a URL to what the page it leads to says."""
+"""Fetch and parse a page, following redirects and refreshes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from longrun_scraper.settings import ScraperSettings
 def scrape(
     url: str, settings: ScraperSettings, stop: Callable[[], None], fetched: Callable[[Page], None] = lambda page: None
 ) -> tuple[Page, Document]:
-    """Fetch the page at `url` and read it, following redirects and pages that send their visitor on.
+    """Fetch the page at `url`, follow its redirects and refreshes, and parse the final page.
 
-    `stop` raises (JobCancelled) to give up; `fetched` hears of each page before it is read. Raises PermanentError or
-    RetryableError.
+    `stop` raises (JobCancelled) to stop the scrape; `fetched` is called with each page before it is parsed. Raises
+    PermanentError or RetryableError.
     """
     with Visit(settings, stop) as visit:
         page = visit.get(url)

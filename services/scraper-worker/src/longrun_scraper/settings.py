@@ -1,4 +1,4 @@
-"""What an operator can set for the scraper: how far a fetch may go, and where."""
+"""Settings of the scraper: the limits of a fetch and the allowed endpoints."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from longrun_scraper.guard import endpoint
 
 
 class ScraperSettings(WorkerSettings):
-    """What the scraper needs beside a worker's settings."""
+    """Settings of the scraper, in addition to those of every worker."""
 
     fetch_allow: Annotated[frozenset[str], NoDecode] = frozenset()
-    """Endpoints that the SSRF guard lets through, as `host:port,…`; all else must be on the public internet."""
+    """Endpoints that the SSRF guard allows besides the public internet, as `host:port,…`."""
     fetch_timeout_s: Seconds = 30.0
-    """How long one fetch may take from the first DNS query to the last byte, redirects included, in seconds."""
+    """Seconds that a fetch may take from the first DNS query to the last byte, redirects included."""
     fetch_connect_timeout_s: Seconds = 5.0
-    """How long resolving a name, connecting to an address and shaking hands (TLS) may take each, in seconds."""
+    """Seconds that each of name resolution, connecting to an address and the TLS handshake may take."""
     fetch_max_bytes: Annotated[int, Field(ge=1)] = 10 * 1024 * 1024
-    """How large a page may be, in bytes after decompression."""
+    """Maximum size of a page, in bytes after decompression."""
     fetch_max_redirects: Annotated[int, Field(ge=0)] = 20
-    """How many redirects are followed, refreshes of a page among them. Browsers follow 20."""
+    """Maximum number of redirects, including refreshes. Browsers follow 20."""
     fetch_user_agent: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")] = "Longrun-Scraper/0.1"
-    """The `User-Agent` that web sites see, in printable ASCII."""
+    """The header `User-Agent`, in printable ASCII."""
     scrape_max_links: Annotated[int, Field(ge=0)] = 1000
-    """How many links of one page are kept."""
+    """Maximum number of links in a result."""
 
     @field_validator("fetch_allow", mode="before")
     @classmethod
@@ -41,5 +41,5 @@ def _endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port: write it like intranet.example:443 or [::1]:8080")
+        raise ValueError(f"{text!r} is not host:port, such as intranet.example:443 or [::1]:8080")
     return endpoint(host, int(port))

@@ -1,8 +1,7 @@
-"""What a page says, as a BeautifulSoup: parsed as browsers do (HTML Standard §13.2), reduced to what is read of it.
+"""Parse a page as browsers do (HTML Standard §13.2), and reduce it to a small BeautifulSoup.
 
-The soup gets the elements of turbohtml's `tree` that lead somewhere (links, frames, `<base>`, `<meta>`) or are read
-(title, h1), and in those the text as a reader perceives it: close to innerText, with the words that images and icons
-stand for.
+The soup contains only the elements of turbohtml's `tree` that have a target (links, frames, `<base>`, `<meta>`) or a
+needed text (title, h1). Their text is close to innerText, plus the labels of images and icons.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from turbohtml import Element, Namespace, Node, Text
 from longrun_scraper.tree import tree
 
 MAX_KEPT: Final = 20_000
-"""Elements that the soup gets, and then the page is not read further: each takes 25 µs and 2 KB."""
+"""Maximum number of elements in the soup; the rest of the page is dropped. Each takes 25 µs and 2 KB."""
 
 _READ: Final = frozenset({"title", "h1", "a"})
 _KEPT: Final = _READ | {"area", "base", "frame", "meta"}
@@ -29,24 +28,24 @@ _ATTRIBUTES: Final = {
     "frame": ("src",),
     "meta": ("content", "http-equiv"),
 }
-"""What the soup gets of an element; without the first one it leads nowhere and is left out."""
+"""The attributes that are kept. An element without the first one has no target and is left out."""
 _INERT: Final = frozenset(
     {"script", "style", "noscript", "iframe", "noembed", "noframes", "datalist", "rp", "select", "textarea"}
 )
 _FOREIGN_INERT: Final = frozenset({"title", "desc", "metadata"})
-_TOLD_APART: Final = _KEPT | _FOREIGN_INERT
+_RELEVANT: Final = _KEPT | _FOREIGN_INERT
 _BLOCK_NAMES: Final = """
     address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure
     footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main menu nav ol p plaintext pre search
     section summary table tbody td tfoot th thead tr ul xmp
 """
 _BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
-"""Elements that separate words (`display` of the standard's style sheet, HTML Standard §15.3)."""
+"""Elements that separate words (by their `display` in HTML Standard §15.3)."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """An element whose children are being handed over: what is left of them, and what its end has to do."""
+    """An element whose children are being added: the remaining children, and the work to do at its end."""
 
     children: Iterator[Node]
     kept: str | None = None
@@ -57,21 +56,21 @@ class _Open:
 
 
 def soup(text: str) -> tuple[BeautifulSoup, bool]:
-    """Parse the text of a page; also whether something of it was left out for its size. Never raises."""
+    """Parse the text of a page; also return whether it was truncated because of its size. Never raises."""
     builder = TreeBuilder()
     page = BeautifulSoup(text if "<" in text else "", builder=builder)
     return page, builder.cut
 
 
 class TreeBuilder(HTMLTreeBuilder):
-    """Builds a BeautifulSoup out of turbohtml's tree; `cut` tells whether its bound or MAX_KEPT left something out."""
+    """Builds a BeautifulSoup from turbohtml's tree; `cut` is whether the page was truncated."""
 
     NAME = "turbohtml"
     features = (NAME, "html")
     cut = False
 
     def feed(self, markup: str) -> None:
-        """Hand the page over in document order, in one walk; BeautifulSoup calls it."""
+        """Add the page in document order, in one pass; called by BeautifulSoup."""
         self._kept = self._reading = self._words = 0
         document, self.cut = tree(markup)
         opened = [_Open(iter(document.children))]
@@ -87,9 +86,9 @@ class TreeBuilder(HTMLTreeBuilder):
         self.cut = self.cut or bool(opened)
 
     def _start(self, element: Element) -> _Open | None:
-        """Hand over what the element is by itself; None if its children say nothing."""
+        """Add the element itself; None if its children are not needed."""
         tag, children = element.tag, element.children
-        if not self._reading and tag not in _TOLD_APART:  # most of a page: quick
+        if not self._reading and tag not in _RELEVANT:  # the fast path for most of a page
             return _Open(iter(children)) if children and tag not in _INERT else None
         if tag == "br":
             self._say(" ")
@@ -139,7 +138,7 @@ class TreeBuilder(HTMLTreeBuilder):
 
 
 def _label(element: Element, tag: str, foreign: bool) -> str | None:
-    """What an element that shows no text is called (after Accessible Name and Description Computation 1.2 §4.3)."""
+    """The label of an element without text (after Accessible Name and Description Computation 1.2 §4.3)."""
     if foreign and tag == "svg":
         title = next((child for child in element.children if isinstance(child, Element) and child.tag == "title"), None)
         return element.attr("aria-label") or (title.text if title else None)

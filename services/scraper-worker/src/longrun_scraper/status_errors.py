@@ -1,4 +1,4 @@
-"""An answer with an error status: the error to raise for it, with what the server says of it."""
+"""Convert a response with an error status to an error of the task, with details of the response."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from longrun_scraper.urls import WebUrl
 
 WORTH_A_RETRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 MAX_HEADER: Final = 1000
-"""Characters of one header field that an error tells."""
+"""Characters of a header field that an error contains."""
 MAX_HEADERS_BYTES: Final = 4096
 MAX_BODY_BYTES: Final = 2048
-"""Bytes of JSON in ASCII that all header fields, and the start of the body, may take. `error` holds 16 KiB."""
+"""Limits of all header fields and of the start of the body, in bytes of ASCII JSON. `error` may have 16 KiB."""
 
 _READ: Final = 8192
 _SECRET: Final = ("set-cookie", "set-cookie2")
 
 
 def status_error(response: requests.Response, at: WebUrl, body: Iterator[bytes]) -> HttpStatusError | ServerUnavailable:
-    """The error for this answer of 400 or more; `body` gives its pieces, of which only the first are read."""
+    """The error for a response with a status of 400 or more; only the first pieces of `body` are read."""
     status = response.status_code
     said = f"{at.href} answered {status} {response.reason or ''}".rstrip()
     details = {
@@ -44,7 +44,7 @@ def status_error(response: requests.Response, at: WebUrl, body: Iterator[bytes])
 
 
 def _headers(response: requests.Response) -> dict[str, str]:
-    """The header fields, within bounds, without cookies: the secrets of a session."""
+    """The header fields within their limits, without cookies, which are secrets."""
     headers: dict[str, str] = {}
     size = 0
     for name, value in response.headers.items():
@@ -57,7 +57,7 @@ def _headers(response: requests.Response) -> dict[str, str]:
 
 
 def _start(body: Iterator[bytes]) -> bytes:
-    """What arrives of a body, up to _READ bytes: it may break off or be unreadable, which is no news here."""
+    """Up to _READ bytes of the body; errors while reading it are ignored."""
     start = b""
     try:
         for piece in body:
@@ -70,7 +70,7 @@ def _start(body: Iterator[bytes]) -> bytes:
 
 
 def _text(response: requests.Response, start: bytes, host: str) -> str | None:
-    """The start of a body as text; None if it is none."""
+    """The start of the body as text; None if it is not text."""
     if not start or mime.is_binary(start):
         return None
     declared = mime.extract(response.headers.get("content-type"))

@@ -1,4 +1,4 @@
-"""The task type `web_scrape`: fetch a page of the web and read what it says."""
+"""The task type `web_scrape`: fetch a web page and extract its title, headings and links."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from longrun_scraper.urls import MAX_URL_LENGTH, InvalidUrl, web_url
 
 
 class ScrapeInput(BaseModel):
-    """What to scrape."""
+    """The page to scrape."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
         max_length=MAX_URL_LENGTH,
-        description="The page: an http:// or https:// URL without user name or password.",
+        description="URL of the page: http:// or https://, without user name and password.",
         examples=["https://example.com/"],
         json_schema_extra={"format": "uri"},
     )
@@ -39,9 +39,9 @@ class ScrapeInput(BaseModel):
 
 
 class ScrapeResult(BaseModel):
-    """What the page says. `bytes` counts after decompression; `elapsed_s` is the time of the fetch, in seconds.
+    """The scraped page. `bytes` is its size after decompression; `elapsed_s` is the duration of the fetch, in seconds.
 
-    `truncated` names what is incomplete: `title`, `h1`, `links`, or all of the `body`.
+    `truncated` lists what is incomplete: `title`, `h1`, `links`, or the whole `body`.
     """
 
     url: str
@@ -69,7 +69,7 @@ class ScrapeResult(BaseModel):
     example={"url": "https://example.com/"},
 )
 def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
-    """Fetch a web page and give its title, headings and links."""
+    """Fetch a web page and return its title, headings and links."""
 
     def fetched(page: Page) -> None:
         ctx.progress(1, 2, f"fetched {len(page.body):,} bytes")
@@ -80,7 +80,7 @@ def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
     page, document = scrape(input.url, settings, ctx.raise_if_cancelled, fetched)
     _log(ctx, page)
     if document.truncated:
-        ctx.log(f"the page is too large to be told whole: cut were {', '.join(document.truncated)}", "warning")
+        ctx.log(f"the page is too large; truncated: {', '.join(document.truncated)}", "warning")
     ctx.log(f"title {document.title!r}, {len(document.h1)} h1, {len(document.links)} links")
     ctx.progress(2, 2, "parsed")
     return ScrapeResult(

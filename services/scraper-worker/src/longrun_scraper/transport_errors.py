@@ -1,4 +1,4 @@
-"""What an exception of requests, urllib3 or http.client means for the job: an error that says what happened."""
+"""Convert exceptions of requests, urllib3 and http.client to errors of the task."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ Explained = CertificateRefused | ConnectionFailed | FetchTimeout | InvalidRespon
 
 
 def explain(error: Exception) -> Explained:
-    """The error to raise for this exception; the first of its causes that we know decides."""
+    """The error to raise for this exception, by the first of its causes that is known."""
     causes = [error, *_causes(error)]
     root = causes[-1]
     if isinstance(root, ssl.SSLCertVerificationError):
-        return CertificateRefused(f"the certificate cannot be trusted: {root.verify_message}")
+        return CertificateRefused(f"the certificate is not trusted: {root.verify_message}")
     if isinstance(root, ssl.SSLError) and root.reason in _NO_COMMON_TLS:
-        return InvalidResponse(f"the server does not speak TLS as we do: {root.reason}")
+        return InvalidResponse(f"no TLS version or cipher in common with the server: {root.reason}")
     if isinstance(root, TimeoutError):
-        return FetchTimeout("the server fell silent")
+        return FetchTimeout("the server stopped sending")
     for cause in causes:
         if isinstance(cause, _INCOMPLETE):
-            return IncompleteRead(f"the connection broke off within the page{_received(cause)}")
+            return IncompleteRead(f"the page is incomplete: the connection broke{_received(cause)}")
         if isinstance(cause, ConnectionError):  # RemoteDisconnected is an HTTPException too
             return ConnectionFailed(f"the connection failed: {cause}")
         if isinstance(cause, _NOT_HTTP):
-            return InvalidResponse(f"the answer is not HTTP as it should be: {cause or type(cause).__name__}")
+            return InvalidResponse(f"the response is not valid HTTP: {cause or type(cause).__name__}")
         if isinstance(cause, _NO_URL):
             return InvalidUrl(str(cause))
     return ConnectionFailed(f"the connection failed: {root}")
@@ -59,7 +59,7 @@ def explain(error: Exception) -> Explained:
 def _received(cause: BaseException) -> str:
     partial = getattr(cause, "partial", None)
     count = partial if isinstance(partial, int) else len(partial or b"")
-    return f", after {count:,} bytes of it" if count else ""
+    return f", after {count:,} bytes" if count else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,6 +1,6 @@
-"""The tree of a page (HTML Standard §13.2), of a size that grows with the page and no faster.
+"""The tree of a page (HTML Standard §13.2), whose size is linear in that of the page.
 
-turbohtml builds it, in C and in linear time, with scripting on, so that `<noscript>` is inert.
+turbohtml builds it in C and in linear time, with scripting on, so that `<noscript>` is inert.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import turbohtml
 from turbohtml import Document
 
 MAX_TAGS: Final = 500_000
-"""Tags of a page that are parsed; a page of nothing else makes a tree of about 200 MB then."""
+"""Maximum number of tags that are parsed; a page with nothing but tags then makes a tree of about 200 MB."""
 MAX_CLONES: Final = 2_000_000
-"""Elements that formatting which is never closed may add to the tree, 30 bytes each."""
+"""Maximum number of elements that unclosed formatting may add to the tree, at 30 bytes each."""
 
 _DEEPEST: Final = 512
 _FORMATTING: Final = re.compile(
@@ -23,7 +23,7 @@ _FORMATTING: Final = re.compile(
 
 
 def tree(markup: str) -> tuple[Document, bool]:
-    """Parse a page; also whether it had more than MAX_TAGS tags, and was cut there. Never raises."""
+    """Parse a page; also return whether it was truncated after MAX_TAGS tags. Never raises."""
     bounded, cut = _bounded(markup)
     return turbohtml.parse(_tamed(bounded), scripting=True, positions=False), cut
 
@@ -35,10 +35,10 @@ def _bounded(markup: str) -> tuple[str, bool]:
 
 
 def _tamed(markup: str) -> str:
-    """The page with `<span>` for all formatting, if that could multiply its elements beyond MAX_CLONES.
+    """Replace all formatting by `<span>` if it could add more than MAX_CLONES elements.
 
-    The standard opens formatting that was not closed anew in each later block (§13.2.4.3), so the elements of `<font
-    size=1><p><font size=2><p>…` grow with the square of its length. Titles, headings and links are the same either way.
+    The standard reopens unclosed formatting in each later block (§13.2.4.3), so the number of elements of
+    `<font size=1><p><font size=2><p>…` is quadratic in its length. Titles, headings and links do not change.
     """
     tags = markup.count("<")
     if tags * _DEEPEST <= MAX_CLONES:

@@ -1,7 +1,7 @@
-"""URLs as a browser reads them (WHATWG URL Standard): one parser, ada, from the input field to the socket.
+"""Parse URLs as a browser does (WHATWG URL Standard), with the parser ada everywhere from the input to the socket.
 
-What `web_url` gives is what the guard checks, what is connected to and what is asked for. requests and urllib3 have
-parsers of their own; `guard` refuses a request whose host they read differently.
+The guard checks the URL that `web_url` returns, and the connection and the request use it too. requests and urllib3
+have parsers of their own; `guard` refuses a request if they parse another host.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import webencodings
 from jobcore import PermanentError
 
 MAX_URL_LENGTH: Final = 8192
-"""Characters of a URL as it is sent (RFC 9110 §4.1 recommends to support 8,000)."""
+"""Maximum length of a normalised URL, in characters (RFC 9110 §4.1 recommends to support 8,000)."""
 LONGEST_READ: Final = 4 * MAX_URL_LENGTH
-"""Characters of a URL before it is normalised."""
+"""Maximum length of a URL before it is normalised, in characters."""
 NO_BASE: Final = "about:blank"
-"""A base that no relative URL can be read against."""
+"""A base against which no relative URL can be parsed."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST_PORT: Final = re.compile(r"(\[[0-9a-f:]+\]|[^:]+)(?::([0-9]+))?")
@@ -31,20 +31,20 @@ _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _NOT_ASCII_BYTES: Final = re.compile(rb"[\x80-\xff]")
 
 QueryEncoder = Callable[[str], str]
-"""Percent-encodes the characters beyond ASCII in the query of a link, in the encoding of its page."""
+"""Percent-encodes the non-ASCII characters in the query of a link, in the encoding of its page."""
 
 
 class InvalidUrl(PermanentError):
-    """The URL, or one that it redirects to, cannot be fetched as it is written."""
+    """The URL, or one to which it redirects, cannot be fetched."""
 
 
 class UrlTooLong(InvalidUrl):
-    """The URL has more than MAX_URL_LENGTH characters once it is normalised."""
+    """The normalised URL has more than MAX_URL_LENGTH characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebUrl:
-    """An http(s) URL as ada writes it: in its one spelling, in ASCII, without user name and fragment."""
+    """An http(s) URL as normalised by ada: in ASCII, without user name and fragment."""
 
     href: str
 
@@ -55,18 +55,18 @@ class WebUrl:
 
     @property
     def host(self) -> str:
-        """A name, an IPv4 address in four decimal numbers, or an IPv6 address without brackets."""
+        """A name, an IPv4 address in dotted decimal form, or an IPv6 address without brackets."""
         return _HOST_PORT.fullmatch(self._authority)[1].strip("[]")  # type: ignore[index]
 
     @property
     def port(self) -> int:
-        """The port that the URL names, or that of its scheme."""
+        """The port in the URL, or the default port of its scheme."""
         port = _HOST_PORT.fullmatch(self._authority)[2]  # type: ignore[index]
         return int(port) if port else _PORTS[self.scheme]
 
     @property
     def target(self) -> str:
-        """Path and query, as the request line carries them."""
+        """Path and query, as in the request line."""
         return "/" + self.href.split("/", 3)[3]
 
     @property
@@ -75,12 +75,12 @@ class WebUrl:
 
 
 def web_url(text: str, base: str | None = None) -> WebUrl:
-    """Read a URL, relative to `base` if there is one; InvalidUrl says what to change if it cannot be fetched.
+    """Parse a URL, relative to `base` if given; raises InvalidUrl, which says what to change.
 
-    Whether its host may be reached is only known when connecting.
+    Whether its host is allowed is checked only when connecting.
     """
     if len(text) > LONGEST_READ:
-        raise UrlTooLong(f"the URL has {len(text)} characters: {MAX_URL_LENGTH} at most")
+        raise UrlTooLong(f"the URL has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed")
     try:
         url = WebUrl(ada_url.URL(text, base).href.partition("#")[0])
     except ValueError:
@@ -88,16 +88,16 @@ def web_url(text: str, base: str | None = None) -> WebUrl:
     if url.scheme not in _PORTS:
         raise InvalidUrl(f"{_short(text)} must start with http:// or https://")
     if "@" in url._authority:
-        raise InvalidUrl("the URL has a user name or a password before the host: leave it out")
+        raise InvalidUrl("the URL contains a user name or a password: remove it")
     if len(url.href) > MAX_URL_LENGTH:
-        raise UrlTooLong(f"the URL has {len(url.href)} characters: {MAX_URL_LENGTH} at most")
+        raise UrlTooLong(f"the URL has {len(url.href)} characters; at most {MAX_URL_LENGTH} are allowed")
     return url
 
 
 def base_url(text: str, fallback: str, encode_query: QueryEncoder) -> str:
-    """What relative links of a page are relative to, given its `<base href>` (HTML Standard §4.2.3).
+    """The base of relative links of a page with this `<base href>` (HTML Standard §4.2.3).
 
-    NO_BASE for a base that is too long to be read again with each link.
+    NO_BASE for a base that is too long to be parsed again for each link.
     """
     if len(text) > LONGEST_READ:
         return NO_BASE
@@ -109,7 +109,7 @@ def base_url(text: str, fallback: str, encode_query: QueryEncoder) -> str:
 
 
 def page_href(text: str, encode_query: QueryEncoder) -> str:
-    """An attribute of a page as ada can read it: ada percent-encodes queries as UTF-8, whatever the page's encoding."""
+    """Prepare an attribute for ada, which percent-encodes queries as UTF-8, whatever the page's encoding."""
     if text.isascii():
         return text
     before, mark, fragment = text.partition("#")
@@ -118,22 +118,22 @@ def page_href(text: str, encode_query: QueryEncoder) -> str:
 
 
 def query_encoder(charset: str) -> QueryEncoder:
-    """How queries of a page of this charset are percent-encoded (URL Standard §1.3, HTML Standard §2.5.1)."""
+    """The encoder for queries in a page with this charset (URL Standard §1.3, HTML Standard §2.5.1)."""
     encoding = webencodings.lookup(charset)
     if encoding is None or encoding.name.startswith("utf-"):
         return lambda query: query
 
     def encode(characters: re.Match[str]) -> str:
-        # A character that the charset lacks becomes &#1234; and this is percent-encoded too.
+        # A character that the charset lacks becomes &#1234;, which is then percent-encoded.
         return quote_from_bytes(encoding.codec_info.encode(characters[0], "xmlcharrefreplace")[0], safe="")
 
     return lambda query: _NOT_ASCII.sub(encode, query)
 
 
 def header_href(value: str) -> str:
-    """A header's value as a URL reference: bytes beyond ASCII are percent-encoded one by one, UTF-8 or not.
+    """The value of a header as a URL reference: non-ASCII bytes are percent-encoded one by one, UTF-8 or not.
 
-    http.client reads headers as ISO-8859-1, so each of these characters is one byte.
+    http.client decodes headers as ISO-8859-1, so each of these characters is one byte.
     """
     return _NOT_ASCII_BYTES.sub(lambda byte: b"%%%02X" % ord(byte[0]), value.encode("latin-1", "replace")).decode()
 
@@ -143,7 +143,7 @@ def _why_invalid(text: str, base: str | None) -> str:
     if base is None and (scheme is None or scheme[1].lower() not in _PORTS):
         return f"{_short(text)} must start with http:// or https://"
     if scheme is not None and not text[scheme.end() :].strip("/\\ \t\r\n"):
-        return f"{_short(text)} names no host: write it like https://example.com/page"
+        return f"{_short(text)} has no host: write it like https://example.com/page"
     return f"{_short(text)} is not a URL: write it like https://example.com/page"
 
 

@@ -1,4 +1,4 @@
-"""How a migration connects: no time limit but for locks, one migrator at a time, tried again behind a lock."""
+"""How a migration connects: with a limit only for its wait for locks, one process at a time, again after that limit."""
 
 from __future__ import annotations
 

@@ -29,16 +29,16 @@ EXISTS (
 """
 """Whether the lease of the claiming worker holds."""
 
-OF_QUEUE: Final = f"queue = :queue AND {READY} AND rank >= (SELECT low_rank FROM room)"
-"""Whether a row of `jobs` is a ready job of the queue; needs `ROOM`."""
+OF_QUEUE: Final = f"queue = :queue AND {READY} AND rank >= (SELECT low_rank FROM open_queue)"
+"""Whether a row of `jobs` is a ready job of the queue; needs `OPEN_QUEUE`."""
 
 CANDIDATE: Final = """
 id, rank, task_type = ANY(:types) AS known, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
 """
-"""The columns of the CTE `due`, the jobs that a claim may take."""
+"""The columns of the CTE `candidates`, the jobs that a claim may take."""
 
-ROOM: Final = f"""
-room AS MATERIALIZED (
+OPEN_QUEUE: Final = f"""
+open_queue AS MATERIALIZED (
     -- `permits` is null without a limit. The lock is held, unless a limit was set between the two statements
     SELECT low_rank, CASE WHEN max_running IS NOT NULL THEN CASE WHEN pg_try_advisory_xact_lock({LOCK_KEY})
         THEN greatest(0, max_running - {TAKEN}) ELSE 0 END END AS permits
@@ -50,7 +50,7 @@ room AS MATERIALIZED (
 CLAIMED: Final = f"""
 ordered AS MATERIALIZED (
     SELECT id, row_number() OVER w AS number, known, bool_and(quick) OVER w AS quick
-    FROM due WINDOW w AS (ORDER BY rank, id)
+    FROM candidates WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
@@ -68,11 +68,11 @@ ordered AS MATERIALIZED (
     FROM claimed
 )
 SELECT {_CLAIMS.columns},
-       coalesce((SELECT permits FROM room) > (SELECT count(*) FROM claimed), true) AND EXISTS (
+       coalesce((SELECT permits FROM open_queue) > (SELECT count(*) FROM claimed), true) AND EXISTS (
            SELECT FROM jobs WHERE {OF_QUEUE} AND id NOT IN (SELECT id FROM claimed)
        ) AS more
 """
-"""CTEs and columns: claims jobs of `due`, returns them, and whether more are ready."""
+"""CTEs and columns: claims jobs of `candidates`, returns them, and whether more are ready."""
 
 PARAMETERS: Final = {
     "queue": "text",
@@ -92,9 +92,9 @@ PARAMETERS: Final = {
 CLAIM: Final = Prepared(
     "claim",
     f"""
-WITH {ROOM}, first AS MATERIALIZED (
+WITH {OPEN_QUEUE}, first AS MATERIALIZED (
     SELECT task_type = ANY(:types) AS known FROM jobs WHERE {OF_QUEUE} AND {CLAIMABLE} ORDER BY rank, id LIMIT 1
-), due AS MATERIALIZED (
+), candidates AS MATERIALIZED (
     SELECT * FROM (
         SELECT {CANDIDATE} FROM jobs
         WHERE {OF_QUEUE} AND {CLAIMABLE} AND {LEASE_HOLDS} AND (SELECT known FROM first)
@@ -103,7 +103,7 @@ WITH {ROOM}, first AS MATERIALIZED (
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS head
-    LIMIT least(:limit, (SELECT permits FROM room))
+    LIMIT least(:limit, (SELECT permits FROM open_queue))
 ), {CLAIMED}
 FROM (SELECT FROM first WHERE NOT known) AS unknown FULL JOIN claimed ON true ORDER BY rank, id
 """,
@@ -112,8 +112,8 @@ FROM (SELECT FROM first WHERE NOT known) AS unknown FULL JOIN claimed ON true OR
 )
 
 _OF_TYPE: Final = OF_TYPE.format(queue=":queue", task_type="{name}")
-OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM room) AND {CLAIMABLE}"
-"""Whether a row of `jobs` is a ready job of the queue and of the type `{name}` that may start; needs `ROOM`."""
+OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM open_queue) AND {CLAIMABLE}"
+"""Whether a row of `jobs` is a ready job of the queue and of the type `{name}` that may start; needs `OPEN_QUEUE`."""
 
 # Claims jobs of the type of the first job that the worker knows, up to the first job of another known type. One look
 # into an index for each known type finds it, so jobs of unknown types in front are not read, however many there are.
@@ -121,13 +121,13 @@ OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM room) AND 
 CLAIM_KNOWN: Final = Prepared(
     "claim_known",
     f"""
-WITH {ROOM}, firsts AS MATERIALIZED (
+WITH {OPEN_QUEUE}, firsts AS MATERIALIZED (
     SELECT name, one.rank, one.id
     FROM unnest(:types) AS name CROSS JOIN LATERAL (
         SELECT rank, id FROM jobs WHERE {OF_KNOWN_TYPE.format(name="name")} ORDER BY rank, id LIMIT 1
     ) AS one
     ORDER BY one.rank, one.id LIMIT 2
-), due AS MATERIALIZED (
+), candidates AS MATERIALIZED (
     SELECT * FROM (
         SELECT {CANDIDATE} FROM jobs
         WHERE {OF_KNOWN_TYPE.format(name="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LEASE_HOLDS}
@@ -136,7 +136,7 @@ WITH {ROOM}, firsts AS MATERIALIZED (
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS first_type
-    LIMIT least(:limit, (SELECT permits FROM room))
+    LIMIT least(:limit, (SELECT permits FROM open_queue))
 ), {CLAIMED}
 FROM claimed ORDER BY rank, id
 """,

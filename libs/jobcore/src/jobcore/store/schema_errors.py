@@ -10,6 +10,8 @@ from typing import Final
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from jobcore.store import failures
+
 MIGRATE: Final = "run `python -m jobcore.migrations`"
 OLDER: Final = f"the database schema is older than this version: {MIGRATE}"
 NO_RIGHT: Final = "42501"
@@ -21,8 +23,7 @@ _DOWN: Final = re.compile(r"^down_revision = \"(\w+)\"", re.MULTILINE)
 
 def schema_error(error: DBAPIError, engine: Engine, schema: str) -> str | None:
     """One line that says what to do about a schema or a role that this version cannot use; None for another error."""
-    code = getattr(error.orig, "pgcode", None)
-    line = str(error.orig).strip().split("\n")[0]
+    code, line = failures.code(error), failures.line(error)
     if code in UNKNOWN and _is_closed(engine, schema):
         code, line = NO_RIGHT, f"permission denied for schema {schema}"
     if code in UNKNOWN:

@@ -18,7 +18,9 @@ from longrun_api.submission import Integer
 router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
 
 KEY_MAX: Final = 200
-Key = Annotated[str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$")]
+Key = Annotated[
+    str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$", description="The `concurrency_key` of tasks.")
+]
 
 
 class Limit(BaseModel):
@@ -48,8 +50,10 @@ class LimitPage(BaseModel):
 @router.get("", responses=problem_responses(422, 503))
 async def list_limits(
     request: Request,
-    after: Annotated[str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$")] = "",
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    after: Annotated[
+        str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$", description="`next` of the previous page.")
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of items in the page.")] = 100,
 ) -> LimitPage:
     """List the limits that were set, by key."""
     found = await runtime_of(request).database.call(concurrency_limits.page, after, limit)

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/queues", tags=["queues"])
 COUNT_MAX: Final = 10_000
 LISTED_MAX: Final = 1_000
 COUNTED: Final = f"Counted up to {COUNT_MAX:,}, in the list up to {LISTED_MAX:,}."
-QueueName = Annotated[str, Path(pattern=QUEUE_NAME)]
+QueueName = Annotated[str, Path(pattern=QUEUE_NAME, description="Name of the queue.")]
 
 
 class QueueNotFound(LongrunError):
@@ -45,7 +45,7 @@ class QueueInfo(BaseModel):
         description=f"Tasks that the limit of their concurrency key or of this queue keeps from running. {COUNTED}"
     )
     waiting: int = Field(description=f"Tasks whose `run_at` has not come. {COUNTED}")
-    running: int
+    running: int = Field(description="Tasks that run now.")
     workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
 
@@ -76,8 +76,10 @@ class QueueChange(BaseModel):
 @router.get("", responses=problem_responses(422, 503))
 async def list_queues(
     request: Request,
-    after: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    after: Annotated[
+        str, Query(max_length=200, pattern=r"^[^\x00]*$", description="`next` of the previous page.")
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items in the page.")] = 100,
 ) -> QueuePage:
     """List queues with the numbers of their ready, blocked, waiting and running tasks and of their workers."""
     found = await runtime_of(request).database.call(queues.page, after, limit + 1, LISTED_MAX)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from jobcore.tasks import TaskType
 from longrun_api.openapi import problem_responses
@@ -22,12 +22,12 @@ class TaskTypeInfo(BaseModel):
     name: str
     description: str
     queue: str
-    input_schema: dict[str, Any]
-    output_schema: dict[str, Any]
-    max_attempts: int
+    input_schema: dict[str, Any] = Field(description="JSON Schema of the input.")
+    output_schema: dict[str, Any] = Field(description="JSON Schema of the result.")
+    max_attempts: int = Field(description="Default maximum number of tries.")
     retry: Backoff
-    timeout_s: float | None
-    example: Mapping[str, Any] | None
+    timeout_s: float | None = Field(description="Default maximum duration of one attempt, in seconds; null: no limit.")
+    example: Mapping[str, Any] | None = Field(description="An example of an input.")
 
     @classmethod
     def of(cls, task_type: TaskType) -> Self:

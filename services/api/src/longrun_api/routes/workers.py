@@ -35,9 +35,9 @@ class WorkerInfo(BaseModel):
 
     id: UUID
     host: str
-    pid: int
+    pid: int = Field(description="Id of its main process on `host`.")
     queues: list[str]
-    concurrency: int
+    concurrency: int = Field(description="Number of child processes, each of which runs one task at a time.")
     version: str
     state: str
     started_at: Utc

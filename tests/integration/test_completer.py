@@ -1,0 +1,88 @@
+"""The completer on a real PostgreSQL: what it was given is stored, also if PostgreSQL goes away in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from jobcore.admission.limits import Limits
+from jobcore.broker.event_publisher import EventPublisher
+from jobcore.errors import StoreUnavailable
+from jobcore.models import Outcome
+from jobcore.settings import WorkerSettings
+from jobcore.states import Status
+from jobcore.store import cancellations
+from jobcore.supervision.slots import RunKey
+from jobcore.worker.completer import Completer
+from jobcore.worker.outcome_store import Completion, OutcomeStore
+from tests.integration.store.world import World
+
+
+class Completed:
+    """A completer that is running, and what it reported."""
+
+    def __init__(self, world: World, settings: WorkerSettings) -> None:
+        self.world = world
+        self.keys: list[RunKey] = []
+        self.queues: list[str] = []
+        store = OutcomeStore(world.db, EventPublisher(settings.redis), settings)
+        limits = Limits(world.db, lambda queue, count: None)
+        self.completer = Completer(store, limits, self.keys.extend, self.queues.append)
+        self.completer.start()
+
+
+@pytest.fixture
+def completed(database_url: str, redis_url: str) -> Iterator[Completed]:
+    settings = WorkerSettings(DATABASE_URL=database_url, REDIS_URL=redis_url)
+    with World(database_url) as world:
+        yield Completed(world, settings)
+
+
+def lose_once(world: World, monkeypatch: pytest.MonkeyPatch, lost: Callable[..., Any]) -> None:
+    """Let PostgreSQL be unavailable for the first call of this store function."""
+    call = world.db.call
+    pending = [lost]
+
+    def sometimes(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if function in pending:
+            pending.remove(function)
+            raise StoreUnavailable("the connection broke")
+        return call(function, *args, **kwargs)
+
+    monkeypatch.setattr(world.db, "call", sometimes)
+    monkeypatch.setattr("jobcore.worker.completer.RETRY_S", 0.01)
+
+
+def receipt(world: World, key: RunKey) -> tuple[bool, object]:
+    row = world.row(key.id)
+    return row["cancel_stopped_at"] is not None, row["cancel_method"]
+
+
+def test_the_receipt_of_a_hand_back_is_complete_after_an_outage(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = completed.world.running()
+    completed.world.cancel(claim.id)
+    lose_once(completed.world, monkeypatch, cancellations.complete)
+    completed.completer.hand_back(claim)
+    completed.completer.flush()
+    key = RunKey(claim.id, claim.fence)
+    assert receipt(completed.world, key) == (True, "cooperative")
+    assert (completed.keys, completed.queues) == ([key], [claim.queue])
+
+
+def test_the_receipt_of_an_outcome_is_complete_after_an_outage(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = completed.world.running()
+    completed.world.cancel(claim.id)
+    lose_once(completed.world, monkeypatch, cancellations.complete)
+    outcome = Outcome(claim.id, claim.fence, Status.SUCCESS, result=1)
+    completed.completer.finish(Completion(outcome, "signal", None))
+    completed.completer.flush()
+    key = RunKey(claim.id, claim.fence)
+    assert receipt(completed.world, key) == (True, "signal")
+    assert completed.keys == [key]
+    assert completed.world.status(claim.id) is Status.CANCELLED
