@@ -1,14 +1,14 @@
-"""What one task leaves in its child for the next: put back as it was when the child was fresh.
+"""The state of a child's process, restored after each run to what it was when the child was fresh.
 
-Restored after each run: working directory, environment and time zone, umask, locale, signal handlers, the mask of
+Restored: working directory, environment and time zone, umask, locale, signal handlers, the mask of
 blocked signals and the wake-up descriptor of signals, interval timers (and `alarm`), `sys.path`, `sys.argv`,
 `sys.stdin`, `sys.stdout`, `sys.stderr`, the hooks for uncaught exceptions, trace and profile functions, the default
-timeout of sockets, the recursion limit, the garbage collector, the root logger, resource limits, niceness. Context
-variables are kept apart by the caller.
+timeout of sockets, the recursion limit, the garbage collector, the root logger, resource limits, niceness. The
+caller isolates context variables.
 
-What cannot be put back (a hard limit that was lowered, another user) is reported: the child is replaced.
+If something cannot be restored (a hard limit that was lowered, another user), the child is replaced.
 
-Not restored: imported modules and what they hold, threads, processes, open files.
+Not restored: imported modules and their state, threads, processes, open files.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ log = logs.get(__name__)
 
 
 class ProcessState:
-    """How this process was when it was fresh. Main thread only: it alone may set signal handlers."""
+    """The state of this process when this object was made. For the main thread, which alone may set signal handlers."""
 
     def __init__(self) -> None:
         self._folder = os.getcwd()
@@ -71,7 +71,7 @@ class ProcessState:
         self._niceness, self._owner = _niceness(), _owner()
 
     def restore(self) -> bool:
-        """Put everything back; False if something could not be, which does not keep the rest from it."""
+        """Restore as much as possible; False if something could not be restored."""
         whole = True
         for restore in (
             self._restore_timers,
@@ -87,7 +87,7 @@ class ProcessState:
                 restore()
             except Exception as error:
                 whole = False
-                log.warning("what a task changed cannot be put back", error=repr(error))
+                log.warning("cannot restore process state that a task changed", error=repr(error))
         return whole
 
     def _restore_timers(self) -> None:
@@ -102,7 +102,7 @@ class ProcessState:
             return
         for number, handler in zip(SIGNALS, self._handlers, strict=True):
             if _signal.getsignal(number) is not handler:
-                signal.signal(number, handler)  # TypeError for None: native code had set it, only that can do so again
+                signal.signal(number, handler)  # TypeError for None, a handler of native code
 
     def _restore_folder(self) -> None:
         try:
@@ -152,7 +152,7 @@ class ProcessState:
         if _niceness() != self._niceness:
             os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         if _owner() != self._owner:
-            raise PermissionError("the process belongs to another user or group now")
+            raise PermissionError("the task changed the user or group of the process")
 
     def _restore_locale(self) -> None:
         if locale.setlocale(locale.LC_ALL) != self._locale:
@@ -173,7 +173,7 @@ def _resources() -> list[tuple[int, int]]:
 
 
 def _raw_environment() -> Mapping[Any, Any]:
-    # comparing `os.environ` itself decodes each variable: 30 µs a job
+    # comparing `os.environ` itself would decode each variable, which takes 30 µs per job
     return getattr(os.environ, "_data", os.environ)
 
 
