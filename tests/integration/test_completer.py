@@ -14,7 +14,7 @@ from jobcore.models import Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import Status
 from jobcore.store import cancellations
-from jobcore.supervision.slots import RunKey
+from jobcore.supervision.child_state import RunKey
 from jobcore.worker.completer import Completer
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from tests.integration.store.world import World
@@ -37,7 +37,9 @@ class Completed:
 def completed(database_url: str, redis_url: str) -> Iterator[Completed]:
     settings = WorkerSettings(DATABASE_URL=database_url, REDIS_URL=redis_url)
     with World(database_url) as world:
-        yield Completed(world, settings)
+        running = Completed(world, settings)
+        yield running
+        running.completer.stop()
 
 
 def lose_once(world: World, monkeypatch: pytest.MonkeyPatch, lost: Callable[..., Any]) -> None:
