@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from jobcore.models import NewEvent, Outcome
+from jobcore.models import JsonText, NewEvent, Outcome
 from jobcore.states import TERMINAL, Status
+from jobcore.store import jobs
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
 from tests.integration.store.world import ERROR, World
@@ -56,6 +58,20 @@ def test_success_stores_the_result_the_last_words_and_one_terminal_event(world: 
     assert end == change.event
     assert end.data == {"status": "SUCCESS"}
     assert world.check_ending(claim.id) == [Status.SUCCESS]
+
+
+@pytest.mark.parametrize("number", ["1e16", "1e+16", "1e-300", "-0.0", "1.5"])
+def test_a_result_that_is_json_text_is_read_as_its_serializer_wrote_it(world: World, number: str) -> None:
+    """As Pydantic writes numbers (1e16) and as Python does (1e+16), beside words that look like such numbers."""
+    text = f'{{"n":{number},"words":"[1e16,e1","beside":null}}'
+    claims_of_both = [world.running(), world.running()]
+    outcomes = [Outcome(claim.id, claim.fence, Status.SUCCESS, result=JsonText(text)) for claim in claims_of_both]
+    world.call(finish, [outcomes[0], replace(outcomes[1], result={"plain": 1})])
+    first, second = (world.call(jobs.get, claim.id) for claim in claims_of_both)
+    assert first is not None
+    assert repr(json.loads(first.result or "")) == repr(json.loads(text))
+    assert second is not None
+    assert json.loads(second.result or "") == {"plain": 1}
 
 
 def test_failure_says_why_in_the_row_and_in_the_event(world: World) -> None:

@@ -120,7 +120,7 @@ def _job(task: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
     # leave out what was not given: a keeper of the previous version does not know newer options
-    return _given({name: getattr(job, name) for name in OPTIONS})
+    return _given({name: getattr(job, name) for name in OPTIONS}) | {"input": task["input"]}
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import NewJob
+from jobcore.models import JsonText, NewJob
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
@@ -153,12 +153,13 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
     found = chain(_unstorable(submission, text), _problems(submission, task_type, datetime.now(UTC)))
     if errors := list(islice(found, MAX_ERRORS)):
         raise InvalidInput(*errors)
-    _check_input(task_type, text or json_text.dumps(submission.input))
+    given = JsonText(text or json_text.dumps(submission.input))
+    _check_input(task_type, given)
     return NewJob(
         id=uuid7(),
         task_type=task_type.name,
         queue=submission.queue or task_type.queue,
-        input=submission.input,
+        input=given,
         max_attempts=submission.max_attempts or task_type.retry.max_attempts,
         priority=submission.priority,
         run_at=submission.run_at,

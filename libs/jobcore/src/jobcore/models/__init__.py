@@ -2,6 +2,7 @@
 
 from jobcore.models.events import Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
+from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
 from jobcore.models.workers import RunningJob, Worker
 
@@ -12,6 +13,7 @@ __all__ = [
     "Claim",
     "Event",
     "Job",
+    "JsonText",
     "NewEvent",
     "NewJob",
     "Outcome",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
+from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
 
@@ -18,7 +19,7 @@ class NewJob:
     id: UUID
     task_type: str
     queue: str
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] | JsonText
     max_attempts: int
     priority: int = 0
     run_at: datetime | None = None

@@ -50,6 +50,7 @@ class Outcome:
     fence: int
     status: Status
     result: Any = None
+    """A JSON value, or its `JsonText`."""
     error: Mapping[str, Any] | None = None
     retry_s: float | None = None
     progress: Mapping[str, Any] | None = None

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
+
+from jobcore.models import JsonText
 
 MAX_DEPTH: Final = 100
 MAX_NUMBER: Final = 10**1000
@@ -31,7 +33,7 @@ _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER: Final = b"0" * 1001
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_EXPONENT: Final = re.compile(r"e(?:\+\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
+_EXPONENT: Final = re.compile(r"e(?:\+?\d|-(?:1[7-9]|[2-9]\d|[1-3]\d\d))")
 _NEGATIVE_ZERO: Final = re.compile(r"-0\.0(?=[,\]}]|$)")
 _NUMBER_BEGINS: Final = re.compile(r"(?:^|[:,\[])(?:-?\d+(?:\.\d+)?)?$")
 _LONGEST_NUMBER: Final = 30
@@ -43,7 +45,7 @@ class NotJson(ValueError):
 
 def dumps(value: Any) -> str:
     """JSON text of plain values, dataclasses, times and UUIDs. Raises NotJson for other values."""
-    return _dumps(value, _plain)
+    return _encoded(_ENCODE, value)
 
 
 def storable(value: Any) -> str | None:
@@ -53,12 +55,25 @@ def storable(value: Any) -> str | None:
     """
     try:
         text = dumps(value)
-        data = text.encode()
+        return text if _holds(text.encode()) else None
     except (ValueError, RecursionError):  # no JSON, or a lone surrogate
         return None
-    if b"\\u0000" in data or _LONG_NUMBER in data.translate(_DIGITS) or _is_deep(data):
-        return None
-    return text
+
+
+def is_storable(text: str) -> bool:
+    """Whether this is JSON text that jsonb holds for sure; False if it may not, as for `storable`.
+
+    `text` is JSON but for NaN and infinities, which serializers write by these names.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return False
+    return b"NaN" not in data and b"Infinity" not in data and _holds(data)
+
+
+def _holds(data: bytes) -> bool:
+    return not (b"\\u0000" in data or _LONG_NUMBER in data.translate(_DIGITS) or _is_deep(data))
 
 
 def _is_deep(data: bytes) -> bool:
@@ -76,12 +91,28 @@ def _is_deep(data: bytes) -> bool:
 def rows(values: Iterable[Any]) -> str:
     """The JSON parameter for `jsonb_to_recordset`: a list of rows, each value with its `_exact` if it needs one."""
     given = list(values)
-    text = dumps(given)
-    return _dumps(given, _plain_and_exact) if _is_altered(text) else text
+    text = _array(_row(value, _plain, _ENCODE) for value in given)
+    if not _is_altered(text):
+        return text
+    return _array(_row(value, _plain_and_exact, _ENCODE_EXACT) for value in given)
+
+
+def _array(texts: Iterable[str]) -> str:
+    return f"[{','.join(texts)}]"
+
+
+def _row(value: Any, plain: Callable[[Any], Any], encode: Callable[[Any], str]) -> str:
+    """The JSON object of one row. What is None is left out: it is NULL then too, and costs nothing to parse."""
+    if not is_dataclass(value):
+        return _encoded(encode, value)
+    fields = {name: field for name, field in plain(value).items() if field is not None}
+    texts = {name: fields.pop(name) for name in VALUES.intersection(fields) if type(fields[name]) is JsonText}
+    spliced = "".join(f',"{name}":{text}' for name, text in texts.items())
+    return f"{_encoded(encode, fields)[:-1]}{spliced}}}"
 
 
 def exact(text: str) -> str | None:
-    """The given text, written by `dumps`, if jsonb would alter a number in it; otherwise None."""
+    """The given compact JSON text, if jsonb would alter a number in it; otherwise None."""
     return text if _is_altered(text) else None
 
 
@@ -105,9 +136,9 @@ def loads(text: str | None) -> Any:
         return {"unreadable": f"{type(error).__name__}: {error}"[:200]}
 
 
-def _dumps(value: Any, plain: Any) -> str:
+def _encoded(encode: Callable[[Any], str], value: Any) -> str:
     try:
-        return json.dumps(value, default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return encode(value)
     except ValueError as error:
         raise NotJson(str(error)) from None
 
@@ -144,9 +175,21 @@ def _field_names(kind: type[Any]) -> tuple[str, ...]:
 def _plain_and_exact(value: Any) -> Any:
     plain = _plain(value)
     if is_dataclass(value):
-        texts = {name: exact(dumps(plain[name])) for name in VALUES.intersection(plain)}
+        texts = {name: exact(_text(plain[name])) for name in VALUES.intersection(plain)}
         plain |= {name + EXACT: text for name, text in texts.items() if text is not None}
     return plain
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is JsonText else dumps(value)
+
+
+def _encoder(plain: Callable[[Any], Any]) -> Callable[[Any], str]:
+    return json.JSONEncoder(default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+_ENCODE: Final = _encoder(_plain)
+_ENCODE_EXACT: Final = _encoder(_plain_and_exact)
 
 
 def problems(value: Any, path: str) -> Iterator[tuple[str, str]]:

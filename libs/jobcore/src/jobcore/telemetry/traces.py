@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Final
@@ -45,6 +45,7 @@ INTERVAL_MS: Final = "15000"
 
 log = logs.get(__name__)
 _tracer = trace.get_tracer("longrun")
+_NO_SPAN: Final = nullcontext(trace.INVALID_SPAN)
 quiet = suppress_instrumentation
 """A context in which periodic work makes no spans."""
 NO_METRICS: Final = NoOpMeterProvider()
@@ -176,12 +177,13 @@ def within(traceparent: str | None) -> Iterator[None]:
         otel_context.detach(token)
 
 
-@contextmanager
-def run_span(claim: Claim) -> Iterator[Span]:
+def run_span(claim: Claim) -> AbstractContextManager[Span]:
     """The span of one run, in the trace of the job's submission and with a link to the wake-up."""
-    if not enabled():
-        yield trace.INVALID_SPAN
-        return
+    return _run_span(claim) if enabled() else _NO_SPAN
+
+
+@contextmanager
+def _run_span(claim: Claim) -> Iterator[Span]:
     parent = propagate.extract({"traceparent": claim.traceparent or ""}, context=Context())
     wake_up = trace.get_current_span().get_span_context()
     with _tracer.start_as_current_span(

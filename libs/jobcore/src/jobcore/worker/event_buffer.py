@@ -31,6 +31,9 @@ class Buffered:
     progress: dict[str, Any] | None
 
 
+NOTHING: Final = Buffered((), None)
+
+
 class EventBuffer:
     """Collects the events of one run until they are stored. Any thread may call it.
 
@@ -88,6 +91,8 @@ class EventBuffer:
     def take_last(self) -> Buffered:
         """Take everything out at the end of the run, with the latest progress and the number of dropped lines."""
         with self._lock:
+            if not self._events and self._progress is None and not self._dropped:
+                return NOTHING
             if self._progress is not None and not any(data is self._progress for _, _, data in self._events):
                 self._add("progress", self._progress)
             if self._dropped:

@@ -13,6 +13,7 @@ Not restored: imported modules and their state, threads, processes, open files.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import locale
@@ -38,6 +39,12 @@ SIGNALS: Final = tuple(
 )
 _signal: Final = importlib.import_module("_signal")
 """What `signal` calls, without making an enum of each answer, which takes ten times as long."""
+PATH_MAX: Final = 4096
+_buffer: Final = ctypes.create_string_buffer(PATH_MAX)
+_getcwd: Final = ctypes.PyDLL(None).getcwd
+"""`os.getcwd` gives the interpreter's lock away while it asks: after each job the main thread would wait for the one
+that stores results."""
+_getcwd.argtypes, _getcwd.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_void_p
 RESOURCES: Final = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 HOOKS: Final = (
     (sys, "excepthook"),
@@ -56,7 +63,7 @@ class ProcessState:
     """The state of this process when this object was made. For the main thread, which alone may set signal handlers."""
 
     def __init__(self) -> None:
-        self._folder = os.getcwd()
+        self._folder = os.getcwdb()
         self._environment, self._raw_environment = dict(os.environ), dict(_raw_environment())
         self._umask = _umask()
         self._locale = locale.setlocale(locale.LC_ALL)
@@ -105,11 +112,7 @@ class ProcessState:
                 signal.signal(number, handler)  # TypeError for None, a handler of native code
 
     def _restore_folder(self) -> None:
-        try:
-            moved = os.getcwd() != self._folder
-        except OSError:
-            moved = True  # it was deleted
-        if moved:
+        if _folder() != self._folder:
             os.chdir(self._folder)
         os.umask(self._umask)
 
@@ -162,6 +165,11 @@ class ProcessState:
 def _refill(values: list[Any], wanted: list[Any]) -> None:
     if values != wanted:
         values[:] = wanted
+
+
+def _folder() -> bytes | None:
+    """The working directory; None if it was deleted."""
+    return _buffer.value if _getcwd(_buffer, PATH_MAX) else None
 
 
 def _handlers() -> list[Any]:

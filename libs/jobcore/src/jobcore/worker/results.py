@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from jobcore.models import JsonText
 from jobcore.tasks import TaskType
 from jobcore.worker.error_details import message_of
-from jobcore.worker.values import from_json, infinite
+from jobcore.worker.values import check_json, infinite
 
 
 class InvalidOutput(Exception):
     """What a task returned does not fit its output model, or cannot be stored as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a task returned, as its output model serializes it; `size` is its bytes as JSON."""
-
-    value: Any
-    size: int
-
-
-def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> Result:
-    """The result under the names of the type's `output_schema`. Raises InvalidOutput, which says what is wrong."""
+def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
+    """The result as JSON text, under the names of the type's `output_schema`. Raises InvalidOutput."""
     try:
         text = _serialized(task_type.output_model, returned)
-        return Result(from_json("result", text, max_bytes), len(text))
+        check_json("result", text, max_bytes)
+        return JsonText(text)
     except ValidationError as error:
         raise InvalidOutput(
             f"{task_type.name} returned something that does not fit its output model "

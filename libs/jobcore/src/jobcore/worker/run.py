@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, ValidationError
 
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
-from jobcore.models import Outcome
+from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
 from jobcore.supervision.slots import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
@@ -18,7 +18,7 @@ from jobcore.telemetry import logs, traces
 from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
-from jobcore.worker.results import InvalidOutput, Result, result_of
+from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.run_store import RunStore
 
 OWN_FRAMES: Final = 2
@@ -131,14 +131,14 @@ class JobRun:
         # a task that raises JobCancelled without a stop request fails
         return self._failed(ErrorKind.RAISED, stop, None)
 
-    def _succeeded(self, result: Result) -> Outcome:
+    def _succeeded(self, result: JsonText) -> Outcome:
         last = self._store.take_last()
         return Outcome(
             self._claim.id,
             self._claim.fence,
             Status.SUCCESS,
-            result=result.value,
-            result_bytes=result.size,
+            result=result,
+            result_bytes=len(result),
             progress=last.progress,
             events=last.events,
         )

@@ -40,21 +40,21 @@ def to_json(name: str, value: Any, max_bytes: int) -> str:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
-    from_json(name, text, max_bytes)
+    check_json(name, text, max_bytes)
     return text
 
 
-def from_json(name: str, text: str, max_bytes: int) -> Any:
-    """The value of a JSON text. Raises InvalidValue if it cannot be stored or is larger than `max_bytes`."""
+def check_json(name: str, text: str, max_bytes: int) -> None:
+    """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`."""
     check_size(name, text, max_bytes)
+    if json_text.is_storable(text):
+        return
     try:
-        value = _DECODER.decode(text)
-        problems = list(json_text.problems(value, name))
+        problems = list(json_text.problems(_DECODER.decode(text), name))
     except (ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
     for path, problem in problems:
         raise InvalidValue(f"{path} {problem}")
-    return value
 
 
 def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
