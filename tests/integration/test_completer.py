@@ -38,7 +38,9 @@ class Completed:
 def completed(database_url: str, redis_url: str) -> Iterator[Completed]:
     settings = WorkerSettings(DATABASE_URL=database_url, REDIS_URL=redis_url)
     with World(database_url) as world:
-        yield Completed(world, settings)
+        running = Completed(world, settings)
+        yield running
+        running.completer.stop()
 
 
 def lose_once(world: World, monkeypatch: pytest.MonkeyPatch, lost: Callable[..., Any]) -> None:

@@ -71,7 +71,7 @@ def test_a_thread_that_fails_is_logged_counted_and_restarted(
 
     with capture_logs() as lines:
         thread = started(fail_twice)
-        until(lambda: thread.runs == 3, SOON_S, "it was restarted")
+        until(lambda: thread.runs == 3, what="it was restarted")
     assert [line["event"] for line in lines] == ["thread failed; restarting it"] * 2
     assert failures == [("a test", "error")] * 2
     assert not thread.stalled
@@ -90,12 +90,12 @@ def test_a_thread_that_hangs_is_reported_once_and_again_once_it_continues(
 
     with capture_logs() as lines:
         thread = started(hang, stall_s=0.2)
-        until(lambda: thread.stalls, SOON_S, "it counts as stalled")
+        until(lambda: thread.stalls, what="it counts as stalled")
         assert background_thread.stalled() == ["a test"]
         time.sleep(0.5)  # further ticks
         hangs.set()
-        until(lambda: not thread.stalled, SOON_S, "it continues")
-        until(lambda: lines[-1]["event"] == "thread continues", SOON_S, "that is logged")
+        until(lambda: not thread.stalled, what="it continues")
+        until(lambda: lines[-1]["event"] == "thread continues", what="that is logged")
     stalled, continues = lines
     assert (stalled["event"], "hangs.wait()" in stalled["stack"]) == ("thread is stalled", True)
     assert continues["event"] == "thread continues"
