@@ -66,6 +66,13 @@ class Registry:
                 FieldError("task_type", f"{name!r} is not registered here; known task types: {known}{broken}")
             ) from None
 
+    def of(self, function: TaskFunction) -> TaskType:
+        """The task type of that function. Raises ValueError if `@task` has not registered it."""
+        for task_type in self._types.values():
+            if task_type.function is function:
+                return task_type
+        raise ValueError(f"{place(function)} is not a task: decorate it with @task")
+
     def names(self) -> tuple[str, ...]:
         """The names of all task types, sorted."""
         return tuple(sorted(self._types))
