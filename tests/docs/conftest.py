@@ -1,11 +1,8 @@
-"""Longrun as `make run` starts it, with the task package of the quickstart installed beside it."""
+"""Longrun as `make run` starts it, with the quickstart's file of task types."""
 
 from __future__ import annotations
 
 import http.server
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,8 @@ from tests.docs.pages import ROOT, blocks
 from tests.fault.launched import Launched
 
 QUICKSTART = ROOT / "docs/quickstart.md"
-PIP = ".venv/bin/pip install "
+TASKS = "LONGRUN_TASKS="
+"""How the command begins that starts Longrun with the file."""
 EXAMPLE_PAGE = b"""<!doctype html><html><head><title>Example Domain</title></head>
 <body><h1>Example Domain</h1><p><a href="https://iana.org/domains/example">Learn more</a></p></body></html>"""
 
@@ -45,29 +43,20 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def greetings(workplace: Path) -> Path:
-    """The quickstart's package, written and installed as the page says; the folder it was installed into."""
-    package, target = workplace / "greetings", workplace / "site"
-    package.mkdir()
-    for block in blocks(QUICKSTART):
-        if block.language == "toml":
-            (package / "pyproject.toml").write_text(block.text)
-        if block.language == "python" and "@task" in block.text:
-            (package / "greetings.py").write_text(block.text)
-    [command] = [line for block in blocks(QUICKSTART) for line, _ in block.commands() if line.startswith(PIP)]
-    # what pip would fetch from an index is in this environment already
-    offline = ["--no-build-isolation", "--no-deps", "--target", str(target)]
-    arguments = [*command.removeprefix(PIP).split(), *offline]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], cwd=workplace, check=True)
-    return target
+def greetings(workplace: Path) -> str:
+    """The quickstart's file of task types, as LONGRUN_TASKS names it on the page."""
+    [text] = [block.text for block in blocks(QUICKSTART) if block.language == "python" and "@task" in block.text]
+    [command] = [line for block in blocks(QUICKSTART) for line, _ in block.commands() if line.startswith(TASKS)]
+    name = command.removeprefix(TASKS).split()[0]
+    (workplace / name).write_text(text)
+    return name
 
 
 @pytest.fixture(scope="session")
-def longrun(workplace: Path, greetings: Path) -> Iterator[Launched]:
-    """`make run`, ready."""
-    path = os.pathsep.join([str(greetings), os.environ.get("PYTHONPATH", "")])
+def longrun(workplace: Path, greetings: str) -> Iterator[Launched]:
+    """`make run` with the quickstart's file, ready."""
     try:
-        settings = {"PYTHONPATH": path, "LONGRUN_LOG_LEVEL": "warning"}
+        settings = {"LONGRUN_TASKS": str(workplace / greetings), "LONGRUN_LOG_LEVEL": "warning"}
         # the pages show cancels that jobs obey: on a busy machine they may need longer than the usual 2 s
         settings |= {"LONGRUN_CANCEL_SIGNAL_S": "60", "LONGRUN_CANCEL_KILL_S": "90"}
         with Launched(workplace, "real", settings) as run:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from longrun_local import services
-from tests.docs.conftest import PIP, QUICKSTART
+from tests.docs.conftest import QUICKSTART, TASKS
 from tests.docs.pages import ROOT, blocks
 from tests.docs.shell import Shell, as_pattern
 from tests.fault.launched import Launched
@@ -29,8 +29,8 @@ SNIPPETS = [
     ROOT / "libs/longrun/README.md",
     ROOT / "libs/longrun-client/README.md",
 ]
-DONE_BEFORE = ("make run", PIP)
-"""What the fixtures did: `make run` is `longrun-local`, and the package is installed where this process may write."""
+DONE_BEFORE = ("make run", TASKS)
+"""What the fixtures did: `make run` is `longrun-local`."""
 CONTAINERS = ("make up", "make kind-up", "make dev", "helm ")
 ELSEWHERE = ("make test", *CONTAINERS, "make dist", "python3 -m venv", "~/jobs/", "cd ~/jobs", "bin/longrun")
 """CI runs the first. The next need a container engine or a cluster: tests/compose, tests/e2e. The last are done by

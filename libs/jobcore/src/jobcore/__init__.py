@@ -3,6 +3,7 @@
 Packages of tasks import what they need from here. Everything else is in rooms, each of which imports only from rooms
 below it; `lint-imports` checks that.
 
+    testing        runs a task in a test, without a server
     worker         the processes of a Celery worker: main process and children
     supervision    the supervisor process, and the memory that it shares with them
     keeper         periodic work on all jobs: promotion, rescue, wake-ups, schedules, housekeeping

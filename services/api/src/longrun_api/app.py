@@ -26,6 +26,8 @@ from longrun_api.routes import concurrency_limits, health, queues, schedules, st
 from longrun_api.runtime import running
 from longrun_api.settings import ApiSettings
 
+log = logs.get(__name__)
+
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
 
@@ -38,7 +40,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
     logs.setup(settings)
     _let_uvicorn_log_through_root()
     traces.setup("longrun-api")
-    registry = load_tasks()
+    registry = load_tasks(settings.tasks)
+    for broken, reason in registry.broken.items():
+        log.error("cannot import a module of task types; serving the others", module=broken, error=reason)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -72,7 +72,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         with shutdown.on_signals():
             yield Runtime(
                 settings,
-                load_tasks(),
+                load_tasks(settings.tasks),
                 requests,
                 intake,
                 waker,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import NoDecode
 
-from jobcore.settings import CoreSettings, Seconds
+from jobcore.settings import CommaSeparated, CoreSettings, Seconds
 
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+)$")]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
@@ -30,10 +30,10 @@ class ApiSettings(CoreSettings):
     """Seconds that a request may take to arrive, from its first byte to its last."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
     """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
-    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, CommaSeparated] = ()
     """Host names of the API, besides loopback names and its addresses: comma-separated; `*.example.com` for all names \
 below example.com, `*` for any name."""
-    allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, CommaSeparated] = ()
     """Origins such as `https://example.com`, comma-separated, whose pages may change something, besides its own."""
     stream_stall_s: Seconds = 30.0
     """Seconds after which a stream is cut whose reader reads nothing."""
@@ -41,11 +41,6 @@ below example.com, `*` for any name."""
     """Bytes that all streams together may buffer for stalled readers; above it, the longest stalled one is cut."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to finish after SIGTERM."""
-
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
     def buffered_bytes(self) -> int:

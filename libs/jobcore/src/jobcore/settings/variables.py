@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobcore.settings import database_url, redis_url
@@ -15,6 +15,14 @@ from jobcore.settings.redis_server import PREFIX, RedisServer
 
 PREFIX_FORM: Final = re.compile(r"(?=.{2,64}\Z)([A-Za-z0-9_.-]+:)+")
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaSeparated: Final = BeforeValidator(_split)
+"""Reads a tuple from text; use it with `NoDecode`."""
 DEFAULT_SCHEMA: Final = "longrun"
 
 
@@ -49,6 +57,9 @@ class CoreSettings(BaseSettings):
     """The name under which the Sentinels of `REDIS_URL` know the master."""
     redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
     """The Sentinels' own password, if they ask for one."""
+    tasks: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
+    """Modules of task types, comma-separated, beside those of installed packages: dotted names, or files that end in
+    `.py`. The API and the workers need the same ones."""
     heartbeat_s: Seconds = 5.0
     """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0
@@ -118,7 +129,7 @@ class WorkerSettings(CoreSettings):
 
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 2
     """Child processes; each runs one job at a time."""
-    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    queues: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
     """Queues to serve, comma-separated; empty: the service's own."""
     drain_s: Seconds = 25.0
     """Seconds that running jobs get to finish after SIGTERM, before they are handed back."""
@@ -143,11 +154,6 @@ class WorkerSettings(CoreSettings):
     """The pod this worker runs in, for `LONGRUN_POD_DELETION_COST`."""
     pod_namespace: Annotated[str, Field(validation_alias=AliasChoices("POD_NAMESPACE", "LONGRUN_POD_NAMESPACE"))] = ""
     """The namespace of that pod."""
-
-    @field_validator("queues", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _pod_has_a_name(self) -> Self:

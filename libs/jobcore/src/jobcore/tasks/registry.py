@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import BaseModel
 
-from jobcore.errors import FieldError, PermanentError, UnknownTaskType
+from jobcore.errors import FieldError, UnknownTaskType
 from jobcore.tasks.context import JobContext
 from jobcore.tasks.retry import RetryPolicy
+from jobcore.tasks.signature import Keywords, place
 
-ENTRY_POINT_GROUP: Final = "longrun.tasks"
-DEFAULT_QUEUE: Final = "default"
-
-Input = TypeVar("Input", bound=BaseModel)
-Output = TypeVar("Output", bound=BaseModel)
-TaskFunction = Callable[[JobContext, Any], Any]
+TaskFunction = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +29,12 @@ class TaskType:
     retry: RetryPolicy
     timeout_s: float | None
     example: Mapping[str, Any] | None
+    keywords: Keywords | None = None
+    """How a plain function gets the context and the input; None: as its two positional arguments."""
+
+    def arguments(self, ctx: JobContext, value: BaseModel) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """The positional and the keyword arguments of a call of `function`."""
+        return ((ctx, value), {}) if self.keywords is None else ((), self.keywords(ctx, value))
 
 
 class Registry:
@@ -42,6 +42,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._types: dict[str, TaskType] = {}
+        self.broken: dict[str, str] = {}
+        """Why modules of task types cannot be imported, by the name of the module or file."""
 
     def add(self, task_type: TaskType) -> None:
         """Register a task type. Raises ValueError if another function has the name."""
@@ -49,7 +51,7 @@ class Registry:
         if known is not None and known.function is not task_type.function:
             raise ValueError(
                 f"two functions are registered as task type {task_type.name!r} "
-                f"({_place(known.function)} and {_place(task_type.function)}): rename one"
+                f"({place(known.function)} and {place(task_type.function)}): rename one"
             )
         self._types[task_type.name] = task_type
 
@@ -59,9 +61,17 @@ class Registry:
             return self._types[name]
         except KeyError:
             known = ", ".join(sorted(self._types)) or "none"
+            broken = "".join(f"; cannot import {module}: {why}" for module, why in self.broken.items())
             raise UnknownTaskType(
-                FieldError("task_type", f"{name!r} is not registered here; known task types: {known}")
+                FieldError("task_type", f"{name!r} is not registered here; known task types: {known}{broken}")
             ) from None
+
+    def of(self, function: TaskFunction) -> TaskType:
+        """The task type of that function. Raises ValueError if `@task` has not registered it."""
+        for task_type in self._types.values():
+            if task_type.function is function:
+                return task_type
+        raise ValueError(f"{place(function)} is not a task: decorate it with @task")
 
     def names(self) -> tuple[str, ...]:
         """The names of all task types, sorted."""
@@ -74,55 +84,3 @@ class Registry:
 
 registry: Final = Registry()
 """Where `task` registers: the task types of this process."""
-
-
-def task(
-    name: str,
-    *,
-    input: type[Input],
-    output: type[Output],
-    queue: str = DEFAULT_QUEUE,
-    timeout_s: float | None = None,
-    max_attempts: int = 3,
-    backoff_s: float = 2.0,
-    backoff_max_s: float = 600.0,
-    jitter: float = 0.25,
-    retry_on: tuple[type[Exception], ...] = (Exception,),
-    never_on: tuple[type[Exception], ...] = (PermanentError,),
-    example: Mapping[str, Any] | None = None,
-) -> Callable[[Callable[[JobContext, Input], Output]], Callable[[JobContext, Input], Output]]:
-    """Register the decorated function as task type `name`.
-
-    Times are seconds; `timeout_s` limits one attempt (None: no limit). `GET /task-types` shows the first line of the
-    function's docstring, and `example`, an input. Raises ValueError for an option that makes no sense.
-    """
-
-    def register(function: Callable[[JobContext, Input], Output]) -> Callable[[JobContext, Input], Output]:
-        registry.add(
-            TaskType(
-                name=name,
-                function=function,
-                input_model=input,
-                output_model=output,
-                queue=queue,
-                description=(function.__doc__ or "").strip().split("\n")[0],
-                retry=RetryPolicy(max_attempts, backoff_s, backoff_max_s, jitter, retry_on, never_on),
-                timeout_s=timeout_s,
-                example=example,
-            )
-        )
-        return function
-
-    return register
-
-
-@cache
-def load_tasks() -> Registry:
-    """Import the module of every entry point of the group `longrun.tasks`; returns the registry."""
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-        entry_point.load()
-    return registry
-
-
-def _place(function: TaskFunction) -> str:
-    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"

@@ -117,7 +117,11 @@ class _Worker:
         refuse_cluster(self._settings.redis)
         turn_off_gossip(sender, remote_control=self._settings.remote_control)
         logs.setup(self._settings)  # Celery sets up logging later, but the supervisor is forked here
-        registry = load_tasks()
+        registry = load_tasks(self._settings.tasks)
+        if registry.broken:
+            raise SystemExit(
+                "\n".join(f"longrun: cannot import {name}: {why}" for name, why in registry.broken.items())
+            )
         identity = Identity(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -194,7 +198,7 @@ class _Worker:
             db=db,
             waker=waker,
             publisher=publisher,
-            registry=load_tasks(),
+            registry=load_tasks(self._settings.tasks),
             settings=self._settings,
             interrupts=interrupts,
             retirement=retirement.THIS_PROCESS,

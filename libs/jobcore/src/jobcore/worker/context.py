@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec, Protocol
 
 from jobcore.errors import InvalidStep, InvalidValue
-from jobcore.models import Event
-from jobcore.worker.event_buffer import printable
-from jobcore.worker.run_store import RunStore
+from jobcore.models import Claim, Event
+from jobcore.store.steps import Step
+from jobcore.worker.event_buffer import EventBuffer, printable
 from jobcore.worker.steps import check_name, result_json
-from jobcore.worker.values import number, to_json
+from jobcore.worker.values import Bounds, number, to_json
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 PROGRESS_MESSAGE_MAX: Final = 500
@@ -21,10 +21,43 @@ PROGRESS_MESSAGE_MAX: Final = 500
 P = ParamSpec("P")
 
 
+class ContextStore(Protocol):
+    """Where a context stores what its task says: PostgreSQL in a worker (`RunStore`), memory in `jobcore.testing`."""
+
+    claim: Claim
+    bounds: Bounds
+    buffer: EventBuffer
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the run should stop."""
+
+    def raise_if_stopped(self) -> None:
+        """Raise JobCancelled once the run should stop."""
+
+    def event_added(self) -> None:
+        """Have the events in the buffer stored soon."""
+
+    def flush(self) -> None:
+        """Store the events in the buffer."""
+
+    def publish(self, event: Event, /) -> None:
+        """Send an event that is not stored to streams."""
+
+    def checkpoint(self, text: str) -> None:
+        """Store a checkpoint, a JSON text."""
+
+    def find_step(self, name: str) -> Step | None:
+        """The step of that name that an earlier run has stored."""
+
+    def store_step(self, name: str, text: str) -> Any:
+        """Store the result of a step, a JSON text; returns it as every later run will read it."""
+
+
 class RunContext:
     """The `JobContext` of one run. `shield` keeps interrupts out of our own code until it has ended."""
 
-    def __init__(self, store: RunStore, shield: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, store: ContextStore, shield: Callable[[], AbstractContextManager[None]]) -> None:
         self._store = store
         self._shield = shield
         self._checkpoint_state = store.claim.checkpoint

@@ -58,7 +58,7 @@ class Interrupts:
         """Restore this state of the process after each call."""
         self._process_state = fresh
 
-    def call(self, key: RunKey, function: Callable[..., T], *args: Any) -> T:
+    def call(self, key: RunKey, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call task code, which JobInterrupted may interrupt, and restore the state of the process afterwards.
 
         It runs in a copy of the context, so context variables that it sets are gone afterwards.
@@ -67,7 +67,7 @@ class Interrupts:
         self.tainted = False
         try:
             self._inside = key
-            result = copy_context().run(function, *args)
+            result = copy_context().run(function, *args, **kwargs)
             self._end_fork(None)
             return result
         except BaseException as error:

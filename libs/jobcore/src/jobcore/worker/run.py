@@ -65,7 +65,8 @@ class JobRun:
             return self._refused(error)
         context = RunContext(self._store, self._interrupts.shield)
         try:
-            returned = self._interrupts.call(self._store.key, task_type.function, context, value)
+            args, kwargs = task_type.arguments(context, value)
+            returned = self._interrupts.call(self._store.key, task_type.function, *args, **kwargs)
             return self._succeeded(result_of(task_type, returned, self._store.bounds.result_bytes))
         except JobCancelled as stop:
             return self._stopped(task_type, stop)

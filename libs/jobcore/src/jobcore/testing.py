@@ -1,0 +1,149 @@
+"""Runs a task in a test: with the real context and the real checks of input and result, and without any server.
+
+from jobcore.testing import run
+
+def test_greet() -> None:
+    done = run(greet, {"name": "Ada"})
+    assert done.result == "Hello, Ada!"
+    assert done.logs == ["greeting Ada"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from uuid_utils.compat import uuid7
+
+from jobcore.errors import InvalidValue, JobCancelled
+from jobcore.models import Claim, Event
+from jobcore.store.steps import Step
+from jobcore.tasks import TaskType
+from jobcore.tasks.registry import registry
+from jobcore.worker.context import RunContext
+from jobcore.worker.error_details import problems_of
+from jobcore.worker.event_buffer import EventBuffer
+from jobcore.worker.results import result_of
+from jobcore.worker.values import DEFAULT_BOUNDS
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run did. Values are as PostgreSQL would return them: a tuple is a list."""
+
+    attempt: int
+    result: Any = None
+    """The result as JSON; None if the task raised."""
+    logs: list[str] = field(default_factory=list)
+    """The messages of `ctx.log`."""
+    progress: list[dict[str, Any]] = field(default_factory=list)
+    """Every `ctx.progress`, as `{"done": …, "total": …, "message": …}`."""
+    checkpoint: Any = None
+    """The latest checkpoint, of this run or of the one before."""
+    steps: dict[str, Any] = field(default_factory=dict)
+    """The results of steps, by name, of this run and of those before."""
+    error: Exception | None = None
+    """What the task raised, if `run` was told to return it."""
+
+
+def run(
+    task: Callable[..., Any],
+    input: Mapping[str, Any] | None = None,
+    *,
+    after: Run | None = None,
+    cancelled: bool = False,
+    raises: bool = True,
+) -> Run:
+    """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
+
+    `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
+    run has been asked to stop. An exception of the task is raised, or returned as `Run.error` if `raises` is false.
+    Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
+    """
+    task_type = registry.of(task)
+    given = _read(task_type, input or {})
+    done = Run(1, checkpoint=None) if after is None else Run(after.attempt + 1, checkpoint=after.checkpoint)
+    done.steps.update({} if after is None else after.steps)
+    store = _MemoryStore(done, _claim(task_type, done), cancelled=cancelled)
+    args, kwargs = task_type.arguments(RunContext(store, nullcontext), given)
+    try:
+        returned = task_type.function(*args, **kwargs)
+    except Exception as error:
+        if raises:
+            raise
+        done.error = error
+        return done
+    finally:
+        store.flush()
+    done.result = json.loads(result_of(task_type, returned, store.bounds.result_bytes))
+    return done
+
+
+def _read(task_type: TaskType, input: Mapping[str, Any]) -> Any:
+    try:
+        return task_type.input_model.model_validate_json(json.dumps(input))
+    except ValidationError as error:
+        raise InvalidValue(problems_of(error)) from None
+
+
+def _claim(task_type: TaskType, done: Run) -> Claim:
+    return Claim(
+        id=uuid7(),
+        fence=done.attempt,
+        task_type=task_type.name,
+        queue=task_type.queue,
+        input="{}",
+        attempt=done.attempt,
+        tries=done.attempt,
+        max_attempts=task_type.retry.max_attempts,
+        timeout_s=task_type.timeout_s,
+        checkpoint=done.checkpoint,
+        traceparent=None,
+        seq=0,
+        claimed_at=datetime.now(UTC),
+    )
+
+
+class _MemoryStore:
+    """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
+
+    def __init__(self, done: Run, claim: Claim, *, cancelled: bool) -> None:
+        self.claim = claim
+        self.bounds = DEFAULT_BOUNDS
+        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq)
+        self.should_stop = cancelled
+        self._done = done
+
+    def raise_if_stopped(self) -> None:
+        if self.should_stop:
+            raise JobCancelled("this run must stop: the test asked for it")
+
+    def event_added(self) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        for event in self.buffer.take().events:
+            self._keep(event.kind, dict(event.data))
+
+    def publish(self, event: Event) -> None:
+        self._keep(event.kind, dict(event.data))
+
+    def checkpoint(self, text: str) -> None:
+        self._done.checkpoint = json.loads(text)
+
+    def find_step(self, name: str) -> Step | None:
+        return Step(self._done.steps[name]) if name in self._done.steps else None
+
+    def store_step(self, name: str, text: str) -> Any:
+        return self._done.steps.setdefault(name, json.loads(text))
+
+    def _keep(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "log":
+            self._done.logs.append(data["message"])
+        elif kind == "progress":
+            self._done.progress.append(data)

@@ -1,0 +1,93 @@
+"""`jobcore.testing` runs a task as a worker does, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobcore import InvalidStep, InvalidValue, JobCancelled, JobContext, RetryableError
+from jobcore.tasks import Registry, decorator, task
+from jobcore.testing import run
+from jobcore.worker.results import InvalidOutput
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry of this test's own."""
+    own = Registry()
+    monkeypatch.setattr(decorator, "registry", own)
+    monkeypatch.setattr("jobcore.testing.registry", own)
+    return own
+
+
+def test_a_run_has_the_result_logs_and_progress_of_its_task() -> None:
+    @task
+    def greet(name: str, ctx: JobContext, times: int = 2) -> tuple[str, ...]:
+        for done in range(times):
+            ctx.log(f"greeting {name}")
+            ctx.progress(done + 1, times)
+        return (f"Hello, {name}!",)
+
+    done = run(greet, {"name": "Ada"})
+    assert done.result == ["Hello, Ada!"]
+    assert done.logs == ["greeting Ada", "greeting Ada"]
+    assert [progress["done"] for progress in done.progress] == [1, 2]
+    assert done.attempt == 1
+
+
+def test_the_next_attempt_finds_the_checkpoint_and_the_steps_of_the_one_before() -> None:
+    charged: list[int] = []
+
+    def charge(amount: int) -> dict[str, int]:
+        charged.append(amount)
+        return {"receipt": amount}
+
+    @task
+    def order(amount: int, ctx: JobContext) -> str:
+        receipt = ctx.step("charge", charge, amount)
+        ctx.checkpoint({"attempt": ctx.attempt, "before": ctx.checkpoint_state})
+        if ctx.attempt == 1:
+            raise RetryableError("the shop is closed")
+        return str(receipt["receipt"])
+
+    with pytest.raises(RetryableError):
+        run(order, {"amount": 5})
+    charged.clear()
+    first = run(order, {"amount": 5}, raises=False)
+    assert isinstance(first.error, RetryableError)
+    assert (first.result, first.steps) == (None, {"charge": {"receipt": 5}})
+    second = run(order, {"amount": 5}, after=first)
+    assert (second.result, second.attempt, charged) == ("5", 2, [5])
+    assert second.checkpoint == {"attempt": 2, "before": {"attempt": 1, "before": None}}
+    assert first.checkpoint == {"attempt": 1, "before": None}, "the run before is unchanged"
+
+
+def test_a_run_that_should_stop_is_cancelled_where_it_asks() -> None:
+    @task
+    def tidy(ctx: JobContext) -> None:
+        assert ctx.cancelled
+        ctx.log("tidied up")
+        ctx.raise_if_cancelled()
+
+    with pytest.raises(JobCancelled):
+        run(tidy, cancelled=True)
+
+
+def test_what_longrun_refuses_is_refused() -> None:
+    @task
+    def f(ctx: JobContext, what: str, times: int = 1) -> float:
+        if what == "step":
+            ctx.step("a", object)
+        if what == "progress":
+            ctx.progress(float("nan"))
+        return float("inf")
+
+    with pytest.raises(InvalidStep):
+        run(f, {"what": "step"})
+    with pytest.raises(InvalidValue, match="progress: done must be a finite number"):
+        run(f, {"what": "progress"})
+    with pytest.raises(InvalidOutput):
+        run(f, {"what": "result"})
+    with pytest.raises(InvalidValue, match=r"input\.what: Field required; input\.times: "):
+        run(f, {"times": "many"})
+    with pytest.raises(ValueError, match="is not a task: decorate it with @task"):
+        run(len)
