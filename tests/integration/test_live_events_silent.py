@@ -26,17 +26,20 @@ def test_a_silent_connection_is_replaced_and_streams_are_live_again(redis_url: s
     async def run(link: Link, publisher: EventPublisher) -> Event | None:
         live = LiveEvents(parse(link.url))
         await live.start()
-        await until_async(lambda: live.connected, what="it is connected")
-        await asyncio.sleep(1)  # an idle connection that answers stays: that nothing replaces it can only be waited for
-        assert live.connected
-        async with live.subscribe(job_id) as subscription:
-            with link.muted():
-                give_up = time.monotonic() + PATIENCE_S
-                while time.monotonic() < give_up:
-                    publisher.publish(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
-                    if event := await heard(subscription, 0.2):
-                        return event
-        return None
+        try:
+            await until_async(lambda: live.connected, what="it is connected")
+            await asyncio.sleep(1)  # that nothing replaces an idle connection that answers can only be waited for
+            assert live.connected
+            async with live.subscribe(job_id) as subscription:
+                with link.muted():
+                    give_up = time.monotonic() + PATIENCE_S
+                    while time.monotonic() < give_up:
+                        publisher.publish(job_id, [Event(1, datetime.now(UTC), 1, "log", {})])
+                        if event := await heard(subscription, 0.2):
+                            return event
+            return None
+        finally:
+            await live.close()
 
     publisher = EventPublisher(parse(redis_url))
     publisher.start()
