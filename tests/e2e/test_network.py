@@ -11,6 +11,7 @@ from tests.e2e.cluster import kubectl
 from tests.e2e.conftest import Record, setting
 from tests.e2e.outside import METADATA, PRIVATE_NEIGHBOUR, SITE, web_site
 from tests.e2e.release import NAME, Release
+from tests.waiting import until
 
 KNOCK = """
 import socket, sys
@@ -92,10 +93,11 @@ def test_the_scraper_reaches_the_public_web_and_no_private_place(
         assert reached() == allowed
         release.upgrade(networkPolicy__enabled="false")
         try:
-            assert reached() == allowed | forbidden, "the control: without the policy all of them answer"
+            until(lambda: reached() == allowed | forbidden, what="the control: without the policy all of them answer")
         finally:
             release.upgrade(networkPolicy__enabled="true")
-        assert reached() == allowed
+        # the cluster's network applies a changed policy a moment after the API server has stored it
+        until(lambda: reached() == allowed, what="the policy is applied again")
 
 
 def test_the_scraper_has_no_token_for_the_api_server(release: Release) -> None:
