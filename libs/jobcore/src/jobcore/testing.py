@@ -67,8 +67,8 @@ def run(
     """
     task_type = registry.of(task)
     given = _read(task_type, input or {})
-    done = Run(1, checkpoint=None) if after is None else Run(after.attempt + 1, checkpoint=after.checkpoint)
-    done.steps.update({} if after is None else after.steps)
+    before = after or Run(attempt=0)
+    done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps))
     store = _MemoryStore(done, _claim(task_type, done), cancelled=cancelled)
     args, kwargs = task_type.arguments(RunContext(store, nullcontext), given)
     try:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from pydantic_settings import NoDecode
 
-from jobcore.settings import Seconds, WorkerSettings
+from jobcore.settings import CommaSeparated, Seconds, WorkerSettings
 from longrun_scraper.guard import endpoint
+
+
+def _endpoint(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not host:port, such as intranet.example:443 or [::1]:8080")
+    return endpoint(host, int(port))
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
 class ScraperSettings(WorkerSettings):
     """Settings of the scraper, in addition to those of every worker."""
 
-    fetch_allow: Annotated[frozenset[str], NoDecode] = frozenset()
+    fetch_allow: Annotated[frozenset[Endpoint], NoDecode, CommaSeparated] = frozenset()
     """Endpoints that the SSRF guard allows besides the public internet, as `host:port,…`."""
     fetch_timeout_s: Seconds = 30.0
     """Seconds that a fetch may take from the first DNS query to the last byte, redirects included."""
@@ -28,18 +39,3 @@ class ScraperSettings(WorkerSettings):
     """The header `User-Agent`, in printable ASCII."""
     scrape_max_links: Annotated[int, Field(ge=0)] = 1000
     """Maximum number of links in a result."""
-
-    @field_validator("fetch_allow", mode="before")
-    @classmethod
-    def _endpoints(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return frozenset(_endpoint(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _endpoint(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port, such as intranet.example:443 or [::1]:8080")
-    return endpoint(host, int(port))
