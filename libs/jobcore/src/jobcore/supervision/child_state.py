@@ -7,7 +7,7 @@ run      claiming?, id and fence of the job that runs, when it began, when it ti
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 MAX_CLAIMS: Final = 256
@@ -23,6 +23,18 @@ class RunKey(NamedTuple):
 
     id: UUID
     fence: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """The key with this text, `ID/FENCE`; None if there is none."""
+        job_id, _, fence = (text or "").partition("/")
+        try:
+            return cls(UUID(job_id), int(fence))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.id}/{self.fence}"
 
 
 class ChildState(NamedTuple):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import selectors
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobcore.host.processes import Process
+from jobcore.supervision.child_processes import ChildProcesses
 from jobcore.supervision.child_state import ChildState
 from jobcore.supervision.slots import Slots
 
@@ -40,6 +42,7 @@ class Children:
         self._selector.register(self._nudge_read, selectors.EVENT_READ)
         if self.main.fd is not None:
             self._selector.register(self.main.fd, selectors.EVENT_READ)
+        self._below = ChildProcesses(self.main)
 
     def poll(self) -> list[Death]:
         """Register new children; returns those that died and are not buried."""
@@ -67,10 +70,23 @@ class Children:
         if slot in self.processes:
             self.processes[slot].signal(number)
 
-    def signal_all(self, number: int) -> None:
-        """Send a signal to every child."""
-        for process in self.processes.values():
-            process.signal(number)
+    def kill(self, slot: int) -> None:
+        """Kill the child in this slot, and the processes that its runs started."""
+        if slot in self.processes:
+            self._below.kill(self.processes[slot])
+
+    def kill_all(self) -> None:
+        """Kill every child, and the processes that their runs started."""
+        for slot in tuple(self.processes):
+            self.kill(slot)
+
+    def end_leftovers(self, deaths: Sequence[Death]) -> None:
+        """Kill the processes that these children left: before their jobs may run again, and their receipts say so."""
+        dead = [self.processes[death.slot] for death in deaths]
+        if self.main.exited():
+            self._below.end_all(dead)
+        else:
+            self._below.end_leftovers(dead)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a death, a nudge, or the time to pass."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import Final
 
@@ -58,4 +57,4 @@ class ClaimCheck:
             elif now - since > (STUCK_CLAIM_S if state.known else UNKNOWN_S):
                 why = "it is stuck in a claim" if state.known else "its slot is damaged"
                 log.warning("killing a child", why=why, pid=slot.pid, slot=slot.index)
-                self._children.signal(slot.index, signal.SIGKILL)
+                self._children.kill(slot.index)

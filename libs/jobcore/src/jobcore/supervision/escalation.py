@@ -2,7 +2,7 @@
 
     stop request    the run finds it when it asks `ctx.cancelled`            (cancel; at once)
     interrupt       SIGUSR2: JobInterrupted inside the task's own code       (cancel: after 2 s; else at once)
-    kill            SIGKILL of that one child                                (8 s after the interrupt)
+    kill            SIGKILL of that one child and what its run started       (8 s after the interrupt)
 
 A child whose run has a stop request starts no other run until the request is withdrawn. Only this module withdraws it,
 once the slot no longer shows that run. So the interrupt and the kill can only reach the run they are meant for.
@@ -10,7 +10,6 @@ once the slot no longer shows that run. So the interrupt and the kill can only r
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 
@@ -68,7 +67,7 @@ class Escalation:
                     "killing a child whose job did not stop", job_id=str(request.key.id), why=request.reason.name
                 )
                 request.signalled = request.killed = True
-                self._children.signal(slot, signal.SIGKILL)
+                self._children.kill(slot)
             elif now >= request.signal_at and not request.signalled:
                 request.signalled = True
                 self._children.signal(slot, STOP_SIGNAL)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Protocol
+
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
 
 P = ParamSpec("P")
 
@@ -64,4 +67,27 @@ class JobContext(Protocol):
         this returns. The next attempt calls the function again if it raised, or if its process died before the result
         was stored. Raises InvalidStep, which ends the job, if the name was used before in this run, or if the result
         is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
+
+    def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log. `args` is a list; there is no shell.
+
+        A line from which `progress` reads progress is not logged: a pattern with the named groups `done` and `total`,
+        or `percent`, or a function that returns done, or (done, total), or None. `env` is added to the environment;
+        `input` is written to standard input, which is empty otherwise. With `log=False` no line is logged.
+
+        Raises ProgramFailed if the program cannot be started, runs longer than `timeout_s` seconds, or, unless `check`
+        is false, ends with an exit code other than 0. If it must stop, also because the run must, the program and
+        everything that it started get SIGTERM, and SIGKILL after a second.
         """

@@ -28,6 +28,7 @@ from jobcore.broker.connection import create
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.waker import WORK_TASK, Waker
+from jobcore.host.process_tree import adopt_orphans
 from jobcore.settings import WorkerSettings
 from jobcore.store.database import Database
 from jobcore.supervision.lease import Identity
@@ -35,7 +36,7 @@ from jobcore.supervision.slots import Slots
 from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from jobcore.worker import retirement, watchdog
+from jobcore.worker import retirement, run_processes, watchdog
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.claim_loop import ClaimLoop
 from jobcore.worker.heartbeat import HeartbeatFile
@@ -134,6 +135,7 @@ class _Worker:
         traces.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
         ShutdownStep.shutdown = Shutdown(self._slots)
+        adopt_orphans()  # of a child that dies, so that the supervisor finds what its runs started
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
         gc.freeze()  # otherwise a collection in a child copies the memory that it shares with the main process
@@ -175,6 +177,7 @@ class _Worker:
         if self._slots is None:
             raise RuntimeError("Longrun needs its own prefork pool: start the worker without -P (--pool)")
         slot = self._slots[current_process().index]
+        run_processes.install(self._slots.main_pid)
         streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
         sys.stdout, sys.stderr = streams
         interrupts = Interrupts(slot)

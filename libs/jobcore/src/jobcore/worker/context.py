@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
@@ -11,7 +12,10 @@ from typing import Any, Final, ParamSpec, Protocol
 from jobcore.errors import InvalidStep, InvalidValue
 from jobcore.models import Claim, Event
 from jobcore.store.steps import Step
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.worker import programs
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.program_start import Options
 from jobcore.worker.steps import check_name, result_json
 from jobcore.worker.values import Bounds, number, to_json
 
@@ -139,6 +143,21 @@ class RunContext:
         except BaseException:
             self._steps.discard(name)  # the step is not done: the task may catch the error and call it again
             raise
+
+    def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log."""
+        return programs.run(self, args, Options(progress, cwd, env, input, check, timeout_s, log))
 
     def _store_step(self, name: str, result: Any) -> Any:
         text = result_json(name, result, self._store.bounds.result_bytes)

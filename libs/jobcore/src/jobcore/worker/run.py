@@ -19,6 +19,7 @@ from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
+from jobcore.worker.run_processes import RunProcesses
 from jobcore.worker.run_store import RunStore
 
 OWN_FRAMES: Final = 2
@@ -66,7 +67,8 @@ class JobRun:
         context = RunContext(self._store, self._interrupts.shield)
         try:
             args, kwargs = task_type.arguments(context, value)
-            returned = self._interrupts.call(self._store.key, task_type.function, *args, **kwargs)
+            with RunProcesses(self._store):
+                returned = self._interrupts.call(self._store.key, task_type.function, *args, **kwargs)
             return self._succeeded(result_of(task_type, returned, self._store.bounds.result_bytes))
         except JobCancelled as stop:
             return self._stopped(task_type, stop)

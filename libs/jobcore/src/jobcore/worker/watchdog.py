@@ -1,7 +1,8 @@
 """Watchdogs enforce the lease: a process that has claims dies when it ends, even without a supervisor.
 
 A thread of the main process watches the children and the supervisor. A thread of each child watches the child itself,
-in case the main process is frozen too. A task that holds the GIL stops only the thread of its own child.
+in case the main process is frozen too. A task that holds the GIL stops only the thread of its own child. Both also reap
+the orphans that their processes have adopted.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from jobcore.host import clock
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.host.processes import kill_child
+from jobcore.host.process_tree import kill_child, kill_this_process
 from jobcore.supervision.slots import Slot, Slots
 from jobcore.telemetry import logs
+from jobcore.worker import run_processes
 from jobcore.worker.heartbeat import HeartbeatFile
+from jobcore.worker.pool import reap_adopted
 
 TICK_S: Final = 0.25
 MARGIN_S: Final = 2 * TICK_S
 """The watchdogs act this many seconds before the lease ends, so that nobody is alive at its end."""
+KILL_S: Final = MARGIN_S / 2
 EX_SOFTWARE: Final = 70
 PR_SET_PDEATHSIG: Final = 1
 
@@ -48,10 +51,11 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
     def check() -> None:
         if heartbeat:
             heartbeat.beat()
+        reap_adopted(supervisor_pid)
         if _exited(supervisor_pid):
             log.error("the supervisor died; the worker ends and its jobs run elsewhere")
             for slot in slots:
-                kill_child(slot.pid)
+                kill_child(slot.pid, within_s=KILL_S)
             os._exit(EX_SOFTWARE)
         if clock.now() > slots.deadline - MARGIN_S:
             for slot in slots:
@@ -60,7 +64,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
                     if state.pid not in killed:
                         killed.add(state.pid)
                         log.error("the lease ended; killing a child that has claims", pid=state.pid, slot=slot.index)
-                    kill_child(state.pid)
+                    kill_child(state.pid, within_s=KILL_S)
         else:
             killed.clear()
 
@@ -75,16 +79,10 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
     def check() -> None:
         orphan = os.getppid() != slots.main_pid
         if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
-            kill(os.getpid())
+            kill_this_process()
+        run_processes.reap_adopted()
 
     _Watchdog(check).start()
-
-
-def kill(pid: int) -> None:
-    """Send SIGKILL to a process that may have ended already."""
-    if pid > 0:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _exited(pid: int) -> bool:
