@@ -1,7 +1,7 @@
 """A task type that starts processes and leaves them, in every way in which a process can get away from its starter.
 
-Each process that is left writes its pid and the time into a file every few milliseconds for as long as it lives, so a
-test can prove that it was dead before something else happened.
+Each process that is left writes its pid and the time into a file, again and again for as long as it lives. So a test
+can prove that it was dead before something else happened.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from jobcore.tasks import JobContext, task
 
-SIGN_S: Final = 0.01
+SIGN_S: Final = 0.03
 PATIENCE_S: Final = 60.0
-SHELL: Final = 'while :; do echo "$BASHPID $EPOCHREALTIME" >> "$0"; sleep 0.01; done'
+SHELL: Final = 'while :; do echo "$BASHPID $EPOCHREALTIME" >> "$0"; sleep 0.05; done'
 """A shell that writes signs of life; its file is argument 0."""
 
 

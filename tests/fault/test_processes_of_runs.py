@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,16 @@ pytestmark = [pytest.mark.fault, pytest.mark.skipif(not Path("/proc/self/stat").
 ALL = list(KINDS)
 MARKED = [kind for kind in ALL if kind != "bare"]
 """What is found even if the main process is dead too."""
+
+
+@pytest.fixture(autouse=True)
+def end_survivors(tmp_path: Path) -> Iterator[None]:
+    """End what a failed test leaves, some of which goes on for ever."""
+    yield
+    while survivors := alive(sorted(tmp_path.glob("*.signs"))):
+        for pid in survivors:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def files(longrun: Harness, job_id: str) -> list[Path]:
@@ -78,7 +90,8 @@ def test_what_a_failed_run_left_is_dead_before_the_next_try(apart: Harness) -> N
 def test_what_a_cancelled_run_started_is_dead_before_its_receipt_is_complete(
     apart: Harness, ending: str, method: str
 ) -> None:
-    apart.worker(concurrency=1, LONGRUN_CANCEL_SIGNAL_S="1", LONGRUN_CANCEL_KILL_S="2")
+    options = {"LONGRUN_CANCEL_SIGNAL_S": "0.2", "LONGRUN_CANCEL_KILL_S": "1"} if ending == "deaf" else {}
+    apart.worker(concurrency=1, **options)
     job_id = started(apart, ending)
     apart.api.delete(f"/tasks/{job_id}")
     job = apart.stopped(job_id)
@@ -89,7 +102,7 @@ def test_what_a_cancelled_run_started_is_dead_before_its_receipt_is_complete(
 
 @pytest.mark.parametrize("ending", ["polite", "deaf"])
 def test_what_a_run_past_its_timeout_started_is_dead_before_the_next_try(apart: Harness, ending: str) -> None:
-    apart.worker(concurrency=2, LONGRUN_CANCEL_SIGNAL_S="0", LONGRUN_CANCEL_KILL_S="1")
+    apart.worker(concurrency=2, LONGRUN_CANCEL_SIGNAL_S="0.2", LONGRUN_CANCEL_KILL_S="1")
     assert_next_run_was_alone(apart, started(apart, ending, timeout_s=20))
 
 
@@ -115,7 +128,7 @@ def test_what_a_killed_child_had_started_is_dead_before_the_receipt_of_its_cance
 def test_what_a_run_that_is_handed_back_started_is_dead_before_it_runs_again(
     apart: Harness, signum: signal.Signals, ending: str
 ) -> None:
-    leaving = apart.worker("leaving", 1, LONGRUN_DRAIN_S="1", LONGRUN_CANCEL_SIGNAL_S="0", LONGRUN_CANCEL_KILL_S="1")
+    leaving = apart.worker("leaving", 1, LONGRUN_DRAIN_S="1", LONGRUN_CANCEL_SIGNAL_S="0.2", LONGRUN_CANCEL_KILL_S="1")
     job_id = started(apart, ending)
     apart.worker("heir", 1)
     leaving.send(signum)

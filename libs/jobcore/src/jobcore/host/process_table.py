@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 COMMAND_MAX: Final = 4096
 """The most bytes of a command."""
+LOOKS: Final = 3
+"""A process may start another and end before it is read. Another look finds that one; it reads only what is new."""
 READ_MAX: Final = 2**20
 _PROC: Final = "/proc"
 # indexes after the name in /proc/PID/stat (proc(5), field minus 3)
@@ -42,10 +44,7 @@ ProcessTable = dict[int, ProcessEntry]
 
 
 def snapshot() -> ProcessTable:
-    """The processes of this machine by pid.
-
-    It has each process that was alive throughout, and of processes that replace each other at least one.
-    """
+    """The processes of this machine by pid."""
     return {entry.pid: entry for entry in (_by_proc() if sys.platform == "linux" else _by_ps())}
 
 
@@ -90,8 +89,8 @@ def command(pid: int) -> str:
 
 def _by_proc() -> Iterator[ProcessEntry]:
     seen: set[str] = set()
-    # a process may start another and end before it is read: the list is complete once there is nothing new in it
-    while new := {name for name in os.listdir(_PROC) if name.isdigit()} - seen:
+    for _ in range(LOOKS):
+        new = {name for name in os.listdir(_PROC) if name.isdigit()} - seen
         seen |= new
         yield from (entry for name in new if (entry := _entry(name)))
 

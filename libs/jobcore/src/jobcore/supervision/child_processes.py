@@ -23,7 +23,7 @@ from jobcore.host.processes import Process, started
 from jobcore.supervision.child_token import ChildToken, namespace
 from jobcore.telemetry import logs
 
-KILL_S: Final = 1.0
+KILL_S: Final = 2.0
 """How long the supervisor waits for processes to die of SIGKILL, in seconds: it has a lease to renew."""
 NAMED_MAX: Final = 10
 
@@ -57,13 +57,14 @@ class ChildProcesses:
 
     def _end(self, is_theirs: IsTheirs, dead: Sequence[Process], since: int) -> None:
         groups = {child.pid for child in dead}
+        has_mark = _remembered(lambda entry: _has_mark(entry, is_theirs))
 
         def select(table: ProcessTable) -> Iterator[ProcessEntry]:
             main = table.get(self._main.pid)
             for entry in table.values():
                 if entry.since < since or entry.pid in (os.getpid(), self._main.pid):
                     continue
-                if entry.group in groups or _is_orphan(entry, main) or _has_mark(entry, is_theirs):
+                if entry.group in groups or _is_orphan(entry, main) or has_mark(entry):
                     yield entry
 
         # while the main process lives, it has adopted them
@@ -83,8 +84,10 @@ def end_leftovers_of_dead_workers() -> None:
             dead[main] = token.namespace == namespace() and str(token) != own and started(token.main) != main[1]
         return dead[main]
 
+    has_mark = _remembered(lambda entry: _has_mark(entry, is_dead))
+
     def select(table: ProcessTable) -> Iterator[ProcessEntry]:
-        return (entry for entry in table.values() if _has_mark(entry, is_dead))
+        return (entry for entry in table.values() if has_mark(entry))
 
     _warn(process_tree.end(select), "ended processes that a dead worker left")
 
@@ -92,6 +95,19 @@ def end_leftovers_of_dead_workers() -> None:
 def _has_mark(entry: ProcessEntry, is_theirs: IsTheirs) -> bool:
     token = ChildToken.parse(process_marks.of(entry.pid).get(process_marks.CHILD))
     return token is not None and is_theirs(token)
+
+
+def _remembered(function: Callable[[ProcessEntry], bool]) -> Callable[[ProcessEntry], bool]:
+    """The same function, reading each process once: processes that replace each other are caught only by being fast."""
+    known: dict[tuple[int, int], bool] = {}
+
+    def remembered(entry: ProcessEntry) -> bool:
+        key = entry.pid, entry.since
+        if key not in known:
+            known[key] = function(entry)
+        return known[key]
+
+    return remembered
 
 
 def _is_orphan(entry: ProcessEntry, main: ProcessEntry | None) -> bool:

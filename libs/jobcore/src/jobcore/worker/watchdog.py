@@ -26,7 +26,6 @@ from jobcore.worker.pool import reap_adopted
 TICK_S: Final = 0.25
 MARGIN_S: Final = 2 * TICK_S
 """The watchdogs act this many seconds before the lease ends, so that nobody is alive at its end."""
-KILL_S: Final = MARGIN_S / 2
 EX_SOFTWARE: Final = 70
 PR_SET_PDEATHSIG: Final = 1
 
@@ -55,7 +54,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
         if _exited(supervisor_pid):
             log.error("the supervisor died; the worker ends and its jobs run elsewhere")
             for slot in slots:
-                kill_child(slot.pid, within_s=KILL_S)
+                kill_child(slot.pid)
             os._exit(EX_SOFTWARE)
         if clock.now() > slots.deadline - MARGIN_S:
             for slot in slots:
@@ -64,7 +63,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
                     if state.pid not in killed:
                         killed.add(state.pid)
                         log.error("the lease ended; killing a child that has claims", pid=state.pid, slot=slot.index)
-                    kill_child(state.pid, within_s=KILL_S)
+                    kill_child(state.pid)
         else:
             killed.clear()
 
