@@ -175,9 +175,9 @@ def _line(table: ProcessTable, pid: int) -> set[int]:
 
 
 def _only_helpers() -> bool:
-    """Whether the children of this process are nothing but helpers."""
-    children = [entry.pid for entry in below(_pid).values() if entry.parent == _pid]
-    return bool(children) and all(map(_is_helper, children))
+    """Whether nothing but helpers is below this child."""
+    pids = below(_pid).keys() - {_pid}
+    return bool(pids) and all(map(_is_helper, pids))
 
 
 def _is_helper(pid: int) -> bool:
