@@ -211,9 +211,9 @@ class ClaimLoop:
             # streams of a quick job read this event from PostgreSQL when the job ends
             self._publisher.publish(claim.id, [_running(claim, self._worker_id)])
         started = time.monotonic()
-        run = JobRun(store, self._registry, self._interrupts)
+        run = JobRun(store, self._registry)
         with of_job(str(claim.id), self._streams):
-            outcome = run.execute()
+            outcome = run.execute(self._interrupts)
         self._claims.end()
         if self._interrupts.tainted:
             self._retirement.ask("a run may have left the process in a bad state")
