@@ -116,7 +116,9 @@ def _add_job(_logger: Any, _method: str, event: Any) -> Any:
     if own := _own_job.get(None):
         event.setdefault("job_id", own)
     # not a context variable, which the threads of a job would not inherit
-    elif own is None and _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS)):
+    elif (
+        own is None and _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS))
+    ):
         event.setdefault("job_id", _job)
     return event
 

@@ -50,6 +50,16 @@ class Host(Protocol):
         """Delay an interrupt until the end of this block."""
 
 
+class AsyncHost(Protocol):
+    """Where the code of an `async def` runs: the event loop (`AsyncLane`)."""
+
+    stored: Stored
+    """Awaits what a context stores."""
+
+    async def call(self, function: TaskFunction, /, *args: Any, **kwargs: Any) -> Any:
+        """Await task code, which can be cancelled."""
+
+
 class JobRun:
     """Runs a claimed job once: reads its input, calls the task's function, and says how that ended.
 
@@ -74,12 +84,12 @@ class JobRun:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
 
-    async def execute_async(self, stored: Stored) -> Outcome | None:
-        """`execute` of an `async def`, on the event loop; `stored` awaits what its context stores."""
+    async def execute_async(self, host: AsyncHost) -> Outcome | None:
+        """`execute` of an `async def`, on the event loop."""
         with traces.run_span(self._claim) as span:
             try:
-                function, args, kwargs = self._read(RunAsyncContext(self._store, stored))
-                returned = await function(*args, **kwargs)
+                function, args, kwargs = self._read(RunAsyncContext(self._store, host.stored))
+                returned = await host.call(function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
