@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import StopReason
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.thread_interrupts import ThreadInterrupts
 

@@ -1,4 +1,4 @@
-"""Claims of jobs that run beside each other: as many as there is room for, in order of rank, and never a place too many."""
+"""Claims of jobs that run beside each other: as many as there is room for, in order of rank."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 from jobcore.models import Outcome
 from jobcore.supervision.child_state import RunKey
+from jobcore.supervision.stops import Stop
 from jobcore.tasks.registry import TaskFunction
 from jobcore.telemetry import logs
 from jobcore.worker.async_context import Stored
@@ -67,9 +68,12 @@ class AsyncLane:
         context = contextvars.copy_context()  # of the wake-up, to which the runs' spans are linked
         self.loop.call_soon_threadsafe(self._begin, runs, context)
 
-    def interrupt(self, key: RunKey) -> None:
-        """Cancel the task of this run, once; any thread may call it."""
-        self.loop.call_soon_threadsafe(self._cancel, key)
+    def interrupt(self, stop: Stop) -> bool:
+        """Cancel the task of this run; False if it is not here. Any thread may call it."""
+        if stop.key not in self._live:
+            return False
+        self.loop.call_soon_threadsafe(self._cancel, stop.key)
+        return True
 
     def _turn(self) -> None:
         logs.of_job_in_context("")

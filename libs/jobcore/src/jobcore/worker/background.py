@@ -5,10 +5,8 @@ Loop and threads start with the first run that needs them. They go on after `wor
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from jobcore.models import Claim
 from jobcore.states import Lane
@@ -27,6 +25,16 @@ from jobcore.worker.stop_watch import StopWatch
 from jobcore.worker.thread_lane import ThreadLane
 
 
+class Host(Protocol):
+    """A lane beside the main thread."""
+
+    def start(self, runs: Sequence[BackgroundRun], /) -> None:
+        """Start these runs."""
+
+    def interrupt(self, stop: Stop, /) -> bool:
+        """Interrupt a run; False if it is not here."""
+
+
 class Background:
     """Starts async and thread runs, and ends them."""
 
@@ -39,7 +47,6 @@ class Background:
         registry: Registry,
         db: RunDatabase,
         places: int,
-        hand_back: Callable[[Claim], None],
         streams: Iterable[CapturedStream] = (),
     ) -> None:
         self.room = Room(places)
@@ -48,29 +55,24 @@ class Background:
         self._registry = registry
         self._db = db
         self._places = places
-        self._hand_back = hand_back
         self._streams = tuple(streams)
         self._watch = StopWatch(slot, self.room, self._interrupt)
-        self._watching = False
+        self._hosts: dict[Lane, Host] = {}
 
     def takes(self, claim: Claim) -> bool:
         """Whether this job runs beside the main thread."""
         return self._lane(claim) is not Lane.PROCESS
 
     def start(self, claims: Sequence[Claim], claimed: Claimed) -> None:
-        """Start these jobs at once; the room is large enough."""
-        if not self._watching:
-            self._watching = True
-            self._watch.start()
+        """Start these jobs at once; there must be room for them."""
         runs = [self._run(claim) for claim in claims]
         self.room.take(len(runs))
         self._claims.begin_background((run.key, run.lane, run.claim.timeout_s) for run in runs)
-        lost = [run for run in runs if not self._runs.may_begin(run.claim, claimed)]
-        for lane, host in ((Lane.ASYNC, self._async_lane), (Lane.THREAD, self._thread_lane)):
-            if starting := [run for run in runs if run.lane is lane and run not in lost]:
-                host().start(starting)
-        if lost:
-            self._end(lost)
+        ours = [run for run in runs if self._runs.may_begin(run.claim, claimed)]
+        for lane in {run.lane for run in ours}:
+            self._host(lane).start([run for run in ours if run.lane is lane])
+        if len(ours) < len(runs):
+            self._end([run for run in runs if run not in ours])
 
     def _run(self, claim: Claim) -> BackgroundRun:
         store = self._runs.store(claim, self._db)
@@ -79,12 +81,23 @@ class Background:
     def _lane(self, claim: Claim) -> Lane:
         return self._registry.get(claim.task_type).lane
 
+    def _host(self, lane: Lane) -> Host:
+        if not self._hosts:
+            self._watch.start()
+        if lane not in self._hosts:
+            self._hosts[lane] = (
+                AsyncLane(self._end, store_threads=CONNECTIONS, threads=self._places, streams=self._streams)
+                if lane is Lane.ASYNC
+                else ThreadLane(self._end, self._streams)
+            )
+        return self._hosts[lane]
+
     def _end(self, runs: Sequence[BackgroundRun]) -> None:
-        """Called by a lane, from a thread of its own."""
-        self._claims.end_background(run.key for run in runs)
+        """The code of these runs has ended; a lane calls it from a thread of its own."""
+        self._claims.end_background([run.key for run in runs])
         for run in runs:
             self._runs.end(Ended(run.claim, run.job, run.outcome, run.duration_s, run.tainted))
         self.room.give_back(len(runs))
 
     def _interrupt(self, stop: Stop) -> bool:
-        return any(host.interrupt(stop.key, stop.reason) for host in self._hosts)
+        return any(host.interrupt(stop) for host in tuple(self._hosts.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 SHARE: Final = 4
@@ -36,6 +37,7 @@ class Room:
         """So many runs begin; the caller knows that there is room."""
         with self._changed:
             self._taken += count
+            self._changed.notify_all()
 
     def give_back(self, count: int) -> None:
         """So many runs have ended."""
@@ -52,3 +54,13 @@ class Room:
         """Wait until no run is under way; False if that takes longer than `timeout_s` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._taken, timeout_s)
+
+    def wait_taken(self, unless: Callable[[], bool]) -> None:
+        """Wait until a run is under way, or until `unless` is true and `wake` is called."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken or unless())
+
+    def wake(self) -> None:
+        """Let the waiting threads look again."""
+        with self._changed:
+            self._changed.notify_all()

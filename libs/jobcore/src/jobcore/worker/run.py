@@ -16,7 +16,7 @@ from jobcore.errors import InvalidValue, JobCancelled, PermanentError, Retryable
 from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import StopReason
 from jobcore.tasks import Context, Registry, TaskType, leaves
 from jobcore.tasks.registry import TaskFunction
 from jobcore.telemetry import logs, traces

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Concatenate, Final, ParamSpec, TypeVar
-
-from sqlalchemy import Connection
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from jobcore.errors import StoreUnavailable
 from jobcore.store.database import Database
@@ -25,7 +23,7 @@ class RunDatabase:
         self._db = db
         self._turns = threading.BoundedSemaphore(CONNECTIONS)
 
-    def call(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`Database.call`; also StoreUnavailable after WAIT_S seconds without a turn."""
         if not self._turns.acquire(timeout=WAIT_S):
             raise StoreUnavailable("every database connection of this process is busy")

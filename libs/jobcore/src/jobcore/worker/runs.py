@@ -27,13 +27,15 @@ from jobcore.worker.values import Bounds
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim returned: under which worker's id, when it was sent (`jobcore.host.clock`), and which task types
-    are quick."""
+    """What one claim returned."""
 
     claims: Sequence[Claim]
     worker_id: UUID
+    """The worker's id under which they are claimed."""
     sent_at: float
+    """When the claim was sent (`jobcore.host.clock`)."""
     quick: Sequence[str]
+    """The task types whose runs are so short that several make a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,10 @@ class Runs:
             return self._db.call(claims.holds, claim.id, claim.fence, claimed.worker_id)
         except StoreUnavailable:
             return False
+
+    def hand_back(self, claim: Claim) -> None:
+        """Return a claim to its queue, because its run did not begin."""
+        self._completer.hand_back(claim)
 
     def end(self, ended: Ended) -> None:
         """Have the outcome of a run stored, or hand it back; its slot no longer shows it."""

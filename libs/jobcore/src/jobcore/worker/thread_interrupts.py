@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import StopReason
 from jobcore.worker.interrupts import JobInterrupted, broke_an_import, end_fork
 
 ARRIVAL_S: Final = 1.0

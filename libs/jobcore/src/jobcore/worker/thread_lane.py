@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import Stop
 from jobcore.telemetry import logs
 from jobcore.worker.background_run import BackgroundRun
 from jobcore.worker.output_capture import CapturedStream, of_job_in_context
@@ -51,11 +51,13 @@ class ThreadLane:
             if lacking:
                 threading.Thread(target=self._serve, name="lane", daemon=True).start()
 
-    def interrupt(self, key: RunKey, reason: StopReason) -> None:
-        """Raise JobInterrupted in the code of this run, once; from one thread only."""
-        interrupts = self._live.get(key)
-        if interrupts is not None:
-            interrupts.interrupt(reason)
+    def interrupt(self, stop: Stop) -> bool:
+        """Raise JobInterrupted in the code of this run; False if it is not here. One thread calls it."""
+        interrupts = self._live.get(stop.key)
+        if interrupts is None:
+            return False
+        interrupts.interrupt(stop.reason)
+        return True
 
     def _serve(self) -> None:
         logs.of_job_in_context("")
