@@ -53,6 +53,15 @@ class Context(Protocol):
         anything else.
         """
 
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output: a JSON value of at most 64 KiB, with a name of 1 to 200 characters.
+
+        Readers get each piece once, in order, while the job runs and later. A piece is stored soon, at the latest with
+        the outcome of the run. Any thread of the run may call this. In a `def` it waits while a thousand events are not
+        stored yet; in an `async def` it never waits. Raises InvalidValue for what cannot be stored, or if the output of
+        the job, of all its attempts together, would pass LONGRUN_MAX_OUTPUT_BYTES.
+        """
+
 
 class JobContext(Context, Protocol):
     """The context of a task that `def` defines: in the lanes process and thread."""
@@ -60,7 +69,7 @@ class JobContext(Context, Protocol):
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; a later attempt finds it in `checkpoint_state`.
 
-        Raises InvalidValue if it is not JSON, or larger than LONGRUN_MAX_RESULT_BYTES.
+        Only the latest one is kept. Raises InvalidValue if it is not JSON, or larger than 1 MiB.
         """
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:

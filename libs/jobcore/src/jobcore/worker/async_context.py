@@ -14,8 +14,7 @@ from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from jobcore.store.steps import Step
-from jobcore.worker.context import BaseContext, ContextStore
-from jobcore.worker.values import to_json
+from jobcore.worker.context import BaseContext, ContextStore, checkpoint_text
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,21 +49,19 @@ class Stored:
 
 
 class RunAsyncContext(BaseContext):
-    """The `AsyncContext` of one run; `stored` calls what waits for PostgreSQL (`Stored`)."""
+    """The `AsyncContext` of one run; `stored` calls what waits for PostgreSQL (`Stored`).
+
+    `log` and `emit` do not wait for room in the buffer, because no other task of the event loop would run meanwhile.
+    """
 
     def __init__(self, store: ContextStore, stored: Callable[..., Awaitable[Any]]) -> None:
         super().__init__(store)
         self._stored = stored
         self._kept: dict[str, Step] = {}
 
-    def log(self, message: str, level: str = "info") -> None:
-        """Add a line to the job's log; never waits."""
-        self._add_line(message, level)
-
     async def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
-        text = to_json("checkpoint", state, self._store.bounds.result_bytes)
-        await self._stored(self._store_checkpoint, text)
+        await self._stored(self._store_checkpoint, checkpoint_text(state))
         self.raise_if_cancelled()
 
     async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:

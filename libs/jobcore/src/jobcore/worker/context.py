@@ -12,11 +12,15 @@ from jobcore.errors import InvalidStep, InvalidValue
 from jobcore.models import Claim, Event
 from jobcore.store.steps import Step
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.output import Piece
 from jobcore.worker.steps import check_name, result_json
-from jobcore.worker.values import Bounds, number, to_json
+from jobcore.worker.values import MIB, Bounds, number, to_json
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 PROGRESS_MESSAGE_MAX: Final = 500
+CHECKPOINT_MAX: Final = MIB
+"""The most bytes of a checkpoint as JSON, because each claim of the job reads it."""
+CHECKPOINT_TOO_LARGE: Final = "keep less in it: results of parts in steps (ctx.step), large data in a file (ctx.file)"
 
 P = ParamSpec("P")
 
@@ -92,12 +96,22 @@ class BaseContext:
         """Raise JobCancelled once this run should stop."""
         self._store.raise_if_stopped()
 
-    def _add_line(self, message: str, level: str) -> None:
+    def log(self, message: str, level: str = "info") -> None:
+        """Add a line to the job's log; waits while BUFFERED_MAX lines are not stored yet."""
         if not isinstance(level, str) or level not in LEVELS:
             raise InvalidValue(f"log: level must be one of {', '.join(LEVELS)}, not {level!r}")
         with self._shield():
             if self._store.buffer.add_line(level, str(message)):
                 self._store.event_added()
+        self._wait_for_room()
+
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output, a JSON value with a name; waits while BUFFERED_MAX events are not stored."""
+        piece = Piece.of(name, data)
+        with self._shield():
+            self._store.buffer.add_output(piece)
+            self._store.event_added()
+        self._wait_for_room()
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the job is."""
@@ -135,6 +149,9 @@ class BaseContext:
         with self._shield():
             return self._store.find_step(name)
 
+    def _wait_for_room(self) -> None:
+        """Wait, in a `def`, until the buffer has room."""
+
     def _store_step(self, name: str, result: Any) -> Any:
         text = result_json(name, result, self._store.bounds.result_bytes)
         with self._shield():
@@ -144,18 +161,9 @@ class BaseContext:
 class RunContext(BaseContext):
     """The `JobContext` of one run."""
 
-    def log(self, message: str, level: str = "info") -> None:
-        """Add a line to the job's log; waits while BUFFERED_MAX lines are not stored yet."""
-        self._add_line(message, level)
-        if self._store.buffer.full:
-            with self._shield():
-                self._store.flush()
-            self.raise_if_cancelled()
-
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
-        text = to_json("checkpoint", state, self._store.bounds.result_bytes)
-        self._store_checkpoint(text)
+        self._store_checkpoint(checkpoint_text(state))
         self.raise_if_cancelled()
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -163,3 +171,15 @@ class RunContext(BaseContext):
         with self._once(name):
             done = self._find_step(name)
             return done.result if done else self._store_step(name, function(*args, **kwargs))
+
+    def _wait_for_room(self) -> None:
+        """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""
+        if self._store.buffer.full:
+            with self._shield():
+                self._store.flush()
+            self.raise_if_cancelled()
+
+
+def checkpoint_text(state: Any) -> str:
+    """The JSON text of a checkpoint. Raises InvalidValue if it cannot be stored."""
+    return to_json("checkpoint", state, CHECKPOINT_MAX, CHECKPOINT_TOO_LARGE)
