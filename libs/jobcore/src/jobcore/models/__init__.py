@@ -4,9 +4,10 @@ from jobcore.models.events import Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
-from jobcore.models.workers import RunningJob, Worker
+from jobcore.models.workers import LANES, RunningJob, Worker, by_lane
 
 __all__ = [
+    "LANES",
     "Accepted",
     "CancelReceipt",
     "Change",
@@ -20,4 +21,5 @@ __all__ = [
     "Run",
     "RunningJob",
     "Worker",
+    "by_lane",
 ]

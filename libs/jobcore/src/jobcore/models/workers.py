@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
+
+LANES: Final = ("process", "async", "thread")
+
+
+def by_lane(counts: Iterable[int]) -> Mapping[str, int]:
+    """Numbers in the order of `LANES`, by lane."""
+    return dict(zip(LANES, counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +25,7 @@ class Worker:
     pid: int
     queues: tuple[str, ...]
     concurrency: int
+    jobs_per_child: int
     version: str
     state: str
     beat: int
@@ -23,6 +33,10 @@ class Worker:
     started_at: datetime
     task_types: tuple[str, ...] | None
     """The task types that it can run; None for a worker of version 0.1, which claims jobs of any type."""
+    runs: Mapping[str, int]
+    """How many jobs it runs, by lane."""
+    room: Mapping[str, int]
+    """How many more jobs of each lane it could start now; async and thread jobs share theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,7 @@ class RunningJob:
     worker_id: UUID
     task_id: UUID
     task_type: str
+    lane: str
     slot: int
     fence: int
     attempt: int
