@@ -111,8 +111,10 @@ class Supervisor:
             return
         if not self._main_is_dying(deaths):
             self._dead_children.account_for(deaths)
-        self._stop_rules.apply()
-        self._escalation.escalate()
+        try:
+            self._stop_rules.apply()
+        finally:  # what is overdue is stopped also while PostgreSQL is away
+            self._escalation.escalate()
         if time.monotonic() >= self._claim_check_due:
             self._claim_check_due = time.monotonic() + self._settings.heartbeat_s
             self._claim_check.check()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
 from jobcore.telemetry import logs, traces
 from jobcore.worker.context import RunContext

@@ -13,7 +13,8 @@ from jobcore.models import Claim, Event, NewEvent
 from jobcore.store import events, steps
 from jobcore.store.database import Database, RowRefused
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import Slot, StopReason
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
