@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import pytest
 
 from jobcore.models import by_lane
+from jobcore.states import Lane
 from jobcore.store import gauges, queue_demand, queues, workers
 from tests.integration.store.world import QUEUE, World
 
 TYPES = ("crunch", "ask", "fetch")
-MIXED = ("process", "async", "thread")
+MIXED = tuple(Lane)
 
 
-def mixed(world: World, lanes: tuple[str, ...] = MIXED) -> UUID:
+def mixed(world: World, lanes: Sequence[str] = MIXED) -> UUID:
     """A worker of two children with up to four async and thread jobs each."""
     return world.worker(types=TYPES, lanes=lanes, jobs_per_child=4)
 
@@ -31,7 +32,7 @@ def become(world: World, worker: UUID, state: str) -> None:
     world.sql("UPDATE workers SET state = :state WHERE id = :id RETURNING id", state=state, id=worker)
 
 
-def seen(world: World, worker: UUID) -> tuple[Mapping[str, int], Mapping[str, int]]:
+def seen(world: World, worker: UUID) -> tuple[Mapping[Lane, int], Mapping[Lane, int]]:
     """What it runs, and its room."""
     [found] = [each for each in world.call(workers.live) if each.id == worker]
     return found.runs, found.room

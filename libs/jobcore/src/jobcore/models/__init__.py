@@ -4,10 +4,9 @@ from jobcore.models.events import Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
-from jobcore.models.workers import LANES, RunningJob, Worker, by_lane
+from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
-    "LANES",
     "Accepted",
     "CancelReceipt",
     "Change",

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-LANES: Final = ("process", "async", "thread")
+from jobcore.states import Lane
 
 
-def by_lane(counts: Iterable[int]) -> Mapping[str, int]:
-    """Numbers in the order of `LANES`, by lane."""
-    return dict(zip(LANES, counts, strict=True))
+def by_lane(counts: Iterable[int]) -> Mapping[Lane, int]:
+    """Numbers in the order of `Lane`, by lane."""
+    return dict(zip(Lane, counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,9 @@ class Worker:
     started_at: datetime
     task_types: tuple[str, ...] | None
     """The task types that it can run; None for a worker of version 0.1, which claims jobs of any type."""
-    runs: Mapping[str, int]
+    runs: Mapping[Lane, int]
     """How many jobs it runs, by lane."""
-    room: Mapping[str, int]
+    room: Mapping[Lane, int]
     """How many more jobs of each lane it could start now; async and thread jobs share theirs."""
 
 
@@ -46,7 +45,7 @@ class RunningJob:
     worker_id: UUID
     task_id: UUID
     task_type: str
-    lane: str
+    lane: Lane
     slot: int
     fence: int
     attempt: int

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.models import by_lane
+from jobcore.states import Lane
 from jobcore.store.limits import BLOCKED
 from jobcore.store.promotion import WAITS
 from jobcore.store.queue_limits import OCCUPIED, PERMITS
@@ -95,8 +96,8 @@ class Fleet:
     workers: int
     children: int
     free: int
-    runs: Mapping[str, int]
-    room: Mapping[str, int]
+    runs: Mapping[Lane, int]
+    room: Mapping[Lane, int]
     heartbeat_age_s: float
 
 

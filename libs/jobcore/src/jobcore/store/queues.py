@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.models import by_lane
+from jobcore.states import Lane
 from jobcore.store.jobs import INTAKES
 from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
@@ -64,7 +65,7 @@ class Queue:
     running: int
     workers: int
     children: int
-    room: Mapping[str, int]
+    room: Mapping[Lane, int]
 
 
 _QUEUES: Final = Rows(Queue, room=by_lane)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import RunningJob, Worker, by_lane
+from jobcore.states import Lane
 from jobcore.store import json_text
 from jobcore.store.room import LANE, ROOM
 from jobcore.store.rows import Rows
@@ -21,7 +22,7 @@ _WORKERS: Final = Rows(
     runs=by_lane,
     room=by_lane,
 )
-_RUNNING: Final = Rows(RunningJob)
+_RUNNING: Final = Rows(RunningJob, lane=Lane)
 
 REGISTER: Final = text("""
 INSERT INTO workers (id, host, pid, queues, concurrency, jobs_per_child, version, state, task_types, lanes)

@@ -127,7 +127,7 @@ class _Worker:
             pid=os.getpid(),
             queues=tuple(sender.app.amqp.queues.consume_from),
             concurrency=sender.concurrency,
-            jobs_per_child=getattr(self._settings, "jobs_per_child", 1),
+            jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
             lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),

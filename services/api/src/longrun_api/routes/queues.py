@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
+from jobcore.states import Lane
 from jobcore.store import queues
 from jobcore.store.queues import Queue
 from longrun_api.body import json_body
@@ -49,7 +50,7 @@ class QueueInfo(BaseModel):
     running: int = Field(description="Tasks that run now.")
     workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
-    room: dict[str, int] = Field(description=f"How many more tasks of each lane they could start now. {ROOM_NOTE}")
+    room: dict[Lane, int] = Field(description=f"How many more tasks of each lane they could start now. {ROOM_NOTE}")
 
     @classmethod
     def of(cls, queue: Queue) -> Self:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
+from jobcore.states import Lane
 from jobcore.store import workers
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -25,7 +26,7 @@ class WorkerTask(BaseModel):
 
     task_id: UUID
     task_type: str
-    lane: str = Field(description="`process`, `async` or `thread`.")
+    lane: Lane
     slot: int
     attempt: int
     started_at: Utc
@@ -40,8 +41,8 @@ class WorkerInfo(BaseModel):
     queues: list[str]
     concurrency: int = Field(description="Number of child processes.")
     jobs_per_child: int = Field(description="How many async and thread tasks a child runs at once.")
-    runs: dict[str, int] = Field(description="How many tasks it runs, by lane: `process`, `async`, `thread`.")
-    room: dict[str, int] = Field(description=f"How many more tasks of each lane it could start now. {ROOM_NOTE}")
+    runs: dict[Lane, int] = Field(description="How many tasks it runs, by lane.")
+    room: dict[Lane, int] = Field(description=f"How many more tasks of each lane it could start now. {ROOM_NOTE}")
     version: str
     state: str
     started_at: Utc
