@@ -79,6 +79,10 @@ class ChildState(NamedTuple):
         """True if the child answers for a job or may be getting one."""
         return self.claiming or bool(self.claims)
 
+    def has_room(self, background: int) -> bool:
+        """True if the child takes wake-ups: its main thread is free, and fewer than `background` runs are behind it."""
+        return self.known and not self.claiming and self.main is None and len(self.background) < background
+
     @property
     def runs(self) -> tuple[RunState, ...]:
         """Every run of every lane."""

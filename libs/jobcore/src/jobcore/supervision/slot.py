@@ -25,6 +25,8 @@ from jobcore.supervision.stops import STOPS_SIZE, Stop, StopReason
 
 STOP_SIGNAL: Final = signal.SIGUSR2
 """Tells a child to read the stop of the run on its main thread."""
+BEAT_S: Final = 0.1
+"""How often the event loop of a child with async runs posts that it turns, in seconds."""
 
 # in words, from the start of the slot
 _PID: Final = 0
