@@ -122,8 +122,10 @@ class _Worker:
             pid=os.getpid(),
             queues=tuple(sender.app.amqp.queues.consume_from),
             concurrency=sender.concurrency,
+            jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
+            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()
