@@ -66,6 +66,11 @@ _threads_failed = counter(
 _workers_unresponsive = counter(
     "longrun.workers.unresponsive", "{worker}", "Workers that took no wake-up although some waited."
 )
+LOOP_LAG: Final = Gauge(
+    "longrun.loop.lag",
+    "s",
+    "The longest time by which an event loop of the worker's children was late, within the last 15 to 30 s.",
+)
 
 # Read by the leading keeper
 

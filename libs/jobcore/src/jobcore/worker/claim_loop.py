@@ -29,7 +29,9 @@ from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
 from jobcore.supervision.child_state import MAX_CLAIMS, RunKey
-from jobcore.supervision.slots import Slot, Slots, StopReason
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.stops import StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
 from jobcore.worker.batching import MAX_BATCH, BatchSize
@@ -137,6 +139,9 @@ class ClaimLoop:
         self._completer.flush(down_to=MAX_CLAIMS - MAX_BATCH)
         self._quick = self._batch_size.quick()
         self._claims.claiming()
+        if self._slot.retiring:  # asked once the slot says "claiming": the supervisor looks the other way round
+            self._claims.claimed(())
+            return deque()
         began = time.monotonic()
         try:
             taken = self._db.call(

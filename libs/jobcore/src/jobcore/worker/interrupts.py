@@ -22,7 +22,8 @@ from typing import Any, Final, TypeVar
 
 from jobcore.errors import JobCancelled
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import STOP_SIGNAL, Slot, StopReason
+from jobcore.supervision.slot import STOP_SIGNAL, Slot
+from jobcore.supervision.stops import StopReason
 from jobcore.worker.process_state import ProcessState
 
 CHAIN_MAX: Final = 20

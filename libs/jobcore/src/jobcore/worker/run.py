@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.stops import StopReason
 from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
 from jobcore.telemetry import logs, traces
 from jobcore.worker.context import RunContext
@@ -142,6 +142,7 @@ class JobRun:
             result_bytes=len(result),
             progress=last.progress,
             events=last.events,
+            output_bytes=last.output_bytes,
         )
 
     def _failed(self, kind: ErrorKind, error: BaseException, retry_s: float | None) -> Outcome:
@@ -164,6 +165,7 @@ class JobRun:
             retry_s=again_in_s,
             progress=last.progress,
             events=last.events,
+            output_bytes=last.output_bytes,
         )
 
     def _keep_traceback(self, error: Exception) -> None:
