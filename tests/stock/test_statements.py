@@ -187,6 +187,7 @@ def walk_through(world: World, worker: UUID) -> None:
         world.call(read, job_id)
     world.call(events.after, job_id, 0)
     world.call(events.logs, job_id, 0, 10)
+    world.call(events.output, job_id, 0, 10)
     world.call(runs.page, job_id, 0, 10)
 
 

@@ -12,6 +12,7 @@ PROMISED = {
     "cancelled",
     "checkpoint",
     "checkpoint_state",
+    "emit",
     "fence",
     "job_id",
     "log",

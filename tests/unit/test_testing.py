@@ -25,12 +25,14 @@ def test_a_run_has_the_result_logs_and_progress_of_its_task() -> None:
         for done in range(times):
             ctx.log(f"greeting {name}")
             ctx.progress(done + 1, times)
+            ctx.emit("word", (name, done))
         return (f"Hello, {name}!",)
 
     done = run(greet, {"name": "Ada"})
     assert done.result == ["Hello, Ada!"]
     assert done.logs == ["greeting Ada", "greeting Ada"]
     assert [progress["done"] for progress in done.progress] == [1, 2]
+    assert done.emitted == [("word", ["Ada", 0]), ("word", ["Ada", 1])]
     assert done.attempt == 1
 
 
@@ -79,10 +81,18 @@ def test_what_longrun_refuses_is_refused() -> None:
             ctx.step("a", object)
         if what == "progress":
             ctx.progress(float("nan"))
+        if what == "output":
+            ctx.emit("", 1)
+        if what == "checkpoint":
+            ctx.checkpoint("x" * 2**20)
         return float("inf")
 
     with pytest.raises(InvalidStep):
         run(f, {"what": "step"})
+    with pytest.raises(InvalidValue, match="emit: name must be"):
+        run(f, {"what": "output"})
+    with pytest.raises(InvalidValue, match=r"checkpoint has 1,048,578 bytes .* 1,048,576 .*ctx\.step.*ctx\.file"):
+        run(f, {"what": "checkpoint"})
     with pytest.raises(InvalidValue, match="progress: done must be a finite number"):
         run(f, {"what": "progress"})
     with pytest.raises(InvalidOutput):

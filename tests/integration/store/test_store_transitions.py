@@ -201,6 +201,7 @@ UNFENCED = [
     Trial(listing.page, lambda case: case.world.call(listing.page, limit=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
+    Trial(events.output, lambda case: case.world.call(events.output, case.id, 0, 9)),
     Trial(event_pages.page, lambda case: case.world.call(event_pages.page, case.id, 0, max_events=9, max_bytes=99)),
     Trial(event_pages.ahead, lambda case: case.world.call(event_pages.ahead, {case.id: 0})),
     Trial(event_pages.end, lambda case: case.world.call(event_pages.end, case.id)),

@@ -43,6 +43,8 @@ class Run:
     """The messages of `ctx.log`."""
     progress: list[dict[str, Any]] = field(default_factory=list)
     """Every `ctx.progress`, as `{"done": …, "total": …, "message": …}`."""
+    emitted: list[tuple[str, Any]] = field(default_factory=list)
+    """The pieces of `ctx.emit`, as pairs of a name and a value."""
     checkpoint: Any = None
     """The latest checkpoint, of this run or of the one before."""
     steps: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class _MemoryStore:
     def __init__(self, done: Run, claim: Claim, *, cancelled: bool) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
-        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq)
+        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
         self.should_stop = cancelled
         self._done = done
 
@@ -147,3 +149,5 @@ class _MemoryStore:
             self._done.logs.append(data["message"])
         elif kind == "progress":
             self._done.progress.append(data)
+        elif kind == "output":
+            self._done.emitted.append((data["name"], data["data"]))

@@ -144,9 +144,12 @@ class WorkerSettings(CoreSettings):
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 16 * 2**20
-    """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job."""
+    """Bytes that a job's result or the result of a step may have as JSON; a larger one fails the job."""
     max_log_lines: Annotated[int, Field(ge=1)] = 100_000
     """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""
+    max_output_bytes: Annotated[int, Field(ge=1024, le=2**40)] = 64 * 2**20
+    """Bytes that all output of a job, `ctx.emit`, may have as JSON; each piece counts 200 more. A piece that does not
+    fit is refused."""
     refused_backoff_s: Seconds = 30.0
     """Seconds until another worker may try a job whose input this worker's version of the task type cannot read;
     doubled for each further one. After five the job fails."""

@@ -51,10 +51,19 @@ class JobContext(Protocol):
         anything else.
         """
 
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output: a JSON value of at most 64 KiB, with a name of 1 to 200 characters.
+
+        Readers get each piece once, in order, while the job runs and later. A piece is stored soon, at the latest with
+        the outcome of the run. Any thread of the run may call this; it waits while a thousand events are not stored
+        yet. Raises InvalidValue for what cannot be stored, or if the output of the job, of all its attempts together,
+        would pass LONGRUN_MAX_OUTPUT_BYTES.
+        """
+
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; a later attempt finds it in `checkpoint_state`.
 
-        Raises InvalidValue if it is not JSON, or larger than LONGRUN_MAX_RESULT_BYTES.
+        Only the latest one is kept. Raises InvalidValue if it is not JSON, or larger than 1 MiB.
         """
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:

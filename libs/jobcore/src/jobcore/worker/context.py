@@ -12,11 +12,15 @@ from jobcore.errors import InvalidStep, InvalidValue
 from jobcore.models import Claim, Event
 from jobcore.store.steps import Step
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.output import Piece
 from jobcore.worker.steps import check_name, result_json
-from jobcore.worker.values import Bounds, number, to_json
+from jobcore.worker.values import MIB, Bounds, number, to_json
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 PROGRESS_MESSAGE_MAX: Final = 500
+CHECKPOINT_MAX: Final = MIB
+"""The most bytes of a checkpoint as JSON, because each claim of the job reads it."""
+CHECKPOINT_TOO_LARGE: Final = "keep less in it: results of parts in steps (ctx.step), large data in a file (ctx.file)"
 
 P = ParamSpec("P")
 
@@ -99,10 +103,15 @@ class RunContext:
         with self._shield():
             if self._store.buffer.add_line(level, str(message)):
                 self._store.event_added()
-        if self._store.buffer.full:
-            with self._shield():
-                self._store.flush()
-            self.raise_if_cancelled()
+        self._wait_for_room()
+
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output, a JSON value with a name; waits while BUFFERED_MAX events are not stored."""
+        piece = Piece.of(name, data)
+        with self._shield():
+            self._store.buffer.add_output(piece)
+            self._store.event_added()
+        self._wait_for_room()
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the job is."""
@@ -119,7 +128,7 @@ class RunContext:
 
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
-        text = to_json("checkpoint", state, self._store.bounds.result_bytes)
+        text = to_json("checkpoint", state, CHECKPOINT_MAX, CHECKPOINT_TOO_LARGE)
         with self._shield():
             self._store.checkpoint(text)
         self.raise_if_cancelled()
@@ -139,6 +148,13 @@ class RunContext:
         except BaseException:
             self._steps.discard(name)  # the step is not done: the task may catch the error and call it again
             raise
+
+    def _wait_for_room(self) -> None:
+        """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""
+        if self._store.buffer.full:
+            with self._shield():
+                self._store.flush()
+            self.raise_if_cancelled()
 
     def _store_step(self, name: str, result: Any) -> Any:
         text = result_json(name, result, self._store.bounds.result_bytes)

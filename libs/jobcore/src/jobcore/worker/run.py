@@ -142,6 +142,7 @@ class JobRun:
             result_bytes=len(result),
             progress=last.progress,
             events=last.events,
+            output_bytes=last.output_bytes,
         )
 
     def _failed(self, kind: ErrorKind, error: BaseException, retry_s: float | None) -> Outcome:
@@ -164,6 +165,7 @@ class JobRun:
             retry_s=again_in_s,
             progress=last.progress,
             events=last.events,
+            output_bytes=last.output_bytes,
         )
 
     def _keep_traceback(self, error: Exception) -> None:

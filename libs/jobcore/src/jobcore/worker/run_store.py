@@ -47,7 +47,7 @@ class RunStore:
         self.claim = claim
         self.key = RunKey(claim.id, claim.fence)
         self.bounds = bounds
-        self.buffer = EventBuffer(bounds.log_lines, claim.seq)
+        self.buffer = EventBuffer(bounds.log_lines, claim.seq, bounds.output_bytes, claim.output_bytes)
         self.publish = publish
         self.order = threading.RLock()
         """Held from taking events out of the buffer until they are stored, so that events keep their order."""
@@ -137,20 +137,31 @@ class RunStore:
         if not new:
             return
         try:
-            self._append(call, new, buffered.progress, checkpoint)
+            self._append(call, new, buffered.progress, checkpoint, buffered.output_bytes)
         except BaseException:  # PostgreSQL is unavailable, or the run was stopped while it was
             self.buffer.put_back(buffered)
             raise
 
     def _append(
-        self, call: Call, new: list[NewEvent], progress: Mapping[str, Any] | None, checkpoint: str | None
+        self,
+        call: Call,
+        new: list[NewEvent],
+        progress: Mapping[str, Any] | None = None,
+        checkpoint: str | None = None,
+        output_bytes: int = 0,
     ) -> None:
         try:
             appended = call(
-                events.append, self.claim.id, self.claim.fence, new, progress=progress, checkpoint=checkpoint
+                events.append,
+                self.claim.id,
+                self.claim.fence,
+                new,
+                progress=progress,
+                checkpoint=checkpoint,
+                output_bytes=output_bytes,
             )
         except RowRefused as error:
-            self._append_each(call, new, progress, checkpoint, error)
+            self._append_each(call, new, progress, checkpoint, output_bytes, error)
             return
         if appended is None:
             self._lost = True
@@ -163,13 +174,14 @@ class RunStore:
         new: list[NewEvent],
         progress: Mapping[str, Any] | None,
         checkpoint: str | None,
+        output_bytes: int,
         error: RowRefused,
     ) -> None:
         """Store events one by one; a log line takes the place of one that PostgreSQL refuses."""
         if len(new) > 1:
             for event in new[:-1]:
-                self._append(call, [event], None, None)
-            self._append(call, new[-1:], progress, checkpoint)
+                self._append(call, [event])
+            self._append(call, new[-1:], progress, checkpoint, output_bytes)
         elif checkpoint is not None:
             raise InvalidValue(
                 f"checkpoint: PostgreSQL cannot store it ({error}): pass another value, or store it elsewhere and pass "
@@ -178,7 +190,7 @@ class RunStore:
         else:
             log.warning("cannot store an event", job_id=str(self.claim.id), kind=new[0].kind, error=str(error))
             if new[0].data.get("unstorable") is None:
-                self._append(call, [refusal_line(new[0], error)], None, None)
+                self._append(call, [refusal_line(new[0], error)], output_bytes=output_bytes)
 
     def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""
