@@ -123,9 +123,11 @@ class World:
         queue: str = QUEUE,
         quick: Sequence[str] = (),
         types: Sequence[str] = TYPES,
+        background: Sequence[str] = (),
+        room: int = 0,
         slot: int = 0,
     ) -> list[Claim]:
-        """Claim up to `limit` jobs."""
+        """Claim up to `limit` jobs, or up to `room` of the types that run in the background."""
         return self.call(
             claims.claim,
             queue=queue,
@@ -135,6 +137,8 @@ class World:
             quick=quick,
             types=types,
             lease_s=LEASE_S,
+            background=background,
+            room=room,
         ).claims
 
     def running(self, worker_id: UUID | None = None, *, queue: str = QUEUE, **fields: Any) -> Claim:
