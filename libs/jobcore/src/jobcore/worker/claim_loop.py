@@ -221,7 +221,7 @@ class ClaimLoop:
             self._completer.hand_back(claim)
         else:
             duration_s = time.monotonic() - started
-            self._completer.finish(Completion(outcome, run.stop_method, claim.traceparent))
+            self._completer.finish(Completion(outcome, run.stop_method, claim.traceparent, store))
             self._batch_size.record(claim.task_type, duration_s)
             metrics.ran(claim, outcome.status, duration_s)
 
