@@ -49,7 +49,7 @@ from jobcore.store import (
     steps,
     workers,
 )
-from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
@@ -176,7 +176,10 @@ FENCED = [
     releases("timeout", "rescue", "quarantine"),
     Trial(appends.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
-    Trial(cancellations.acknowledge, lambda case: case.world.call(cancellations.acknowledge, case.id, case.fence)),
+    Trial(
+        cancellations.acknowledge,
+        lambda case: case.world.call(cancellations.acknowledge, [OpenCancel(case.id, case.fence, 0)]),
+    ),
     Trial(
         cancellations.complete,
         lambda case: case.world.call(cancellations.complete, [CompletedCancel(case.id, case.fence, "kill")]),

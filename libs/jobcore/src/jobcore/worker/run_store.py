@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.store import steps
-from jobcore.store.database import Database, RowRefused
+from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import Slot, StopReason
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer
 from jobcore.worker.event_writer import Call, EventWriter
@@ -25,6 +26,13 @@ T = TypeVar("T")
 log = logs.get(__name__)
 
 
+class Calls(Protocol):
+    """Calls store functions: a `Database`, or a `RunDatabase` that many runs share."""
+
+    def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one store function. Raises StoreUnavailable and RowRefused."""
+
+
 class RunStore:
     """Stores what one run says, and knows whether the run should stop.
 
@@ -35,7 +43,7 @@ class RunStore:
         self,
         claim: Claim,
         slot: Slot,
-        db: Database,
+        db: Calls,
         on_event: Callable[[RunStore], None],
         publish: Callable[[Event], None],
         bounds: Bounds = DEFAULT_BOUNDS,
