@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from jobcore.errors import RetryableError
-from jobcore.tasks import JobContext, task
+from jobcore.tasks import Context, JobContext, task
 from tests.fault import torn
 
 TICK_S = 0.02
@@ -251,6 +251,11 @@ def numbers(ctx: JobContext, input: Unstorable) -> Done:
 
 
 def _note(ctx: JobContext, input: TickInput) -> None:
-    with (Path(input.folder) / ctx.job_id).open("a") as diary:
+    note(ctx, input.folder)
+
+
+def note(ctx: Context, folder: str) -> None:
+    """Write a line into the diary of this run."""
+    with (Path(folder) / ctx.job_id).open("a") as diary:
         # of all hosts one clock, also where a test lies about `time.monotonic()`
         diary.write(f"{os.getpid()} {ctx.fence} {time.clock_gettime(time.CLOCK_MONOTONIC)}\n")
