@@ -11,6 +11,7 @@ def test_greet() -> None:
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -58,20 +59,22 @@ def run(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
-    cancelled: bool = False,
+    cancelled: bool | threading.Event = False,
     raises: bool = True,
+    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
     `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
-    run has been asked to stop. An exception of the task is raised, or returned as `Run.error` if `raises` is false.
+    run has been asked to stop; an event asks it once it is set. An exception of the task is raised, or returned as
+    `Run.error` if `raises` is false. `on_event(kind, data)` is called for each log line, progress and piece of output.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
     """
     task_type = registry.of(task)
     given = _read(task_type, input or {})
     before = after or Run(attempt=0)
     done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps))
-    store = _MemoryStore(done, _claim(task_type, done), cancelled=cancelled)
+    store = _MemoryStore(done, _claim(task_type, done), cancelled, on_event)
     args, kwargs = task_type.arguments(RunContext(store, nullcontext), given)
     try:
         returned = task_type.function(*args, **kwargs)
@@ -114,16 +117,27 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
 class _MemoryStore:
     """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
 
-    def __init__(self, done: Run, claim: Claim, *, cancelled: bool) -> None:
+    def __init__(
+        self,
+        done: Run,
+        claim: Claim,
+        cancelled: bool | threading.Event,
+        on_event: Callable[[str, Mapping[str, Any]], None] | None,
+    ) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
-        self.should_stop = cancelled
+        self._cancelled = cancelled
         self._done = done
+        self._on_event = on_event
+
+    @property
+    def should_stop(self) -> bool:
+        return self._cancelled.is_set() if isinstance(self._cancelled, threading.Event) else self._cancelled
 
     def raise_if_stopped(self) -> None:
         if self.should_stop:
-            raise JobCancelled("this run must stop: the test asked for it")
+            raise JobCancelled("this run must stop: its caller asked for it")
 
     def event_added(self) -> None:
         self.flush()
@@ -145,6 +159,8 @@ class _MemoryStore:
         return self._done.steps.setdefault(name, json.loads(text))
 
     def _keep(self, kind: str, data: dict[str, Any]) -> None:
+        if self._on_event is not None:
+            self._on_event(kind, data)
         if kind == "log":
             self._done.logs.append(data["message"])
         elif kind == "progress":
