@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
+in_lanes = tests.fault.tasks_in_lanes
 versions = tests.fault.tasks_of_versions
 output = tests.fault.tasks_output
 """
