@@ -31,7 +31,9 @@ ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
-in_lanes = tests.fault.tasks_in_lanes
+lanes = tests.fault.tasks_lanes
+storm = tests.fault.tasks_of_lanes
+neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
 output = tests.fault.tasks_output
 """

@@ -120,7 +120,7 @@ def test_a_blocked_loop_keeps_the_lease_and_names_the_job_that_blocks_it(apart: 
     said = {job: [line["data"]["message"] for line in apart.events(job) if line["kind"] == "log"] for job in others}
     assert all(lines == [] for lines in said.values())
     (line,) = [event["data"]["message"] for event in apart.events(blocking) if event["kind"] == "log"]
-    assert "tasks_in_lanes.py" in line
+    assert "tasks_of_neighbours.py" in line
     assert "in_async" in line
     until_log(worker, "the event loop of a child is blocked")
     assert f"job_id={blocking}" in worker.log()
@@ -175,16 +175,3 @@ def test_a_child_full_of_runs_that_drains_lets_some_finish_and_hands_the_others_
     may_end(apart)
     apart.all_reach(slow, "SUCCESS")
     check(apart, [*quick, *slow])
-
-
-def test_an_async_task_that_ends_its_process_fails_alone_and_its_neighbours_do_not(apart: Harness) -> None:
-    apart.worker(concurrency=1)
-    neighbours = submit(apart, "async", count=5)
-    begun(apart, neighbours)
-    (deadly,) = submit(apart, "async", "exit")
-    assert apart.reaches(deadly, "FAILED")["error"]["kind"] == "worker_lost"
-    assert blamed(apart, deadly) == (3, 3, 0)
-    may_end(apart)
-    apart.all_reach(neighbours, "SUCCESS")
-    assert all(blamed(apart, job)[1] == 0 for job in neighbours)
-    check(apart, [deadly, *neighbours])

@@ -6,7 +6,6 @@ A run does what its input says until the file `go` or `go-JOB` is in its folder,
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from jobcore.errors import JobCancelled
 from jobcore.tasks import AsyncContext, JobContext, task
+from tests.fault.diary import note
 from tests.fault.tasks import Done
 
 TICK_S = 0.5
@@ -30,7 +30,7 @@ class Does(BaseModel):
 @task("test_async", input=Does, output=Done, max_attempts=1)
 async def in_async(ctx: AsyncContext, input: Does) -> Done:
     """Do it on the event loop."""
-    _note(ctx, input)
+    note(input.folder, ctx.job_id, ctx.fence)
     if input.does == "swallow":
         while not _may_end(ctx, input):
             try:
@@ -39,8 +39,6 @@ async def in_async(ctx: AsyncContext, input: Does) -> Done:
                 continue
     elif input.does == "block":
         time.sleep(input.seconds)
-    elif input.does == "exit":
-        os._exit(5)
     else:
         await _until_it_may_end(ctx, input)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
@@ -49,13 +47,13 @@ async def in_async(ctx: AsyncContext, input: Does) -> Done:
 @task("test_thread", input=Does, output=Done, max_attempts=1, lane="thread")
 def in_thread(ctx: JobContext, input: Does) -> Done:
     """Do it in a thread of its own."""
-    _note(ctx, input)
+    note(input.folder, ctx.job_id, ctx.fence)
     if input.does == "block":
         time.sleep(input.seconds)
     while not _may_end(ctx, input):
         try:
             time.sleep(TICK_S)
-            _note(ctx, input)
+            note(input.folder, ctx.job_id, ctx.fence)
         except JobCancelled:
             if input.does != "swallow":
                 raise
@@ -66,13 +64,8 @@ async def _until_it_may_end(ctx: AsyncContext, input: Does) -> None:
     ends_at = time.monotonic() + input.seconds
     while not _may_end(ctx, input) and time.monotonic() < ends_at:
         await asyncio.sleep(TICK_S)
-        _note(ctx, input)
+        note(input.folder, ctx.job_id, ctx.fence)
 
 
 def _may_end(ctx: AsyncContext | JobContext, input: Does) -> bool:
     return any((Path(input.folder) / name).exists() for name in ("go", f"go-{ctx.job_id}"))
-
-
-def _note(ctx: AsyncContext | JobContext, input: Does) -> None:
-    with (Path(input.folder) / ctx.job_id).open("a") as diary:
-        diary.write(f"{os.getpid()} {ctx.fence} {time.clock_gettime(time.CLOCK_MONOTONIC)}\n")
