@@ -202,7 +202,7 @@ def alive_but_changing(longrun: Harness, job_id: str) -> set[int]:
 
 def test_jobs_beside_one_whose_child_dies_keep_their_processes(apart: Harness) -> None:
     apart.worker(concurrency=2)
-    kept = [kind for kind in ALL if kind not in ("forks-on", "stopped")]
+    kept = ["shell", "daemon", "bare", "mp-fork", "forked-daemon"]
     staying = started(apart, "polite", kept)
     assert_next_run_was_alone(apart, started(apart, "dies"))
     dead = [path.name for path in files(apart, staying) if not alive([path])]

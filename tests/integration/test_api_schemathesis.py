@@ -33,6 +33,7 @@ OPERATIONS = [
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
+    "GET /tasks/{task_id}/output",
     "GET /tasks/{task_id}/attempts",
     "POST /tasks/{task_id}/retry",
     "GET /tasks/{task_id}/stream",

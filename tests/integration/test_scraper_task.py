@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import pytest
 
@@ -42,11 +42,17 @@ class Diary:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         self.steps.append((done, total, message))
 
+    def emit(self, name: str, data: Any) -> None:
+        raise AssertionError("a scrape has no output but its result")
+
     def checkpoint(self, state: Any) -> None:
         raise AssertionError("a scrape has nothing to continue from")
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         raise AssertionError("a scrape has no parts")
+
+    def run(self, args: object, **options: object) -> NoReturn:
+        raise AssertionError("a scrape runs no program")
 
 
 @pytest.fixture

@@ -46,8 +46,9 @@ from jobcore.store import (
     transactions,
     workers,
 )
-from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
 from tests.stock import history, plans
@@ -164,7 +165,7 @@ def walk_through(world: World, worker: UUID) -> None:
     [claim] = world.take(worker)
     assert claim.id == job_id
     world.call(claims.holds, job_id, claim.fence, worker)
-    world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
+    world.call(append_events, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
     world.call(event_pages.page, job_id, 0, max_events=100, max_bytes=100_000)
     world.call(event_pages.ahead, {job_id: 1})
     world.call(event_pages.end, job_id)
@@ -178,7 +179,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(glance.look, worker, 60.0)
     world.cancel(job_id)
     world.call(cancellations.open_cancels, worker)
-    world.call(cancellations.acknowledge, job_id, claim.fence)
+    world.call(cancellations.acknowledge, [OpenCancel(job_id, claim.fence, 0)])
     world.call(cancellations.complete, [CompletedCancel(job_id, claim.fence, "signal")])
     assert world.retry(job_id)
     [again] = world.take(worker)
@@ -187,6 +188,7 @@ def walk_through(world: World, worker: UUID) -> None:
         world.call(read, job_id)
     world.call(events.after, job_id, 0)
     world.call(events.logs, job_id, 0, 10)
+    world.call(events.output, job_id, 0, 10)
     world.call(runs.page, job_id, 0, 10)
 
 

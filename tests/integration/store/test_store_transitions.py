@@ -23,6 +23,7 @@ from jobcore.models import NewEvent, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
+    appends,
     cancellations,
     claims,
     concurrency_limits,
@@ -48,11 +49,12 @@ from jobcore.store import (
     steps,
     workers,
 )
-from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
+from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -160,7 +162,7 @@ def fire_schedule(case: Case) -> object:
 
 def append(case: Case) -> object:
     new = [NewEvent("log", {})]
-    return case.world.call(events.append, case.id, case.fence, new, progress={"done": 1}, checkpoint="{}")
+    return case.world.call(append_events, case.id, case.fence, new, progress={"done": 1}, checkpoint="{}")
 
 
 FENCED = [
@@ -172,9 +174,12 @@ FENCED = [
     releases("crash", "rescue", "quarantine"),
     releases("loss", "rescue", "quarantine"),
     releases("timeout", "rescue", "quarantine"),
-    Trial(events.append, append),
+    Trial(appends.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
-    Trial(cancellations.acknowledge, lambda case: case.world.call(cancellations.acknowledge, case.id, case.fence)),
+    Trial(
+        cancellations.acknowledge,
+        lambda case: case.world.call(cancellations.acknowledge, [OpenCancel(case.id, case.fence, 0)]),
+    ),
     Trial(
         cancellations.complete,
         lambda case: case.world.call(cancellations.complete, [CompletedCancel(case.id, case.fence, "kill")]),
@@ -198,6 +203,7 @@ UNFENCED = [
     Trial(listing.page, lambda case: case.world.call(listing.page, limit=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
+    Trial(events.output, lambda case: case.world.call(events.output, case.id, 0, 9)),
     Trial(event_pages.page, lambda case: case.world.call(event_pages.page, case.id, 0, max_events=9, max_bytes=99)),
     Trial(event_pages.ahead, lambda case: case.world.call(event_pages.ahead, {case.id: 0})),
     Trial(event_pages.end, lambda case: case.world.call(event_pages.end, case.id)),

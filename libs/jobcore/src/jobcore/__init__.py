@@ -25,9 +25,10 @@ from jobcore.errors import (
     ProgramFailed,
     RetryableError,
 )
-from jobcore.tasks import CompletedProgram, JobContext, task
+from jobcore.tasks import AsyncContext, CompletedProgram, JobContext, task
 
 __all__ = [
+    "AsyncContext",
     "CompletedProgram",
     "InvalidStep",
     "InvalidValue",

@@ -31,6 +31,7 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 
@@ -54,7 +55,9 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "OutputPage",
     "Page",
+    "Piece",
     "ProblemError",
     "Progress",
     "Queue",

@@ -10,7 +10,20 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, KeysetPage, LogPage, Page, Status, Task, TaskType, Worker
+from longrun_client.models import (
+    Attempt,
+    AttemptPage,
+    KeysetPage,
+    LogLine,
+    LogPage,
+    Page,
+    SeqPage,
+    Status,
+    Task,
+    TaskType,
+    Worker,
+)
+from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -87,12 +100,17 @@ class Pages:
         return page.items
 
 
-def log_page(task_id: str, after: int) -> Call[LogPage]:
+def log_page(task_id: str, after: int) -> Call[SeqPage[LogLine]]:
     """GET /tasks/{id}/logs: the lines after the cursor."""
     return Call("GET", f"{_task_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
 
 
-def attempt_page(task_id: str, after: int) -> Call[AttemptPage]:
+def output_page(task_id: str, after: int) -> Call[SeqPage[Piece]]:
+    """GET /tasks/{id}/output: the pieces after the cursor."""
+    return Call("GET", f"{_task_path(task_id)}/output", OutputPage.model_validate, params={"after": after})
+
+
+def attempt_page(task_id: str, after: int) -> Call[SeqPage[Attempt]]:
     """GET /tasks/{id}/attempts: the attempts after the cursor."""
     return Call("GET", f"{_task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
 

@@ -15,6 +15,7 @@ from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
+from longrun_client.models_output import Piece
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -86,15 +87,20 @@ class Longrun:
 
     def logs(self, task_id: str, after: int = 0) -> Iterator[LogLine]:
         """Iterate over the current log lines with a seq larger than `after`, oldest first."""
-        while (lines := self._call(calls.log_page(task_id, after))).items:
-            yield from lines.items
-            after = lines.next_after
+        return self._transport.walk_by_seq(calls.log_page, task_id, after)
+
+    def output(self, task_id: str, after: int = 0, *, follow: bool = True) -> Iterator[Piece]:
+        """Iterate over the task's output with a seq larger than `after`, as it is emitted, until the task has ended.
+
+        It outlasts broken connections as `stream` does. With `follow=False` it ends after the current output.
+        """
+        if not follow:
+            return self._transport.walk_by_seq(calls.output_page, task_id, after)
+        return (Piece.of(event) for event in self.stream(task_id, after) if event.kind == "output")
 
     def attempts(self, task_id: str, after: int = 0) -> Iterator[Attempt]:
         """Iterate over the current attempts with a seq larger than `after`, oldest first."""
-        while (attempts := self._call(calls.attempt_page(task_id, after))).items:
-            yield from attempts.items
-            after = attempts.next_after
+        return self._transport.walk_by_seq(calls.attempt_page, task_id, after)
 
     def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
         """Iterate over the task's events with a seq larger than `after`, as they happen, until the task has ended.

@@ -41,6 +41,13 @@ class KeysetPage(Wire, Generic[Item]):
     next: str | None = None
 
 
+class SeqPage(Wire, Generic[Item]):
+    """A page of items in the order of their seq; pass `next_after` as `after` to get the items that follow."""
+
+    items: tuple[Item, ...]
+    next_after: int
+
+
 class Progress(Wire):
     """Progress of a task; `total` is None while it is unknown."""
 
@@ -81,6 +88,7 @@ class Links(Wire):
     self: str
     stream: str
     logs: str
+    output: str | None = None
     attempts: str | None = None
     cancel: str
     retry: str | None = None
@@ -167,7 +175,7 @@ class Attempt(Wire):
 
 
 class Event(Wire):
-    """An event of a task. `kind` is `state`, `log`, `progress` or `checkpoint`.
+    """An event of a task. `kind` is `state`, `log`, `progress`, `output` or `checkpoint`.
 
     `seq` numbers the events of a task from 1 without gaps; it is None for progress that was only sent live.
     """
@@ -193,18 +201,12 @@ class Page(KeysetPage[Task]):
     """A page of tasks, newest first."""
 
 
-class LogPage(Wire):
-    """A page of log lines, oldest first; pass `next_after` as `after` to get the lines that follow."""
-
-    items: tuple[LogLine, ...]
-    next_after: int
+class LogPage(SeqPage[LogLine]):
+    """A page of log lines, oldest first."""
 
 
-class AttemptPage(Wire):
-    """A page of attempts, oldest first; pass `next_after` as `after` to get the attempts that follow."""
-
-    items: tuple[Attempt, ...]
-    next_after: int
+class AttemptPage(SeqPage[Attempt]):
+    """A page of attempts, oldest first."""
 
 
 class TaskType(Wire):
@@ -226,6 +228,8 @@ class RunningTask(Wire):
 
     task_id: str
     task_type: str
+    lane: str | None = None
+    """`process`, `async` or `thread`."""
     slot: int | None = None
     attempt: int
     started_at: AwareDatetime | None = None
@@ -239,6 +243,13 @@ class Worker(Wire):
     pid: int
     queues: tuple[str, ...]
     concurrency: int
+    """Number of child processes."""
+    jobs_per_child: int = 1
+    """How many async and thread tasks a child runs at once."""
+    runs: dict[str, int] = Field(default_factory=dict)
+    """How many tasks it runs, by lane."""
+    room: dict[str, int] = Field(default_factory=dict)
+    """How many more tasks of each lane it could start now; `async` and `thread` share theirs."""
     version: str | None = None
     state: str
     started_at: AwareDatetime

@@ -14,10 +14,12 @@ from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call
 from longrun_client.cursor import Cursor
-from longrun_client.models import Event, KeysetPage
+from longrun_client.models import Event, KeysetPage, SeqPage
 from longrun_client.server import Server
 
 T = TypeVar("T")
+SeqPages = Callable[[str, int], Call[SeqPage[T]]]
+"""The call for the page of a task's items after a seq."""
 
 
 class Transport:
@@ -46,6 +48,12 @@ class Transport:
             yield from found.items
             if (cursor := found.next) is None:
                 return
+
+    def walk_by_seq(self, page: SeqPages[T], task_id: str, after: int) -> Iterator[T]:
+        """Iterate over a task's items with a seq larger than `after`; `page` returns the call for the page after it."""
+        while (found := self.call(page(task_id, after))).items:
+            yield from found.items
+            after = found.next_after
 
     def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
         """Iterate over the events of one connection to a task's stream; raises httpx.TransportError if it breaks."""
@@ -102,6 +110,13 @@ class AsyncTransport:
                 yield item
             if (cursor := found.next) is None:
                 return
+
+    async def walk_by_seq(self, page: SeqPages[T], task_id: str, after: int) -> AsyncGenerator[T, None]:
+        """Iterate over a task's items with a seq larger than `after`: see `Transport.walk_by_seq`."""
+        while (found := await self.call(page(task_id, after))).items:
+            for item in found.items:
+                yield item
+            after = found.next_after
 
     async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
         """Iterate over the events of one connection: see `Transport.events`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
 Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
@@ -26,6 +27,7 @@ class Links(BaseModel):
     self: str
     stream: str
     logs: str
+    output: str
     attempts: str
     cancel: str
     retry: str
@@ -38,6 +40,7 @@ def links(task_id: UUID, root_path: str) -> dict[str, str]:
         "self": here,
         "stream": f"{here}/stream",
         "logs": f"{here}/logs",
+        "output": f"{here}/output",
         "attempts": f"{here}/attempts",
         "cancel": here,
         "retry": f"{here}/retry",
@@ -120,7 +123,7 @@ class TaskSummary(BaseModel):
     tries: int = Field(description="Number of attempts that count against `max_attempts`.")
     max_attempts: int = Field(description="Maximum number of tries.")
     retry: Backoff | None = Field(description="Differences from the task type's own backoff.")
-    seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream` and `/logs`.")
+    seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream`, `/logs` and `/output`.")
     cancel: Cancel | None
     queue: str
     priority: int = Field(description="0 to 9; 9 is the most urgent.")

@@ -30,6 +30,8 @@ KILL_S: Final = 5.0
 and never run code of their own again."""
 LAST_S: Final = 0.2
 """How long a process that kills itself tries to kill what is below it, in seconds."""
+EMPTY_LOOKS: Final = 2
+"""A look may miss processes that replace each other meanwhile."""
 DEATH_POLL_S: Final = 0.002
 GRACE_POLL_S: Final = 0.02
 COMMAND_MAX: Final = 100
@@ -101,7 +103,7 @@ def end(select: Select, *, root: int | None = None, grace_s: float = 0.0, within
     if grace_s:
         _ask(doomed, grace_s)
     survivors = _kill(doomed, doomed.without_trackers, within_s)
-    if not survivors:
+    if not survivors and doomed.alive():
         _await_end(doomed, TRACKER_S)
         survivors = _kill(doomed, doomed.alive, within_s)
     return doomed.ended(survivors)
@@ -181,11 +183,14 @@ def _await_end(doomed: _Doomed, seconds: float) -> None:
 def _kill(doomed: _Doomed, find: Callable[[], list[ProcessEntry]], within_s: float) -> list[ProcessEntry]:
     """Freeze and kill until nothing is found; returns what is left after so many seconds."""
     give_up_at = time.monotonic() + within_s
-    while alive := find():
-        alive = _frozen(alive, find, give_up_at)
-        forbidden = _signal(alive, signal.SIGKILL)
-        if time.monotonic() > give_up_at or len(forbidden) == len(alive):
-            return find()
+    empty = 0
+    while empty < EMPTY_LOOKS:
+        if alive := find():
+            alive = _frozen(alive, find, give_up_at)
+            forbidden = _signal(alive, signal.SIGKILL)
+            if time.monotonic() > give_up_at or len(forbidden) == len(alive):
+                return find()
+        empty = 0 if alive else empty + 1
         time.sleep(DEATH_POLL_S)
     return []
 

@@ -1,13 +1,14 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
-from jobcore.models.events import Event, NewEvent
+from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
-from jobcore.models.workers import RunningJob, Worker
+from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
+    "Batch",
     "CancelReceipt",
     "Change",
     "Claim",
@@ -20,4 +21,5 @@ __all__ = [
     "Run",
     "RunningJob",
     "Worker",
+    "by_lane",
 ]

@@ -14,16 +14,22 @@ from dataclasses import dataclass, field
 
 from jobcore.host.processes import Process
 from jobcore.supervision.child_processes import ChildProcesses
-from jobcore.supervision.child_state import ChildState
+from jobcore.supervision.child_state import ChildState, RunKey
 from jobcore.supervision.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A child that died, and the last state in its slot."""
+    """A child that died, and what its slot said last.
+
+    `loop_run` is the `loop_tag` of the run whose code its event loop executed. `killed_for` is None if it died by
+    itself; else this supervisor killed it, because of these runs, or for a reason that is none of its runs'.
+    """
 
     slot: int
     state: ChildState
+    loop_run: int = 0
+    killed_for: frozenset[RunKey] | None = None
 
 
 @dataclass
@@ -33,6 +39,7 @@ class Children:
     slots: Slots
     main: Process
     processes: dict[int, Process] = field(default_factory=dict)
+    _killed_for: dict[int, frozenset[RunKey]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -52,7 +59,7 @@ class Children:
                 if process.fd is not None:
                     self._selector.register(process.fd, selectors.EVENT_READ)
         return [
-            Death(index, self.slots[index].read())
+            Death(index, self.slots[index].read(), self.slots[index].loop_run, self._killed_for.get(index))
             for index, process in sorted(self.processes.items())
             if process.exited()
         ]
@@ -60,6 +67,7 @@ class Children:
     def bury(self, slot: int) -> None:
         """Free the slot of a dead child whose jobs are accounted for."""
         process = self.processes.pop(slot)
+        self._killed_for.pop(slot, None)
         if process.fd is not None:
             self._selector.unregister(process.fd)
         process.close()
@@ -70,15 +78,24 @@ class Children:
         if slot in self.processes:
             self.processes[slot].signal(number)
 
-    def kill(self, slot: int) -> None:
-        """Kill the child in this slot, and the processes that its runs started."""
-        if slot in self.processes:
-            self._below.kill(self.processes[slot])
+    def kill(self, slot: int, culprits: frozenset[RunKey] = frozenset()) -> None:
+        """Kill the child in this slot, once, because of these runs or for a reason that is none of its runs'.
+
+        Everything that its runs started dies with it.
+        """
+        if slot not in self._killed_for:
+            self._killed_for[slot] = culprits
+            if slot in self.processes:
+                self._below.kill(self.processes[slot])
+
+    def is_killed(self, slot: int) -> bool:
+        """Whether `kill` was called for the child in this slot."""
+        return slot in self._killed_for
 
     def kill_all(self) -> None:
-        """Kill every child, and the processes that their runs started."""
-        for slot in tuple(self.processes):
-            self.kill(slot)
+        """Kill every child, and what their runs started."""
+        for process in tuple(self.processes.values()):
+            self._below.kill(process)
 
     def end_leftovers(self, deaths: Sequence[Death]) -> None:
         """Kill the processes that these children left: before their jobs may run again, and their receipts say so."""

@@ -7,7 +7,7 @@ A package announces the module of its tasks as an entry point of the group `long
 them in the API and in the workers, so both check an input against the same model.
 """
 
-from jobcore.tasks.context import JobContext
+from jobcore.tasks.context import AsyncContext, Context, JobContext
 from jobcore.tasks.decorator import task
 from jobcore.tasks.modules import load_tasks
 from jobcore.tasks.program import CompletedProgram
@@ -16,7 +16,9 @@ from jobcore.tasks.retry import LONGEST_DELAY_S, RetryPolicy, leaves
 
 __all__ = [
     "LONGEST_DELAY_S",
+    "AsyncContext",
     "CompletedProgram",
+    "Context",
     "JobContext",
     "Registry",
     "RetryPolicy",

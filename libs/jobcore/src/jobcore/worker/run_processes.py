@@ -15,11 +15,13 @@ Helpers of `multiprocessing` that serve the whole child end with the child.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from jobcore.errors import JobCancelled
@@ -44,6 +46,8 @@ START_SLACK_S: Final = 0.05
 
 log = logs.get(__name__)
 
+_threads: Final = ThreadPoolExecutor(4, "run-processes")
+"""Where the processes of async runs are ended: not among the threads that tasks may fill."""
 _live: dict[RunKey, float] = {}
 """The runs that are alive, and when they began (`clock`)."""
 _pid = 0
@@ -89,13 +93,17 @@ def end(key: RunKey) -> tuple[str, ...]:
     Takes a microsecond if nothing is below this child; else milliseconds, and up to GRACE_S if one ignores SIGTERM.
     """
     _live.pop(key, None)
-    if not any_started() or _only_helpers():
-        return ()
-    ended = process_tree.end(_of_no_run, root=_pid, grace_s=GRACE_S)
-    _reap(ended.pids)
-    if ended.survivors:
-        log.error("cannot end processes of a run", job_id=str(key.id), commands=list(ended.survivors))
-    return ended.commands
+    commands: tuple[str, ...] = ()
+    give_up_at = time.monotonic() + process_tree.KILL_S
+    while any_started() and not _only_helpers():
+        ended = process_tree.end(_of_no_run, root=_pid, grace_s=0.0 if commands else GRACE_S)
+        _reap(ended.pids)
+        commands += ended.commands
+        if ended.survivors:
+            log.error("cannot end processes of a run", job_id=str(key.id), commands=list(ended.survivors))
+        if _live or ended.survivors or time.monotonic() > give_up_at:
+            break  # what is left is of other runs, or cannot be ended
+    return commands
 
 
 class RunProcesses:
@@ -109,10 +117,23 @@ class RunProcesses:
         self._previous = current_run.get()
         begin(self._run.key)
 
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         current_run.set(self._previous)
-        commands = end(self._run.key)
-        if commands and not (kind and issubclass(kind, JobCancelled)):
+        self._tell(end(self._run.key), kind)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        current_run.set(self._previous)
+        if any_started():  # then it may take a while, and other runs go on meanwhile
+            ended = asyncio.get_running_loop().run_in_executor(_threads, end, self._run.key)
+            self._tell(await ended, kind)
+        else:
+            self._tell(end(self._run.key), kind)
+
+    def _tell(self, commands: tuple[str, ...], kind: type[BaseException] | None) -> None:
+        if commands and not (kind and issubclass(kind, JobCancelled | asyncio.CancelledError)):
             self._run.buffer.add_line("warning", left_behind(commands))
 
 

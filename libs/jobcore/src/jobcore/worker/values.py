@@ -19,34 +19,41 @@ MIB: Final = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What limits a run, from the settings. `result_bytes` is bytes as JSON, `refused_backoff_s` seconds."""
+    """What limits a run, from the settings. Sizes are bytes as JSON, `refused_backoff_s` seconds."""
 
     result_bytes: int = 16 * MIB
     log_lines: int = 100_000
     refused_backoff_s: float = 30.0
+    output_bytes: int = 64 * MIB
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
         """The bounds that these settings give."""
-        return cls(settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s)
+        return cls(
+            settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s, settings.max_output_bytes
+        )
 
 
 DEFAULT_BOUNDS: Final = Bounds()
+TOO_LARGE: Final = "(LONGRUN_MAX_RESULT_BYTES): store it elsewhere, and use its address instead"
 
 
-def to_json(name: str, value: Any, max_bytes: int) -> str:
-    """The value as JSON text. Raises InvalidValue if it is not JSON or larger than `max_bytes`."""
+def to_json(name: str, value: Any, max_bytes: int, too_large: str = TOO_LARGE) -> str:
+    """The value as JSON text. Raises InvalidValue if it is not JSON or larger than `max_bytes`.
+
+    `too_large` ends the message about the size: it says where the bound comes from and what to do.
+    """
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
-    check_json(name, text, max_bytes)
+    check_json(name, text, max_bytes, too_large)
     return text
 
 
-def check_json(name: str, text: str, max_bytes: int) -> None:
+def check_json(name: str, text: str, max_bytes: int, too_large: str = TOO_LARGE) -> None:
     """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`."""
-    check_size(name, text, max_bytes)
+    check_size(name, text, max_bytes, too_large)
     if json_text.is_storable(text):
         return
     try:
@@ -70,14 +77,16 @@ def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
             yield from infinite(left, right, f"{path}[{index}]")
 
 
-def check_size(name: str, text: str, max_bytes: int) -> None:
+def check_size(name: str, text: str, max_bytes: int, too_large: str = TOO_LARGE) -> None:
     """Raise InvalidValue if this JSON text is larger than `max_bytes`."""
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    size = size_of(text)
     if size > max_bytes:
-        raise InvalidValue(
-            f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): store it "
-            "elsewhere, and use its address instead"
-        )
+        raise InvalidValue(f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} {too_large}")
+
+
+def size_of(text: str) -> int:
+    """The size of a text in UTF-8, in bytes."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def number(name: str, value: Any) -> int | float:

@@ -17,7 +17,8 @@ from typing import Final
 from jobcore.host import clock
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.process_tree import kill_child, kill_this_process
-from jobcore.supervision.slots import Slot, Slots
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs
 from jobcore.worker import run_processes
 from jobcore.worker.heartbeat import HeartbeatFile
