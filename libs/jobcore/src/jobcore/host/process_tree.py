@@ -36,9 +36,9 @@ DEATH_POLL_S: Final = 0.002
 GRACE_POLL_S: Final = 0.02
 COMMAND_MAX: Final = 100
 _PR_SET_CHILD_SUBREAPER: Final = 36
-TRACKER: Final = re.compile(r"\b(resource|semaphore)_tracker import main\b")
-"""Matches the command of the helper of multiprocessing, billiard and loky that frees shared memory and semaphores once
-all processes that use them have ended. Then it ends by itself; if it were killed, nobody would free the memory."""
+TRACKER: Final = re.compile(r"\b\w+_tracker import main\b")
+"""Matches the command of the helper of multiprocessing, billiard and loky that frees shared memory once all processes
+that use it have ended. Then it ends by itself; if it were killed, nobody would free the memory."""
 TRACKER_S: Final = 1.0
 
 Select = Callable[[ProcessTable], Iterable[ProcessEntry]]

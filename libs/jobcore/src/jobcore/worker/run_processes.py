@@ -6,7 +6,7 @@ run ends while no other run is alive, everything below the child ends. Otherwise
 - the run in its mark: `subprocess` starts programs with the run of the calling context in their environment, and forks
   get a named mapping (`jobcore.host.process_marks`),
 - else the run that started it by `multiprocessing`, which is noted,
-- else the run of its parent process,
+- else the run of the process above it,
 - else, as with a thread that has not inherited the context, all runs that were alive when it started: it ends once none
   of them is.
 
