@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from jobcore.states import Lane
@@ -39,6 +39,18 @@ class RunKey(NamedTuple):
 
     id: UUID
     fence: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """The key with this text, `ID/FENCE`; None if there is none."""
+        job_id, _, fence = (text or "").partition("/")
+        try:
+            return cls(UUID(job_id), int(fence))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.id}/{self.fence}"
 
 
 class _RunState(NamedTuple):
