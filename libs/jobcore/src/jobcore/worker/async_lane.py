@@ -21,12 +21,14 @@ from weakref import WeakSet
 
 from jobcore.models import Outcome
 from jobcore.supervision.child_state import RunKey
+from jobcore.supervision.slot import BEAT_S, Slot
 from jobcore.supervision.stops import Stop
 from jobcore.tasks.registry import TaskFunction
 from jobcore.telemetry import logs
 from jobcore.worker.async_context import Stored
 from jobcore.worker.background_run import BackgroundRun
 from jobcore.worker.output_capture import CapturedStream, of_job_in_context
+from jobcore.worker.run_steps import RunSteps
 
 LEFT_BEHIND_S: Final = 5.0
 """How long the tasks that a run left behind may take to end once they are cancelled, in seconds."""
@@ -44,17 +46,22 @@ class AsyncLane:
 
     def __init__(
         self,
+        slot: Slot,
         on_ended: Callable[[Sequence[BackgroundRun]], None],
         *,
         store_threads: int,
         threads: int,
         streams: Iterable[CapturedStream] = (),
     ) -> None:
+        self._slot = slot
         self._on_ended = on_ended
         self._streams = tuple(streams)
-        self._stored = Stored(store_threads)
+        self.stored = Stored(store_threads)
         self._live: dict[RunKey, _Live] = {}
         self._ended: list[BackgroundRun] = []
+        self._beats = False
+        self.executing: BackgroundRun | None = None
+        """The run whose code the loop executes now."""
         self.loop = asyncio.new_event_loop()
         self.loop.set_task_factory(_create_task)  # type: ignore[arg-type]
         self.loop.set_exception_handler(_log_error)
@@ -75,6 +82,11 @@ class AsyncLane:
         self.loop.call_soon_threadsafe(self._cancel, stop.key)
         return True
 
+    def execute(self, run: BackgroundRun | None) -> None:
+        """The loop executes code of this run from now on; None: of no run."""
+        self.executing = run
+        self._slot.post_loop_run(run.key if run else None)
+
     def _turn(self) -> None:
         logs.of_job_in_context("")
         while True:
@@ -86,10 +98,20 @@ class AsyncLane:
 
     def _begin(self, runs: Sequence[BackgroundRun], context: contextvars.Context) -> None:
         for run in runs:
-            live = _Live(run, self._stored)
-            self._live[run.key] = live
-            live.task = self.loop.create_task(live.execute(self._streams), context=context.copy())
+            live = self._live[run.key] = _Live(run, self)
+            steps = live.steps(live.execute(self._streams))
+            live.task = self.loop.create_task(steps, context=context.copy())
             live.task.add_done_callback(partial(self._done, live))
+        if not self._beats:
+            self._beats = True
+            self._beat()
+
+    def _beat(self) -> None:
+        """Tell the supervisor that the loop turns, while it has runs."""
+        self._beats = bool(self._live)
+        self._slot.post_loop_beat(time.monotonic() if self._beats else 0.0)
+        if self._beats:
+            self.loop.call_later(BEAT_S, self._beat)
 
     def _cancel(self, key: RunKey) -> None:
         live = self._live.get(key)
@@ -121,14 +143,19 @@ class AsyncLane:
 class _Live:
     """A run on the event loop: the `AsyncHost` of its task's code."""
 
-    def __init__(self, run: BackgroundRun, stored: Stored) -> None:
+    def __init__(self, run: BackgroundRun, lane: AsyncLane) -> None:
         self.run = run
-        self.stored = stored
+        self.stored = lane.stored
+        self._lane = lane
         self.task: asyncio.Task[Outcome | None]
         self.inside = True
         """Whether the task's code runs, or is about to; nothing else is cancelled."""
         self.left: WeakSet[asyncio.Task[Any]] = WeakSet()
         """The tasks that the run has started."""
+
+    def steps(self, coroutine: Coroutine[Any, Any, Any]) -> RunSteps:
+        """The coroutine as one of this run's."""
+        return RunSteps(coroutine, partial(self._lane.execute, self.run), partial(self._lane.execute, None))
 
     async def execute(self, streams: Sequence[CapturedStream]) -> Outcome | None:
         """Run the job."""
@@ -168,9 +195,11 @@ def _left_behind(names: Sequence[str], running: int) -> str:
 
 def _create_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
     """Make a task, and note it with the run that started it."""
-    task = asyncio.Task(coroutine, loop=loop, **options)
-    if (live := _here.get(None)) is not None:
-        live.left.add(task)
+    live = _here.get(None)
+    if live is None:
+        return asyncio.Task(coroutine, loop=loop, **options)
+    task = asyncio.Task(live.steps(coroutine), loop=loop, **options)
+    live.left.add(task)
     return task
 
 

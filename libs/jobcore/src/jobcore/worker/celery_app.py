@@ -4,7 +4,7 @@
     ShutdownStep            main                    handle signals, drain
     worker_ready            main                    start the watchdog
     worker_process_init     child                   own process group, watchdog, telemetry
-    worker_process_shutdown child                   flush telemetry
+    worker_process_shutdown child                   let background runs end, flush telemetry
 
 Celery logs an exception of a signal handler and continues with half a worker; our handlers end the worker.
 """
@@ -127,7 +127,7 @@ class _Worker:
             jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
-            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
+            lanes=tuple(task_type.lane for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()
@@ -167,6 +167,9 @@ class _Worker:
             watchdog.watch_as_child(self._slots, self._slots[current_process().index])
 
     def _end_child(self, exitcode: int, **_: Any) -> None:
+        # whyever it ends: it may have served its last message (max_tasks_per_child), or the pool may close
+        if self._child is not None:
+            self._child.finish()
         traces.flush()
         retirement.leave_at_sigterm(exitcode)
 

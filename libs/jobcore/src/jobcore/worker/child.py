@@ -71,7 +71,7 @@ class Child:
             slot,
             registry=registry,
             db=RunDatabase(_database(settings, f"{name}-{index}-runs", CONNECTIONS)),
-            places=settings.jobs_per_child,
+            settings=settings,
             streams=streams,
         )
         self._claim_loop = ClaimLoop(
@@ -92,6 +92,10 @@ class Child:
     def work(self, queue: str) -> None:
         """Claim and run ready jobs of this queue."""
         self._claim_loop.work(queue)
+
+    def finish(self) -> None:
+        """Wait until every run has ended and everything is stored, because this process ends."""
+        self._claim_loop.finish()
 
 
 def _database(settings: WorkerSettings, name: str, connections: int) -> Database:

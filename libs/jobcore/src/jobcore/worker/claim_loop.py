@@ -94,7 +94,7 @@ class ClaimLoop:
             return
         slice_end = time.monotonic() + SLICE_S
         try:
-            while self._has_room() and self._may_claim():
+            while self._has_room(queue) and self._may_claim():
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):
                         return
@@ -107,6 +107,7 @@ class ClaimLoop:
                 _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
+                self.finish()  # here, because Celery sends a child that has returned its next wake-up
         except BaseException:
             # otherwise this child would keep claims that nobody runs
             self._retirement.ask("the claim loop failed")
@@ -114,8 +115,20 @@ class ClaimLoop:
         finally:
             self._completer.flush()
 
-    def _has_room(self) -> bool:
+    def finish(self) -> None:
+        """Wait until every run has ended and everything is stored, because this child ends."""
+        self._background.finish(lambda: self._slots.draining_since is not None)
+        self._completer.flush()
+
+    def _has_room(self, queue: str) -> bool:
         """Wait for room; False if this child should rather end."""
+        if self._slot.retiring:
+            self._waker.wake(queue, 1)
+            while self._slot.retiring and not self._is_leaving():
+                time.sleep(ROOM_POLL_S)
+        return self._wait_for_place()
+
+    def _wait_for_place(self) -> bool:
         while not self._room.wait_free(ROOM_POLL_S):
             if self._is_leaving():
                 return False
@@ -181,7 +194,7 @@ class ClaimLoop:
                 self._completer.hand_back(claim)
             elif not self._background.takes(claim):
                 self._main_lane.run(claim, claimed)
-            elif self._has_room():
+            elif self._wait_for_place():
                 self._background.start([claim, *self._others(waiting)], claimed)
             else:
                 self._completer.hand_back(claim)

@@ -14,7 +14,9 @@ from jobcore.states import ErrorKind
 from jobcore.worker.event_buffer import printable
 from jobcore.worker.values import to_json
 
-OUR_MODULES: Final = "jobcore.worker."
+OUR_MODULES: Final = ("jobcore.worker.", "jobcore.testing")
+STEPS_FILE: Final = "/jobcore/worker/run_steps.py"
+"""Between the frames of two tasks of a run."""
 MESSAGE_MAX: Final = 2_000
 NAME_MAX: Final = 200
 TRACEBACK_MAX: Final = 8_000
@@ -53,6 +55,7 @@ def traceback_of(error: Exception) -> str:
     except Exception as unreadable:
         return f"its traceback cannot be read: {type(unreadable).__name__}"
     # a part is a frame or a whole message; a message of megabytes must not displace the frames
+    parts = [part for part in parts if STEPS_FILE not in part.partition("\n")[0]]
     short = [part if len(part) <= MESSAGE_MAX else f"{part[:MESSAGE_MAX]}…\n" for part in parts]
     return printable("".join(short))[-TRACEBACK_MAX:]
 

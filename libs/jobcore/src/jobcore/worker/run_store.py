@@ -61,16 +61,21 @@ class RunStore:
         self._slot = slot
         self._db = db
         self._on_event = on_event
+        self._own_stop = StopReason.NONE
 
     @property
     def stop_reason(self) -> StopReason:
-        """The supervisor's stop request for this run."""
-        return self._slot.stop_reason(self.key)
+        """Why this run should stop: the supervisor's stop request, or the end of this child."""
+        return self._slot.stop_reason(self.key) or self._own_stop
 
     @property
     def should_stop(self) -> bool:
         """True once the run has a stop request, or has lost its claim."""
         return self.writer.lost or self.stop_reason is not StopReason.NONE
+
+    def drain(self) -> None:
+        """Ask this run to stop, because its child ends."""
+        self._own_stop = StopReason.DRAIN
 
     def raise_if_stopped(self) -> None:
         """Raise JobCancelled once the run should stop."""

@@ -1,4 +1,7 @@
-"""Interrupts the runs beside the main thread that the supervisor wants to stop; the main thread gets a signal."""
+"""Watches the runs beside the main thread: interrupts those that the supervisor wants to stop, and reports stalls.
+
+The main thread needs no watch, because it gets a signal.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from jobcore.host.background_thread import BackgroundThread
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.stops import Stop
+from jobcore.worker.loop_stalls import LoopStalls
 from jobcore.worker.room import Room
 
 POLL_S: Final = 0.02
@@ -24,6 +28,7 @@ class StopWatch(BackgroundThread):
         self._room = room
         self._interrupt = interrupt
         self._interrupted: set[RunKey] = set()
+        self.stalls: LoopStalls | None = None
 
     def on_stop(self) -> None:
         """Wake the thread."""
@@ -36,6 +41,8 @@ class StopWatch(BackgroundThread):
             self._room.wait_taken(lambda: self.stopping)
             self.pause(POLL_S)
             self._look()
+            if self.stalls is not None:
+                self.stalls.check()
 
     def _look(self) -> None:
         stops = self._slot.stops
