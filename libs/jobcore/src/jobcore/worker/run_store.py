@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
-from jobcore.models import Claim, Event, NewEvent, Outcome
+from jobcore.models import Batch, Claim, Event, NewEvent, Outcome
 from jobcore.store import steps
 from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
@@ -154,14 +154,23 @@ class RunStore:
                 if outcome.events:
                     self.writer.add(outcome.events, outcome.progress, outcome.output_bytes)
 
+    def next_batch(self) -> Batch | None:
+        """What must be stored next, to be confirmed to the writer; None if nothing waits. The caller holds `order`."""
+        if self.writer.next is None:
+            self._take()
+        return self.writer.next
+
     def _store(self, call: Call, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         """Store what is in the buffer, and `last` with the checkpoint, in one transaction; publish what was stored."""
         self.writer.store(call)
+        self._take(last, checkpoint)
+        self.writer.store(call)
+
+    def _take(self, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         buffered = self.buffer.take()
         new = [*buffered.events, *([] if last is None else [last])]
         if new:
             self.writer.add(new, buffered.progress, buffered.output_bytes, checkpoint)
-            self.writer.store(call)
 
     def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""
