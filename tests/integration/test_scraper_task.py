@@ -48,6 +48,9 @@ class Diary:
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         raise AssertionError("a scrape has no parts")
 
+    def file(self, path: Any, name: str | None = None, *, media_type: str | None = None) -> Any:
+        raise AssertionError("a scrape stores no files")
+
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadSite]:

@@ -13,6 +13,7 @@ PROMISED = {
     "checkpoint",
     "checkpoint_state",
     "fence",
+    "file",
     "job_id",
     "log",
     "progress",

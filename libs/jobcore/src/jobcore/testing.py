@@ -11,8 +11,8 @@ def test_greet() -> None:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import InvalidValue, JobCancelled
-from jobcore.models import Claim, Event
+from jobcore.models import Claim, Event, NewFile
 from jobcore.store.steps import Step
 from jobcore.tasks import TaskType
 from jobcore.tasks.registry import registry
@@ -30,6 +30,14 @@ from jobcore.worker.error_details import problems_of
 from jobcore.worker.event_buffer import EventBuffer
 from jobcore.worker.results import result_of
 from jobcore.worker.values import DEFAULT_BOUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A result file, with its bytes."""
+
+    media_type: str
+    content: bytes
 
 
 @dataclass(slots=True)
@@ -47,6 +55,8 @@ class Run:
     """The latest checkpoint, of this run or of the one before."""
     steps: dict[str, Any] = field(default_factory=dict)
     """The results of steps, by name, of this run and of those before."""
+    files: dict[str, File] = field(default_factory=dict)
+    """What `ctx.file` stored, by name, in this run and those before."""
     error: Exception | None = None
     """What the task raised, if `run` was told to return it."""
 
@@ -68,7 +78,7 @@ def run(
     task_type = registry.of(task)
     given = _read(task_type, input or {})
     before = after or Run(attempt=0)
-    done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps))
+    done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files))
     store = _MemoryStore(done, _claim(task_type, done), cancelled=cancelled)
     args, kwargs = task_type.arguments(RunContext(store, nullcontext), given)
     try:
@@ -117,6 +127,7 @@ class _MemoryStore:
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq)
         self.should_stop = cancelled
+        self.files = _MemoryFiles(done)
         self._done = done
 
     def raise_if_stopped(self) -> None:
@@ -147,3 +158,29 @@ class _MemoryStore:
             self._done.logs.append(data["message"])
         elif kind == "progress":
             self._done.progress.append(data)
+
+
+class _MemoryFiles:
+    """Keeps in a `Run` what a worker stores with `RunFiles`."""
+
+    def __init__(self, done: Run) -> None:
+        self._done = done
+        self._content = bytearray()
+
+    def begin(self, file: NewFile) -> None:
+        if file.name not in self._done.files and len(self._done.files) >= DEFAULT_BOUNDS.files:
+            raise InvalidValue(f"file: a job may have {DEFAULT_BOUNDS.files} files (LONGRUN_MAX_FILES)")
+
+    @contextmanager
+    def writer(self, _file: NewFile, _size: int) -> Iterator[_MemoryFiles]:
+        self._content = bytearray()
+        yield self
+
+    def write(self, piece: bytes, /) -> None:
+        self._content += piece
+
+    def finish(self, file: NewFile, _size: int, _sha256: str) -> None:
+        self._done.files[file.name] = File(file.media_type, bytes(self._content))
+
+    def discard(self, file: NewFile) -> None:
+        pass

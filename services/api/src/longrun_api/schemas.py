@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from jobcore.models import CancelReceipt, Event, Job
+from jobcore.models import CancelReceipt, Event, Job, JobFile
 from jobcore.states import ErrorKind, Status
 
 
@@ -27,6 +27,7 @@ class Links(BaseModel):
     stream: str
     logs: str
     attempts: str
+    files: str
     cancel: str
     retry: str
 
@@ -39,6 +40,7 @@ def links(task_id: UUID, root_path: str) -> dict[str, str]:
         "stream": f"{here}/stream",
         "logs": f"{here}/logs",
         "attempts": f"{here}/attempts",
+        "files": f"{here}/files",
         "cancel": here,
         "retry": f"{here}/retry",
     }
@@ -145,17 +147,45 @@ class TaskSummary(BaseModel):
         return cls(**_fields(job, root_path))
 
 
+class TaskFile(BaseModel):
+    """A result file of the task, to be downloaded from `links.files` + `/{name}`."""
+
+    name: str
+    size: int = Field(description="In bytes.")
+    media_type: str
+    sha256: str = Field(description="SHA-256 of its bytes, hexadecimal; in quotes, it is the ETag of the file.")
+    created_at: Utc
+
+    @classmethod
+    def of(cls, file: JobFile) -> Self:
+        """The file as clients see it."""
+        return cls(
+            name=file.name,
+            size=file.size,
+            media_type=file.media_type,
+            sha256=file.sha256,
+            created_at=file.stored_at,
+        )
+
+
+class FileList(BaseModel):
+    """The files of a task, by name."""
+
+    items: list[TaskFile]
+
+
 class Task(TaskSummary):
-    """A task with its input and result."""
+    """A task with its input, result and files."""
 
     input: dict[str, Any]
     result: Any = Field(description="The output of the task type; null unless the status is SUCCESS.")
+    files: list[TaskFile] = Field(description="Result files, by name. A retry keeps them, and may replace them.")
 
 
 def task_json(job: Job, root_path: str) -> bytes:
     """A `Task` as JSON. Input and result are copied as text, so that their numbers do not change."""
     summary = TaskSummary.of(job, root_path).model_dump_json()
-    return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"}}}'.encode()
+    return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"},"files":{job.files or "[]"}}}'.encode()
 
 
 def _fields(job: Job, root_path: str) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol
+
+from jobcore.models import StoredFile
 
 P = ParamSpec("P")
 
@@ -64,4 +67,15 @@ class JobContext(Protocol):
         this returns. The next attempt calls the function again if it raised, or if its process died before the result
         was stored. Raises InvalidStep, which ends the job, if the name was used before in this run, or if the result
         is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
+
+    def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job, of any size, durably before returning.
+
+        Clients download it from `/tasks/{id}/files/{name}`. `name` is the last part of the path if it is not given, and
+        `media_type` is guessed from the name. A file of a name that the job has replaces it. Returns name, size,
+        media type and SHA-256. Raises InvalidValue, which ends the job, if there is no such file, if the name cannot be
+        used, or if the file is larger than LONGRUN_MAX_FILE_BYTES; and FileStoreUnavailable if it cannot be stored now.
         """

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
 
 from jobcore.errors import InvalidStep, InvalidValue
-from jobcore.models import Claim, Event
+from jobcore.models import Claim, Event, StoredFile
 from jobcore.store.steps import Step
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.files import FileSink, store_file
 from jobcore.worker.steps import check_name, result_json
 from jobcore.worker.values import Bounds, number, to_json
 
@@ -27,6 +29,10 @@ class ContextStore(Protocol):
     claim: Claim
     bounds: Bounds
     buffer: EventBuffer
+
+    @property
+    def files(self) -> FileSink:
+        """Where its files go."""
 
     @property
     def should_stop(self) -> bool:
@@ -139,6 +145,16 @@ class RunContext:
         except BaseException:
             self._steps.discard(name)  # the step is not done: the task may catch the error and call it again
             raise
+
+    def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job."""
+        self.raise_if_cancelled()
+        with self._shield():
+            return store_file(
+                self._store.files, self._store.bounds, self._store.raise_if_stopped, path, name, media_type
+            )
 
     def _store_step(self, name: str, result: Any) -> Any:
         text = result_json(name, result, self._store.bounds.result_bytes)

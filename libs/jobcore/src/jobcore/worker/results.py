@@ -11,7 +11,7 @@ from jobcore.models import JsonText
 from jobcore.store import json_text
 from jobcore.tasks import TaskType
 from jobcore.worker.error_details import message_of
-from jobcore.worker.values import check_json, infinite
+from jobcore.worker.values import AS_A_FILE, check_json, infinite
 
 
 class InvalidOutput(Exception):
@@ -22,7 +22,7 @@ def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
     """The result as JSON text, under the names of the type's `output_schema`. Raises InvalidOutput."""
     try:
         text = _serialized(task_type.output_model, returned)
-        check_json("result", text, max_bytes)
+        check_json("result", text, max_bytes, AS_A_FILE)
         return json_text.as_written_here(text)
     except ValidationError as error:
         raise InvalidOutput(

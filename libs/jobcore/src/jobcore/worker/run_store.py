@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, TypeVar
 
 from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavailable
 from jobcore.models import Claim, Event, NewEvent
@@ -16,6 +16,7 @@ from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.slots import Slot, StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
+from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 RETRY_S: Final = 0.5
@@ -54,6 +55,7 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._lost = False
+        self.files = RunFiles(claim, bounds, db, self._insist, self._lose)
 
     @property
     def stop_reason(self) -> StopReason:
@@ -187,6 +189,11 @@ class RunStore:
             except StoreUnavailable:
                 self.raise_if_stopped()
                 time.sleep(RETRY_S)
+
+    def _lose(self) -> NoReturn:
+        """Stop the run: it has lost its claim."""
+        self._lost = True
+        raise JobCancelled("this run has lost its claim")
 
     def _publish(self, new: Sequence[NewEvent], appended: events.Appended) -> None:
         first = appended.last_seq - len(new) + 1

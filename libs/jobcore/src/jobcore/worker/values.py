@@ -15,20 +15,35 @@ from jobcore.settings import WorkerSettings
 from jobcore.store import json_text
 
 MIB: Final = 2**20
+ELSEWHERE: Final = "store it elsewhere, and use its address instead"
+AS_A_FILE: Final = "store it as a file with ctx.file instead, and return its name"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What limits a run, from the settings. `result_bytes` is bytes as JSON, `refused_backoff_s` seconds."""
+    """What limits a run, from the settings. `result_bytes` is bytes as JSON, `refused_backoff_s` seconds.
 
-    result_bytes: int = 16 * MIB
+    `file_bytes` is bytes of one file, `files` how many a job may have, and `files_at` where they are kept.
+    """
+
+    result_bytes: int = MIB
     log_lines: int = 100_000
     refused_backoff_s: float = 30.0
+    file_bytes: int = 64 * 2**30
+    files: int = 100
+    files_at: str | None = None
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
         """The bounds that these settings give."""
-        return cls(settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s)
+        return cls(
+            settings.max_result_bytes,
+            settings.max_log_lines,
+            settings.refused_backoff_s,
+            settings.max_file_bytes,
+            settings.max_files,
+            settings.files,
+        )
 
 
 DEFAULT_BOUNDS: Final = Bounds()
@@ -44,9 +59,9 @@ def to_json(name: str, value: Any, max_bytes: int) -> str:
     return text
 
 
-def check_json(name: str, text: str, max_bytes: int) -> None:
-    """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`."""
-    check_size(name, text, max_bytes)
+def check_json(name: str, text: str, max_bytes: int, instead: str = ELSEWHERE) -> None:
+    """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`: then do this `instead`."""
+    check_size(name, text, max_bytes, instead)
     if json_text.is_storable(text):
         return
     try:
@@ -70,13 +85,12 @@ def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
             yield from infinite(left, right, f"{path}[{index}]")
 
 
-def check_size(name: str, text: str, max_bytes: int) -> None:
-    """Raise InvalidValue if this JSON text is larger than `max_bytes`."""
+def check_size(name: str, text: str, max_bytes: int, instead: str = ELSEWHERE) -> None:
+    """Raise InvalidValue if this JSON text is larger than `max_bytes`; the message says what to do `instead`."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > max_bytes:
         raise InvalidValue(
-            f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): store it "
-            "elsewhere, and use its address instead"
+            f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): {instead}"
         )
 
 
