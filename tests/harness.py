@@ -32,6 +32,7 @@ ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
 versions = tests.fault.tasks_of_versions
+files = tests.fault.tasks_of_files
 """
 
 

@@ -34,6 +34,8 @@ OPERATIONS = [
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
     "GET /tasks/{task_id}/attempts",
+    "GET /tasks/{task_id}/files",
+    "GET /tasks/{task_id}/files/{name}",
     "POST /tasks/{task_id}/retry",
     "GET /tasks/{task_id}/stream",
     "POST /schedules",

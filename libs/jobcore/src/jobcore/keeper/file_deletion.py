@@ -20,6 +20,8 @@ from jobcore.telemetry import logs, traces
 
 STALL_S: Final = 600.0
 """Seconds that the deletion of a batch may take before the thread counts as stalled."""
+LONGEST_PASS_S: Final = 15.0
+"""The longest pause between two passes, in seconds."""
 BATCH: Final = 200
 """Files that are deleted at once."""
 
@@ -36,7 +38,7 @@ class FileDeletion(BackgroundThread):
         self._db = Database(
             settings.database_url, schema=settings.database_schema, name="longrun-file-deletion", pool_size=1
         )
-        self._pass = Pass(self._delete)
+        self._pass = Pass(self._delete, longest_s=LONGEST_PASS_S)
         self._outage = logs.Outage(log, "cannot delete result files", "result files are deleted again")
 
     def run(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
 from uuid import UUID
+
+from typing_extensions import TypedDict  # Pydantic takes no other one before Python 3.12
 
 
 @dataclass(frozen=True, slots=True)
