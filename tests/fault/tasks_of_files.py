@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -30,7 +31,7 @@ class Stored(BaseModel):
 def file(ctx: JobContext, input: FileInput) -> Stored:
     """Store a file of zeros, which takes no room while nobody copies it."""
     with (Path(input.folder) / ctx.job_id).open("a") as diary:
-        print(os.getpid(), ctx.fence, 0.0, file=diary, flush=True)
+        print(os.getpid(), ctx.fence, time.monotonic(), file=diary, flush=True)
     with tempfile.NamedTemporaryFile() as large:
         os.truncate(large.name, input.size)
         return Stored(file=ctx.file(large.name, input.name))

@@ -50,7 +50,7 @@ def hurry(longrun: Harness, file_id: str) -> None:
 
 
 def is_forgotten(longrun: Harness, file_id: str) -> bool:
-    return not longrun.sql("SELECT FROM job_files WHERE id = %s", file_id)
+    return not longrun.sql("SELECT id FROM job_files WHERE id = %s", file_id)
 
 
 def test_a_child_that_is_killed_while_it_stores_a_file_shows_nothing_of_it_and_the_next_run_stores_it_whole(

@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from longrun_client.models import AttemptPage, KeysetPage, LogPage, Page, Status, Task, TaskType, Worker
+from longrun_client.models import AttemptPage, LogPage, Page, Status, Task, TaskType, Worker
+from longrun_client.models_files import TaskFile
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
+from longrun_client.wire import KeysetPage
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -95,6 +97,16 @@ def log_page(task_id: str, after: int) -> Call[LogPage]:
 def attempt_page(task_id: str, after: int) -> Call[AttemptPage]:
     """GET /tasks/{id}/attempts: the attempts after the cursor."""
     return Call("GET", f"{_task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
+
+
+def files(task_id: str) -> Call[tuple[TaskFile, ...]]:
+    """GET /tasks/{id}/files."""
+    return Call("GET", f"{_task_path(task_id)}/files", _items(TaskFile))
+
+
+def file_path(task_id: str, name: str) -> str:
+    """The path of a file of a task."""
+    return f"{_task_path(task_id)}/files/{quote(name, safe='')}"
 
 
 def retry(task_id: str) -> Call[Task]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longrun_client.models import KeysetPage, Wire
+from longrun_client.wire import KeysetPage, Wire
 
 
 class Queue(Wire):

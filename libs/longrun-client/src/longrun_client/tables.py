@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longrun_client.models import Attempt, CancelReceipt, Task, TaskType, Worker
+from longrun_client.models_files import TaskFile
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
@@ -51,6 +52,14 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
             attempt.worker.id,
             printable(attempt.worker.host or ""),
         )
+    return table
+
+
+def file_table(files: Iterable[TaskFile]) -> Table:
+    """One row per file."""
+    table = _table("NAME", "BYTES", "TYPE", "STORED")
+    for file in files:
+        table.add_row(printable(file.name), f"{file.size:,}", printable(file.media_type), local_time(file.created_at))
     return table
 
 

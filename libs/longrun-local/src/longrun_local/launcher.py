@@ -82,6 +82,7 @@ class Launcher:
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": settings.database_url or postgres.url,
             "REDIS_URL": settings.redis_url or valkey.url,
+            "LONGRUN_FILES": settings.files or str(self._home.data / "files"),
             "LONGRUN_FETCH_ALLOW": settings.fetch_allow,
             "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ROOT_WARNING])),
             **self._home.mark,
