@@ -63,7 +63,8 @@ def test_pods_that_need_no_such_volume_are_spread(helm: Helm, files: dict[str, A
 
 
 def test_an_affinity_of_a_workload_is_left_alone(helm: Helm) -> None:
-    own: dict[str, Any] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}]}
+    own: dict[str, Any] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
     assert spec(helm.render({"workloads": {"worker": {"affinity": own}}}), "worker")["affinity"] == own
 
 
