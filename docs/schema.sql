@@ -18,8 +18,7 @@ CREATE TABLE longrun.job_events (
     attempt integer NOT NULL,
     kind text NOT NULL,
     data jsonb NOT NULL,
-    data_exact text,
-    CONSTRAINT job_events_kind_check CHECK ((kind = ANY (ARRAY['state'::text, 'log'::text, 'progress'::text, 'checkpoint'::text])))
+    data_exact text
 );
 
 CREATE TABLE longrun.job_files (
@@ -94,6 +93,7 @@ CREATE TABLE longrun.jobs (
     progress_exact text,
     checkpoint_exact text,
     refusals integer DEFAULT 0 NOT NULL,
+    output_bytes bigint DEFAULT 0 NOT NULL,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -183,7 +183,10 @@ CREATE TABLE longrun.workers (
     heartbeat_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     task_types text[],
+    jobs_per_child integer DEFAULT 1 NOT NULL,
+    lanes text[],
     CONSTRAINT workers_concurrency_check CHECK ((concurrency >= 1)),
+    CONSTRAINT workers_jobs_per_child_check CHECK ((jobs_per_child >= 1)),
     CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['active'::text, 'draining'::text, 'dead'::text, 'gone'::text])))
 )
 WITH (fillfactor='50');
@@ -193,6 +196,9 @@ ALTER TABLE ONLY longrun.fair_turns
 
 ALTER TABLE longrun.jobs
     ADD CONSTRAINT gated_is_not_ready CHECK (((gate IS NULL) OR (NOT ready))) NOT VALID;
+
+ALTER TABLE longrun.job_events
+    ADD CONSTRAINT job_events_kind_check CHECK ((kind = ANY (ARRAY['state'::text, 'log'::text, 'progress'::text, 'checkpoint'::text, 'output'::text]))) NOT VALID;
 
 ALTER TABLE ONLY longrun.job_events
     ADD CONSTRAINT job_events_pkey PRIMARY KEY (job_id, seq);

@@ -33,6 +33,7 @@ tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
 versions = tests.fault.tasks_of_versions
 files = tests.fault.tasks_of_files
+output = tests.fault.tasks_output
 """
 
 

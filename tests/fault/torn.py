@@ -19,8 +19,8 @@ FOLDER = "LONGRUN_TEST_TORN"
 CHANGES: dict[str, Callable[[ChildState, ChildState], bool]] = {
     "claiming": lambda before, now: now.claiming and not before.claiming,
     "claimed": lambda before, now: len(now.claims) > len(before.claims),
-    "begin": lambda before, now: now.run is not None and before.run is None,
-    "end": lambda before, now: now.run is None and before.run is not None,
+    "begin": lambda before, now: now.main is not None and before.main is None,
+    "end": lambda before, now: now.main is None and before.main is not None,
     "remove": lambda before, now: len(now.claims) < len(before.claims),
 }
 """What a child that runs one job says of itself, one after the other."""

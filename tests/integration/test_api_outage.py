@@ -33,6 +33,7 @@ ROUTES = [
     ("GET", "/tasks"),
     ("GET", f"/tasks/{UNKNOWN}"),
     ("GET", f"/tasks/{UNKNOWN}/logs"),
+    ("GET", f"/tasks/{UNKNOWN}/output"),
     ("GET", f"/tasks/{UNKNOWN}/stream"),
     ("DELETE", f"/tasks/{UNKNOWN}"),
     ("GET", "/workers"),

@@ -59,8 +59,8 @@ def test_an_id_that_no_task_has_is_not_found(api: httpx.Client, method: str, tas
     assert "UUIDs such as" in document["detail"]
 
 
-@pytest.mark.parametrize("path", ["logs", "stream"])
-def test_logs_and_stream_of_no_task_are_not_found(api: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["logs", "output", "stream"])
+def test_logs_output_and_stream_of_no_task_are_not_found(api: httpx.Client, path: str) -> None:
     problem(api.get(f"/tasks/{UNKNOWN}/{path}"), 404, "task-not-found")
     problem(api.get(f"/tasks/42/{path}"), 404, "task-not-found")
 
@@ -145,9 +145,34 @@ def test_logs_are_read_in_order_by_their_cursor(api: httpx.Client, worker: HandW
     assert none_yet == {"items": [], "next_after": seqs[2]}
 
 
+def test_output_is_read_in_order_by_its_cursor_as_it_was_emitted(
+    api: httpx.Client, worker: HandWorker, submit: Submit
+) -> None:
+    here = submit()
+    claim = worker.claim()
+    values: list[object] = ["Hel", {"n": [1e16, -0.0, 10**30]}, None]
+    seqs = []
+    for value in values:
+        worker.log(claim, "between")
+        seqs.append(worker.say(claim, "output", {"name": "row", "data": value}))
+    first = api.get(f"{here}/output", params={"limit": 2}).json()
+    assert [(item["seq"], item["name"], item["attempt"]) for item in first["items"]] == [
+        (seqs[0], "row", 1),
+        (seqs[1], "row", 1),
+    ]
+    rest = api.get(f"{here}/output", params={"after": first["next_after"]}).json()
+    assert repr([item["data"] for item in first["items"] + rest["items"]]) == repr(values)
+    none_yet = api.get(f"{here}/output", params={"after": rest["next_after"]}).json()
+    assert none_yet == {"items": [], "next_after": seqs[2]}
+    assert [item["message"] for item in api.get(f"{here}/logs").json()["items"]] == ["between"] * 3
+
+
+@pytest.mark.parametrize("part", ["logs", "output"])
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=99999999999999999999", "limit=0", "follow=1"])
-def test_a_log_query_that_cannot_be_answered_names_the_parameter(api: httpx.Client, submit: Submit, query: str) -> None:
-    response = api.get(f"{submit()}/logs?{query}")
+def test_a_log_query_that_cannot_be_answered_names_the_parameter(
+    api: httpx.Client, submit: Submit, query: str, part: str
+) -> None:
+    response = api.get(f"{submit()}/{part}?{query}")
     assert list(fields(problem(response, 422, "invalid-input"))) == [query.split("=", maxsplit=1)[0]]
 
 
@@ -167,12 +192,15 @@ def test_workers_show_what_they_run(api: httpx.Client, worker: HandWorker, submi
     claim = worker.claim()
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
     assert (shown["state"], shown["queues"], shown["concurrency"]) == ("active", [worker.queue], 1)
-    assert [(job["task_id"], job["task_type"], job["slot"], job["attempt"]) for job in shown["tasks"]] == [
-        (here.removeprefix("/tasks/"), "echo", 0, 1)
+    assert [(job["task_id"], job["task_type"], job["lane"], job["slot"], job["attempt"]) for job in shown["tasks"]] == [
+        (here.removeprefix("/tasks/"), "echo", "process", 0, 1)
     ]
+    assert (shown["jobs_per_child"], shown["runs"]) == (1, {"process": 1, "async": 0, "thread": 0})
+    assert shown["room"] == {"process": 0, "async": 0, "thread": 0}
     worker.finish(claim)
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
     assert shown["tasks"] == []
+    assert shown["room"] == {"process": 1, "async": 0, "thread": 0}
 
 
 def test_a_wrong_method_is_told_the_right_ones(api: httpx.Client) -> None:

@@ -33,6 +33,7 @@ OPERATIONS = [
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
+    "GET /tasks/{task_id}/output",
     "GET /tasks/{task_id}/attempts",
     "GET /tasks/{task_id}/files",
     "GET /tasks/{task_id}/files/{name}",

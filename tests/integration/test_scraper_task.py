@@ -42,6 +42,9 @@ class Diary:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         self.steps.append((done, total, message))
 
+    def emit(self, name: str, data: Any) -> None:
+        raise AssertionError("a scrape has no output but its result")
+
     def checkpoint(self, state: Any) -> None:
         raise AssertionError("a scrape has nothing to continue from")
 

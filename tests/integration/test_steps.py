@@ -13,8 +13,11 @@ from pydantic import BaseModel
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Claim
-from jobcore.supervision.child_state import IDLE
-from jobcore.supervision.slots import STOP_SIGNAL, Slots, StopReason
+from jobcore.states import Lane
+from jobcore.supervision.child_state import IDLE, RunState
+from jobcore.supervision.slot import STOP_SIGNAL
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.stops import Stop, StopReason
 from jobcore.worker.context import RunContext
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from jobcore.worker.run_store import RunStore
@@ -142,8 +145,10 @@ def test_a_result_that_cannot_be_stored_names_its_step_and_ends_the_job(runs: Ru
 
 def test_a_cancelled_run_begins_no_other_step(runs: Runs) -> None:
     runs.step("a")
-    runs.slot.write(IDLE._replace(pid=os.getpid(), run=runs.store.key, claims=(runs.store.key,)))
-    runs.slot.request_stop(runs.store.key, StopReason.CANCEL)
+    runs.slot.write(
+        IDLE._replace(pid=os.getpid(), claims=(runs.store.key,), main=RunState(runs.store.key, Lane.PROCESS, 0.0, None))
+    )
+    runs.slot.write_stops([Stop(runs.store.key, StopReason.CANCEL, interrupt=True)])
     with pytest.raises(JobCancelled):
         runs.step("b")
     assert runs.calls == [1]
@@ -163,8 +168,8 @@ def test_an_interrupt_while_a_result_is_stored_waits_until_it_is(runs: Runs, mon
     call = runs.world.db.call
 
     def interrupted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        runs.slot.write(IDLE._replace(pid=os.getpid(), run=key, claims=(key,)))
-        runs.slot.request_stop(key, StopReason.CANCEL)
+        runs.slot.write(IDLE._replace(pid=os.getpid(), claims=(key,), main=RunState(key, Lane.PROCESS, 0.0, None)))
+        runs.slot.write_stops([Stop(key, StopReason.CANCEL, interrupt=True)])
         os.kill(os.getpid(), STOP_SIGNAL)
         return call(function, *args, **kwargs)
 

@@ -48,7 +48,7 @@ from jobcore.store import (
     transactions,
     workers,
 )
-from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -181,7 +181,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(glance.look, worker, 60.0)
     world.cancel(job_id)
     world.call(cancellations.open_cancels, worker)
-    world.call(cancellations.acknowledge, job_id, claim.fence)
+    world.call(cancellations.acknowledge, [OpenCancel(job_id, claim.fence, 0)])
     world.call(cancellations.complete, [CompletedCancel(job_id, claim.fence, "signal")])
     assert world.retry(job_id)
     [again] = world.take(worker)
@@ -190,6 +190,7 @@ def walk_through(world: World, worker: UUID) -> None:
         world.call(read, job_id)
     world.call(events.after, job_id, 0)
     world.call(events.logs, job_id, 0, 10)
+    world.call(events.output, job_id, 0, 10)
     world.call(runs.page, job_id, 0, 10)
 
 

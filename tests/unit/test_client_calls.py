@@ -187,6 +187,14 @@ def test_logs_read_on_until_there_is_nothing_more(server: ScriptedServer, client
     assert [line.rpartition("=")[2] for line in server.lines()] == ["1", "3", "5"]
 
 
+def test_output_without_following_ends_with_what_there_is(server: ScriptedServer, client: Longrun) -> None:
+    pages = [{"items": [{"seq": seq, "at": AT, "attempt": 2, "name": "row", "data": [seq]}], "next_after": seq}
+             for seq in (3, 5)]  # fmt: skip
+    server.on("GET /tasks/j1/output", *map(answer, pages), answer({"items": [], "next_after": 5}))
+    assert [(piece.attempt, piece.data) for piece in client.output("j1", after=1, follow=False)] == [(2, [3]), (2, [5])]
+    assert [line.rpartition("=")[2] for line in server.lines()] == ["1", "3", "5"]
+
+
 @pytest.mark.parametrize("address", ["localhost:8000", "ftp://host", "http://", "http://:80", "nonsense"])
 def test_an_address_that_cannot_be_one_is_refused_by_name(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGRUN_URL", address)

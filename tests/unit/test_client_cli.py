@@ -243,6 +243,25 @@ def test_logs_can_be_followed(server: ScriptedServer, run: Run) -> None:
     assert [line.split()[1:] for line in ran.out.splitlines()] == [["info", "hi"]]
 
 
+def test_output_is_printed_as_it_comes_by_a_line_each_or_raw(server: ScriptedServer, run: Run) -> None:
+    told = events(event(1, "state", status="RUNNING"), event(2, "output", name="token", data="Hel"),
+                  event(3, "log", level="info", message="hi"), event(4, "output", name="token", data="lo"),
+                  event(5, "output", name="row", data={"n": 1}), event(6, "state", status="SUCCESS"))  # fmt: skip
+    items = [{"seq": 2, "at": AT, "attempt": 1, "name": "token", "data": "Hel"}]
+    server.on(STREAM, told)
+    server.on("GET /tasks/j1/output", answer({"items": items, "next_after": 2}), answer({"items": [], "next_after": 2}))
+    lines = run("output", "j1", "--follow").out.splitlines()
+    assert [line.split(maxsplit=2)[1:] for line in lines] == [["token", "Hel"], ["token", "lo"], ["row", '{"n": 1}']]
+    assert run("output", "j1", "--follow", "--raw").out == 'Hello{"n": 1}\n'
+    assert [json.loads(line)["data"] for line in run("output", "j1", "--json").out.splitlines()] == ["Hel"]
+
+
+def test_following_a_task_shows_its_output(server: ScriptedServer, run: Run) -> None:
+    server.on(STREAM, events(event(1, "output", name="token", data="Hel"), event(2, "state", status="SUCCESS")))
+    server.on(GET, answer(task("SUCCESS", seq=2)))
+    assert "token     Hel" in run("follow", "j1").err
+
+
 def test_cancel_can_wait_until_the_process_has_stopped(server: ScriptedServer, run: Run) -> None:
     stopping = {"requested_at": AT, "acknowledged_at": None, "stopped_at": None, "method": None}
     server.on("DELETE /tasks/j1", answer(task("CANCELLED", cancel=stopping), 202))
@@ -265,6 +284,18 @@ def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> 
     assert _json_lines(run("workers", "--json").out)[0]["tasks"] == [running]
     assert "longrun submit web_scrape --url 'https://example.org/?a=1&b=2'" in run("task-types").out
     assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
+
+
+def test_a_worker_shows_what_it_runs_of_what_it_has_room_for(server: ScriptedServer, run: Run) -> None:
+    running = {"task_id": "j1", "task_type": "web_scrape", "lane": "thread", "slot": 0, "attempt": 2, "started_at": AT}
+    room = {"process": 1, "async": 32, "thread": 32}
+    worker = {"id": "w1", "host": "box", "pid": 7, "queues": ["a"], "concurrency": 2, "jobs_per_child": 32,
+              "runs": {"process": 1, "async": 0, "thread": 3}, "room": room, "version": "1", "state": "active",
+              "started_at": AT, "heartbeat_at": AT, "tasks": [running]}  # fmt: skip
+    server.on("GET /workers", answer({"items": [worker]}))
+    _, head, first = run("workers").out.splitlines()
+    assert head.split()[2] == "4/36", "of one lane it could start 32 more"
+    assert first.split() == ["j1", "runs", "thread", "web_scrape"]
 
 
 def test_retry_prints_the_status_and_follows_what_comes_then(server: ScriptedServer, run: Run) -> None:

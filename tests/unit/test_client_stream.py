@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 import anyio
 import pytest
 
-from longrun_client import AsyncLongrun, Event, Longrun, LongrunUnavailable, ProblemError, Status
+from longrun_client import AsyncLongrun, Event, Longrun, LongrunUnavailable, Piece, ProblemError, Status
 from tests.unit.client_server import ScriptedServer, answer, event, events, hang_up, problem, task
 from tests.waiting import PATIENCE_S
 
@@ -61,6 +61,27 @@ def test_a_cut_within_an_event_neither_drops_nor_repeats_one(server: ScriptedSer
     assert got[2].data == {"level": "info", "message": "äöü"}
     assert got[3].status is Status.SUCCESS
     assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "2"]
+
+
+def test_output_is_what_the_task_emitted_and_survives_a_cut(server: ScriptedServer) -> None:
+    def piece(seq: int) -> str:
+        return event(seq, "output", name="row", data={"n": seq})
+
+    first = events("retry: 20\n\n", event(1, "state", status="RUNNING"), piece(2), event(3, "log", message="a"),
+                   piece(4), piece(5)[:30], cut=True)  # fmt: skip
+    rest = events(piece(4), piece(5), event(6, "state", status="SUCCESS"))
+
+    async def output() -> list[Piece]:
+        async with AsyncLongrun(server.url) as client:
+            return [piece async for piece in client.output("j1")]
+
+    server.on(STREAM, first, rest, first, rest)
+    with Longrun(server.url) as client:
+        got = list(client.output("j1"))
+    assert [(piece.seq, piece.attempt, piece.name, piece.data) for piece in got] == [
+        (seq, 1, "row", {"n": seq}) for seq in (2, 4, 5)
+    ]
+    assert anyio.run(output) == got
 
 
 def test_live_progress_passes_though_it_has_no_seq(server: ScriptedServer, follow: Follow) -> None:

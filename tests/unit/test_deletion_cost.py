@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobcore.settings import WorkerSettings
-from jobcore.supervision.child_state import IDLE, ChildState, RunKey
+from jobcore.states import Lane
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey, RunState
 from jobcore.supervision.deletion_cost import cost
 
 NOW = 10_000.0
@@ -16,7 +17,7 @@ NOW = 10_000.0
 
 def running(since_s: float) -> ChildState:
     key = RunKey(UUID(int=1), 1)
-    return ChildState(1, False, (key,), key, NOW - since_s, None)
+    return ChildState(1, False, (key,), RunState(key, Lane.PROCESS, NOW - since_s, None))
 
 
 def test_an_idle_pod_costs_nothing_and_a_busy_one_the_more_the_longer_it_runs() -> None:

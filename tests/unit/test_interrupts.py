@@ -14,8 +14,11 @@ from uuid import UUID
 
 import pytest
 
-from jobcore.supervision.child_state import IDLE, ChildState, RunKey
-from jobcore.supervision.slots import STOP_SIGNAL, Slot, Slots, StopReason
+from jobcore.states import Lane
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey, RunState
+from jobcore.supervision.slot import STOP_SIGNAL, Slot
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.stops import Stop, StopReason
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 
 FORK = multiprocessing.get_context("fork")
@@ -28,7 +31,7 @@ def key(number: int) -> RunKey:
 
 
 def running(number: int) -> ChildState:
-    return ChildState(os.getpid(), False, (key(number),), key(number), 0.0, None)
+    return ChildState(os.getpid(), False, (key(number),), RunState(key(number), Lane.PROCESS, 0.0, None))
 
 
 class Child:
@@ -116,10 +119,10 @@ def test_signals_stop_task_code_alone_at_most_once_a_run_and_never_what_is_shiel
     requested: set[RunKey] = set()
 
     def press(pid: int, slot: Slot) -> None:
-        run = slot.read().run
-        if run and run not in requested:
-            requested.add(run)
-            slot.request_stop(run, StopReason.CANCEL)
+        for run in slot.read().runs:
+            if run.key not in requested:
+                requested.add(run.key)
+                slot.write_stops([Stop(run.key, StopReason.CANCEL, interrupt=True)])
         os.kill(pid, STOP_SIGNAL)
         time.sleep(0.00002)  # the pace of the signals
 
@@ -134,7 +137,7 @@ def test_signals_for_no_run_or_another_run_stop_nothing() -> None:
         time.sleep(0.00002)  # the pace of the signals
 
     def work(slot: Slot) -> Report:
-        slot.request_stop(key(ROUNDS + 1), StopReason.CANCEL)
+        slot.write_stops([Stop(key(ROUNDS + 1), StopReason.CANCEL, interrupt=True)])
         return Child(slot).rounds()
 
     seen = in_child(work, press)
@@ -153,14 +156,14 @@ def interrupts(slot: Slot) -> Interrupts:
 
 @pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.TIMEOUT, StopReason.DRAIN])
 def test_the_interrupt_says_why(interrupts: Interrupts, slot: Slot, reason: StopReason) -> None:
-    slot.request_stop(key(1), reason)
+    slot.write_stops([Stop(key(1), reason, interrupt=True)])
     with pytest.raises(JobInterrupted, match=reason.name.lower()) as stopped:
         interrupts.call(key(1), interrupts._handle, STOP_SIGNAL, None)
     assert stopped.value.reason is reason
 
 
 def test_a_shield_puts_the_interrupt_off_until_its_end(interrupts: Interrupts, slot: Slot) -> None:
-    slot.request_stop(key(1), StopReason.CANCEL)
+    slot.write_stops([Stop(key(1), StopReason.CANCEL, interrupt=True)])
     story: list[str] = []
 
     def task() -> None:
@@ -178,7 +181,7 @@ def test_a_shield_puts_the_interrupt_off_until_its_end(interrupts: Interrupts, s
 
 def test_an_interrupt_put_off_is_not_lost_when_the_shielded_code_raises(interrupts: Interrupts, slot: Slot) -> None:
     """The signal is sent once: were it lost here, the child would have to be killed."""
-    slot.request_stop(key(1), StopReason.CANCEL)
+    slot.write_stops([Stop(key(1), StopReason.CANCEL, interrupt=True)])
 
     def task() -> None:
         with interrupts.shield():
@@ -196,9 +199,9 @@ def test_an_interrupt_put_off_in_one_run_does_not_strike_the_next(interrupts: In
             interrupts._handle(STOP_SIGNAL, None)
         return "said"
 
-    slot.request_stop(key(1), StopReason.CANCEL)
+    slot.write_stops([Stop(key(1), StopReason.CANCEL, interrupt=True)])
     last_words()
-    slot.withdraw_stop()
+    slot.write_stops(())
     assert interrupts.call(key(2), last_words) == "said"
 
 
@@ -222,8 +225,8 @@ def test_task_code_that_waits_is_woken_by_the_signal() -> None:
         return Counter()
 
     def press(pid: int, slot: Slot) -> None:
-        if slot.read().run == key(1):
-            slot.request_stop(key(1), StopReason.CANCEL)
+        if [run.key for run in slot.read().runs] == [key(1)]:
+            slot.write_stops([Stop(key(1), StopReason.CANCEL, interrupt=True)])
             os.kill(pid, STOP_SIGNAL)
 
     assert in_child(work, press) == {"woken": 1}

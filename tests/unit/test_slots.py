@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from uuid import UUID, uuid4
+from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
+from jobcore.states import Lane
 from jobcore.supervision import shared_record
-from jobcore.supervision.child_state import IDLE, MAX_CLAIMS, ChildState, RunKey, unknown
-from jobcore.supervision.slots import Lease, Slots, StopReason
-
-FORK = multiprocessing.get_context("fork")
-WATCH_S = 0.5
-PID = 77
-
-
-def state(number: int) -> ChildState:
-    """A state of which every field says the same number."""
-    key = RunKey(UUID(int=number), number)
-    return ChildState(PID, number % 2 == 1, (key,) * (number % MAX_CLAIMS), key, float(number), float(number))
-
-
-@contextmanager
-def beside(work: Callable[[], None]) -> Iterator[None]:
-    """Run this over and over in a process of its own."""
-
-    def forever() -> None:
-        while True:
-            work()
-
-    process = FORK.Process(target=forever, daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
+from jobcore.supervision.child_state import (
+    IDLE,
+    MAX_CLAIMS,
+    ChildState,
+    RunKey,
+    RunState,
+    unknown,
+)
+from jobcore.supervision.slots import Lease, Slots
+from jobcore.supervision.stops import Stop, StopReason
+from tests.unit.slot_states import FORK, PID, WATCH_S, beside, state
 
 
 def test_what_a_child_wrote_is_what_others_read() -> None:
     slots = Slots(3, main_pid=7)
-    written = ChildState(42, True, (RunKey(uuid4(), 3), RunKey(uuid4(), 4)), RunKey(uuid4(), 4), 1.5, None)
+    keys = tuple(RunKey(uuid4(), fence) for fence in range(3, 6))
+    main = RunState(keys[0], Lane.PROCESS, 1.5, None)
+    background = RunState(keys[1], Lane.ASYNC, 2.5, 9.5), RunState(keys[2], Lane.THREAD, 3.5, None)
+    written = ChildState(42, True, keys, main, background)
     child = FORK.Process(target=slots[1].write, args=(written,))
     child.start()
     child.join()
     assert slots[1].read() == written
+    assert slots[1].read().runs == (main, *background)
     assert [slots[0].read(), slots[2].read()] == [IDLE, IDLE]
     assert slots.main_pid == 7
     assert [slot.index for slot in slots] == [0, 1, 2]
@@ -70,8 +55,9 @@ def test_a_reader_never_sees_half_a_change() -> None:
         until = time.monotonic() + WATCH_S
         while time.monotonic() < until or len(seen) <= 100:
             found = slot.read()
-            assert found == state(int(found.run_since))
-            seen.add(found.run_since)
+            assert found.main
+            assert found == state(int(found.main.since))
+            seen.add(found.main.since)
 
 
 def test_the_version_rises_with_every_change() -> None:
@@ -164,10 +150,10 @@ def test_a_writer_that_is_frozen_within_a_change_is_read_as_it_was_before(
     slot, key, worker = slots[0], RunKey(uuid4(), 1), uuid4()
     for one in range(number):
         slot.write(state(one))
-        slot.request_stop(key, StopReason.CANCEL)
+        slot.write_stops([Stop(key, StopReason.CANCEL, interrupt=False)])
         slots.renew(worker, float(one))
     stop_within_a_write(lambda: slot.write(state(9)))
-    stop_within_a_write(slot.withdraw_stop)
+    stop_within_a_write(lambda: slot.write_stops(()))
     stop_within_a_write(slots.expire)
     assert slot.read() == state(number - 1)
     assert slot.stop_reason(key) is StopReason.CANCEL
@@ -213,54 +199,14 @@ def test_a_slot_says_which_process_has_it_and_since_when() -> None:
     assert slot.pid == 0
 
 
-def test_clearing_a_slot_takes_its_post_back_and_leaves_the_others_alone() -> None:
-    slots = Slots(2, main_pid=1)
-    mine, other = RunKey(uuid4(), 1), RunKey(uuid4(), 2)
-    slots[0].request_stop(mine, StopReason.CANCEL)
-    slots[1].request_stop(other, StopReason.DRAIN)
-    slots[1].write(state(3))
-    slots[0].clear()
-    assert slots[0].stop_reason(mine) is StopReason.NONE
-    assert slots[1].stop_reason(other) is StopReason.DRAIN
-    assert slots[1].read() == state(3)
-
-
-def test_a_post_is_for_one_run_of_one_job_alone() -> None:
-    slot = Slots(1, main_pid=1)[0]
-    key = RunKey(uuid4(), 4)
-    slot.request_stop(key, StopReason.TIMEOUT)
-    assert slot.stop_reason(key) is StopReason.TIMEOUT
-    assert slot.stop_reason(RunKey(key.id, 5)) is StopReason.NONE
-    assert slot.stop_reason(RunKey(uuid4(), 4)) is StopReason.NONE
-    slot.withdraw_stop()
-    assert slot.stop_reason(key) is StopReason.NONE
-
-
-def test_a_post_that_changes_is_never_taken_for_another() -> None:
-    """The reason given is the one for this very run, also while posts for other runs come and go."""
-    slot = Slots(1, main_pid=1)[0]
-    cancelled, late = RunKey(UUID(int=2**127 + 1), 1), RunKey(UUID(int=2**64 - 1), 1)
-
-    def request() -> None:
-        slot.request_stop(cancelled, StopReason.CANCEL)
-        slot.request_stop(late, StopReason.TIMEOUT)
-        slot.withdraw_stop()
-
-    with beside(request):
-        until = time.monotonic() + WATCH_S
-        while time.monotonic() < until:
-            assert slot.stop_reason(cancelled) in {StopReason.NONE, StopReason.CANCEL}
-            assert slot.stop_reason(late) in {StopReason.NONE, StopReason.TIMEOUT}
-
-
 def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
     slots = Slots(2, main_pid=1)
-    full = ChildState(1, False, tuple(RunKey(uuid4(), fence) for fence in range(1, MAX_CLAIMS + 1)), None, 0.0, None)
+    full = ChildState(1, False, tuple(RunKey(uuid4(), fence) for fence in range(1, MAX_CLAIMS + 1)), None)
     slots[0].write(full)
     assert slots[0].read() == full
     assert slots[1].read() == IDLE
     with pytest.raises(ValueError, match="at most"):
-        slots[0].write(ChildState(1, False, full.claims * 2, None, 0.0, None))
+        slots[0].write(ChildState(1, False, full.claims * 2, None))
     assert slots[0].read() == full
 
 
@@ -268,9 +214,9 @@ def test_a_child_holds_up_to_its_limit_and_no_more() -> None:
     ("child", "busy"),
     [
         (IDLE, False),
-        (ChildState(1, False, (), None, 0.0, None), False),
-        (ChildState(1, True, (), None, 0.0, None), True),
-        (ChildState(1, False, (RunKey(uuid4(), 1),), None, 0.0, None), True),
+        (ChildState(1, False, (), None), False),
+        (ChildState(1, True, (), None), True),
+        (ChildState(1, False, (RunKey(uuid4(), 1),), None), True),
     ],
 )
 def test_a_child_is_busy_while_it_answers_for_a_job_or_may_get_one(child: ChildState, busy: bool) -> None:

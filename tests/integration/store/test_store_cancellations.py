@@ -30,10 +30,10 @@ def test_a_worker_sees_its_own_cancelled_runs_until_they_stopped(world: World) -
 def test_a_cancel_is_acknowledged_once_and_before_it_stopped(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
-    world.call(cancellations.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.acknowledge, [OpenCancel(claim.id, claim.fence, 0)])
     first = world.row(claim.id)["cancel_acknowledged_at"]
     assert receipt(world, claim.id) == (True, False, None)
-    world.call(cancellations.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.acknowledge, [OpenCancel(claim.id, claim.fence, 0)])
     world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "cooperative")])
     row = world.row(claim.id)
     assert row["cancel_acknowledged_at"] == first
@@ -51,7 +51,7 @@ def test_a_receipt_is_completed_once(world: World) -> None:
 def test_another_fence_completes_no_receipt(world: World) -> None:
     claim = world.running()
     world.cancel(claim.id)
-    world.call(cancellations.acknowledge, claim.id, claim.fence + 1)
+    world.call(cancellations.acknowledge, [OpenCancel(claim.id, claim.fence + 1, 0)])
     world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence + 1, "kill")])
     assert receipt(world, claim.id) == (False, False, None)
 
@@ -64,7 +64,7 @@ def test_a_job_that_was_not_cancelled_gets_no_receipt(world: World, status: Stat
     elif status is Status.SUCCESS:
         world.finish(claim)
     before = world.row(claim.id)
-    world.call(cancellations.acknowledge, claim.id, claim.fence)
+    world.call(cancellations.acknowledge, [OpenCancel(claim.id, claim.fence, 0)])
     world.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "kill")])
     assert world.call(cancellations.complete_orphaned) == 0
     assert world.row(claim.id) == before

@@ -81,6 +81,20 @@ def test_logs_are_the_log_lines_alone(world: World) -> None:
     assert [event.seq for event in world.call(events.logs, claim.id, 0, 1)] == [3]
 
 
+def test_output_is_the_pieces_alone_and_its_size_is_known_to_the_next_claim(world: World) -> None:
+    piece = NewEvent("output", {"name": "row", "data": 1e16})
+    worker = world.worker()
+    claim = world.running(worker)
+    assert claim.output_bytes == 0
+    world.call(events.append, claim.id, claim.fence, [LOG, piece], output_bytes=300)
+    world.finish(claim, Status.PENDING, retry_s=0.0, events=(piece,), output_bytes=70)
+    found = world.call(events.output, claim.id, 0, 10)
+    assert [(event.seq, event.data) for event in found] == [(4, piece.data), (5, piece.data)]
+    assert [event.seq for event in world.call(events.output, claim.id, 4, 10)] == [5]
+    [claim] = world.take(worker)
+    assert claim.output_bytes == 370
+
+
 def test_all_events_are_read_in_order_with_the_attempt_of_each_event(world: World) -> None:
     worker = world.worker()
     claim = world.running(worker)

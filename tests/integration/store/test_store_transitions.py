@@ -48,7 +48,7 @@ from jobcore.store import (
     steps,
     workers,
 )
-from jobcore.store.cancellations import CompletedCancel
+from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
@@ -174,7 +174,10 @@ FENCED = [
     releases("timeout", "rescue", "quarantine"),
     Trial(events.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
-    Trial(cancellations.acknowledge, lambda case: case.world.call(cancellations.acknowledge, case.id, case.fence)),
+    Trial(
+        cancellations.acknowledge,
+        lambda case: case.world.call(cancellations.acknowledge, [OpenCancel(case.id, case.fence, 0)]),
+    ),
     Trial(
         cancellations.complete,
         lambda case: case.world.call(cancellations.complete, [CompletedCancel(case.id, case.fence, "kill")]),
@@ -198,6 +201,7 @@ UNFENCED = [
     Trial(listing.page, lambda case: case.world.call(listing.page, limit=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
+    Trial(events.output, lambda case: case.world.call(events.output, case.id, 0, 9)),
     Trial(event_pages.page, lambda case: case.world.call(event_pages.page, case.id, 0, max_events=9, max_bytes=99)),
     Trial(event_pages.ahead, lambda case: case.world.call(event_pages.ahead, {case.id: 0})),
     Trial(event_pages.end, lambda case: case.world.call(event_pages.end, case.id)),

@@ -1,4 +1,4 @@
-"""The five statuses of a job, and the transitions between them; docs/state-machine.md describes them."""
+"""The five statuses of a job and the transitions between them (docs/state-machine.md), and the lanes of its runs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ class ErrorKind(StrEnum):
     WORKER_LOST = "worker_lost"
     EXPIRED = "expired"
     INVALID = "invalid"
+
+
+class Lane(StrEnum):
+    """How a child runs the jobs of a task type: alone on its main thread, on its event loop, or in a thread."""
+
+    PROCESS = "process"
+    ASYNC = "async"
+    THREAD = "thread"
 
 
 TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})

@@ -10,9 +10,10 @@ def test_greet() -> None:
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,13 +23,15 @@ from uuid_utils.compat import uuid7
 
 from jobcore.errors import InvalidValue, JobCancelled
 from jobcore.models import Claim, Event, NewFile
+from jobcore.states import Lane
 from jobcore.store.steps import Step
-from jobcore.tasks import TaskType
+from jobcore.tasks import Context, TaskType
 from jobcore.tasks.registry import registry
+from jobcore.worker.async_context import RunAsyncContext
 from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import problems_of
 from jobcore.worker.event_buffer import EventBuffer
-from jobcore.worker.results import result_of
+from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.values import DEFAULT_BOUNDS
 
 
@@ -51,6 +54,8 @@ class Run:
     """The messages of `ctx.log`."""
     progress: list[dict[str, Any]] = field(default_factory=list)
     """Every `ctx.progress`, as `{"done": …, "total": …, "message": …}`."""
+    emitted: list[tuple[str, Any]] = field(default_factory=list)
+    """The pieces of `ctx.emit`, as pairs of a name and a value."""
     checkpoint: Any = None
     """The latest checkpoint, of this run or of the one before."""
     steps: dict[str, Any] = field(default_factory=dict)
@@ -74,24 +79,78 @@ def run(
     `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
     run has been asked to stop. An exception of the task is raised, or returned as `Run.error` if `raises` is false.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
+
+    An `async def` gets an event loop of its own; a test that has one awaits `run_async`.
     """
-    task_type = registry.of(task)
-    given = _read(task_type, input or {})
-    before = after or Run(attempt=0)
-    done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files))
-    store = _MemoryStore(done, _claim(task_type, done), cancelled=cancelled)
-    args, kwargs = task_type.arguments(RunContext(store, nullcontext), given)
-    try:
-        returned = task_type.function(*args, **kwargs)
-    except Exception as error:
-        if raises:
+    case = _Case(task, input, after, cancelled=cancelled)
+    if case.task_type.lane is Lane.ASYNC:
+        return asyncio.run(case.run_async(raises=raises))
+    with case.noting(raises=raises):
+        case.done.result = case.checked(case.call(RunContext(case.store)))
+    return case.done
+
+
+async def run_async(
+    task: Callable[..., Any],
+    input: Mapping[str, Any] | None = None,
+    *,
+    after: Run | None = None,
+    cancelled: bool = False,
+    raises: bool = True,
+) -> Run:
+    """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
+    case = _Case(task, input, after, cancelled=cancelled)
+    if case.task_type.lane is not Lane.ASYNC:
+        raise ValueError(f"{case.task_type.name} is not async: call run")
+    return await case.run_async(raises=raises)
+
+
+class _Case:
+    """One call of one task."""
+
+    def __init__(
+        self, task: Callable[..., Any], input: Mapping[str, Any] | None, after: Run | None, *, cancelled: bool
+    ) -> None:
+        self.task_type = registry.of(task)
+        self._given = _read(self.task_type, input or {})
+        before = after or Run(attempt=0)
+        self.done = Run(
+            before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
+        )
+        self.store = _MemoryStore(self.done, _claim(self.task_type, self.done), cancelled=cancelled)
+
+    def call(self, context: Context) -> Any:
+        """Call the function of the task."""
+        args, kwargs = self.task_type.arguments(context, self._given)
+        return self.task_type.function(*args, **kwargs)
+
+    async def run_async(self, *, raises: bool) -> Run:
+        """Call an `async def`."""
+        with self.noting(raises=raises):
+            self.done.result = self.checked(await self.call(RunAsyncContext(self.store, _at_once, _at_once)))
+        return self.done
+
+    def checked(self, returned: Any) -> Any:
+        """The result as JSON."""
+        return json.loads(result_of(self.task_type, returned, self.store.bounds.result_bytes))
+
+    @contextmanager
+    def noting(self, *, raises: bool) -> Iterator[None]:
+        """Note the task's last lines, and its exception unless it is to be raised."""
+        try:
+            yield
+        except InvalidOutput:
             raise
-        done.error = error
-        return done
-    finally:
-        store.flush()
-    done.result = json.loads(result_of(task_type, returned, store.bounds.result_bytes))
-    return done
+        except Exception as error:
+            if raises:
+                raise
+            self.done.error = error
+        finally:
+            self.store.flush()
+
+
+async def _at_once(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 def _read(task_type: TaskType, input: Mapping[str, Any]) -> Any:
@@ -125,7 +184,7 @@ class _MemoryStore:
     def __init__(self, done: Run, claim: Claim, *, cancelled: bool) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
-        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq)
+        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
         self.should_stop = cancelled
         self.files = _MemoryFiles(done)
         self._done = done
@@ -158,6 +217,8 @@ class _MemoryStore:
             self._done.logs.append(data["message"])
         elif kind == "progress":
             self._done.progress.append(data)
+        elif kind == "output":
+            self._done.emitted.append((data["name"], data["data"]))
 
 
 class _MemoryFiles:

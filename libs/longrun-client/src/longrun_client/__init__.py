@@ -33,6 +33,7 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_files import TaskFile
+from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 
@@ -57,7 +58,9 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "OutputPage",
     "Page",
+    "Piece",
     "ProblemError",
     "Progress",
     "Queue",

@@ -12,12 +12,13 @@ from typing import Any, Final, Self, Unpack
 import anyio
 import httpx
 
-from longrun_client import calls
+from longrun_client import calls, calls_files
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
+from longrun_client.models_output import Piece
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -78,19 +79,24 @@ class AsyncLongrun:
             for task in pages.take(await self._call(pages.call())):
                 yield task
 
-    async def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
+    def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
         """Iterate over the current log lines with a seq larger than `after`, oldest first."""
-        while (lines := await self._call(calls.log_page(task_id, after))).items:
-            for line in lines.items:
-                yield line
-            after = lines.next_after
+        return self._transport.walk_by_seq(calls.log_page, task_id, after)
 
-    async def attempts(self, task_id: str, after: int = 0) -> AsyncGenerator[Attempt, None]:
+    async def output(self, task_id: str, after: int = 0, *, follow: bool = True) -> AsyncGenerator[Piece, None]:
+        """Iterate over the task's output, as it is emitted, until the task has ended: see `Longrun.output`."""
+        if follow:
+            async with aclosing(self.stream(task_id, after)) as events:
+                async for event in events:
+                    if event.kind == "output":
+                        yield Piece.of(event)
+        else:
+            async for piece in self._transport.walk_by_seq(calls.output_page, task_id, after):
+                yield piece
+
+    def attempts(self, task_id: str, after: int = 0) -> AsyncGenerator[Attempt, None]:
         """Iterate over the current attempts, oldest first: see `Longrun.attempts`."""
-        while (attempts := await self._call(calls.attempt_page(task_id, after))).items:
-            for attempt in attempts.items:
-                yield attempt
-            after = attempts.next_after
+        return self._transport.walk_by_seq(calls.attempt_page, task_id, after)
 
     async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
         """Iterate over the task's events with a seq larger than `after`, until it has ended: see `Longrun.stream`."""
@@ -117,11 +123,11 @@ class AsyncLongrun:
 
     async def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""
-        return await self._call(calls.files(task_id))
+        return await self._call(calls_files.files(task_id))
 
     async def download(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
         """Download a result file of a task; returns its path: see `Longrun.download`."""
-        return await self._transport.download(calls.file_path(task_id, name), Download(name, to))
+        return await self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     async def cancel(self, task_id: str) -> Task:
         """Cancel the task: see `Longrun.cancel`."""

@@ -12,13 +12,14 @@ from typing import Any, Self, Unpack
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from longrun_client import calls
+from longrun_client import calls, calls_files
 from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
+from longrun_client.models_output import Piece
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.options import ScheduleOptions, SubmitOptions
@@ -90,15 +91,20 @@ class Longrun:
 
     def logs(self, task_id: str, after: int = 0) -> Iterator[LogLine]:
         """Iterate over the current log lines with a seq larger than `after`, oldest first."""
-        while (lines := self._call(calls.log_page(task_id, after))).items:
-            yield from lines.items
-            after = lines.next_after
+        return self._transport.walk_by_seq(calls.log_page, task_id, after)
+
+    def output(self, task_id: str, after: int = 0, *, follow: bool = True) -> Iterator[Piece]:
+        """Iterate over the task's output with a seq larger than `after`, as it is emitted, until the task has ended.
+
+        It outlasts broken connections as `stream` does. With `follow=False` it ends after the current output.
+        """
+        if not follow:
+            return self._transport.walk_by_seq(calls.output_page, task_id, after)
+        return (Piece.of(event) for event in self.stream(task_id, after) if event.kind == "output")
 
     def attempts(self, task_id: str, after: int = 0) -> Iterator[Attempt]:
         """Iterate over the current attempts with a seq larger than `after`, oldest first."""
-        while (attempts := self._call(calls.attempt_page(task_id, after))).items:
-            yield from attempts.items
-            after = attempts.next_after
+        return self._transport.walk_by_seq(calls.attempt_page, task_id, after)
 
     def stream(self, task_id: str, after: int = 0) -> Iterator[Event]:
         """Iterate over the task's events with a seq larger than `after`, as they happen, until the task has ended.
@@ -130,7 +136,7 @@ class Longrun:
 
     def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""
-        return self._call(calls.files(task_id))
+        return self._call(calls_files.files(task_id))
 
     def download(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
         """Download a result file of a task to `to`, a file or a folder, by default the current one; returns its path.
@@ -138,7 +144,7 @@ class Longrun:
         A broken connection is continued. The file is there only once it is whole. Raises IncompleteDownload if it is
         not what the server stored, and OSError if it cannot be written.
         """
-        return self._transport.download(calls.file_path(task_id, name), Download(name, to))
+        return self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     def cancel(self, task_id: str) -> Task:
         """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import AwareDatetime, Field
 
 from longrun_client.models_files import TaskFile
-from longrun_client.wire import KeysetPage, Wire
+from longrun_client.wire import KeysetPage, SeqPage, Wire
 
 
 class Status(StrEnum):
@@ -69,6 +69,7 @@ class Links(Wire):
     self: str
     stream: str
     logs: str
+    output: str | None = None
     attempts: str | None = None
     files: str | None = None
     cancel: str
@@ -157,7 +158,7 @@ class Attempt(Wire):
 
 
 class Event(Wire):
-    """An event of a task. `kind` is `state`, `log`, `progress` or `checkpoint`.
+    """An event of a task. `kind` is `state`, `log`, `progress`, `output` or `checkpoint`.
 
     `seq` numbers the events of a task from 1 without gaps; it is None for progress that was only sent live.
     """
@@ -183,18 +184,12 @@ class Page(KeysetPage[Task]):
     """A page of tasks, newest first."""
 
 
-class LogPage(Wire):
-    """A page of log lines, oldest first; pass `next_after` as `after` to get the lines that follow."""
-
-    items: tuple[LogLine, ...]
-    next_after: int
+class LogPage(SeqPage[LogLine]):
+    """A page of log lines, oldest first."""
 
 
-class AttemptPage(Wire):
-    """A page of attempts, oldest first; pass `next_after` as `after` to get the attempts that follow."""
-
-    items: tuple[Attempt, ...]
-    next_after: int
+class AttemptPage(SeqPage[Attempt]):
+    """A page of attempts, oldest first."""
 
 
 class TaskType(Wire):
@@ -216,6 +211,8 @@ class RunningTask(Wire):
 
     task_id: str
     task_type: str
+    lane: str | None = None
+    """`process`, `async` or `thread`."""
     slot: int | None = None
     attempt: int
     started_at: AwareDatetime | None = None
@@ -229,6 +226,13 @@ class Worker(Wire):
     pid: int
     queues: tuple[str, ...]
     concurrency: int
+    """Number of child processes."""
+    jobs_per_child: int = 1
+    """How many async and thread tasks a child runs at once."""
+    runs: dict[str, int] = Field(default_factory=dict)
+    """How many tasks it runs, by lane."""
+    room: dict[str, int] = Field(default_factory=dict)
+    """How many more tasks of each lane it could start now; `async` and `thread` share theirs."""
     version: str | None = None
     state: str
     started_at: AwareDatetime

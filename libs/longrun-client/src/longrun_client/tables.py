@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from longrun_client.models import Attempt, CancelReceipt, Task, TaskType, Worker
-from longrun_client.models_files import TaskFile
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
@@ -25,7 +24,7 @@ COUNTED_TO: Final = 1_000
 
 def task_table(tasks: Iterable[Task]) -> Table:
     """One row per task."""
-    table = _table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
+    table = new_table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
     for task in tasks:
         table.add_row(
             task.task_id,
@@ -41,7 +40,7 @@ def task_table(tasks: Iterable[Task]) -> Table:
 
 def attempt_table(attempts: Iterable[Attempt]) -> Table:
     """One row per attempt."""
-    table = _table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
+    table = new_table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
     for attempt in attempts:
         ended_at = attempt.ended_at or datetime.now(UTC)
         table.add_row(
@@ -55,22 +54,14 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
     return table
 
 
-def file_table(files: Iterable[TaskFile]) -> Table:
-    """One row per file."""
-    table = _table("NAME", "BYTES", "TYPE", "STORED")
-    for file in files:
-        table.add_row(printable(file.name), f"{file.size:,}", printable(file.media_type), local_time(file.created_at))
-    return table
-
-
 def worker_table(workers: Iterable[Worker]) -> Table:
-    """One row per worker, followed by its running tasks."""
-    table = _table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
+    """One row per worker, followed by its running tasks. BUSY is how many tasks it runs, of those it has room for."""
+    table = new_table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
             worker.id,
             worker.state,
-            f"{len(worker.tasks)}/{worker.concurrency}",
+            _busy(worker),
             printable(", ".join(worker.queues)),
             printable(worker.host),
             str(worker.pid),
@@ -78,13 +69,13 @@ def worker_table(workers: Iterable[Worker]) -> Table:
             f"{age(worker.heartbeat_at)} ago",
         )
         for task in worker.tasks:
-            table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), "", printable(task.task_type))
+            table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), task.lane or "", printable(task.task_type))
     return table
 
 
 def task_type_table(task_types: Iterable[TaskType]) -> Table:
     """Task types with their descriptions and an example command each."""
-    table = _table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
+    table = new_table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
     for task_type in task_types:
         table.add_row(
             Text(printable(task_type.name), "bold"),
@@ -97,7 +88,7 @@ def task_type_table(task_types: Iterable[TaskType]) -> Table:
 
 def schedule_table(schedules: Iterable[Schedule]) -> Table:
     """One row per schedule."""
-    table = _table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
+    table = new_table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
     for schedule in schedules:
         table.add_row(
             printable(schedule.name),
@@ -114,7 +105,7 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """One row per queue."""
-    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS")
+    table = new_table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM")
     for queue in queues:
         table.add_row(
             printable(queue.name),
@@ -126,13 +117,14 @@ def queue_table(queues: Iterable[Queue]) -> Table:
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
             str(queue.workers),
+            _room(queue.room),
         )
     return table
 
 
 def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
     """One row per limit of a concurrency key."""
-    table = _table("KEY", "LIMIT")
+    table = new_table("KEY", "LIMIT")
     for limit in limits:
         table.add_row(printable(limit.key), str(limit.max_running))
     return table
@@ -197,6 +189,18 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
 
 
+def _room(by_lane: Mapping[str, int]) -> str:
+    """The room of the lane that has the most; a server of an earlier version says nothing about it."""
+    return str(max(by_lane.values())) if by_lane else "-"
+
+
+def _busy(worker: Worker) -> str:
+    if not worker.room:  # a server of an earlier version counts children
+        return f"{len(worker.tasks)}/{worker.concurrency}"
+    runs = sum(worker.runs.values())
+    return f"{runs}/{runs + max(worker.room.values())}"
+
+
 def _count(tasks: int) -> str:
     return f"{tasks}+" if tasks >= COUNTED_TO else str(tasks)
 
@@ -233,7 +237,8 @@ def _sheet(fields: Iterable[tuple[str, str | Text]]) -> Table:
     return sheet
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """A table with these headings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True, overflow="fold")

@@ -12,6 +12,7 @@ from rich.json import JSON
 from rich.text import Text
 
 from longrun_client.models import Event, LogLine, Progress, Status, Task, TaskError
+from longrun_client.models_output import Piece
 
 STYLES: Final = {
     Status.PENDING: "yellow",
@@ -94,12 +95,24 @@ def log_line(line: LogLine) -> Text:
     return _stamped(line.at, line.level, line.message, LEVELS.get(line.level, ""))
 
 
+def piece_text(data: Any) -> str:
+    """The value of a piece of output as text: a string as it is, another value as JSON."""
+    return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+
+
+def piece_line(piece: Piece) -> Text:
+    """A piece of output as text."""
+    return _stamped(piece.at, piece.name, piece_text(piece.data))
+
+
 def event_line(event: Event) -> Text | None:
     """An event as a line; None for kinds that are not printed, such as checkpoints."""
     data = event.data
     if event.kind == "log":
         level = str(data.get("level", "info"))
         return _stamped(event.at, level, str(data.get("message", "")), LEVELS.get(level, ""))
+    if event.kind == "output":
+        return piece_line(Piece.of(event))
     if event.kind == "progress":
         return _stamped(event.at, "progress", amount(Progress.model_validate(data)))
     if event.status is not None:
@@ -119,5 +132,5 @@ def outcome(task: Task) -> Text:
 
 def _stamped(at: datetime, label: str, said: str, style: str = "") -> Text:
     return Text.assemble(
-        (f"{at.astimezone():%H:%M:%S} ", "dim"), (f"{label:<9} ", style or "dim"), (printable(said), style)
+        (f"{at.astimezone():%H:%M:%S} ", "dim"), (f"{printable(label):<9} ", style or "dim"), (printable(said), style)
     )

@@ -20,9 +20,11 @@ from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Event
 from longrun_client.server import Server
-from longrun_client.wire import KeysetPage
+from longrun_client.wire import KeysetPage, SeqPage
 
 T = TypeVar("T")
+SeqPages = Callable[[str, int], Call[SeqPage[T]]]
+"""The call for the page of a task's items after a seq."""
 
 
 class Transport:
@@ -51,6 +53,12 @@ class Transport:
             yield from found.items
             if (cursor := found.next) is None:
                 return
+
+    def walk_by_seq(self, page: SeqPages[T], task_id: str, after: int) -> Iterator[T]:
+        """Iterate over a task's items with a seq larger than `after`; `page` returns the call for the page after it."""
+        while (found := self.call(page(task_id, after))).items:
+            yield from found.items
+            after = found.next_after
 
     def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
         """Iterate over the events of one connection to a task's stream; raises httpx.TransportError if it breaks."""
@@ -124,6 +132,13 @@ class AsyncTransport:
                 yield item
             if (cursor := found.next) is None:
                 return
+
+    async def walk_by_seq(self, page: SeqPages[T], task_id: str, after: int) -> AsyncGenerator[T, None]:
+        """Iterate over a task's items with a seq larger than `after`: see `Transport.walk_by_seq`."""
+        while (found := await self.call(page(task_id, after))).items:
+            for item in found.items:
+                yield item
+            after = found.next_after
 
     async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
         """Iterate over the events of one connection: see `Transport.events`."""

@@ -20,3 +20,10 @@ class KeysetPage(Wire, Generic[Item]):
 
     items: tuple[Item, ...]
     next: str | None = None
+
+
+class SeqPage(Wire, Generic[Item]):
+    """A page of items in the order of their seq; pass `next_after` as `after` to get the items that follow."""
+
+    items: tuple[Item, ...]
+    next_after: int

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.models import CancelReceipt, Event, Job, JobFile
+from jobcore.models import CancelReceipt, Event, Job
 from jobcore.states import ErrorKind, Status
+from longrun_api.schemas_files import TaskFile
+from longrun_api.times import Utc
 
-
-def rfc3339(time: datetime) -> str:
-    """An RFC 3339 time in UTC, in the same form as Pydantic's."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
+ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
 Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
@@ -26,6 +22,7 @@ class Links(BaseModel):
     self: str
     stream: str
     logs: str
+    output: str
     attempts: str
     files: str
     cancel: str
@@ -39,6 +36,7 @@ def links(task_id: UUID, root_path: str) -> dict[str, str]:
         "self": here,
         "stream": f"{here}/stream",
         "logs": f"{here}/logs",
+        "output": f"{here}/output",
         "attempts": f"{here}/attempts",
         "files": f"{here}/files",
         "cancel": here,
@@ -122,7 +120,7 @@ class TaskSummary(BaseModel):
     tries: int = Field(description="Number of attempts that count against `max_attempts`.")
     max_attempts: int = Field(description="Maximum number of tries.")
     retry: Backoff | None = Field(description="Differences from the task type's own backoff.")
-    seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream` and `/logs`.")
+    seq: int = Field(description="`seq` of the latest event; usable as `after` of `/stream`, `/logs` and `/output`.")
     cancel: Cancel | None
     queue: str
     priority: int = Field(description="0 to 9; 9 is the most urgent.")
@@ -145,33 +143,6 @@ class TaskSummary(BaseModel):
     def of(cls, job: Job, root_path: str) -> Self:
         """The job as clients see it."""
         return cls(**_fields(job, root_path))
-
-
-class TaskFile(BaseModel):
-    """A result file of the task, to be downloaded from `links.files` + `/{name}`."""
-
-    name: str
-    size: int = Field(description="In bytes.")
-    media_type: str
-    sha256: str = Field(description="SHA-256 of its bytes, hexadecimal; in quotes, it is the ETag of the file.")
-    created_at: Utc
-
-    @classmethod
-    def of(cls, file: JobFile) -> Self:
-        """The file as clients see it."""
-        return cls(
-            name=file.name,
-            size=file.size,
-            media_type=file.media_type,
-            sha256=file.sha256,
-            created_at=file.stored_at,
-        )
-
-
-class FileList(BaseModel):
-    """The files of a task, by name."""
-
-    items: list[TaskFile]
 
 
 class Task(TaskSummary):

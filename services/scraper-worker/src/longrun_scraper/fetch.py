@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
@@ -16,7 +17,7 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
-from longrun_scraper import mime, unpack
+from longrun_scraper import mime, permits, unpack
 from longrun_scraper.deadline import Deadline
 from longrun_scraper.errors import (
     InvalidResponse,
@@ -72,6 +73,8 @@ class Visit:
         self._stop = stop
         self._started = time.monotonic()
         self._hops: list[str] = []
+        self._permits = ExitStack()
+        self._has_permit = False
 
     def __enter__(self) -> Self:
         self._deadline = Deadline(self._settings.fetch_timeout_s)
@@ -82,6 +85,7 @@ class Visit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._permits.close()
         self._session.close()
         self._deadline.__exit__(kind, error, trace)
 
@@ -150,6 +154,8 @@ class Visit:
             body += piece
             if len(body) > limit:
                 raise too_large
+            if len(body) > permits.SMALL_BYTES and not self._has_permit:
+                self._take_permit()
         if unknown and mime.is_binary(
             bytes(body[:CHUNK])
         ):  # text with such a coding (utf-8, none) is accepted as it is
@@ -157,6 +163,15 @@ class Visit:
                 f"{at.href} has the content coding {', '.join(unknown)[:200]}, which was not requested"
             )
         return bytes(body)
+
+    def _take_permit(self) -> None:
+        """Wait until this process holds few large pages; the deadline limits the wait."""
+        self._permits.enter_context(permits.LARGE.one(self._go_on_waiting))
+        self._has_permit = True
+
+    def _go_on_waiting(self) -> None:
+        self._stop()
+        self._deadline.left_s()
 
     def _chunks(self, raw: HTTPResponse) -> Iterator[bytes]:
         # read1 returns what has arrived, so that `stop` is called even if the server sends slowly.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from longrun_scraper.fetch import Page, Visit
 from longrun_scraper.parse import Document, parse
+from longrun_scraper.permits import PARSING
 from longrun_scraper.settings import ScraperSettings
 
 
@@ -22,7 +23,8 @@ def scrape(
         while True:
             fetched(page)
             stop()
-            document = parse(page.body, page.content_type, page.final_url, settings.scrape_max_links)
+            with PARSING.one(stop):
+                document = parse(page.body, page.content_type, page.final_url, settings.scrape_max_links)
             sent_on = page if document.refresh is None else visit.go_on(page, document.refresh)
             if sent_on is page:
                 return page, document

@@ -5,7 +5,7 @@ from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
-from jobcore.models.workers import RunningJob, Worker
+from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
@@ -24,4 +24,5 @@ __all__ = [
     "RunningJob",
     "StoredFile",
     "Worker",
+    "by_lane",
 ]

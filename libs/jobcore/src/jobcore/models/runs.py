@@ -37,6 +37,8 @@ class Claim:
     retry: Mapping[str, float] | None = None
     refusals: int = 0
     """The runs before this one, without a break, that handed the job back because they could not read its input."""
+    output_bytes: int = 0
+    """What the output of the runs before this one counts; `Bounds.output_bytes` is the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Outcome:
     refused: bool = False
     result_bytes: int = 0
     """The size of the result as JSON; it decides how many outcomes one statement stores."""
+    output_bytes: int = 0
+    """What the output among `events` counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class CoreSettings(BaseSettings):
     redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
     """The Sentinels' own password, if they ask for one."""
     tasks: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
-    """Modules of task types, comma-separated, beside those of installed packages: dotted names, or files that end in
-    `.py`. The API and the workers need the same ones."""
+    """Modules of task types, comma-separated, beside those of installed packages: dotted names, files that end in
+    `.py`, or folders, which are written with a slash. The API and the workers need the same ones."""
     files: Annotated[str | None, Field(pattern=r"^(/|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/|$))")] = None
     """Where result files are kept: the absolute path of a folder that the API and all workers share, or an S3 bucket as
     `s3://bucket/prefix`, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `make run`, \
@@ -132,26 +132,36 @@ class WorkerSettings(CoreSettings):
     """The further settings of a worker."""
 
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 2
-    """Child processes; each runs one job at a time."""
+    """Child processes; each runs one job of the process lane at a time, and others beside it."""
+    jobs_per_child: Annotated[int, Field(ge=1, le=200)] = 32
+    """Jobs of the async and thread lanes that a child runs at once."""
     queues: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
     """Queues to serve, comma-separated; empty: the service's own."""
+    skip_broken_tasks: bool = False
+    """Serve the other task types when a module of task types cannot be imported, as the API does, instead of ending
+    with exit code 1. `longrun run-local` sets it for its workers."""
     drain_s: Seconds = 25.0
     """Seconds that running jobs get to finish after SIGTERM, before they are handed back."""
     cancel_signal_s: Seconds = 2.0
     """Seconds from a cancel to the signal that interrupts the job's own code."""
     cancel_kill_s: Seconds = 10.0
-    """Seconds from a cancel to the kill of the child that did not stop."""
+    """Seconds from a cancel to the kill of the child that did not stop, if it runs nothing else."""
+    retire_s: Seconds = 30.0
+    """Seconds that other jobs of a child get to finish before it is killed because of one that did not stop."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 2**20
-    """Bytes that a job's result, a checkpoint or the result of a step may have as JSON; a larger one fails the job.
-    Larger results are files: `ctx.file`."""
+    """Bytes that a job's result or the result of a step may have as JSON; a larger one fails the job. Larger results
+    are files: `ctx.file`."""
     max_file_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
     """Bytes that a result file may have; a larger one fails the job."""
     max_files: Annotated[int, Field(ge=0, le=1000)] = 100
     """Files that a job may have."""
     max_log_lines: Annotated[int, Field(ge=1)] = 100_000
     """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""
+    max_output_bytes: Annotated[int, Field(ge=1024, le=2**40)] = 64 * 2**20
+    """Bytes that all output of a job, `ctx.emit`, may have as JSON; each piece counts 200 more. A piece that does not
+    fit is refused."""
     refused_backoff_s: Seconds = 30.0
     """Seconds until another worker may try a job whose input this worker's version of the task type cannot read;
     doubled for each further one. After five the job fails."""

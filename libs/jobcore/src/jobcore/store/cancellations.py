@@ -37,15 +37,20 @@ def open_cancels(connection: Connection, worker_id: UUID) -> list[OpenCancel]:
 ACKNOWLEDGE: Final = text(
     DURABLE
     + """
-UPDATE jobs SET cancel_acknowledged_at = now()
-WHERE id = :id AND fence = :fence AND status = 'CANCELLED' AND cancel_acknowledged_at IS NULL
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:begun AS jsonb)) AS given (id uuid, fence bigint)
+), locked AS MATERIALIZED (
+    SELECT jobs.id FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
+    WHERE jobs.status = 'CANCELLED' AND jobs.cancel_acknowledged_at IS NULL ORDER BY jobs.id FOR UPDATE OF jobs
+)
+UPDATE jobs SET cancel_acknowledged_at = now() FROM locked WHERE jobs.id = locked.id
 """
 )
 
 
-def acknowledge(connection: Connection, job_id: UUID, fence: int) -> None:
-    """Store in the receipt that the worker knows of the cancel."""
-    connection.execute(ACKNOWLEDGE, {"id": job_id, "fence": fence})
+def acknowledge(connection: Connection, begun: Sequence[OpenCancel]) -> None:
+    """Store in the receipts that the worker knows of these cancels."""
+    connection.execute(ACKNOWLEDGE, {"begun": json_text.rows(begun)})
 
 
 @dataclass(frozen=True, slots=True)

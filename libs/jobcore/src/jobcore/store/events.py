@@ -39,6 +39,17 @@ def logs(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Eve
     return _EVENTS.read(connection.execute(LOGS, {"job_id": job_id, "after": seq, "limit": limit}))
 
 
+OUTPUT: Final = text(f"""
+SELECT seq, at, attempt, kind, {json_text.stored("data")} AS data FROM job_events
+WHERE job_id = :job_id AND seq > :after AND kind = 'output' ORDER BY seq LIMIT :limit
+""")
+
+
+def output(connection: Connection, job_id: UUID, seq: int, limit: int) -> list[Event]:
+    """The first `limit` pieces of output after the cursor `seq`, in order; [] if the job does not exist."""
+    return _EVENTS.read(connection.execute(OUTPUT, {"job_id": job_id, "after": seq, "limit": limit}))
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
     """The seq of the last appended event, and the time of the database."""
@@ -57,7 +68,8 @@ WITH claimed AS (
         progress_exact = CASE WHEN CAST(:progress AS jsonb) IS NULL THEN progress_exact ELSE :progress_exact END,
         checkpoint = coalesce(CAST(:checkpoint AS jsonb), checkpoint),
         checkpoint_exact = CASE WHEN CAST(:checkpoint AS jsonb) IS NULL THEN checkpoint_exact
-                                ELSE :checkpoint_exact END
+                                ELSE :checkpoint_exact END,
+        output_bytes = output_bytes + :output_bytes
     WHERE id = :job_id AND fence = :fence AND status = 'RUNNING'
     RETURNING id, last_seq, attempt
 ), event AS (
@@ -80,8 +92,12 @@ def append(
     *,
     progress: Any = None,
     checkpoint: str | None = None,
+    output_bytes: int = 0,
 ) -> Appended | None:
-    """Append events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim."""
+    """Append events of a run, with its progress and its checkpoint (JSON text); None if the run lost its claim.
+
+    `output_bytes` is what the output among these events counts.
+    """
     progress_text = None if progress is None else json_text.dumps(progress)
     row = connection.execute(
         APPEND,
@@ -93,6 +109,7 @@ def append(
             "progress_exact": progress_text and json_text.exact(progress_text),
             "checkpoint": checkpoint,
             "checkpoint_exact": checkpoint and json_text.exact(checkpoint),
+            "output_bytes": output_bytes,
         },
     ).first()
     return Appended(row.last_seq, row.at) if row else None

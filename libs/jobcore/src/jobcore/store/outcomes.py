@@ -19,7 +19,7 @@ FINISH: Final = Prepared(
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS given (
         id uuid, fence bigint, status text, result jsonb, error jsonb, retry_s double precision, progress jsonb,
-        events jsonb, refused boolean, result_exact text, progress_exact text)
+        events jsonb, refused boolean, result_exact text, progress_exact text, output_bytes bigint)
 ), locked AS MATERIALIZED (
     -- in order of id, so that two statements over the same jobs never deadlock
     SELECT one.id, found.status FROM (SELECT id, fence FROM given ORDER BY id) AS one CROSS JOIN LATERAL (
@@ -36,6 +36,7 @@ WITH given AS MATERIALIZED (
         error = given.error,
         progress = coalesce(given.progress, jobs.progress),
         progress_exact = CASE WHEN given.progress IS NULL THEN jobs.progress_exact ELSE given.progress_exact END,
+        output_bytes = jobs.output_bytes + given.output_bytes,
         attempt = attempt - CAST(given.refused AS integer),
         refusals = CASE WHEN given.refused THEN refusals + 1 ELSE 0 END,
         worker_id = CASE WHEN given.status = 'PENDING' THEN NULL ELSE worker_id END,

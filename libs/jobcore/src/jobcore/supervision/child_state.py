@@ -1,21 +1,37 @@
 """What a child does, as a value and as the bytes in its slot.
 
-claims   id and fence of each job that the child answers for
-run      claiming?, id and fence of the job that runs, when it began, when it times out
+    claims       id and fence of each job that the child answers for           up to MAX_CLAIMS
+    background   key, lane, start and deadline of each async and thread run    up to MAX_BACKGROUND
+    head         is it claiming? how many background runs? the main thread's run
+
+A child that runs quick jobs one after the other changes only the head: its slot keeps the bytes of the lists.
 """
 
 from __future__ import annotations
 
 import struct
+from functools import cached_property
 from typing import Final, NamedTuple
 from uuid import UUID
 
-MAX_CLAIMS: Final = 256
+from jobcore.states import Lane
+
+MAX_BACKGROUND: Final = 200
+"""The most async and thread runs of a child together: the largest LONGRUN_JOBS_PER_CHILD."""
+MAX_RUNS: Final = MAX_BACKGROUND + 1
+"""With the run on the main thread."""
+MAX_CLAIMS: Final = 512
+"""More than MAX_RUNS, because a child also answers for jobs that wait for their start, and for unstored outcomes."""
+
+# each struct is a multiple of 8 bytes
 _CLAIM: Final = struct.Struct("=16sq")  # id, fence
-_RUN: Final = struct.Struct("=?7x16sqdd")  # claiming, run id, run fence, run since, run deadline; a multiple of 8 bytes
-STATE_SIZE: Final = MAX_CLAIMS * _CLAIM.size + _RUN.size
+_RUN: Final = struct.Struct("=16sqddB7x")  # id, fence, since, deadline, lane
+_HEAD: Final = struct.Struct("=?xH4x16sqdd")  # claiming, background runs; id, fence, since, deadline of the main run
+STATE_SIZE: Final = MAX_CLAIMS * _CLAIM.size + MAX_BACKGROUND * _RUN.size + _HEAD.size
 """The most bytes of a state."""
 _NO_ID: Final = bytes(16)
+_NO_DEADLINE: Final = -1.0
+_LANES: Final = tuple(Lane)
 
 
 class RunKey(NamedTuple):
@@ -25,19 +41,37 @@ class RunKey(NamedTuple):
     fence: int
 
 
-class ChildState(NamedTuple):
-    """What a child says that it does: `claims` are those it answers for, `run` is the one whose code runs now.
+class _RunState(NamedTuple):
+    key: RunKey
+    lane: Lane
+    since: float
+    deadline: float | None
 
-    Times are `time.monotonic()`. If `known` is false the slot is damaged: the child may have, run or be claiming any
-    job.
+
+class RunState(_RunState):
+    """A run whose code runs now: since when, and when it times out (`time.monotonic()`)."""
+
+    @cached_property
+    def packed(self) -> bytes:
+        """Its bytes in the list of background runs, which a child writes anew when one of them begins or ends."""
+        (job_id, fence), lane, since, deadline = self
+        timeout = _NO_DEADLINE if deadline is None else deadline
+        return _RUN.pack(job_id.bytes, fence, since, timeout, _LANES.index(lane))
+
+
+class ChildState(NamedTuple):
+    """What a child says that it does.
+
+    `claims` are the jobs it answers for. Of these, `main` is the one whose code runs on the main thread (the process
+    lane), and `background` are those that run on the event loop and in threads. If `known` is false the slot is
+    damaged: the child may have, run or be claiming any job.
     """
 
     pid: int
     claiming: bool
     claims: tuple[RunKey, ...]
-    run: RunKey | None
-    run_since: float
-    run_deadline: float | None
+    main: RunState | None
+    background: tuple[RunState, ...] = ()
     known: bool = True
 
     @property
@@ -45,38 +79,56 @@ class ChildState(NamedTuple):
         """True if the child answers for a job or may be getting one."""
         return self.claiming or bool(self.claims)
 
+    def has_room(self, background: int) -> bool:
+        """True if the child takes wake-ups: its main thread is free, and fewer than `background` runs are behind it."""
+        return self.known and not self.claiming and self.main is None and len(self.background) < background
 
-IDLE: Final = ChildState(0, False, (), None, 0.0, None)
+    @property
+    def runs(self) -> tuple[RunState, ...]:
+        """Every run of every lane."""
+        return self.background if self.main is None else (self.main, *self.background)
+
+
+IDLE: Final = ChildState(0, False, (), None)
 
 
 def unknown(pid: int) -> ChildState:
     """The state of a child whose slot cannot be read: it may answer for any job."""
-    return ChildState(pid, True, (), None, 0.0, None, known=False)
+    return ChildState(pid, True, (), None, known=False)
 
 
-def pack_claims(claims: tuple[RunKey, ...]) -> bytes:
-    """The first part of a state's bytes; ValueError for more than MAX_CLAIMS."""
+def pack_lists(claims: tuple[RunKey, ...], background: tuple[RunState, ...]) -> bytes:
+    """The first part of a state's bytes; ValueError for more than MAX_CLAIMS or MAX_BACKGROUND."""
     if len(claims) > MAX_CLAIMS:
         raise ValueError(f"a child has at most {MAX_CLAIMS} claims")
-    return b"".join(_CLAIM.pack(key.id.bytes, key.fence) for key in claims)
+    if len(background) > MAX_BACKGROUND:
+        raise ValueError(f"a child has at most {MAX_BACKGROUND} background runs")
+    return b"".join([_CLAIM.pack(key.id.bytes, key.fence) for key in claims] + [run.packed for run in background])
 
 
-def pack_run(state: ChildState) -> bytes:
+def pack_head(state: ChildState) -> bytes:
     """The second part of a state's bytes."""
-    run = state.run
-    return _RUN.pack(
-        state.claiming,
-        run.id.bytes if run else _NO_ID,
-        run.fence if run else 0,
-        state.run_since,
-        -1.0 if state.run_deadline is None else state.run_deadline,
-    )
+    _, claiming, _, main, background, _ = state
+    if main is None:
+        return _HEAD.pack(claiming, len(background), _NO_ID, 0, 0.0, _NO_DEADLINE)
+    (job_id, fence), _, since, deadline = main
+    timeout = _NO_DEADLINE if deadline is None else deadline
+    return _HEAD.pack(claiming, len(background), job_id.bytes, fence, since, timeout)
 
 
 def unpack(pid: int, state: bytes) -> ChildState:
     """The state of the child with this pid from both parts of its bytes."""
-    claims_size = len(state) - _RUN.size
-    claiming, run_id, run_fence, since, deadline = _RUN.unpack_from(state, claims_size)
-    claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _CLAIM.iter_unpack(state[:claims_size]))
-    run = RunKey(UUID(bytes=run_id), run_fence) if run_fence else None
-    return ChildState(pid, claiming, claims, run, since, None if deadline < 0 else deadline)
+    head_at = len(state) - _HEAD.size
+    claiming, background_count, main_id, main_fence, main_since, main_deadline = _HEAD.unpack_from(state, head_at)
+    background_at = head_at - background_count * _RUN.size
+    claims = tuple(RunKey(UUID(bytes=job_id), fence) for job_id, fence in _CLAIM.iter_unpack(state[:background_at]))
+    background = tuple(
+        _run_state(run_id, fence, since, deadline, _LANES[lane])
+        for run_id, fence, since, deadline, lane in _RUN.iter_unpack(state[background_at:head_at])
+    )
+    main = _run_state(main_id, main_fence, main_since, main_deadline, Lane.PROCESS) if main_fence else None
+    return ChildState(pid, claiming, claims, main, background)
+
+
+def _run_state(job_id: bytes, fence: int, since: float, deadline: float, lane: Lane) -> RunState:
+    return RunState(RunKey(UUID(bytes=job_id), fence), lane, since, None if deadline == _NO_DEADLINE else deadline)

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobcore.host.processes import Process
-from jobcore.supervision.child_state import ChildState
+from jobcore.supervision.child_state import ChildState, RunKey
 from jobcore.supervision.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A child that died, and the last state in its slot."""
+    """A child that died, and what its slot said last.
+
+    `loop_run` is the `loop_tag` of the run whose code its event loop executed. `killed_for` is None if it died by
+    itself; else this supervisor killed it, because of these runs, or for a reason that is none of its runs'.
+    """
 
     slot: int
     state: ChildState
+    loop_run: int = 0
+    killed_for: frozenset[RunKey] | None = None
 
 
 @dataclass
@@ -31,6 +38,7 @@ class Children:
     slots: Slots
     main: Process
     processes: dict[int, Process] = field(default_factory=dict)
+    _killed_for: dict[int, frozenset[RunKey]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -49,7 +57,7 @@ class Children:
                 if process.fd is not None:
                     self._selector.register(process.fd, selectors.EVENT_READ)
         return [
-            Death(index, self.slots[index].read())
+            Death(index, self.slots[index].read(), self.slots[index].loop_run, self._killed_for.get(index))
             for index, process in sorted(self.processes.items())
             if process.exited()
         ]
@@ -57,6 +65,7 @@ class Children:
     def bury(self, slot: int) -> None:
         """Free the slot of a dead child whose jobs are accounted for."""
         process = self.processes.pop(slot)
+        self._killed_for.pop(slot, None)
         if process.fd is not None:
             self._selector.unregister(process.fd)
         process.close()
@@ -66,6 +75,16 @@ class Children:
         """Send a signal to the child in this slot."""
         if slot in self.processes:
             self.processes[slot].signal(number)
+
+    def kill(self, slot: int, culprits: frozenset[RunKey] = frozenset()) -> None:
+        """Kill the child in this slot, once, because of these runs or for a reason that is none of its runs'."""
+        if slot not in self._killed_for:
+            self._killed_for[slot] = culprits
+            self.signal(slot, signal.SIGKILL)
+
+    def is_killed(self, slot: int) -> bool:
+        """Whether `kill` was called for the child in this slot."""
+        return slot in self._killed_for
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every child."""

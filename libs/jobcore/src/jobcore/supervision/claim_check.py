@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import Final
 
 from jobcore.store.releases import Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children
+from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
@@ -37,11 +37,13 @@ class ClaimCheck:
 
     def _hand_back_unknown(self) -> None:
         # rows before slots: the slot of a claim that has a row says "claiming" or lists it by now
-        unknown = []
-        for job in self._claims.running():
-            state = self._slots[job.slot].read()
-            if RunKey(job.task_id, job.fence) not in state.claims and not state.claiming:
-                unknown.append(Release(job.task_id, job.fence, "handed_back"))
+        running = self._claims.running()
+        claims = [None if state.claiming else set(state.claims) for state in map(Slot.read, self._slots)]
+        unknown = [
+            Release(job.task_id, job.fence, "handed_back")
+            for job in running
+            if (listed := claims[job.slot]) is not None and RunKey(job.task_id, job.fence) not in listed
+        ]
         if handed_back := self._claims.release(unknown):
             log.warning("handed back claims that nobody ran", jobs=[str(change.id) for change in handed_back])
 
@@ -58,4 +60,4 @@ class ClaimCheck:
             elif now - since > (STUCK_CLAIM_S if state.known else UNKNOWN_S):
                 why = "it is stuck in a claim" if state.known else "its slot is damaged"
                 log.warning("killing a child", why=why, pid=slot.pid, slot=slot.index)
-                self._children.signal(slot.index, signal.SIGKILL)
+                self._children.kill(slot.index)

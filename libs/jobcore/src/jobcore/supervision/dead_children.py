@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobcore.models import RunningJob
+from jobcore.states import Lane
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.releases import Cause, Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slots import StopReason
+from jobcore.supervision.slot import loop_tag
+from jobcore.supervision.stops import StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
 
@@ -46,16 +48,37 @@ class DeadChildren:
 
     def _cause(self, death: Death, job: RunningJob, alone: bool) -> Cause:
         key = RunKey(job.task_id, job.fence)
-        request = self._escalation.stopped_by(death.slot)
-        if request and request.key == key:
+        request = self._escalation.request_of(death.slot, key)
+        if request and request.interrupted:
             return "timeout" if request.reason is StopReason.TIMEOUT else "handed_back"
         if not death.state.known:
             return "loss"
-        if key == death.state.run:
-            return "crash" if alone else "loss"  # several deaths at once have a cause outside the job
-        return "loss" if key in death.state.claims else "handed_back"
+        if death.killed_for or key not in death.state.claims:
+            return "handed_back"
+        # several deaths at once have a cause outside the job
+        return "crash" if alone and key == _culprit(death) else "loss"
 
     def _complete_cancels(self, death: Death) -> None:
-        method = "kill" if self._escalation.stopped_by(death.slot) else "worker_lost"
         cancels = [each for each in self._claims.open_cancels() if each.slot == death.slot]
-        self._claims.complete_cancels([CompletedCancel(each.id, each.fence, method) for each in cancels])
+        self._claims.complete_cancels(
+            [CompletedCancel(each.id, each.fence, self._method(death, RunKey(each.id, each.fence))) for each in cancels]
+        )
+
+    def _method(self, death: Death, key: RunKey) -> str:
+        request = self._escalation.request_of(death.slot, key)
+        return "kill" if request and (request.interrupted or death.killed_for is not None) else "worker_lost"
+
+
+def _culprit(death: Death) -> RunKey | None:
+    """The run that ended its child, if its code was the only one that can have been executed at that moment.
+
+    Code of the main thread and of threads may be executed at any time; of the runs on the event loop, only one is.
+    """
+    if death.killed_for is not None:
+        return None
+    suspects = [
+        run.key
+        for run in death.state.runs
+        if run.lane is not Lane.ASYNC or loop_tag(run.key) == death.loop_run or len(death.state.runs) == 1
+    ]
+    return suspects[0] if len(suspects) == 1 else None

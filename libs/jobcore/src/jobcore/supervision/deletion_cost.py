@@ -29,8 +29,8 @@ log = logs.get(__name__)
 
 def cost(children: Iterable[ChildState], now: float) -> int:
     """The cost of deleting a pod with these children at `now` (`time.monotonic()`, in seconds)."""
-    runs = [child.run_since for child in children if child.run is not None]
-    return BUSY + int((now - min(runs)) // 60) if runs else 0
+    since = [run.since for child in children for run in child.runs]
+    return BUSY + int((now - min(since)) // 60) if since else 0
 
 
 class DeletionCost(BackgroundThread):

@@ -1,23 +1,31 @@
-"""Stops one run, from a request to a kill, and never stops another.
+"""Stops runs, from a request to a kill, and never stops another run by mistake.
 
-    stop request    the run finds it when it asks `ctx.cancelled`            (cancel; at once)
-    interrupt       SIGUSR2: JobInterrupted inside the task's own code       (cancel: after 2 s; else at once)
-    kill            SIGKILL of that one child                                (8 s after the interrupt)
+    request      the run finds it when it asks `ctx.cancelled`                      (at once)
+    interrupt    process: SIGUSR2 raises JobInterrupted inside the task's code      (cancel: after 2 s; else at once)
+                 async:   the child cancels the run's asyncio task                  (at once)
+                 thread:  the child raises JobInterrupted in the run's thread       (cancel: after 2 s; else at once)
+    retire       the child claims nothing more, and its other runs may finish       (8 s after the interrupt)
+    kill         SIGKILL of that child                                              (once it has no other run or claim;
+                                                                                     at most LONGRUN_RETIRE_S later)
 
-A child whose run has a stop request starts no other run until the request is withdrawn. Only this module withdraws it,
-once the slot no longer shows that run. So the interrupt and the kill can only reach the run they are meant for.
+A run alone in its child is killed as soon as its child retires. A child starts no run on its main thread while the run
+before it has a request. Only this module withdraws requests, once the slot no longer lists their runs; a child that has
+no overdue run any more may claim again.
 """
 
 from __future__ import annotations
 
-import signal
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobcore.settings import WorkerSettings
+from jobcore.states import Lane
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children
-from jobcore.supervision.slots import STOP_SIGNAL, Slots, StopReason
+from jobcore.supervision.slot import STOP_SIGNAL, Slot
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.stops import Stop, StopReason
 from jobcore.telemetry import logs
 
 log = logs.get(__name__)
@@ -29,55 +37,103 @@ class StopRequest:
 
     key: RunKey
     reason: StopReason
-    signal_at: float
+    lane: Lane
+    interrupt_at: float
     kill_at: float
-    signalled: bool = False
-    killed: bool = False
+    interrupted: bool = False
 
 
 class Escalation:
-    """Stops runs; at most one stop request a slot."""
+    """Stops runs: each has at most one stop request."""
 
     def __init__(self, slots: Slots, children: Children, settings: WorkerSettings) -> None:
         self._slots = slots
         self._children = children
         self._signal_s = settings.cancel_signal_s
         self._kill_s = max(settings.cancel_kill_s, settings.cancel_signal_s)
-        self._requests: dict[int, StopRequest] = {}
+        self._retire_s = settings.retire_s
+        self._requests: list[dict[RunKey, StopRequest]] = [{} for _ in slots]
+        self._written: list[tuple[Stop, ...]] = [() for _ in slots]
+        self._kill_by: dict[int, float] = {}
 
     def request(self, slot: int, key: RunKey, reason: StopReason) -> bool:
-        """Begin to stop this run; False if there is a stop request already, or if the run does not run."""
-        if slot in self._requests or self._slots[slot].read().run != key:
+        """Stop this run from the next `escalate` on; False if it has a stop request already, or does not run."""
+        if key in self._requests[slot]:
+            return False
+        run = next((run for run in self._slots[slot].read().runs if run.key == key), None)
+        if run is None:
             return False
         now = time.monotonic()
-        grace_s = self._signal_s if reason is StopReason.CANCEL else 0.0
-        self._requests[slot] = StopRequest(key, reason, now + grace_s, now + grace_s + self._kill_s - self._signal_s)
-        self._slots[slot].request_stop(key, reason)
+        is_cancel = reason is StopReason.CANCEL
+        self._requests[slot][key] = StopRequest(
+            key,
+            reason,
+            run.lane,
+            # asyncio has one way to tell a task that it is cancelled; other code may find `ctx.cancelled` first
+            interrupt_at=now + self._signal_s if is_cancel and run.lane is not Lane.ASYNC else now,
+            kill_at=now + self._kill_s if is_cancel else now + self._kill_s - self._signal_s,
+        )
         return True
 
     def escalate(self) -> None:
-        """Take each stop request a step further, and withdraw those whose run is over."""
+        """Take each stop request a step further, and withdraw those whose runs are over."""
         now = time.monotonic()
-        for slot, request in list(self._requests.items()):
-            state = self._slots[slot].read()
-            if state.known and state.run != request.key:
-                self.forget(slot)
-                self._slots[slot].withdraw_stop()
-            elif now >= request.kill_at and not request.killed:
-                log.warning(
-                    "killing a child whose job did not stop", job_id=str(request.key.id), why=request.reason.name
-                )
-                request.signalled = request.killed = True
-                self._children.signal(slot, signal.SIGKILL)
-            elif now >= request.signal_at and not request.signalled:
-                request.signalled = True
-                self._children.signal(slot, STOP_SIGNAL)
+        for slot, requests in zip(self._slots, self._requests, strict=True):
+            self._withdraw_ended(slot, requests)
+            due = _due(requests, now)
+            self._write_stops(slot, requests)
+            if any(request.lane is Lane.PROCESS for request in due):
+                self._children.signal(slot.index, STOP_SIGNAL)
+            self._retire(slot, requests, now)
 
-    def stopped_by(self, slot: int) -> StopRequest | None:
-        """The stop request that ended the child in this slot, if one did, by an interrupt or a kill."""
-        request = self._requests.get(slot)
-        return request if request and request.signalled else None
+    def request_of(self, slot: int, key: RunKey) -> StopRequest | None:
+        """The stop request of this run."""
+        return self._requests[slot].get(key)
 
     def forget(self, slot: int) -> None:
-        """Drop the stop request of a slot whose child died or whose run ended."""
-        self._requests.pop(slot, None)
+        """Drop the stop requests of a slot whose child died."""
+        self._requests[slot].clear()
+        self._written[slot] = ()
+        self._kill_by.pop(slot, None)
+
+    def _withdraw_ended(self, slot: Slot, requests: dict[RunKey, StopRequest]) -> None:
+        if requests and (state := slot.read()).known:
+            for key in requests.keys() - {run.key for run in state.runs}:
+                del requests[key]
+
+    def _write_stops(self, slot: Slot, requests: dict[RunKey, StopRequest]) -> None:
+        stops = tuple(Stop(request.key, request.reason, request.interrupted) for request in requests.values())
+        if stops != self._written[slot.index]:
+            self._written[slot.index] = stops
+            slot.write_stops(stops)
+
+    def _retire(self, slot: Slot, requests: dict[RunKey, StopRequest], now: float) -> None:
+        overdue = {request.key for request in requests.values() if now >= request.kill_at}
+        kill_by = self._kill_by.get(slot.index)
+        if not overdue:
+            if kill_by is not None:
+                del self._kill_by[slot.index]
+                slot.set_retiring(False)
+            return
+        if kill_by is None:
+            kill_by = self._kill_by[slot.index] = now + self._retire_s
+            slot.set_retiring(True)
+            log.warning("a run did not stop; its child claims nothing more", jobs=_ids(overdue), pid=slot.pid)
+        state = slot.read()  # after the child was told: what it claimed before is in its state
+        spares_none = not state.known or not (state.claiming or set(state.claims) - overdue)
+        if (spares_none or now >= kill_by) and not self._children.is_killed(slot.index):
+            neighbours = {run.key for run in state.runs} - overdue
+            log.warning("killing a child whose run did not stop", jobs=_ids(overdue), neighbours=_ids(neighbours))
+            self._children.kill(slot.index, frozenset(overdue))
+
+
+def _due(requests: dict[RunKey, StopRequest], now: float) -> list[StopRequest]:
+    """The requests whose interrupt is due; they count as interrupted from now on."""
+    due = [request for request in requests.values() if now >= request.interrupt_at and not request.interrupted]
+    for request in due:
+        request.interrupted = True
+    return due
+
+
+def _ids(keys: Iterable[RunKey]) -> list[str]:
+    return [str(key.id) for key in keys]

@@ -9,7 +9,8 @@ from jobcore.settings import WorkerSettings
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slots import Slots, StopReason
+from jobcore.supervision.slots import Slots
+from jobcore.supervision.stops import StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 
 CANCEL_CHECK_S: Final = 1.0
@@ -38,26 +39,26 @@ class StopRules:
         for slot in self._slots:
             state = slot.read()
             busy = busy or state.busy
-            if state.run is None:
-                continue
-            if state.run_deadline is not None and now > state.run_deadline:
-                self._escalation.request(slot.index, state.run, StopReason.TIMEOUT)
-            elif drain_is_over:
-                self._escalation.request(slot.index, state.run, StopReason.DRAIN)
+            for run in state.runs:
+                if run.deadline is not None and now > run.deadline:
+                    self._escalation.request(slot.index, run.key, StopReason.TIMEOUT)
+                elif drain_is_over:
+                    self._escalation.request(slot.index, run.key, StopReason.DRAIN)
         if now >= self._cancels_due:
             # also if no child is busy: a claim whose reply was lost may be cancelled before it is handed back
             self._cancels_due = now + (CANCEL_CHECK_S if busy else self._settings.heartbeat_s)
             self._apply_cancels()
 
     def _apply_cancels(self) -> None:
-        over = []
+        begun, over = [], []
         for cancel in self._claims.open_cancels():
             key = RunKey(cancel.id, cancel.fence)
             state = self._slots[cancel.slot].read()
             if self._escalation.request(cancel.slot, key, StopReason.CANCEL):
-                self._claims.acknowledge_cancel(cancel)
+                begun.append(cancel)
             elif key not in state.claims and not state.claiming:
                 over.append(CompletedCancel(*key, "finished"))
+        self._claims.acknowledge_cancels(begun)
         self._claims.complete_cancels(over)
 
     def _drain_is_over(self, now: float) -> bool:

@@ -7,6 +7,7 @@
       lease            renew it when it is due; if it is lost: kill the children, give everything back, take a new id
       dead children    their jobs return to the queue at once; the job that ran counts a crash
       stop rules       runs that are cancelled, timed out or drained: request, interrupt, kill (escalation)
+      loop lag         an event loop that a task blocks is reported
     every heartbeat:
       claim check      a RUNNING row that no slot lists and no child may be claiming is handed back
     when main has ended: kill the children, give everything back, leave, end.
@@ -39,6 +40,7 @@ from jobcore.supervision.dead_children import DeadChildren
 from jobcore.supervision.deletion_cost import DeletionCost
 from jobcore.supervision.escalation import Escalation
 from jobcore.supervision.lease import Identity, Lease
+from jobcore.supervision.loop_lag import LoopLag
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stop_rules import StopRules
 from jobcore.supervision.wake_up_check import WakeUpCheck
@@ -73,6 +75,7 @@ class Supervisor:
         self._claims = WorkerClaims(db, self._lease, publisher, waker, settings)
         self._dead_children = DeadChildren(self._children, self._escalation, self._claims)
         self._stop_rules = StopRules(slots, self._escalation, self._claims, settings)
+        self._loop_lag = LoopLag(slots, self._children)
         self._claim_check = ClaimCheck(slots, self._children, self._claims)
         self._claim_check_due = 0.0
         self._threads: list[BackgroundThread] = [
@@ -93,6 +96,7 @@ class Supervisor:
             thread.start()
         while not self._children.main.exited():
             self._slots.supervised()
+            self._loop_lag.check()
             try:
                 self._tick()
                 self._outage.end()
@@ -111,8 +115,10 @@ class Supervisor:
             return
         if not self._main_is_dying(deaths):
             self._dead_children.account_for(deaths)
-        self._stop_rules.apply()
-        self._escalation.escalate()
+        try:
+            self._stop_rules.apply()
+        finally:  # what is overdue is stopped also while PostgreSQL is away
+            self._escalation.escalate()
         if time.monotonic() >= self._claim_check_due:
             self._claim_check_due = time.monotonic() + self._settings.heartbeat_s
             self._claim_check.check()

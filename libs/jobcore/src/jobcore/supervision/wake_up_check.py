@@ -7,7 +7,7 @@ control told it to stop consuming. `GET /workers` would call it active while its
 A worker counts as unresponsive if all of this was true at each check for LEASES leases, and at least START_S seconds:
 
 - it has a lease and does not drain,
-- a child is idle, and no child began or ended anything since the last check,
+- a child has room, and no child began or ended anything since the last check,
 - wake-ups wait in the list of a queue that it serves.
 """
 
@@ -42,6 +42,7 @@ class WakeUpCheck(BackgroundThread):
         self._redis = settings.redis.client(TIMEOUT_S)
         self._queues = queues
         self._main = main
+        self._jobs_per_child = settings.jobs_per_child
         self._check_s = settings.heartbeat_s
         # counted in checks, because a frozen host makes none
         self._max_checks = math.ceil(max(LEASES * settings.lease_s, START_S) / settings.heartbeat_s)
@@ -85,7 +86,7 @@ class WakeUpCheck(BackgroundThread):
             before == self._versions
             and self._slots.worker_id is not None
             and self._slots.draining_since is None
-            and any(not slot.read().busy for slot in self._slots)
+            and any(slot.read().has_room(self._jobs_per_child) and not slot.retiring for slot in self._slots)
             and self._wake_ups_wait()
         )
 

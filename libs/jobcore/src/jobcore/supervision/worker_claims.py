@@ -57,9 +57,10 @@ class WorkerClaims:
         worker_id = self._lease.worker_id
         return [] if worker_id is None else self._db.call(cancellations.open_cancels, worker_id)
 
-    def acknowledge_cancel(self, cancel: OpenCancel) -> None:
-        """Write into the receipt that the worker stops the run."""
-        self._db.call(cancellations.acknowledge, cancel.id, cancel.fence)
+    def acknowledge_cancels(self, begun: Sequence[OpenCancel]) -> None:
+        """Write into the receipts that the worker stops these runs."""
+        if begun:
+            self._db.call(cancellations.acknowledge, begun)
 
     def complete_cancels(self, completed: Sequence[CompletedCancel]) -> None:
         """Write into the receipts how the runs ended."""

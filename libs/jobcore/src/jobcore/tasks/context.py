@@ -1,4 +1,4 @@
-"""`JobContext`: what a task's function gets as `ctx`."""
+"""What a task's function gets as `ctx`: `JobContext` in a `def`, `AsyncContext` in an `async def`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jobcore.models import StoredFile
 P = ParamSpec("P")
 
 
-class JobContext(Protocol):
-    """What a task knows about its job, and what it can say and store.
+class Context(Protocol):
+    """What every task knows about its job, and can say without waiting.
 
     Every method may raise `JobCancelled` once the run should stop.
     """
@@ -43,8 +43,10 @@ class JobContext(Protocol):
     def log(self, message: str, level: str = "info") -> None:
         """Add a line to the job's log. `level` is debug, info, warning or error.
 
-        It waits while a thousand lines are not stored yet. Lines beyond LONGRUN_MAX_LOG_LINES are dropped. Raises
-        InvalidValue for another level.
+        In a `def` it waits while a thousand lines are not stored yet. In an `async def` it never waits, because it
+        would stop every task of the event loop: ten thousand lines may wait to be stored, and further ones are dropped
+        and counted, until the task awaits. Lines beyond LONGRUN_MAX_LOG_LINES are dropped too. Raises InvalidValue for
+        another level.
         """
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
@@ -54,10 +56,23 @@ class JobContext(Protocol):
         anything else.
         """
 
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output: a JSON value of at most 64 KiB, with a name of 1 to 200 characters.
+
+        Readers get each piece once, in order, while the job runs and later. A piece is stored soon, at the latest with
+        the outcome of the run. Any thread of the run may call this. In a `def` it waits while a thousand events are not
+        stored yet; in an `async def` it never waits. Raises InvalidValue for what cannot be stored, or if the output of
+        the job, of all its attempts together, would pass LONGRUN_MAX_OUTPUT_BYTES.
+        """
+
+
+class JobContext(Context, Protocol):
+    """The context of a task that `def` defines: in the lanes process and thread."""
+
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; a later attempt finds it in `checkpoint_state`.
 
-        Raises InvalidValue if it is not JSON, or larger than LONGRUN_MAX_RESULT_BYTES.
+        Only the latest one is kept. Raises InvalidValue if it is not JSON, or larger than 1 MiB.
         """
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -78,4 +93,23 @@ class JobContext(Protocol):
         `media_type` is guessed from the name. A file of a name that the job has replaces it. Returns name, size,
         media type and SHA-256. Raises InvalidValue, which ends the job, if there is no such file, if the name cannot be
         used, or if the file is larger than LONGRUN_MAX_FILE_BYTES; and FileStoreUnavailable if it cannot be stored now.
+        """
+
+
+class AsyncContext(Context, Protocol):
+    """The context of a task that `async def` defines: its methods that store something are awaited."""
+
+    async def checkpoint(self, state: Any) -> None:
+        """`JobContext.checkpoint`, awaited. If it is cancelled, the value is stored, or it is not; never half."""
+
+    async def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """`JobContext.file`, awaited."""
+
+    async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """`JobContext.step`, awaited. The function may be async or not.
+
+        One that is not async runs on the event loop: `asyncio.to_thread` is for one that blocks. A step that is
+        cancelled while its result is being stored has the result if it is called again.
         """

@@ -1,4 +1,4 @@
-"""The claims of this child, and the one that it runs. They are written to its slot at every change.
+"""The claims of this child, and those that it runs. They are written to its slot at every change.
 
 The supervisor reads the slot. A lock orders the changes of the main thread and the completer.
 """
@@ -12,8 +12,9 @@ from typing import Final
 
 from jobcore.host.processes import started
 from jobcore.models import Claim
-from jobcore.supervision.child_state import IDLE, ChildState, RunKey
-from jobcore.supervision.slots import Slot
+from jobcore.states import Lane
+from jobcore.supervision.child_state import IDLE, ChildState, RunKey, RunState
+from jobcore.supervision.slot import Slot
 from jobcore.telemetry import logs
 
 POLL_S: Final = 0.01
@@ -56,24 +57,45 @@ class ChildClaims:
             self._change(self._state._replace(claiming=False, claims=self._state.claims + keys))
 
     def begin(self, key: RunKey, timeout_s: float | None) -> None:
-        """The code of this run starts; `timeout_s` is its time limit."""
+        """The code of this run starts on the main thread; `timeout_s` is its time limit."""
         now = time.monotonic()
+        run = RunState(key, Lane.PROCESS, now, None if timeout_s is None else now + timeout_s)
         with self._lock:
-            pid, claiming, held = self._state[:3]
-            deadline = None if timeout_s is None else now + timeout_s
-            self._change(ChildState(pid, claiming, held, key, now, deadline))
+            pid, claiming, claims, _, background, _ = self._state
+            self._change(ChildState(pid, claiming, claims, run, background))
 
     def end(self) -> None:
-        """The code of the run has ended; the claim stays until its outcome is stored."""
+        """The code of the run on the main thread has ended; the claim stays until its outcome is stored."""
         with self._lock:
-            pid, claiming, held, _, since = self._state[:5]
-            self._change(ChildState(pid, claiming, held, None, since, None))
+            pid, claiming, claims, _, background, _ = self._state
+            self._change(ChildState(pid, claiming, claims, None, background))
+
+    def begin_background(self, runs: Iterable[tuple[RunKey, Lane, float | None]]) -> None:
+        """The code of these runs (key, lane, time limit) starts on the event loop or in threads."""
+        now = time.monotonic()
+        began = tuple(
+            RunState(key, lane, now, None if timeout_s is None else now + timeout_s) for key, lane, timeout_s in runs
+        )
+        with self._lock:
+            self._change(self._state._replace(background=self._state.background + began))
+
+    def end_background(self, keys: Iterable[RunKey]) -> None:
+        """The code of these runs has ended, and so has everything that it started in this process."""
+        ended = set(keys)
+        with self._lock:
+            left = tuple(run for run in self._state.background if run.key not in ended)
+            self._change(self._state._replace(background=left))
 
     def remove(self, keys: Iterable[RunKey]) -> None:
         """The outcomes or hand-backs of these runs are stored."""
         gone = set(keys)
         with self._lock:
             self._change(self._state._replace(claims=tuple(key for key in self._state.claims if key not in gone)))
+
+    @property
+    def background(self) -> int:
+        """How many runs are under way on the event loop and in threads."""
+        return len(self._state.background)
 
     def _change(self, state: ChildState) -> None:
         self._state = state

@@ -1,11 +1,11 @@
-"""What a task's function gets as `ctx`: the `JobContext` of one run, and nothing that a task author does not need."""
+"""What a task's function gets as `ctx`: the context of one run, and nothing that a task author does not need."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
 
@@ -14,11 +14,15 @@ from jobcore.models import Claim, Event, StoredFile
 from jobcore.store.steps import Step
 from jobcore.worker.event_buffer import EventBuffer, printable
 from jobcore.worker.files import FileSink, store_file
+from jobcore.worker.output import Piece
 from jobcore.worker.steps import check_name, result_json
-from jobcore.worker.values import Bounds, number, to_json
+from jobcore.worker.values import MIB, Bounds, number, to_json
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 PROGRESS_MESSAGE_MAX: Final = 500
+CHECKPOINT_MAX: Final = MIB
+"""The most bytes of a checkpoint as JSON, because each claim of the job reads it."""
+CHECKPOINT_TOO_LARGE: Final = "keep less in it: results of parts in steps (ctx.step), large data in a file (ctx.file)"
 
 P = ParamSpec("P")
 
@@ -60,10 +64,10 @@ class ContextStore(Protocol):
         """Store the result of a step, a JSON text; returns it as every later run will read it."""
 
 
-class RunContext:
-    """The `JobContext` of one run. `shield` keeps interrupts out of our own code until it has ended."""
+class BaseContext:
+    """What the contexts of all lanes share. `shield` keeps interrupts out of our own code until it has ended."""
 
-    def __init__(self, store: ContextStore, shield: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, store: ContextStore, shield: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._store = store
         self._shield = shield
         self._checkpoint_state = store.claim.checkpoint
@@ -105,10 +109,15 @@ class RunContext:
         with self._shield():
             if self._store.buffer.add_line(level, str(message)):
                 self._store.event_added()
-        if self._store.buffer.full:
-            with self._shield():
-                self._store.flush()
-            self.raise_if_cancelled()
+        self._wait_for_room()
+
+    def emit(self, name: str, data: Any) -> None:
+        """Add a piece to the job's output, a JSON value with a name; waits while BUFFERED_MAX events are not stored."""
+        piece = Piece.of(name, data)
+        with self._shield():
+            self._store.buffer.add_output(piece)
+            self._store.event_added()
+        self._wait_for_room()
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the job is."""
@@ -123,40 +132,73 @@ class RunContext:
             else:
                 self._store.publish(Event(None, datetime.now(UTC), self.attempt, "progress", data))
 
-    def checkpoint(self, state: Any) -> None:
-        """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
-        text = to_json("checkpoint", state, self._store.bounds.result_bytes)
+    def _store_checkpoint(self, text: str) -> None:
         with self._shield():
             self._store.checkpoint(text)
-        self.raise_if_cancelled()
         self._checkpoint_state = json.loads(text)
 
-    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Return the stored result of the step, or call the function and store what it returns."""
+    @contextmanager
+    def _once(self, name: str) -> Iterator[None]:
+        """The step of that name runs; the next one may have the name only if this block raises."""
         check_name(name)
         if name in self._steps:
             raise InvalidStep(f"step {name!r} has already run in this attempt: give each step its own name")
         self.raise_if_cancelled()
         self._steps.add(name)
         try:
-            with self._shield():
-                done = self._store.find_step(name)
-            return done.result if done else self._store_step(name, function(*args, **kwargs))
+            yield
         except BaseException:
             self._steps.discard(name)  # the step is not done: the task may catch the error and call it again
             raise
+
+    def _find_step(self, name: str) -> Step | None:
+        with self._shield():
+            return self._store.find_step(name)
+
+    def _wait_for_room(self) -> None:
+        """Wait, in a `def`, until the buffer has room."""
+
+    def _store_step(self, name: str, result: Any) -> Any:
+        text = result_json(name, result, self._store.bounds.result_bytes)
+        with self._shield():
+            return self._store.store_step(name, text)
+
+    def _store_file(self, path: str | os.PathLike[str], name: str | None, media_type: str | None) -> StoredFile:
+        with self._shield():
+            return store_file(
+                self._store.files, self._store.bounds, self._store.raise_if_stopped, path, name, media_type
+            )
+
+
+class RunContext(BaseContext):
+    """The `JobContext` of one run."""
+
+    def checkpoint(self, state: Any) -> None:
+        """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
+        self._store_checkpoint(checkpoint_text(state))
+        self.raise_if_cancelled()
+
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Return the stored result of the step, or call the function and store what it returns."""
+        with self._once(name):
+            done = self._find_step(name)
+            return done.result if done else self._store_step(name, function(*args, **kwargs))
 
     def file(
         self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
     ) -> StoredFile:
         """Store a copy of the file at `path` as a result file of the job."""
         self.raise_if_cancelled()
-        with self._shield():
-            return store_file(
-                self._store.files, self._store.bounds, self._store.raise_if_stopped, path, name, media_type
-            )
+        return self._store_file(path, name, media_type)
 
-    def _store_step(self, name: str, result: Any) -> Any:
-        text = result_json(name, result, self._store.bounds.result_bytes)
-        with self._shield():
-            return self._store.store_step(name, text)
+    def _wait_for_room(self) -> None:
+        """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""
+        if self._store.buffer.full:
+            with self._shield():
+                self._store.flush()
+            self.raise_if_cancelled()
+
+
+def checkpoint_text(state: Any) -> str:
+    """The JSON text of a checkpoint. Raises InvalidValue if it cannot be stored."""
+    return to_json("checkpoint", state, CHECKPOINT_MAX, CHECKPOINT_TOO_LARGE)

@@ -1,23 +1,28 @@
-"""The events of one run that wait to be stored, in memory: log lines, progress and checkpoints in order."""
+"""The events of one run that wait to be stored, in memory: log lines, output and progress in order."""
 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jobcore.errors import InvalidValue
 from jobcore.models import NewEvent
+from jobcore.worker.output import Piece, check_fits
 
 PROGRESS_S: Final = 1.0
 """PostgreSQL keeps at most one progress event of a run in this many seconds."""
 MESSAGE_MAX: Final = 10_000
 """The most characters of a log line; the rest is cut off."""
 LONG_LINE: Final = 1_000
-"""A log line counts once more for each of this many characters."""
+"""A log line counts once more for each of this many characters, output for each of this many bytes."""
 BUFFERED_MAX: Final = 1_000
-"""The most events that may wait to be stored; a long log line counts as several."""
+"""The most events that may wait to be stored; a long one counts as several."""
+WAITING_MAX: Final = 10_000
+"""Further log lines are dropped while so many wait to be stored. Only an async task gets there: it cannot wait."""
 LEAST_LINES: Final = 1_000
 """The log lines that every run may add, however many events earlier runs stored."""
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -29,6 +34,10 @@ class Buffered:
 
     events: tuple[NewEvent, ...]
     progress: dict[str, Any] | None
+    output_bytes: int = 0
+    """What the output among the events counts."""
+    size: int = 0
+    """How many events these count as in the buffer."""
 
 
 NOTHING: Final = Buffered((), None)
@@ -38,13 +47,19 @@ class EventBuffer:
     """Collects the events of one run until they are stored. Any thread may call it.
 
     `log_lines` is the most events that a job may have before its log lines are dropped, `seq` how many it has now.
+    `output_bytes` is the most that the output of a job may count, `emitted` what it counts now.
     """
 
-    def __init__(self, log_lines: int, seq: int) -> None:
+    def __init__(self, log_lines: int, seq: int, output_bytes: int = sys.maxsize, emitted: int = 0) -> None:
         self._lock = threading.Lock()
         self._log_lines = log_lines
         self._lines_left = max(LEAST_LINES, log_lines - seq)
         self._dropped = 0
+        self._hasty = 0
+        self._output_bytes = output_bytes
+        self._emitted = emitted
+        self._unstored_output = 0
+        self._ended = False
         self._events: list[tuple[float, str, dict[str, Any]]] = []
         self._size = 0
         self._progress: dict[str, Any] | None = None
@@ -56,16 +71,29 @@ class EventBuffer:
         return self._size > BUFFERED_MAX
 
     def add_line(self, level: str, message: str) -> bool:
-        """Add a log line; False if it was dropped, because the job's log has as many lines as it may have."""
+        """Add a log line; False if it was dropped: the job's log is full, or WAITING_MAX lines wait to be stored."""
         line = printable(message[:MESSAGE_MAX])
         lines = 1 + len(line) // LONG_LINE
         with self._lock:
             if self._lines_left <= 0:
                 self._dropped += 1
                 return False
+            if self._size >= WAITING_MAX:
+                self._hasty += 1
+                return False
             self._lines_left -= lines
             self._add("log", {"level": level, "message": line}, lines)
             return True
+
+    def add_output(self, piece: Piece) -> None:
+        """Add a piece of output. Raises InvalidValue if it does not fit, or if the run has ended; drops none."""
+        with self._lock:
+            if self._ended:
+                raise InvalidValue("emit: this run has ended, so nothing can be added to its output")
+            check_fits(piece.size, self._emitted, self._output_bytes)
+            self._emitted += piece.size
+            self._unstored_output += piece.size
+            self._add("output", piece.data, 1 + piece.size // LONG_LINE)
 
     def add_traceback(self, text: str) -> None:
         """Add the traceback of the error that ended the run as a log line, which is never dropped."""
@@ -89,15 +117,21 @@ class EventBuffer:
             return self._take()
 
     def take_last(self) -> Buffered:
-        """Take everything out at the end of the run, with the latest progress and the number of dropped lines."""
+        """Take everything out at the end of the run, with the latest progress and the number of dropped lines.
+
+        No output can be added afterwards.
+        """
         with self._lock:
-            if not self._events and self._progress is None and not self._dropped:
+            self._ended = True
+            if not (self._events or self._progress is not None or self._dropped or self._hasty):
                 return NOTHING
             if self._progress is not None and not any(data is self._progress for _, _, data in self._events):
                 self._add("progress", self._progress)
+            if self._hasty:
+                self._add("log", _dropped(self._hasty, "they came faster than they could be stored"))
             if self._dropped:
-                self._add("log", _dropped(self._dropped, self._log_lines))
-                self._dropped = 0
+                self._add("log", _dropped(self._dropped, f"a job may have {self._log_lines:,} (LONGRUN_MAX_LOG_LINES)"))
+            self._dropped = self._hasty = 0
             return self._take()
 
     def put_back(self, buffered: Buffered) -> None:
@@ -105,8 +139,9 @@ class EventBuffer:
         now = time.monotonic()
         with self._lock:
             self._events[:0] = [(now - event.age_s, event.kind, dict(event.data)) for event in buffered.events]
-            self._size += len(buffered.events)
+            self._size += buffered.size
             self._progress = self._progress or buffered.progress
+            self._unstored_output += buffered.output_bytes
 
     def _add(self, kind: str, data: dict[str, Any], size: int = 1) -> None:
         self._events.append((time.monotonic(), kind, data))
@@ -115,8 +150,8 @@ class EventBuffer:
     def _take(self) -> Buffered:
         now = time.monotonic()
         events = tuple(NewEvent(kind, data, now - at) for at, kind, data in self._events)
-        taken = Buffered(events, self._progress)
-        self._events, self._size, self._progress = [], 0, None
+        taken = Buffered(events, self._progress, self._unstored_output, self._size)
+        self._events, self._size, self._progress, self._unstored_output = [], 0, None, 0
         return taken
 
 
@@ -133,6 +168,5 @@ def printable(text: str) -> str:
     return UNSTORABLE.sub("\ufffd", text)
 
 
-def _dropped(count: int, most: int) -> dict[str, Any]:
-    message = f"{count:,} lines of this log were dropped: a job may have {most:,} (LONGRUN_MAX_LOG_LINES)"
-    return {"level": "warning", "message": message}
+def _dropped(count: int, why: str) -> dict[str, Any]:
+    return {"level": "warning", "message": f"{count:,} lines of this log were dropped: {why}"}

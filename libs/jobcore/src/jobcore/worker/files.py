@@ -17,7 +17,6 @@ from jobcore.files import FileWriter, no_place, open_store
 from jobcore.files.names import checked_media_type, checked_name
 from jobcore.models import Claim, NewFile, StoredFile
 from jobcore.store import files
-from jobcore.store.database import Database
 from jobcore.worker.values import Bounds
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -41,17 +40,24 @@ class FileSink(Protocol):
 
 
 class RunFiles:
-    """The files of one run. `insist` calls a store function until PostgreSQL is available; `lose` raises JobCancelled.
+    """The files of one run.
+
+    `call` calls a store function once, `insist` until PostgreSQL is available; `lose` raises JobCancelled.
 
     Raises FileStoreUnavailable if there is no place for files, or if it cannot be used.
     """
 
     def __init__(
-        self, claim: Claim, bounds: Bounds, db: Database, insist: Callable[..., Any], lose: Callable[[], NoReturn]
+        self,
+        claim: Claim,
+        bounds: Bounds,
+        call: Callable[..., Any],
+        insist: Callable[..., Any],
+        lose: Callable[[], NoReturn],
     ) -> None:
         self._claim = claim
         self._bounds = bounds
-        self._db = db
+        self._call = call
         self._insist = insist
         self._lose = lose
 
@@ -81,7 +87,7 @@ class RunFiles:
     def discard(self, file: NewFile) -> None:
         """Mark its row; while PostgreSQL is unavailable, the keeper finds it after the run has ended."""
         with suppress(StoreUnavailable):
-            self._db.call(files.discard, file.id)
+            self._call(files.discard, file.id)
 
 
 def store_file(

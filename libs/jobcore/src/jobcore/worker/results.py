@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from jobcore.models import JsonText
 from jobcore.store import json_text
 from jobcore.tasks import TaskType
 from jobcore.worker.error_details import message_of
-from jobcore.worker.values import AS_A_FILE, check_json, infinite
+from jobcore.worker.values import RESULT_TOO_LARGE, check_json, infinite
 
 
 class InvalidOutput(Exception):
@@ -20,9 +21,12 @@ class InvalidOutput(Exception):
 
 def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
     """The result as JSON text, under the names of the type's `output_schema`. Raises InvalidOutput."""
+    if inspect.iscoroutine(returned):
+        returned.close()
+        raise InvalidOutput(f"{task_type.name} returned a coroutine that nobody awaits: define the task with async def")
     try:
         text = _serialized(task_type.output_model, returned)
-        check_json("result", text, max_bytes, AS_A_FILE)
+        check_json("result", text, max_bytes, RESULT_TOO_LARGE)
         return json_text.as_written_here(text)
     except ValidationError as error:
         raise InvalidOutput(

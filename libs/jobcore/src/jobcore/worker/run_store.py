@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Final, NoReturn, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavailable
 from jobcore.models import Claim, Event, NewEvent
 from jobcore.store import events, steps
-from jobcore.store.database import Database, RowRefused
+from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.slots import Slot, StopReason
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
 from jobcore.worker.files import RunFiles
@@ -29,6 +30,13 @@ Call = Callable[..., Any]
 log = logs.get(__name__)
 
 
+class Calls(Protocol):
+    """Calls store functions: a `Database`, or a `RunDatabase` that many runs share."""
+
+    def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one store function. Raises StoreUnavailable and RowRefused."""
+
+
 class RunStore:
     """Stores what one run says, and knows whether the run should stop.
 
@@ -39,7 +47,7 @@ class RunStore:
         self,
         claim: Claim,
         slot: Slot,
-        db: Database,
+        db: Calls,
         on_event: Callable[[RunStore], None],
         publish: Callable[[Event], None],
         bounds: Bounds = DEFAULT_BOUNDS,
@@ -47,7 +55,7 @@ class RunStore:
         self.claim = claim
         self.key = RunKey(claim.id, claim.fence)
         self.bounds = bounds
-        self.buffer = EventBuffer(bounds.log_lines, claim.seq)
+        self.buffer = EventBuffer(bounds.log_lines, claim.seq, bounds.output_bytes, claim.output_bytes)
         self.publish = publish
         self.order = threading.RLock()
         """Held from taking events out of the buffer until they are stored, so that events keep their order."""
@@ -55,17 +63,22 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._lost = False
-        self.files = RunFiles(claim, bounds, db, self._insist, self._lose)
+        self._own_stop = StopReason.NONE
+        self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
 
     @property
     def stop_reason(self) -> StopReason:
-        """The supervisor's stop request for this run."""
-        return self._slot.stop_reason(self.key)
+        """Why this run should stop: the supervisor's stop request, or the end of this child."""
+        return self._slot.stop_reason(self.key) or self._own_stop
 
     @property
     def should_stop(self) -> bool:
         """True once the run has a stop request, or has lost its claim."""
         return self._lost or self.stop_reason is not StopReason.NONE
+
+    def drain(self) -> None:
+        """Ask this run to stop, because its child ends."""
+        self._own_stop = StopReason.DRAIN
 
     def raise_if_stopped(self) -> None:
         """Raise JobCancelled once the run should stop."""
@@ -138,20 +151,31 @@ class RunStore:
         if not new:
             return
         try:
-            self._append(call, new, buffered.progress, checkpoint)
+            self._append(call, new, buffered.progress, checkpoint, buffered.output_bytes)
         except BaseException:  # PostgreSQL is unavailable, or the run was stopped while it was
             self.buffer.put_back(buffered)
             raise
 
     def _append(
-        self, call: Call, new: list[NewEvent], progress: Mapping[str, Any] | None, checkpoint: str | None
+        self,
+        call: Call,
+        new: list[NewEvent],
+        progress: Mapping[str, Any] | None = None,
+        checkpoint: str | None = None,
+        output_bytes: int = 0,
     ) -> None:
         try:
             appended = call(
-                events.append, self.claim.id, self.claim.fence, new, progress=progress, checkpoint=checkpoint
+                events.append,
+                self.claim.id,
+                self.claim.fence,
+                new,
+                progress=progress,
+                checkpoint=checkpoint,
+                output_bytes=output_bytes,
             )
         except RowRefused as error:
-            self._append_each(call, new, progress, checkpoint, error)
+            self._append_each(call, new, progress, checkpoint, output_bytes, error)
             return
         if appended is None:
             self._lost = True
@@ -164,13 +188,14 @@ class RunStore:
         new: list[NewEvent],
         progress: Mapping[str, Any] | None,
         checkpoint: str | None,
+        output_bytes: int,
         error: RowRefused,
     ) -> None:
         """Store events one by one; a log line takes the place of one that PostgreSQL refuses."""
         if len(new) > 1:
             for event in new[:-1]:
-                self._append(call, [event], None, None)
-            self._append(call, new[-1:], progress, checkpoint)
+                self._append(call, [event])
+            self._append(call, new[-1:], progress, checkpoint, output_bytes)
         elif checkpoint is not None:
             raise InvalidValue(
                 f"checkpoint: PostgreSQL cannot store it ({error}): pass another value, or store it elsewhere and pass "
@@ -179,7 +204,7 @@ class RunStore:
         else:
             log.warning("cannot store an event", job_id=str(self.claim.id), kind=new[0].kind, error=str(error))
             if new[0].data.get("unstorable") is None:
-                self._append(call, [refusal_line(new[0], error)], None, None)
+                self._append(call, [refusal_line(new[0], error)], output_bytes=output_bytes)
 
     def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""

@@ -13,10 +13,15 @@ NAME_MAX: Final = 200
 
 def check_name(name: str) -> None:
     """Raise InvalidStep for a name that a step cannot have."""
+    if problem := name_problem(name):
+        raise InvalidStep(f"step {str(name)[:300]!r}: the name {problem}")
+
+
+def name_problem(name: object) -> str | None:
+    """What is wrong with the name of a step or of a piece of output; None if nothing is."""
     if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX:
-        raise InvalidStep(f"a step's name must be a string of 1 to {NAME_MAX} characters, not {str(name)[:300]!r}")
-    for _, problem in json_text.problems(name, "name"):
-        raise InvalidStep(f"step {name!r}: the name {problem}")
+        return f"must be a string of 1 to {NAME_MAX} characters"
+    return next((problem for _, problem in json_text.problems(name, "name")), None)
 
 
 def result_json(name: str, result: Any, max_bytes: int) -> str:

@@ -15,13 +15,11 @@ from jobcore.settings import WorkerSettings
 from jobcore.store import json_text
 
 MIB: Final = 2**20
-ELSEWHERE: Final = "store it elsewhere, and use its address instead"
-AS_A_FILE: Final = "store it as a file with ctx.file instead, and return its name"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What limits a run, from the settings. `result_bytes` is bytes as JSON, `refused_backoff_s` seconds.
+    """What limits a run, from the settings. Sizes are bytes as JSON, `refused_backoff_s` seconds.
 
     `file_bytes` is bytes of one file, `files` how many a job may have, and `files_at` where they are kept.
     """
@@ -29,6 +27,7 @@ class Bounds:
     result_bytes: int = MIB
     log_lines: int = 100_000
     refused_backoff_s: float = 30.0
+    output_bytes: int = 64 * MIB
     file_bytes: int = 64 * 2**30
     files: int = 100
     files_at: str | None = None
@@ -40,6 +39,7 @@ class Bounds:
             settings.max_result_bytes,
             settings.max_log_lines,
             settings.refused_backoff_s,
+            settings.max_output_bytes,
             settings.max_file_bytes,
             settings.max_files,
             settings.files,
@@ -47,21 +47,26 @@ class Bounds:
 
 
 DEFAULT_BOUNDS: Final = Bounds()
+TOO_LARGE: Final = "(LONGRUN_MAX_RESULT_BYTES): store it elsewhere, and use its address instead"
+RESULT_TOO_LARGE: Final = "(LONGRUN_MAX_RESULT_BYTES): store it as a file with ctx.file instead, and return its name"
 
 
-def to_json(name: str, value: Any, max_bytes: int) -> str:
-    """The value as JSON text. Raises InvalidValue if it is not JSON or larger than `max_bytes`."""
+def to_json(name: str, value: Any, max_bytes: int, too_large: str = TOO_LARGE) -> str:
+    """The value as JSON text. Raises InvalidValue if it is not JSON or larger than `max_bytes`.
+
+    `too_large` ends the message about the size: it says where the bound comes from and what to do.
+    """
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise _no_json(name, error) from None
-    check_json(name, text, max_bytes)
+    check_json(name, text, max_bytes, too_large)
     return text
 
 
-def check_json(name: str, text: str, max_bytes: int, instead: str = ELSEWHERE) -> None:
-    """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`: then do this `instead`."""
-    check_size(name, text, max_bytes, instead)
+def check_json(name: str, text: str, max_bytes: int, too_large: str = TOO_LARGE) -> None:
+    """Raises InvalidValue if this JSON text cannot be stored or is larger than `max_bytes`."""
+    check_size(name, text, max_bytes, too_large)
     if json_text.is_storable(text):
         return
     try:
@@ -85,13 +90,16 @@ def infinite(shown: Any, given: Any, path: str) -> Iterator[str]:
             yield from infinite(left, right, f"{path}[{index}]")
 
 
-def check_size(name: str, text: str, max_bytes: int, instead: str = ELSEWHERE) -> None:
-    """Raise InvalidValue if this JSON text is larger than `max_bytes`; the message says what to do `instead`."""
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+def check_size(name: str, text: str, max_bytes: int, too_large: str = TOO_LARGE) -> None:
+    """Raise InvalidValue if this JSON text is larger than `max_bytes`."""
+    size = size_of(text)
     if size > max_bytes:
-        raise InvalidValue(
-            f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} (LONGRUN_MAX_RESULT_BYTES): {instead}"
-        )
+        raise InvalidValue(f"{name} has {size:,} bytes as JSON, but may have {max_bytes:,} {too_large}")
+
+
+def size_of(text: str) -> int:
+    """The size of a text in UTF-8, in bytes."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def number(name: str, value: Any) -> int | float:

@@ -17,7 +17,8 @@ from typing import Final
 from jobcore.host import clock
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.processes import kill_child
-from jobcore.supervision.slots import Slot, Slots
+from jobcore.supervision.slot import Slot
+from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs
 from jobcore.worker.heartbeat import HeartbeatFile
 

@@ -20,7 +20,7 @@ from longrun_api.file_reads import Pieces
 from longrun_api.methods import is_head
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import Runtime, runtime_of
-from longrun_api.schemas import FileList, TaskFile
+from longrun_api.schemas_files import FileList, TaskFile
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])

@@ -44,8 +44,8 @@ async def stream_task(
 ) -> Response:
     """Send the stored events after the cursor, then new ones as they happen, until the terminal `state` event.
 
-    `id` is the event's `seq` (absent for progress that is only sent live), `event` is `state`, `progress`, `log` or
-    `checkpoint`, and `data` is JSON.
+    `id` is the event's `seq` (absent for progress that is only sent live), `event` is `state`, `progress`, `log`,
+    `output` or `checkpoint`, and `data` is JSON.
     """
     name, text = ("after", after) if last_event_id is None else ("Last-Event-ID", last_event_id)
     cursor = seq(name, text)
