@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +13,6 @@ from longrun_api.schemas_files import TaskFile
 from longrun_api.times import Utc
 
 ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
-Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 class Links(BaseModel):
