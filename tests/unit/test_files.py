@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobcore import InvalidValue, JobCancelled, JobContext
+from jobcore import AsyncContext, InvalidValue, JobCancelled, JobContext
 from jobcore.errors import FileStoreUnavailable
 from jobcore.files.names import checked_media_type, checked_name
 from jobcore.models import NewFile, StoredFile
@@ -214,6 +214,11 @@ def test_a_test_sees_the_files_of_a_run(tmp_path: Path, monkeypatch: pytest.Monk
         ctx.file(tmp_path / "a.csv", name=f"{ctx.attempt}.csv")
         return ctx.file(tmp_path / "a.csv")
 
+    @task
+    async def report_async(ctx: AsyncContext) -> StoredFile:
+        return await ctx.file(tmp_path / "a.csv")
+
+    assert try_task(report_async).files == {"a.csv": File("text/csv", b"1,2")}
     first = try_task(report)
     assert (first.result["name"], first.result["size"]) == ("a.csv", 3)
     assert first.files == {"1.csv": File("text/csv", b"1,2"), "a.csv": File("text/csv", b"1,2")}
