@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
 from jobcore.models import Batch, Claim, Event, NewEvent, Outcome
@@ -17,6 +17,7 @@ from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer
 from jobcore.worker.event_writer import Call, EventWriter
+from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 RETRY_S: Final = 0.5
@@ -62,6 +63,7 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._own_stop = StopReason.NONE
+        self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
 
     @property
     def stop_reason(self) -> StopReason:
@@ -180,3 +182,8 @@ class RunStore:
             except StoreUnavailable:
                 self.raise_if_stopped()
                 time.sleep(RETRY_S)
+
+    def _lose(self) -> NoReturn:
+        """Stop the run: it has lost its claim."""
+        self.writer.lost = True
+        raise JobCancelled("this run has lost its claim")
