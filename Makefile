@@ -30,8 +30,8 @@ COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-run: $(RUN) ## Start all of Longrun here: PostgreSQL, Valkey, API, workers; Ctrl-C stops it
-	@$(BIN)/longrun run-local
+run: $(RUN) ## Start all of Longrun here: PostgreSQL, Valkey, API, workers; TASKS=tasks.py adds yours; Ctrl-C stops it
+	@$(BIN)/longrun $(if $(TASKS),dev $(TASKS),run-local)
 
 demo: $(RUN) ## Scrape a small site served from here, with `make run` in another terminal
 	@$(BIN)/longrun demo

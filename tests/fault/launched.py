@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from longrun_local.ports import free_port
 
 SMALL = """
 import sys
-from longrun_local import launcher, services
+from longrun_local import dev, launcher, services
 
 API = '''
 import http.server, signal, sys
@@ -44,15 +44,21 @@ while True:
 services.migrations = lambda: [sys.executable, "-c", "pass"]
 services.api = lambda host, port: [sys.executable, "-c", API, host, str(port)]
 services.worker = lambda app, name: [sys.executable, "-c", WORKER]
-sys.exit(launcher.main())
+sys.exit(dev.main(sys.argv[1:]) if sys.argv[1:] else launcher.main())
 """
-COMMANDS = {"small": [sys.executable, "-c", SMALL], "real": [sys.executable, "-m", "longrun_local.launcher"]}
+COMMANDS = {
+    "small": [sys.executable, "-c", SMALL],
+    "real": [sys.executable, "-m", "longrun_local.launcher"],
+    "dev": [str(Path(sys.executable).parent / "longrun"), "dev"],
+}
 
 
 class Launched:
-    """A running launcher, stopped at the end of the `with`."""
+    """A running launcher, stopped at the end of the `with`. With `tasks` it is `longrun dev`."""
 
-    def __init__(self, folder: Path, kind: str = "small", env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, kind: str = "small", env: Mapping[str, str] | None = None, tasks: Sequence[Path] = ()
+    ) -> None:
         self.home = Home(folder / "home")
         self.settings = {
             "LONGRUN_HOME": str(self.home.path),
@@ -64,7 +70,7 @@ class Launched:
         self.seen: list[str] = []
         outer = {key: value for key, value in os.environ.items() if not key.startswith("LONGRUN_")}
         self.process = subprocess.Popen(
-            COMMANDS[kind],
+            [*COMMANDS[kind], *map(str, tasks)],
             env={**outer, **self.settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -22,6 +22,9 @@ from longrun_local.output import Output
 from longrun_local.ports import FREE_PORTS, free_port, is_free, require_free
 from longrun_local.processes import Service, Supervisor
 from longrun_local.settings import LocalSettings
+from longrun_local.task_modules import TaskModules
+
+NO_TASKS = TaskModules({}, (), {})
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, **values: str) -> LocalSettings:
@@ -87,10 +90,26 @@ def test_the_url_is_one_that_this_machine_can_open(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_banner_gives_commands_for_this_very_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    text = banner(settings(monkeypatch, LONGRUN_PORT="8010", LONGRUN_DEMO_PORT="8011"), Home(tmp_path))
+    text = banner(settings(monkeypatch, LONGRUN_PORT="8010", LONGRUN_DEMO_PORT="8011"), Home(tmp_path), NO_TASKS)
     assert "curl -s http://127.0.0.1:8010/tasks" in text
     assert re.search(r"LONGRUN_URL=http://127\.0\.0\.1:8010 LONGRUN_DEMO_PORT=8011 \S*longrun demo", text)
-    assert "LONGRUN_URL" not in banner(settings(monkeypatch), Home(tmp_path))
+    assert "LONGRUN_URL" not in banner(settings(monkeypatch), Home(tmp_path), NO_TASKS)
+
+
+def test_the_banner_names_the_task_types_and_the_modules_that_are_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tasks = TaskModules({"echo": "default", "greet": "default"}, ("greet",), {"b.py": "KeyError: 'x' (b.py:1)"})
+    text = banner(settings(monkeypatch), Home(tmp_path), tasks, "  Note.\n\n")
+    assert "Tasks      echo, greet\n" in text
+    assert "    cannot import b.py: KeyError: 'x' (b.py:1)\n" in text
+    assert "  Note.\n\n  Logs are in" in text
+    assert "cannot import" not in banner(settings(monkeypatch), Home(tmp_path), NO_TASKS)
+
+
+def test_the_worker_serves_every_queue_but_the_scrapers() -> None:
+    queues = {"greet": "default", "report": "reports", "audit": "audits", "web_scrape": "scrape"}
+    assert TaskModules(queues, (), {}).queues_of_worker() == ["default", "audits", "reports"]
 
 
 def test_lines_are_coloured_on_a_terminal_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,3 +112,57 @@ def test_a_file_named_like_a_module_that_is_loaded_is_noted(tmp_path: Path, regi
     file = write(tmp_path, "json.py", GREET)
     load_tasks((file,))
     assert registry.broken == {"json.py": "ImportError: another module is named json: rename the file"}
+
+
+def test_a_module_in_the_working_directory_is_found_by_its_dotted_name(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "greetings_of_here.py", GREET)
+    monkeypatch.chdir(tmp_path)
+    load_tasks(("greetings_of_here",))
+    assert registry.names() == ("greet",)
+
+
+def test_a_file_of_a_package_is_loaded_as_a_part_of_it(tmp_path: Path, registry: Registry) -> None:
+    inner = tmp_path / "outer_of_greetings" / "inner"
+    inner.mkdir(parents=True)
+    write(inner.parent, "__init__.py", "")
+    write(inner.parent, "words.py", "HELLO = 'Hello'")
+    write(inner, "__init__.py", "")
+    load_tasks((write(inner, "greetings.py", "from ..words import HELLO\n" + GREET),))
+    assert not registry.broken
+    assert registry.get("greet").function.__module__ == "outer_of_greetings.inner.greetings"
+
+
+def test_a_package_named_like_a_library_is_noted(tmp_path: Path, registry: Registry) -> None:
+    (tmp_path / "json").mkdir()
+    write(tmp_path / "json", "__init__.py", "")
+    load_tasks((write(tmp_path / "json", "greetings.py", GREET),))
+    assert registry.broken == {"greetings.py": "ImportError: another module is named json: rename the folder"}
+
+
+def test_each_file_of_a_folder_is_loaded_except_tests_and_hidden_ones(tmp_path: Path, registry: Registry) -> None:
+    for name in ("first", "second"):
+        write(tmp_path, f"{name}_of_folder.py", GREET.replace("greet", name))
+    write(tmp_path, "third_of_folder.py", "import no_such_library")
+    for name in ("_hidden.py", "test_first.py", "conftest.py", "setup.py"):
+        write(tmp_path, name, "raise RuntimeError('not a task file')")
+    load_tasks((f"{tmp_path}/",))
+    assert registry.names() == ("first", "second")
+    assert list(registry.broken) == ["third_of_folder.py"]
+
+
+def test_a_folder_without_task_files_is_noted(tmp_path: Path, registry: Registry) -> None:
+    (tmp_path / "empty").mkdir()
+    load_tasks((f"{tmp_path}/empty", f"{tmp_path}/missing"))
+    assert registry.broken == {
+        "empty": "FileNotFoundError: this folder has no task files",
+        "missing": "FileNotFoundError: there is no such file",
+    }
+
+
+def test_a_module_that_fails_halfway_leaves_none_of_its_task_types(tmp_path: Path, registry: Registry) -> None:
+    write(tmp_path, "whole_of_two.py", GREET)
+    half = write(tmp_path, "half.py", "import whole_of_two\n" + GREET.replace("greet", "half") + "1 / 0\n")
+    load_tasks((half,))
+    assert registry.names() == ("greet",), "what half.py imported is whole"

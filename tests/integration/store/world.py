@@ -98,9 +98,15 @@ class World:
         return [job.id for job in given]
 
     def worker(
-        self, *queues: str, concurrency: int = 2, state: str = "active", types: Sequence[str] | None = TYPES
+        self,
+        *queues: str,
+        concurrency: int = 2,
+        state: str = "active",
+        types: Sequence[str] | None = TYPES,
+        lanes: Sequence[str] | None = None,
+        jobs_per_child: int = 1,
     ) -> UUID:
-        """A new worker with a fresh heartbeat."""
+        """A new worker with a fresh heartbeat; `lanes` are those of its types, in the same order."""
         worker_id = uuid7()
         self.call(
             workers.register,
@@ -112,6 +118,8 @@ class World:
             version="test",
             state=state,
             task_types=types,
+            lanes=lanes,
+            jobs_per_child=jobs_per_child,
         )
         return worker_id
 

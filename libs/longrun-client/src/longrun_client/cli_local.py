@@ -1,7 +1,7 @@
-"""`longrun run-local` and `longrun demo`, which need the packages of `longrun[server]`.
+"""`longrun run-local`, `dev` and `demo`, which need the packages of `longrun[server]`.
 
 The client does not import the server's packages. They register their commands in the entry point group
-`longrun.commands`: functions without parameters that return an exit code.
+`longrun.commands`: functions that return an exit code.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import typer
 
@@ -30,6 +30,20 @@ def run_local() -> None:
     raise typer.Exit(_server_command("run-local")())
 
 
+@app.command(epilog="Example: longrun dev tasks.py")
+def dev(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TASKS…", help="Files, folders or modules of task types; default: LONGRUN_TASKS."),
+    ] = None,
+) -> None:
+    """Run all of Longrun with your task types, and start API and workers anew when you save a file.
+
+    Otherwise it does the same as `longrun run-local`.
+    """
+    raise typer.Exit(_server_command("dev")(tasks or []))
+
+
 @app.command()
 def demo(context: typer.Context) -> None:
     """Serve a small web site and scrape it. Needs `longrun run-local` in another terminal."""
@@ -38,9 +52,9 @@ def demo(context: typer.Context) -> None:
     raise typer.Exit(_server_command("demo")())
 
 
-def _server_command(name: str) -> Callable[[], int]:
+def _server_command(name: str) -> Callable[..., int]:
     for entry_point in entry_points(group=GROUP, name=name):
-        return cast(Callable[[], int], entry_point.load())
+        return cast(Callable[..., int], entry_point.load())
     raise ServerNotInstalled(
         f"`longrun {name}` needs the packages of the server: install longrun[server] of the same version"
     )

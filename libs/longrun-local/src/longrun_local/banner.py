@@ -10,13 +10,14 @@ from pathlib import Path
 
 from longrun_local.home import Home
 from longrun_local.settings import LocalSettings
+from longrun_local.task_modules import TaskModules
 
 DEFAULTS = LocalSettings.model_construct()
 EXAMPLE = {"task_type": "web_scrape", "input": {"url": "https://example.com"}}
 
 
-def banner(settings: LocalSettings, home: Home) -> str:
-    """The text; paths are relative to the current directory."""
+def banner(settings: LocalSettings, home: Home, tasks: TaskModules, note: str = "") -> str:
+    """The text, with a note about files that are watched; paths are relative to the current directory."""
     command = _command()
     elsewhere = "" if settings.url == DEFAULTS.url else f"LONGRUN_URL={settings.url} "
     demo = elsewhere + ("" if settings.demo_port == DEFAULTS.demo_port else f"LONGRUN_DEMO_PORT={settings.demo_port} ")
@@ -25,7 +26,8 @@ def banner(settings: LocalSettings, home: Home) -> str:
 
     API        {settings.url}
     API docs   {settings.url}/docs
-
+    Tasks      {", ".join(tasks.queues)}
+{_broken(tasks)}
   Try it in another terminal:
 
     curl -s {settings.url}/tasks -H 'Content-Type: application/json' \\
@@ -35,9 +37,17 @@ def banner(settings: LocalSettings, home: Home) -> str:
 
     {demo}{command} demo     (a small site of its own, no internet needed)
 
-  Logs are in {_relative(home.logs)}, data in {_relative(home.data)}.
+{note}  Logs are in {_relative(home.logs)}, data in {_relative(home.data)}.
   Ctrl-C stops everything; the data stays for the next time.
 """
+
+
+def _broken(tasks: TaskModules) -> str:
+    """What is missing, and why."""
+    if not tasks.broken:
+        return ""
+    lines = "".join(f"    {line}\n" for line in tasks.complaints())
+    return f"\n  Some task types are missing:\n\n{lines}"
 
 
 def _command() -> str:

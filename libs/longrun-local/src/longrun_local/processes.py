@@ -20,6 +20,8 @@ LONGEST_PAUSE_S: Final = 60.0
 HEALTHY_S: Final = 30.0
 ORPHANS_S: Final = 10.0
 POLL_S: Final = 0.05
+BRIEF_S: Final = 2.0
+"""Seconds that running jobs get to finish when their worker is replaced; then they are handed back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Service:
     """A process to keep running. `command` is called before every start and may raise StartError.
 
     `ready` returns whether it serves now (None: no one waits for it). `stop_s` is how many seconds it may take to end
-    after `stop_signal`; a service that is not `killable` gets them even after a second Ctrl-C. Output that is not
-    `shown` is only written to the log file.
+    after `stop_signal`; `hurry_signal` asks it to give up what it still runs; a service that is not `killable` gets
+    its time even after a second Ctrl-C. Output that is not `shown` is only written to the log file.
     """
 
     name: str
@@ -37,8 +39,14 @@ class Service:
     ready: Callable[[], bool] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_s: float = 10.0
+    hurry_signal: signal.Signals | None = None
     killable: bool = True
     shown: bool = True
+
+
+def how_it_ended(code: int) -> str:
+    """The return code of a process as text: `exited with code 1`, `was killed by SIGKILL`."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
 class Supervisor(threading.Thread):
@@ -76,14 +84,31 @@ class Supervisor(threading.Thread):
         """Send the stop signal and do not restart it; `join` waits for its end."""
         with self._lock:
             self._stopping.set()
-            if self._process is not None and self._process.poll() is None:
-                self._process.send_signal(self.service.stop_signal)
+            self._send(self.service.stop_signal)
+
+    def hurry(self) -> None:
+        """Ask a process that is stopping to give up what it still runs, if it knows such a request."""
+        if self.service.hurry_signal is not None:
+            with self._lock:
+                self._send(self.service.hurry_signal)
+
+    def leave(self) -> None:
+        """Stop by itself: after BRIEF_S it gives up what it still runs, after `stop_s` it is killed."""
+        self.ask_to_stop()
+        for seconds, act in ((BRIEF_S, self.hurry), (self.service.stop_s, self.kill)):
+            timer = threading.Timer(seconds, act)
+            timer.daemon = True
+            timer.start()
 
     def kill(self) -> None:
         """SIGKILL the process and all that it started."""
         self._stopping.set()
-        if self._process is not None:
+        if self._process is not None and self.is_alive():
             sessions.kill_all(self._process.pid)
+
+    def _send(self, signum: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signum)
 
     def _run_once(self) -> str:
         """Run the process to its end; return how it ended as text."""
@@ -108,7 +133,7 @@ class Supervisor(threading.Thread):
         code = process.wait()
         self._await_orphans(process.pid)
         reader.join(timeout=1)
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return how_it_ended(code)
 
     def _copy_lines(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

@@ -7,6 +7,7 @@ from typing import Final
 
 WORKER_APP: Final = "longrun_worker.app"
 SCRAPER_APP: Final = "longrun_scraper.app"
+SCRAPER_QUEUE: Final = "scrape"
 
 
 def migrations() -> list[str]:
@@ -25,6 +26,11 @@ def worker(app: str, name: str) -> list[str]:
         *("celery", "--quiet", "-A", app, "worker", "-n", f"{name}@%h"),
         *("--without-gossip", "--without-mingle", "-l", "info"),
     )
+
+
+def task_modules() -> list[str]:
+    """Import the modules of task types and print what they define as JSON."""
+    return _python("longrun_local.task_modules")
 
 
 def keeper() -> list[str]:

@@ -58,8 +58,8 @@ class CoreSettings(BaseSettings):
     redis_sentinel_password: Annotated[str | None, Field(repr=False)] = None
     """The Sentinels' own password, if they ask for one."""
     tasks: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
-    """Modules of task types, comma-separated, beside those of installed packages: dotted names, or files that end in
-    `.py`. The API and the workers need the same ones."""
+    """Modules of task types, comma-separated, beside those of installed packages: dotted names, files that end in
+    `.py`, or folders, which are written with a slash. The API and the workers need the same ones."""
     heartbeat_s: Seconds = 5.0
     """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0
@@ -133,6 +133,9 @@ class WorkerSettings(CoreSettings):
     """Jobs of the async and thread lanes that a child runs at once."""
     queues: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
     """Queues to serve, comma-separated; empty: the service's own."""
+    skip_broken_tasks: bool = False
+    """Serve the other task types when a module of task types cannot be imported, as the API does, instead of ending
+    with exit code 1. `longrun run-local` sets it for its workers."""
     drain_s: Seconds = 25.0
     """Seconds that running jobs get to finish after SIGTERM, before they are handed back."""
     cancel_signal_s: Seconds = 2.0

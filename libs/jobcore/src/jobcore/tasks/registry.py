@@ -58,6 +58,10 @@ class Registry:
             )
         self._types[task_type.name] = task_type
 
+    def keep(self, wanted: Callable[[TaskType], bool]) -> None:
+        """Remove every other task type."""
+        self._types = {name: task_type for name, task_type in self._types.items() if wanted(task_type)}
+
     def get(self, name: str) -> TaskType:
         """The task type of that name. Raises UnknownTaskType, which names those that exist."""
         try:

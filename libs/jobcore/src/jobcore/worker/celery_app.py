@@ -113,17 +113,21 @@ class _Worker:
         turn_off_gossip(sender, remote_control=self._settings.remote_control)
         logs.setup(self._settings)  # Celery sets up logging later, but the supervisor is forked here
         registry = load_tasks(self._settings.tasks)
-        if registry.broken:
+        if registry.broken and not self._settings.skip_broken_tasks:
             raise SystemExit(
                 "\n".join(f"longrun: cannot import {name}: {why}" for name, why in registry.broken.items())
             )
+        for broken, reason in registry.broken.items():
+            log.error("cannot import a module of task types; serving the others", module=broken, error=reason)
         identity = Identity(
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=tuple(sender.app.amqp.queues.consume_from),
             concurrency=sender.concurrency,
+            jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
+            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()

@@ -70,6 +70,8 @@ class Retirement:
         for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(STACKS, lambda *_: faulthandler.dump_traceback(file=2, all_threads=True))
+        # in the place of that handler, until a task sets one of its own: this one needs no interpreter that is free
+        faulthandler.register(STACKS, file=2, all_threads=True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_in_fork)
 
