@@ -125,6 +125,18 @@ def test_an_async_task_that_ends_its_process_counts_as_a_crash_of_its_own(apart:
     check(apart, [neighbour, deadly])
 
 
+def test_jobs_whose_event_loop_has_died_run_elsewhere(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    neighbours = [ticking(apart, task_type, 3) for task_type in BESIDE]
+    for job_id in neighbours:
+        apart.runs(job_id)
+    deadly = apart.submit("test_async_ends_the_loop", {"deaths": 1})
+    apart.all_reach([*neighbours, deadly], "SUCCESS")
+    assert (apart.job(deadly)["crashes"], apart.job(deadly)["losses"]) in ((1, 0), (0, 1))
+    assert [apart.job(job_id)["crashes"] for job_id in neighbours] == [0, 0]
+    check(apart, [*neighbours, deadly])
+
+
 @pytest.mark.parametrize("deaf", [False, True])
 def test_tasks_that_a_run_leaves_behind_end_with_it_and_its_log_says_so(apart: Harness, deaf: bool) -> None:
     apart.worker(concurrency=1)
