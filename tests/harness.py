@@ -32,6 +32,8 @@ ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
 lanes = tests.fault.tasks_lanes
+storm = tests.fault.tasks_of_lanes
+neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
 output = tests.fault.tasks_output
 """

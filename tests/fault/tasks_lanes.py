@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jobcore import AsyncContext, JobContext, task
-from tests.fault.tasks import TICK_S, note
+from tests.fault.diary import note
+from tests.fault.tasks import TICK_S
 
 
 @task("test_async_tick", max_attempts=1)
@@ -20,7 +21,7 @@ async def async_tick(seconds: float, folder: str, ctx: AsyncContext) -> int:
     """Tick until the time is over, or until it is cancelled."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        note(ctx, folder)
+        note(folder, ctx.job_id, ctx.fence)
         await asyncio.sleep(TICK_S)
     return ctx.fence
 
@@ -30,7 +31,7 @@ async def async_deaf(seconds: float, folder: str, ctx: AsyncContext) -> int:
     """Tick, and swallow every cancellation."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        note(ctx, folder)
+        note(folder, ctx.job_id, ctx.fence)
         try:
             await asyncio.sleep(TICK_S)
         except asyncio.CancelledError:
@@ -43,7 +44,7 @@ def thread_tick(seconds: float, folder: str, ctx: JobContext) -> int:
     """Tick, deaf to every polite request to stop."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        note(ctx, folder)
+        note(folder, ctx.job_id, ctx.fence)
         time.sleep(TICK_S)
     return ctx.fence
 
@@ -54,7 +55,7 @@ def thread_deaf(seconds: float, folder: str, ctx: JobContext) -> int:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            note(ctx, folder)
+            note(folder, ctx.job_id, ctx.fence)
             time.sleep(TICK_S)
         except BaseException:
             continue
@@ -69,7 +70,7 @@ def block(seconds: float) -> None:
 @task("test_async_block", max_attempts=1)
 async def async_block(seconds: float, folder: str, ctx: AsyncContext) -> int:
     """Block the event loop, in a task of its own."""
-    note(ctx, folder)
+    note(folder, ctx.job_id, ctx.fence)
 
     async def inner() -> None:
         await asyncio.sleep(0)
@@ -179,7 +180,7 @@ async def lane_steps(folder: str, ctx: AsyncContext) -> dict[str, Any]:
     """Two steps and a checkpoint; the first attempt fails after them."""
 
     async def effect(name: str) -> str:
-        note(ctx, folder)
+        note(folder, ctx.job_id, ctx.fence)
         return name
 
     first = await ctx.step("first", effect, "a")

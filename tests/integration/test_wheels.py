@@ -96,7 +96,7 @@ def test_the_client_alone_says_what_its_server_commands_need(wheels: Path, tmp_p
     env.install("longrun", wheels=wheels)
     assert env.run("longrun", "--version", cwd=tmp_path).stdout.strip() == version()
     assert "No module named 'jobcore'" in env.run("python", "-c", "import jobcore", cwd=tmp_path).stderr
-    for command in ("run-local", "demo"):
+    for command in ("run-local", "dev", "run", "demo"):
         refused = env.run("longrun", command, cwd=tmp_path)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert refused.stderr.startswith(f"longrun: `longrun {command}` needs")
