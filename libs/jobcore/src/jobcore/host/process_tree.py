@@ -28,10 +28,8 @@ from jobcore.host.processes import Process
 KILL_S: Final = 5.0
 """How long processes may take to die of SIGKILL, in seconds. Those that take longer wait for a device in the kernel,
 and never run code of their own again."""
-LAST_S: Final = 0.2
-"""How long a process that kills itself tries to kill what is below it, in seconds."""
-EMPTY_LOOKS: Final = 2
-"""A look may miss processes that replace each other meanwhile."""
+LAST_S: Final = 0.2  # for a process that kills itself
+EMPTY_LOOKS: Final = 2  # one may miss processes that replace each other meanwhile
 DEATH_POLL_S: Final = 0.002
 GRACE_POLL_S: Final = 0.02
 COMMAND_MAX: Final = 100
@@ -110,21 +108,33 @@ def end(select: Select, *, root: int | None = None, grace_s: float = 0.0, within
 
 
 def end_tree(process: Process, *, grace_s: float = 0.0, within_s: float = KILL_S) -> Ended:
-    """End a process and everything below it; what it starts meanwhile cannot get away."""
+    """End a process and everything below it. It ends last, because till then it may adopt what is below it."""
 
-    def select(table: ProcessTable) -> list[ProcessEntry]:
+    def itself(table: ProcessTable) -> list[ProcessEntry]:
         return [entry] if (entry := table.get(process.pid)) and entry.since == process.since else []
 
-    return end(select, root=process.pid, grace_s=grace_s, within_s=within_s)
+    def below_it(table: ProcessTable) -> list[ProcessEntry]:
+        return descendants(table, [process.pid]) if itself(table) else []
+
+    doomed = _Doomed(itself, process.pid)
+    if grace_s:
+        _ask(doomed, grace_s)
+    doomed.alive()
+    with suppress(PermissionError):
+        process.signal(signal.SIGSTOP)
+    rest = end(below_it, root=process.pid, within_s=within_s)
+    survivors = _kill(doomed, doomed.alive, within_s)
+    ended = doomed.ended(survivors)
+    return Ended((*ended.pids, *rest.pids), ended.commands, (*ended.survivors, *rest.survivors))
 
 
 def kill_child(pid: int, *, within_s: float = KILL_S) -> None:
     """Kill a child of this process and everything below it; does nothing if the pid is not that of a child."""
-    end(
-        lambda table: [entry] if (entry := table.get(pid)) and entry.parent == os.getpid() else [],
-        root=pid,
-        within_s=within_s,
-    )
+    entry = snapshot().get(pid)
+    if entry and entry.parent == os.getpid():
+        process = Process(pid, entry.since)
+        end_tree(process, within_s=within_s)
+        process.close()
 
 
 def kill_this_process() -> NoReturn:
@@ -133,7 +143,7 @@ def kill_this_process() -> NoReturn:
         end(lambda table: descendants(table, [os.getpid()]), root=os.getpid(), within_s=LAST_S)
     finally:
         os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("a process cannot survive SIGKILL")
+    raise AssertionError("alive after SIGKILL")
 
 
 def adopt_orphans() -> bool:
