@@ -66,14 +66,17 @@ def _named_mapping(name: str) -> mmap.mmap:
 
 
 def _found(pattern: re.Pattern[bytes], pid: int, file: str) -> dict[str, str]:
-    try:
-        content = Path(f"/proc/{pid}/{file}").read_bytes() or _of_other_threads(pid, file)
-    except OSError:  # it has ended, or is another user's
-        return {}
+    content = _read(f"/proc/{pid}/{file}")
+    if not content:  # it may be that only its main thread has ended
+        with suppress(OSError):
+            threads = os.listdir(f"/proc/{pid}/task")
+            content = _read(f"/proc/{pid}/task/{max(threads, key=int)}/{file}")
     return {name.decode(): value.decode(errors="replace") for name, value in pattern.findall(content)}
 
 
-def _of_other_threads(pid: int, file: str) -> bytes:
-    """What the other threads of a process say whose main thread has ended."""
-    threads = os.listdir(f"/proc/{pid}/task")
-    return b"" if len(threads) == 1 else Path(f"/proc/{pid}/task/{max(threads, key=int)}/{file}").read_bytes()
+def _read(path: str) -> bytes:
+    """What the file has; nothing if its process has ended, or is another user's."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""

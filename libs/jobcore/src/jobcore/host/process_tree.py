@@ -30,8 +30,7 @@ KILL_S: Final = 5.0
 and never run code of their own again."""
 LAST_S: Final = 0.2  # for a process that kills itself
 EMPTY_LOOKS: Final = 2  # one may miss processes that replace each other meanwhile
-DEATH_POLL_S: Final = 0.002
-GRACE_POLL_S: Final = 0.02
+DEATH_POLL_S, GRACE_POLL_S = 0.002, 0.02
 COMMAND_MAX: Final = 100
 _PR_SET_CHILD_SUBREAPER: Final = 36
 TRACKER: Final = re.compile(r"\b\w+_tracker import main\b")
