@@ -168,7 +168,10 @@ CREATE TABLE longrun.workers (
     heartbeat_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     task_types text[],
+    jobs_per_child integer DEFAULT 1 NOT NULL,
+    lanes text[],
     CONSTRAINT workers_concurrency_check CHECK ((concurrency >= 1)),
+    CONSTRAINT workers_jobs_per_child_check CHECK ((jobs_per_child >= 1)),
     CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['active'::text, 'draining'::text, 'dead'::text, 'gone'::text])))
 )
 WITH (fillfactor='50');

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,19 @@ def test_one_pod_is_meant_for_as_many_jobs_as_it_runs_at_once(helm: Helm) -> Non
     assert jobs_a_pod(helm.render({**everywhere, "workloads": {"worker": {"autoscaling": enabled}}})) == "3"
     assert jobs_a_pod(helm.render({**everywhere, "workloads": {"worker": {**own, "autoscaling": enabled}}})) == "8"
     assert jobs_a_pod(scaled(helm, workload=own, jobsPerReplica=50)) == "50"
+
+
+def test_the_jobs_of_a_child_are_those_that_the_workers_setting_says(helm: Helm) -> None:
+    def shared(objects: Objects) -> str:
+        (trigger,) = keda(objects)["triggers"]
+        (number,) = re.findall(r"double precision\) / (\d+)", str(trigger["metadata"]["query"]))
+        return str(number)
+
+    default = getattr(WorkerSettings.model_fields.get("jobs_per_child"), "default", 32)
+    assert shared(scaled(helm)) == str(default)
+    assert shared(scaled(helm, workload={"env": {"LONGRUN_JOBS_PER_CHILD": "100"}})) == "100"
+    everywhere = {"config": {"LONGRUN_JOBS_PER_CHILD": 7}, "workloads": {"worker": {"autoscaling": {"enabled": True}}}}
+    assert shared(helm.render(everywhere)) == "7"
 
 
 @pytest.mark.parametrize(

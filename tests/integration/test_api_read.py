@@ -192,12 +192,15 @@ def test_workers_show_what_they_run(api: httpx.Client, worker: HandWorker, submi
     claim = worker.claim()
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
     assert (shown["state"], shown["queues"], shown["concurrency"]) == ("active", [worker.queue], 1)
-    assert [(job["task_id"], job["task_type"], job["slot"], job["attempt"]) for job in shown["tasks"]] == [
-        (here.removeprefix("/tasks/"), "echo", 0, 1)
+    assert [(job["task_id"], job["task_type"], job["lane"], job["slot"], job["attempt"]) for job in shown["tasks"]] == [
+        (here.removeprefix("/tasks/"), "echo", "process", 0, 1)
     ]
+    assert (shown["jobs_per_child"], shown["runs"]) == (1, {"process": 1, "async": 0, "thread": 0})
+    assert shown["room"] == {"process": 0, "async": 0, "thread": 0}
     worker.finish(claim)
     [shown] = [item for item in api.get("/workers").json()["items"] if item["id"] == str(worker.id)]
     assert shown["tasks"] == []
+    assert shown["room"] == {"process": 1, "async": 0, "thread": 0}
 
 
 def test_a_wrong_method_is_told_the_right_ones(api: httpx.Client) -> None:

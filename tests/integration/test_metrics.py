@@ -35,7 +35,7 @@ TARGET_LABELS = {"namespace"}
 """What Prometheus adds to a series in Kubernetes."""
 
 QUEUE = "measured"
-STATES = ("busy", "idle")
+STATES = ("full", "free")
 POST_S = 0.5
 """A submission that waits for a collector takes longer."""
 HOUR_S = 3600.0
@@ -200,7 +200,7 @@ def test_what_is_open_is_shown_by_the_leading_keeper_alone(measured: Harness, re
             state: receiver.total("longrun.children", longrun__queue=QUEUE, longrun__state=state) for state in STATES
         }
 
-    until(lambda: children() == {"busy": 1, "idle": 1}, what=lambda: f"{children()} are one busy, one idle")
+    until(lambda: children() == {"full": 1, "free": 1}, what=lambda: f"{children()} are one full, one free")
     assert 0 < receiver.total("longrun.queue.oldest.age", longrun__queue="nobody") < HOUR_S
     assert 0 <= receiver.total("longrun.worker.heartbeat.age", longrun__queue=QUEUE) < HOUR_S
 

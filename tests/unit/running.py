@@ -67,7 +67,7 @@ def run_type(
     # no connection is made: nothing here writes before the outcome
     db = Database("postgresql://nobody@127.0.0.1:1/none", name="test")
     store = RunStore(claim, slot, db, lambda _: None, lambda _: None, bounds)
-    outcome = JobRun(store, registered(task_type), interrupts).execute()
+    outcome = JobRun(store, registered(task_type)).execute(interrupts)
     assert outcome is not None
     assert (outcome.id, outcome.fence) == (claim.id, claim.fence)
     return outcome

@@ -286,6 +286,18 @@ def test_workers_and_task_types_are_listed(server: ScriptedServer, run: Run) -> 
     assert [line["name"] for line in _json_lines(run("task-types", "--json").out)] == ["web_scrape"]
 
 
+def test_a_worker_shows_what_it_runs_of_what_it_has_room_for(server: ScriptedServer, run: Run) -> None:
+    running = {"task_id": "j1", "task_type": "web_scrape", "lane": "thread", "slot": 0, "attempt": 2, "started_at": AT}
+    room = {"process": 1, "async": 32, "thread": 32}
+    worker = {"id": "w1", "host": "box", "pid": 7, "queues": ["a"], "concurrency": 2, "jobs_per_child": 32,
+              "runs": {"process": 1, "async": 0, "thread": 3}, "room": room, "version": "1", "state": "active",
+              "started_at": AT, "heartbeat_at": AT, "tasks": [running]}  # fmt: skip
+    server.on("GET /workers", answer({"items": [worker]}))
+    _, head, first = run("workers").out.splitlines()
+    assert head.split()[2] == "4/36", "of one lane it could start 32 more"
+    assert first.split() == ["j1", "runs", "thread", "web_scrape"]
+
+
 def test_retry_prints_the_status_and_follows_what_comes_then(server: ScriptedServer, run: Run) -> None:
     server.on("POST /tasks/j1/retry", answer(task("PENDING", seq=4), 202))
     assert run("retry", "j1").out == "PENDING\n"

@@ -38,6 +38,7 @@ def test_task_code_sees_only_what_its_author_needs() -> None:
 
 def test_packages_of_tasks_import_no_more_than_is_promised() -> None:
     assert set(jobcore.__all__) == {
+        "AsyncContext",
         "InvalidStep",
         "InvalidValue",
         "JobCancelled",

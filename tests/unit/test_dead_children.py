@@ -68,7 +68,7 @@ class Dying:
 
     def has_row(self, key: RunKey) -> None:
         """PostgreSQL says that this run is RUNNING."""
-        self.claims.rows.append(RunningJob(WORKER, key.id, "t", 0, key.fence, 1, datetime.now(UTC)))
+        self.claims.rows.append(RunningJob(WORKER, key.id, "t", Lane.PROCESS, 0, key.fence, 1, datetime.now(UTC)))
 
     def die(self, *, others: int = 0) -> dict[RunKey, str]:
         """The child dies, and others with it; why its runs are released."""

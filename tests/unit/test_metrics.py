@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.metrics import CallbackOptions
 
 from jobcore.keeper.queue_gauges import set_gauges
+from jobcore.models import by_lane
 from jobcore.store.gauges import Fleet, OpenJobs
 from jobcore.telemetry import instruments, metrics
 from jobcore.telemetry.instruments import Gauge
@@ -79,13 +80,19 @@ def test_queues_that_share_a_series_are_added_up(monkeypatch: pytest.MonkeyPatch
     for gauge in metrics.READ_BY_KEEPER:
         monkeypatch.setattr(gauge, "set", lambda values, name=gauge.name: shown.update({name: dict(values)}))
     jobs = [OpenJobs("a", "echo", "ready", 2, 7.0), OpenJobs("b", "echo", "ready", 3, 5.0)]
-    set_gauges(jobs, [Fleet("a", "active", 1, 4, 1, 2.0), Fleet("b", "draining", 1, 2, 2, 9.0)])
+    fleets = [
+        Fleet("a", "active", 1, 4, 3, by_lane((1, 5, 0)), by_lane((3, 25, 25)), 2.0),
+        Fleet("b", "draining", 1, 2, 0, by_lane((1, 1, 0)), by_lane((0, 0, 0)), 9.0),
+    ]
+    set_gauges(jobs, fleets)
     other = metrics.OTHER
     assert shown == {
         "longrun.jobs.open": {("echo", other, "ready"): 5},
         "longrun.queue.oldest.age": {(other,): 7.0},
         "longrun.workers": {(other, "active"): 1, (other, "draining"): 1},
-        "longrun.children": {(other, "busy"): 3, (other, "idle"): 3},
+        "longrun.children": {(other, "full"): 3, (other, "free"): 3},
+        "longrun.workers.running": {(other, "process"): 2, (other, "async"): 6, (other, "thread"): 0},
+        "longrun.workers.room": {(other, "process"): 3, (other, "async"): 25, (other, "thread"): 25},
         "longrun.worker.heartbeat.age": {(other,): 9.0},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +16,38 @@ from jobcore.worker.retirement import ENDING, Retirement, blocked_signals
 MAIN_HANDLED = 77
 ROUNDS = 50
 PATIENCE_S = 20
+
+
+@pytest.mark.parametrize(
+    ("before", "works"),
+    [
+        ("", "sum(itertools.repeat(0))  # C code that never lets go of the interpreter"),
+        ("signal.signal(signal.SIGUSR1, signal.signal(signal.SIGUSR1, signal.SIG_IGN))", "signal.pause()"),
+    ],
+    ids=["in C", "after a task had a handler of its own"],
+)
+def test_a_child_prints_its_stacks_whatever_it_does(before: str, works: str) -> None:
+    code = f"""
+import itertools, signal
+from jobcore.worker.retirement import Retirement
+
+signal.alarm({PATIENCE_S})
+Retirement().install()
+{before}
+print("ready", flush=True)
+{works}
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stderr
+        assert child.stdout.readline() == "ready\n"
+        said = ""
+        while "most recent call first" not in said and child.poll() is None:
+            child.send_signal(signal.SIGUSR1)
+            said = child.stderr.readline()
+        child.kill()
+    assert "most recent call first" in said
 
 
 @pytest.mark.parametrize("number", ENDING)

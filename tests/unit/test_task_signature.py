@@ -154,10 +154,6 @@ def test_a_default_that_can_change_is_fresh_in_each_call(registry: Registry) -> 
     assert [run(registry.get("f"), "{}") for _ in range(3)] == ["[1]"] * 3
 
 
-async def _async(x: int) -> int:
-    return x
-
-
 async def _async_generator(x: int) -> AsyncIterator[int]:
     yield x
 
@@ -209,8 +205,7 @@ def _twice(ctx, context: JobContext) -> int:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (_async, "is an async function"),
-        (_async_generator, "is an async function"),
+        (_async_generator, "is a generator: return the result"),
         (_generator, "is a generator: return the result"),
         (_untyped, "parameter x needs a type, such as x: str"),
         (_many, r"\*xs: 'int' must be a parameter that can be given by name"),
@@ -235,7 +230,7 @@ def test_what_cannot_be_a_task_is_refused_in_one_line(registry: Registry, functi
     assert registry.names() == ()
 
 
-@pytest.mark.parametrize("function", [_async, _async_generator, _generator])
+@pytest.mark.parametrize("function", [_async_generator, _generator])
 def test_the_long_form_refuses_what_no_child_can_run(registry: Registry, function: Any) -> None:
     with pytest.raises(ValueError, match="@task: "):
         task("long", input=Thumbnail, output=Thumbnail)(function)

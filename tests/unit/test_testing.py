@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from jobcore import InvalidStep, InvalidValue, JobCancelled, JobContext, RetryableError
+from jobcore import AsyncContext, InvalidStep, InvalidValue, JobCancelled, JobContext, RetryableError
 from jobcore.tasks import Registry, decorator, task
-from jobcore.testing import run
+from jobcore.testing import run, run_async
 from jobcore.worker.results import InvalidOutput
 
 
@@ -101,3 +103,40 @@ def test_what_longrun_refuses_is_refused() -> None:
         run(f, {"times": "many"})
     with pytest.raises(ValueError, match="is not a task: decorate it with @task"):
         run(len)
+
+
+async def _receipt(amount: int) -> dict[str, int]:
+    return {"receipt": amount}
+
+
+async def _order(amount: int, ctx: AsyncContext) -> int:
+    ctx.log("ordering")
+    paid = await ctx.step("pay", _receipt, amount)
+    await ctx.checkpoint({"paid": amount})
+    sent = await ctx.step("send", dict, sent=ctx.attempt)
+    return int(paid["receipt"]) + int(sent["sent"])
+
+
+def test_an_async_task_runs_in_a_loop_of_its_own_or_in_the_tests() -> None:
+    task(_order)
+    done = run(_order, {"amount": 5})
+    assert (done.result, done.logs, done.checkpoint) == (6, ["ordering"], {"paid": 5})
+    assert done.steps == {"pay": {"receipt": 5}, "send": {"sent": 1}}
+
+    async def test() -> None:
+        again = await run_async(_order, {"amount": 7}, after=done)
+        assert again.result == 6, "the steps are those of the first attempt"
+        with pytest.raises(JobCancelled):
+            await run_async(_order, {"amount": 7}, cancelled=True)
+
+    asyncio.run(test())
+
+
+def test_a_task_in_a_thread_is_called_as_any_other() -> None:
+    @task(lane="thread")
+    def fetch(url: str, ctx: JobContext) -> str:
+        return f"{url} {ctx.attempt}"
+
+    assert run(fetch, {"url": "a"}).result == "a 1"
+    with pytest.raises(ValueError, match="fetch is not async: call run"):
+        asyncio.run(run_async(fetch, {"url": "a"}))

@@ -7,10 +7,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, text
 
+from jobcore.models import by_lane
 from jobcore.states import Status
 from jobcore.store import gauges
 from jobcore.store.gauges import Fleet
 from tests.integration.store.world import QUEUE, World
+
+ONE = by_lane((1, 0, 0))
+NONE = by_lane((0, 0, 0))
 
 
 def counts(world: World, **options: int) -> dict[tuple[str, str, str], int]:
@@ -58,9 +62,9 @@ def test_workers_are_counted_in_each_queue_they_serve_and_dead_ones_nowhere(worl
     world.sql("UPDATE workers SET heartbeat_at = now() - interval '50 s' WHERE id = :id RETURNING id", id=busy)
     found = sorted(world.call(gauges.fleets), key=lambda fleet: (fleet.queue, fleet.state))
     assert [replace(fleet, heartbeat_age_s=0) for fleet in found] == [
-        Fleet(QUEUE, "active", 1, 4, 1, 0),
-        Fleet(QUEUE, "draining", 1, 3, 0, 0),
-        Fleet("other", "active", 1, 4, 1, 0),
+        Fleet(QUEUE, "active", 1, 4, 3, ONE, by_lane((3, 0, 0)), 0),
+        Fleet(QUEUE, "draining", 1, 3, 0, NONE, NONE, 0),
+        Fleet("other", "active", 1, 4, 3, ONE, by_lane((3, 0, 0)), 0),
     ]
     assert [fleet.heartbeat_age_s for fleet in found] == pytest.approx([50, 0, 50], abs=5)
 

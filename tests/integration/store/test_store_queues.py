@@ -189,7 +189,7 @@ def test_concurrent_promotes_make_each_job_ready_once(world: World) -> None:
     assert sum(count.get(QUEUE, 0) for count in counts) == len(waiting)
 
 
-def test_demand_counts_what_is_ready_and_who_is_idle(world: World) -> None:
+def test_demand_counts_what_is_ready_and_the_children_that_are_free(world: World) -> None:
     busy = world.worker(QUEUE, "other", concurrency=3)
     world.worker(concurrency=4)
     world.worker("elsewhere", concurrency=9)
@@ -201,7 +201,7 @@ def test_demand_counts_what_is_ready_and_who_is_idle(world: World) -> None:
     [oldest, *_] = world.sql("SELECT id FROM jobs WHERE status = 'PENDING' AND ready ORDER BY id")
     world.edit(oldest["id"], "rank = now() - interval '90 s'")
     [demand] = world.call(queue_demand.read)
-    assert (demand.queue, demand.ready, demand.idle) == (QUEUE, 3, 2 + 4)
+    assert (demand.queue, demand.ready, demand.free) == (QUEUE, 3, 2 + 4)
     assert demand.oldest_s == pytest.approx(90, abs=5)
 
 
@@ -229,7 +229,7 @@ def test_a_queue_without_ready_jobs_or_without_workers_demands_nothing(world: Wo
     world.take(busy, queue="orphaned")
     world.insert(queue="orphaned")
     [demand] = world.call(queue_demand.read)
-    assert (demand.queue, demand.ready, demand.idle) == ("orphaned", 1, 0)
+    assert (demand.queue, demand.ready, demand.free) == ("orphaned", 1, 0)
     assert isinstance(demand, Demand)
 
 

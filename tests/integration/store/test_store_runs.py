@@ -108,6 +108,7 @@ def test_a_worker_that_is_forgotten_leaves_its_id(world: World) -> None:
     worker = world.worker()
     claim = world.running(worker)
     world.call(workers.leave, worker)
+    world.worker()
     world.sql("UPDATE workers SET heartbeat_at = now() - interval '2 days' RETURNING id")
     world.call(workers.forget)
     [run] = runs_of(world, claim)

@@ -86,6 +86,7 @@ def test_what_workers_run_is_listed_by_worker_and_slot(world: World) -> None:
 @pytest.mark.parametrize(("state", "forgotten"), [("dead", 1), ("gone", 1), ("active", 0), ("draining", 0)])
 def test_only_workers_that_ended_a_day_ago_are_forgotten(world: World, state: str, forgotten: int) -> None:
     world.worker(state=state)
+    world.worker()
     assert world.call(workers.forget) == 0
     world.sql("UPDATE workers SET heartbeat_at = now() - interval '25 hours' RETURNING id")
     assert world.call(workers.forget) == forgotten

@@ -98,9 +98,15 @@ class World:
         return [job.id for job in given]
 
     def worker(
-        self, *queues: str, concurrency: int = 2, state: str = "active", types: Sequence[str] | None = TYPES
+        self,
+        *queues: str,
+        concurrency: int = 2,
+        state: str = "active",
+        types: Sequence[str] | None = TYPES,
+        lanes: Sequence[str] | None = None,
+        jobs_per_child: int = 1,
     ) -> UUID:
-        """A new worker with a fresh heartbeat."""
+        """A new worker with a fresh heartbeat; `lanes` are those of its types, in the same order."""
         worker_id = uuid7()
         self.call(
             workers.register,
@@ -112,6 +118,8 @@ class World:
             version="test",
             state=state,
             task_types=types,
+            lanes=lanes,
+            jobs_per_child=jobs_per_child,
         )
         return worker_id
 
@@ -123,9 +131,11 @@ class World:
         queue: str = QUEUE,
         quick: Sequence[str] = (),
         types: Sequence[str] = TYPES,
+        background: Sequence[str] = (),
+        room: int = 0,
         slot: int = 0,
     ) -> list[Claim]:
-        """Claim up to `limit` jobs."""
+        """Claim up to `limit` jobs, or up to `room` of the types that run in the background."""
         return self.call(
             claims.claim,
             queue=queue,
@@ -135,6 +145,8 @@ class World:
             quick=quick,
             types=types,
             lease_s=LEASE_S,
+            background=background,
+            room=room,
         ).claims
 
     def running(self, worker_id: UUID | None = None, *, queue: str = QUEUE, **fields: Any) -> Claim:

@@ -17,9 +17,10 @@ below it; `lint-imports` checks that.
 """
 
 from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, LongrunError, PermanentError, RetryableError
-from jobcore.tasks import JobContext, task
+from jobcore.tasks import AsyncContext, JobContext, task
 
 __all__ = [
+    "AsyncContext",
     "InvalidStep",
     "InvalidValue",
     "JobCancelled",

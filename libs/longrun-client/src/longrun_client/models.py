@@ -228,6 +228,8 @@ class RunningTask(Wire):
 
     task_id: str
     task_type: str
+    lane: str | None = None
+    """`process`, `async` or `thread`."""
     slot: int | None = None
     attempt: int
     started_at: AwareDatetime | None = None
@@ -241,6 +243,13 @@ class Worker(Wire):
     pid: int
     queues: tuple[str, ...]
     concurrency: int
+    """Number of child processes."""
+    jobs_per_child: int = 1
+    """How many async and thread tasks a child runs at once."""
+    runs: dict[str, int] = Field(default_factory=dict)
+    """How many tasks it runs, by lane."""
+    room: dict[str, int] = Field(default_factory=dict)
+    """How many more tasks of each lane it could start now; `async` and `thread` share theirs."""
     version: str | None = None
     state: str
     started_at: AwareDatetime

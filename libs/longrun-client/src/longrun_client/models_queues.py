@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from longrun_client.models import KeysetPage, Wire
 
 
@@ -26,6 +28,8 @@ class Queue(Wire):
     """Active workers that serve the queue."""
     children: int | None = None
     """Child processes of those workers."""
+    room: dict[str, int] = Field(default_factory=dict)
+    """How many more tasks of each lane they could start now; `async` and `thread` share theirs."""
 
 
 class ConcurrencyLimit(Wire):

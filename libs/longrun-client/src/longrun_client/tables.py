@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -55,13 +55,13 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
 
 
 def worker_table(workers: Iterable[Worker]) -> Table:
-    """One row per worker, followed by its running tasks."""
+    """One row per worker, followed by its running tasks. BUSY is how many tasks it runs, of those it has room for."""
     table = _table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
             worker.id,
             worker.state,
-            f"{len(worker.tasks)}/{worker.concurrency}",
+            _busy(worker),
             printable(", ".join(worker.queues)),
             printable(worker.host),
             str(worker.pid),
@@ -69,7 +69,7 @@ def worker_table(workers: Iterable[Worker]) -> Table:
             f"{age(worker.heartbeat_at)} ago",
         )
         for task in worker.tasks:
-            table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), "", printable(task.task_type))
+            table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), task.lane or "", printable(task.task_type))
     return table
 
 
@@ -105,7 +105,7 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """One row per queue."""
-    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS")
+    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM")
     for queue in queues:
         table.add_row(
             printable(queue.name),
@@ -117,6 +117,7 @@ def queue_table(queues: Iterable[Queue]) -> Table:
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
             str(queue.workers),
+            _room(queue.room),
         )
     return table
 
@@ -186,6 +187,18 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     yield "last", local_time(schedule.last_at) if schedule.last_at else ""
     yield "ticks", f"{schedule.runs} ran, {schedule.skipped} skipped, {schedule.missed} missed"
     yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
+
+
+def _room(by_lane: Mapping[str, int]) -> str:
+    """The room of the lane that has the most; a server of an earlier version says nothing about it."""
+    return str(max(by_lane.values())) if by_lane else "-"
+
+
+def _busy(worker: Worker) -> str:
+    if not worker.room:  # a server of an earlier version counts children
+        return f"{len(worker.tasks)}/{worker.concurrency}"
+    runs = sum(worker.runs.values())
+    return f"{runs}/{runs + max(worker.room.values())}"
 
 
 def _count(tasks: int) -> str:

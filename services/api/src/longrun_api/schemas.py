@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
 Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 

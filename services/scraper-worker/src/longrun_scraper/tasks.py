@@ -63,6 +63,7 @@ class ScrapeResult(BaseModel):
     input=ScrapeInput,
     output=ScrapeResult,
     queue="scrape",
+    lane="thread",
     max_attempts=3,
     backoff_s=2,
     timeout_s=120,

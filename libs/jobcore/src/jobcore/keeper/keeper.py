@@ -5,7 +5,7 @@ leaders at once do no harm: every step is a guarded statement about the current 
 
     every second         one query asks whether this keeper leads and whether there is work. If so, due schedules are
                          fired, due jobs are promoted, jobs are unblocked where their limit has room, and queues that
-                         have idle children and no wake-up get one
+                         have free children and no wake-up get one
     every few seconds    silent workers are declared dead, lost runs return to their queues, orphaned cancel receipts
                          are completed, low-water ranks rise
 
@@ -189,5 +189,5 @@ class Keeper(BackgroundThread):
 
 def _wanted(demand: Demand) -> int:
     """How many wake-ups a queue needs: one is enough unless its oldest job has been ready for NEGLECTED_S seconds."""
-    useful = min(demand.ready, demand.idle)
+    useful = min(demand.ready, demand.free)
     return useful if demand.oldest_s > NEGLECTED_S else min(useful, 1)

@@ -12,6 +12,7 @@ from jobcore.store import gauges
 from jobcore.store.database import Database
 from jobcore.store.gauges import Fleet, OpenJobs
 from jobcore.telemetry import instruments, logs, metrics
+from jobcore.telemetry.instruments import Gauge
 
 REFRESH_S: Final = 5.0
 
@@ -49,22 +50,21 @@ class QueueGauges:
 
 def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
     """Set the gauges from rows of the store. Queues that share the attribute `_OTHER` are added up."""
-    jobs: dict[tuple[str, ...], float] = defaultdict(float)
-    oldest: dict[tuple[str, ...], float] = defaultdict(float)
-    workers: dict[tuple[str, ...], float] = defaultdict(float)
-    children: dict[tuple[str, ...], float] = defaultdict(float)
-    heartbeats: dict[tuple[str, ...], float] = defaultdict(float)
+    values: dict[Gauge, dict[tuple[str, ...], float]] = {gauge: defaultdict(float) for gauge in metrics.READ_BY_KEEPER}
+    oldest, heartbeats = values[metrics.OLDEST_READY], values[metrics.HEARTBEAT_AGE]
     for group in open_jobs:
         queue = metrics.queue(group.queue)
-        jobs[group.task_type, queue, group.state] += group.count
+        values[metrics.JOBS_OPEN][group.task_type, queue, group.state] += group.count
         oldest[(queue,)] = max(oldest[(queue,)], group.oldest_s)
     for fleet in fleets:
         queue = metrics.queue(fleet.queue)
         oldest[(queue,)] += 0.0
-        workers[queue, fleet.state] += fleet.workers
-        children[queue, "busy"] += fleet.busy
-        if fleet.state == "active":
-            children[queue, "idle"] += fleet.children - fleet.busy
+        values[metrics.WORKERS][queue, fleet.state] += fleet.workers
+        values[metrics.CHILDREN][queue, "full"] += fleet.children - fleet.free
+        values[metrics.CHILDREN][queue, "free"] += fleet.free
+        for gauge, counts in ((metrics.RUNNING, fleet.runs), (metrics.ROOM, fleet.room)):
+            for lane, count in counts.items():
+                values[gauge][queue, lane] += count
         heartbeats[(queue,)] = max(heartbeats[(queue,)], fleet.heartbeat_age_s)
-    for gauge, values in zip(metrics.READ_BY_KEEPER, (jobs, oldest, workers, children, heartbeats), strict=True):
-        gauge.set(values)
+    for gauge, seen in values.items():
+        gauge.set(seen)

@@ -4,7 +4,7 @@ from jobcore.models.events import Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
-from jobcore.models.workers import RunningJob, Worker
+from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
@@ -20,4 +20,5 @@ __all__ = [
     "Run",
     "RunningJob",
     "Worker",
+    "by_lane",
 ]

@@ -33,7 +33,8 @@ OF_QUEUE: Final = f"queue = :queue AND {READY} AND rank >= (SELECT low_rank FROM
 """Whether a row of `jobs` is a ready job of the queue; needs `OPEN_QUEUE`."""
 
 CANDIDATE: Final = """
-id, rank, task_type = ANY(:types) AS known, task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
+id, rank, task_type = ANY(:types) AS known, task_type = ANY(:background) AS background,
+task_type = ANY(:quick) AND crashes = 0 AND losses = 0 AS quick
 """
 """The columns of the CTE `candidates`, the jobs that a claim may take."""
 
@@ -49,13 +50,16 @@ open_queue AS MATERIALIZED (
 
 CLAIMED: Final = f"""
 ordered AS MATERIALIZED (
-    SELECT id, row_number() OVER w AS number, known, bool_and(quick) OVER w AS quick
+    SELECT id, row_number() OVER w AS number, known,
+           bool_and(quick OR background) OVER w
+           AND count(*) FILTER (WHERE NOT background) OVER w <= :limit
+           AND count(*) FILTER (WHERE NOT quick) OVER w <= :room AS fits
     FROM candidates WINDOW w AS (ORDER BY rank, id)
 ), claimed AS (
     UPDATE jobs SET
         status = 'RUNNING', ready = false, fence = fence + 1, attempt = attempt + 1, worker_id = :worker_id,
         slot = :slot, started_at = now(), last_seq = last_seq + 1
-    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE number = 1 AND known OR quick))
+    WHERE id = ANY(ARRAY(SELECT id FROM ordered WHERE number = 1 AND known OR fits))
     RETURNING id, fence, task_type, queue, {json_text.stored("input")} AS input, attempt,
               attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
               {json_text.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq AS seq,
@@ -79,7 +83,9 @@ PARAMETERS: Final = {
     "worker_id": "uuid",
     "slot": "smallint",
     "limit": "integer",
+    "room": "integer",
     "quick": "text[]",
+    "background": "text[]",
     "types": "text[]",
     "lease_s": "double precision",
 }
@@ -93,7 +99,8 @@ CLAIM: Final = Prepared(
     "claim",
     f"""
 WITH {OPEN_QUEUE}, first AS MATERIALIZED (
-    SELECT task_type = ANY(:types) AS known FROM jobs WHERE {OF_QUEUE} AND {CLAIMABLE} ORDER BY rank, id LIMIT 1
+    SELECT task_type = ANY(:types) AS known, task_type = ANY(:background) AS background
+    FROM jobs WHERE {OF_QUEUE} AND {CLAIMABLE} ORDER BY rank, id LIMIT 1
 ), candidates AS MATERIALIZED (
     SELECT * FROM (
         SELECT {CANDIDATE} FROM jobs
@@ -103,7 +110,9 @@ WITH {OPEN_QUEUE}, first AS MATERIALIZED (
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS head
-    LIMIT least(:limit, (SELECT permits FROM open_queue))
+    LIMIT least(
+        CASE WHEN (SELECT background FROM first) THEN greatest(:limit, :room) ELSE :limit END,
+        (SELECT permits FROM open_queue))
 ), {CLAIMED}
 FROM (SELECT FROM first WHERE NOT known) AS unknown FULL JOIN claimed ON true ORDER BY rank, id
 """,
@@ -114,6 +123,8 @@ FROM (SELECT FROM first WHERE NOT known) AS unknown FULL JOIN claimed ON true OR
 _OF_TYPE: Final = OF_TYPE.format(queue=":queue", task_type="{name}")
 OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM open_queue) AND {CLAIMABLE}"
 """Whether a row of `jobs` is a ready job of the queue and of the type `{name}` that may start; needs `OPEN_QUEUE`."""
+
+FIRST_TYPE: Final = "(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)"
 
 # Claims jobs of the type of the first job that the worker knows, up to the first job of another known type. One look
 # into an index for each known type finds it, so jobs of unknown types in front are not read, however many there are.
@@ -130,13 +141,15 @@ WITH {OPEN_QUEUE}, firsts AS MATERIALIZED (
 ), candidates AS MATERIALIZED (
     SELECT * FROM (
         SELECT {CANDIDATE} FROM jobs
-        WHERE {OF_KNOWN_TYPE.format(name="(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)")} AND {LEASE_HOLDS}
+        WHERE {OF_KNOWN_TYPE.format(name=FIRST_TYPE)} AND {LEASE_HOLDS}
           AND rank <= coalesce((SELECT rank FROM firsts ORDER BY rank, id OFFSET 1), 'infinity')
         ORDER BY rank, id
         LIMIT {MOST}
         FOR UPDATE SKIP LOCKED
     ) AS first_type
-    LIMIT least(:limit, (SELECT permits FROM open_queue))
+    LIMIT least(
+        CASE WHEN {FIRST_TYPE} = ANY(:background) THEN greatest(:limit, :room) ELSE :limit END,
+        (SELECT permits FROM open_queue))
 ), {CLAIMED}
 FROM claimed ORDER BY rank, id
 """,
@@ -163,19 +176,25 @@ def claim(
     quick: Sequence[str],
     types: Sequence[str],
     lease_s: float,
+    background: Sequence[str] = (),
+    room: int = 0,
 ) -> Taken:
     """Claim the first ready jobs of a queue, in order of rank, as far as its limit has permits.
 
     Takes nothing if the lease of the worker does not hold. Takes only jobs of the `types` that the worker knows. Takes
-    the first job whatever it is, and up to `limit` jobs as long as all of them are of `quick` task types, and have
-    never crashed or lost their worker.
+    the first job whatever it is, and further ones as long as each is
+
+    - of a `quick` task type, and has never crashed or lost its worker: up to `limit` jobs, or
+    - of a `background` task type, which run beside each other: up to `room` jobs that are not quick.
     """
     parameters = {
         "queue": queue,
         "worker_id": worker_id,
         "slot": slot,
         "limit": limit,
+        "room": room,
         "quick": list(quick),
+        "background": list(background),
         "types": list(types),
         "lease_s": lease_s,
     }

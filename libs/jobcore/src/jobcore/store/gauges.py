@@ -6,15 +6,20 @@ long history nor a million waiting jobs makes them slow (docs/metrics.md has fig
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.models import by_lane
+from jobcore.states import Lane
 from jobcore.store.limits import BLOCKED
 from jobcore.store.promotion import WAITS
 from jobcore.store.queue_limits import OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import IN_ORDER, READY_SINCE
+from jobcore.store.room import ROOM
+from jobcore.store.rows import Rows
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -81,32 +86,34 @@ def open_jobs(connection: Connection, limit: int = 20_000) -> list[OpenJobs]:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The workers of one queue in one state, `active` or `draining`. Of their `children`, `busy` run a job."""
+    """The workers of one queue in one state, `active` or `draining`. Of their `children`, `free` ones can take jobs.
+
+    `runs` and `room` are by lane: the jobs that they run, and how many more they could start now.
+    """
 
     queue: str
     state: str
     workers: int
     children: int
-    busy: int
+    free: int
+    runs: Mapping[Lane, int]
+    room: Mapping[Lane, int]
     heartbeat_age_s: float
 
 
-FLEETS: Final = text(
-    BOUNDED
-    + """
-SELECT queue, state, count(*) AS workers, sum(concurrency) AS children, CAST(sum(busy) AS bigint) AS busy,
-       CAST(extract(epoch FROM now() - min(heartbeat_at)) AS double precision) AS heartbeat_age_s
-FROM (
-    SELECT queues, state, concurrency, heartbeat_at, (
-        SELECT count(DISTINCT slot) FROM jobs WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
-    ) AS busy
-    FROM workers WHERE state IN ('active', 'draining')
-) AS live CROSS JOIN LATERAL unnest(queues) AS queue
-GROUP BY queue, state
-"""
-)
+_FLEETS: Final = Rows(Fleet, runs=by_lane, room=by_lane)
+FLEETS: Final = text(f"""{BOUNDED}
+SELECT {_FLEETS.columns} FROM (
+    SELECT queue, state, count(*) AS workers, sum(concurrency) AS children, CAST(sum(free) AS bigint) AS free,
+           CAST(ARRAY[sum(process), sum(async), sum(thread)] AS bigint[]) AS runs,
+           CAST(ARRAY[sum(process_room), sum(async_room), sum(thread_room)] AS bigint[]) AS room,
+           CAST(extract(epoch FROM now() - min(heartbeat_at)) AS double precision) AS heartbeat_age_s
+    FROM workers CROSS JOIN {ROOM} CROSS JOIN LATERAL unnest(queues) AS queue
+    WHERE state IN ('active', 'draining') GROUP BY queue, state
+) AS fleets
+""")
 
 
 def fleets(connection: Connection) -> list[Fleet]:
-    """The live workers by queue and state; a worker of two queues counts in both."""
-    return [Fleet(**row._asdict()) for row in connection.execute(FLEETS)]
+    """The live workers by queue and state; a worker of two queues counts in both, with all that it runs."""
+    return _FLEETS.read(connection.execute(FLEETS))

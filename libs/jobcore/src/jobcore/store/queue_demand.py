@@ -10,12 +10,12 @@ from sqlalchemy import Connection, text
 from jobcore.store.prepared import ORDERED
 from jobcore.store.queue_limits import OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import OF_TYPE, READY, READY_SINCE
-from jobcore.store.workers import FLEET
+from jobcore.store.room import FLEET
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A queue with `ready` jobs (counted up to the limit of the query) and `idle` children that could run them.
+    """A queue with `ready` jobs (counted up to the limit of the query) and `free` children that could take some.
 
     `oldest_s` is for how many seconds the first of these jobs has been ready.
     """
@@ -23,7 +23,7 @@ class Demand:
     queue: str
     ready: int
     oldest_s: float
-    idle: int
+    free: int
 
 
 _FIRST: Final = f"""
@@ -34,7 +34,7 @@ WHERE {{of}} AND rank >= low_rank ORDER BY rank, id LIMIT :limit
 # A job of a type that no worker of its queue knows wakes nobody. However many there are, none of them is read.
 DEMAND: Final = text(f"""{ORDERED}
 WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
-    SELECT name, low_rank, children - busy AS idle, {PERMITS} AS permits FROM queues JOIN fleet USING (name)
+    SELECT name, low_rank, free, {PERMITS} AS permits FROM queues JOIN fleet USING (name)
     WHERE NOT paused
 ), known AS MATERIALIZED (
     -- a worker of version 0.1 names no types, and runs any
@@ -43,7 +43,7 @@ WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
     CROSS JOIN LATERAL unnest(coalesce(task_types, CAST(ARRAY[NULL] AS text[]))) AS task_type
     WHERE state = 'active'
 )
-SELECT name, head.ready, head.oldest_s, greatest(0, idle) AS idle
+SELECT name, head.ready, head.oldest_s, free
 FROM served CROSS JOIN LATERAL (
     SELECT count(*) AS ready, coalesce(extract(epoch FROM now() - min(ready_since)), 0) AS oldest_s
     FROM (
@@ -61,4 +61,4 @@ WHERE head.ready > 0 ORDER BY name
 def read(connection: Connection, limit: int = 256) -> list[Demand]:
     """The queues that have workers, and jobs that may start now and are of a type that one of these workers knows."""
     rows = connection.execute(DEMAND, {"limit": limit})
-    return [Demand(row.name, row.ready, float(row.oldest_s), int(row.idle)) for row in rows]
+    return [Demand(row.name, row.ready, float(row.oldest_s), row.free) for row in rows]

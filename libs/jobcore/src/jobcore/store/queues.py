@@ -6,20 +6,23 @@ for a while.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.models import by_lane
+from jobcore.states import Lane
 from jobcore.store.jobs import INTAKES
 from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import WAITS
 from jobcore.store.queue_limits import LOCK_FOR_CHANGE, OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import IN_ORDER, READY, READY_SINCE
+from jobcore.store.room import FLEET
+from jobcore.store.rows import Rows
 from jobcore.store.transactions import DURABLE
-from jobcore.store.workers import FLEET
 
 IDLE: Final = "interval '1 hour'"
 """For how long a queue must be unused before it is forgotten."""
@@ -49,7 +52,7 @@ class Queue:
 
     `ready` jobs may be claimed now, `blocked` jobs have no permit of their key or of the queue, and `waiting` jobs wait
     for their time. `oldest_s` is for how many seconds the first ready job has been ready. `workers` and `children` are
-    those that serve the queue.
+    those that serve the queue; `room` is how many more jobs of each lane these could start now.
     """
 
     name: str
@@ -62,8 +65,10 @@ class Queue:
     running: int
     workers: int
     children: int
+    room: Mapping[Lane, int]
 
 
+_QUEUES: Final = Rows(Queue, room=by_lane)
 HEAD: Final = 50
 """The job that has been ready for the longest is looked for among so many jobs at the head of a queue."""
 
@@ -81,7 +86,8 @@ WITH {OCCUPIED}, chosen AS MATERIALIZED (
 ), {FLEET}
 SELECT name, paused, max_running, least(due, permits) AS ready, head.oldest_s,
        least(:limit, at_key + due - least(due, permits)) AS blocked, waiting, coalesce(running, 0) AS running,
-       coalesce(fleet.workers, 0) AS workers, coalesce(fleet.children, 0) AS children
+       coalesce(fleet.workers, 0) AS workers, coalesce(fleet.children, 0) AS children,
+       coalesce(fleet.room, ARRAY[0, 0, 0]) AS room
 FROM counted CROSS JOIN LATERAL (
     SELECT CAST(extract(epoch FROM now() - min(ready_since)) AS double precision) AS oldest_s
     FROM (SELECT {READY_SINCE} AS ready_since FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT {HEAD}) AS first
@@ -94,14 +100,13 @@ FIND: Final = text(SHOW.format(chosen="SELECT * FROM queues WHERE name = :name")
 
 def page(connection: Connection, after: str = "", size: int = 100, limit: int = 1_000) -> list[Queue]:
     """The first `size` queues after the name `after`, in order; each count stops at `limit`."""
-    rows = connection.execute(PAGE, {"after": after, "size": size, "limit": limit})
-    return [Queue(**row._asdict()) for row in rows]
+    return _QUEUES.read(connection.execute(PAGE, {"after": after, "size": size, "limit": limit}))
 
 
 def find(connection: Connection, name: str, limit: int = 10_000) -> Queue | None:
     """The queue of that name; None if there is none. Each count stops at `limit`."""
-    row = connection.execute(FIND, {"name": name, "limit": limit}).first()
-    return Queue(**row._asdict()) if row else None
+    found = _QUEUES.read(connection.execute(FIND, {"name": name, "limit": limit}))
+    return found[0] if found else None
 
 
 SET: Final = text(

@@ -8,31 +8,25 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from jobcore.models import RunningJob, Worker
+from jobcore.models import RunningJob, Worker, by_lane
+from jobcore.states import Lane
 from jobcore.store import json_text
+from jobcore.store.room import LANE, ROOM
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import DURABLE
 
-_WORKERS: Final = Rows(Worker, queues=tuple, task_types=lambda types: None if types is None else tuple(types))
-_RUNNING: Final = Rows(RunningJob)
-
-FLEET: Final = """
-fleet AS MATERIALIZED (
-    SELECT queue AS name, count(*) AS workers, sum(concurrency) AS children, sum(busy) AS busy
-    FROM (
-        SELECT queues, concurrency, (
-            SELECT count(DISTINCT slot) FROM jobs WHERE jobs.worker_id = workers.id AND jobs.status = 'RUNNING'
-        ) AS busy
-        FROM workers WHERE state = 'active'
-    ) AS active CROSS JOIN LATERAL unnest(queues) AS queue
-    GROUP BY queue
+_WORKERS: Final = Rows(
+    Worker,
+    queues=tuple,
+    task_types=lambda types: None if types is None else tuple(types),
+    runs=by_lane,
+    room=by_lane,
 )
-"""
-"""A CTE: the active workers of each queue that has any, their children, and how many of these run a job."""
+_RUNNING: Final = Rows(RunningJob, lane=Lane)
 
 REGISTER: Final = text("""
-INSERT INTO workers (id, host, pid, queues, concurrency, version, state, task_types)
-VALUES (:id, :host, :pid, :queues, :concurrency, :version, :state, :task_types)
+INSERT INTO workers (id, host, pid, queues, concurrency, jobs_per_child, version, state, task_types, lanes)
+VALUES (:id, :host, :pid, :queues, :concurrency, :jobs_per_child, :version, :state, :task_types, :lanes)
 """)
 
 
@@ -47,8 +41,13 @@ def register(
     version: str,
     state: str = "active",
     task_types: Sequence[str] | None,
+    lanes: Sequence[str] | None = None,
+    jobs_per_child: int = 1,
 ) -> None:
-    """Store a worker and the task types that it knows; its id is new at each start and after each lost lease."""
+    """Store a worker and the task types that it knows; its id is new at each start and after each lost lease.
+
+    `lanes` has the lane of each task type, in the same order; None: all are of the process lane.
+    """
     connection.execute(
         REGISTER,
         {
@@ -60,6 +59,8 @@ def register(
             "version": version,
             "state": state,
             "task_types": None if task_types is None else list(task_types),
+            "lanes": None if lanes is None else list(lanes),
+            "jobs_per_child": jobs_per_child,
         },
     )
 
@@ -88,18 +89,23 @@ def leave(connection: Connection, worker_id: UUID) -> None:
 
 
 LIVE: Final = text(f"""
-SELECT {_WORKERS.columns} FROM workers WHERE state IN ('active', 'draining') ORDER BY started_at, id
+SELECT {_WORKERS.columns} FROM (
+    SELECT workers.*, ARRAY[process, async, thread] AS runs, ARRAY[process_room, async_room, thread_room] AS room
+    FROM workers CROSS JOIN {ROOM} WHERE state IN ('active', 'draining')
+) AS live ORDER BY started_at, id
 """)
 
 
 def live(connection: Connection) -> list[Worker]:
-    """The workers that are active or draining."""
+    """The workers that are active or draining, with what they run and their room."""
     return _WORKERS.read(connection.execute(LIVE))
 
 
 RUNNING: Final = text(f"""
-SELECT {_RUNNING.columns} FROM (SELECT *, id AS task_id FROM jobs) AS jobs
-WHERE status = 'RUNNING' AND worker_id = ANY(:ids) ORDER BY worker_id, slot, id LIMIT CAST(:limit AS bigint)
+SELECT {_RUNNING.columns} FROM (
+    SELECT jobs.*, jobs.id AS task_id, {LANE} AS lane FROM jobs JOIN workers ON workers.id = worker_id
+    WHERE status = 'RUNNING' AND worker_id = ANY(:ids)
+) AS jobs ORDER BY worker_id, slot, id LIMIT CAST(:limit AS bigint)
 """)
 
 
@@ -126,11 +132,16 @@ def declare_dead(connection: Connection, silent: Mapping[UUID, int]) -> list[UUI
     return list(connection.execute(DECLARE_DEAD, parameters).scalars())
 
 
+# The last worker of some queues stays: while no worker serves them, its lanes tell how many workers their jobs need.
 FORGET: Final = text("""
 DELETE FROM workers WHERE state IN ('dead', 'gone') AND heartbeat_at < now() - interval '1 day'
+  AND EXISTS (
+      SELECT FROM workers AS later
+      WHERE later.queues = workers.queues AND (later.started_at, later.id) > (workers.started_at, workers.id)
+  )
 """)
 
 
 def forget(connection: Connection) -> int:
-    """Delete workers that ended a day ago or earlier; returns how many."""
+    """Delete workers that ended a day ago or earlier, but the last one of its queues; returns how many."""
     return connection.execute(FORGET).rowcount

@@ -34,8 +34,11 @@ class Identity:
     pid: int
     queues: tuple[str, ...]
     concurrency: int
+    jobs_per_child: int
     version: str
     task_types: tuple[str, ...]
+    lanes: tuple[str, ...]
+    """The lane of each of `task_types`, in the same order."""
 
 
 class Lease:
@@ -89,9 +92,11 @@ class Lease:
             pid=self._identity.pid,
             queues=self._identity.queues,
             concurrency=self._identity.concurrency,
+            jobs_per_child=self._identity.jobs_per_child,
             version=self._identity.version,
             state="draining" if draining else "active",
             task_types=self._identity.task_types,
+            lanes=self._identity.lanes,
         )
         log.info("worker registered", worker_id=str(worker_id), queues=",".join(self._identity.queues))
         return worker_id

@@ -7,10 +7,21 @@ A package announces the module of its tasks as an entry point of the group `long
 them in the API and in the workers, so both check an input against the same model.
 """
 
-from jobcore.tasks.context import JobContext
+from jobcore.tasks.context import AsyncContext, Context, JobContext
 from jobcore.tasks.decorator import task
 from jobcore.tasks.modules import load_tasks
 from jobcore.tasks.registry import Registry, TaskType
 from jobcore.tasks.retry import LONGEST_DELAY_S, RetryPolicy, leaves
 
-__all__ = ["LONGEST_DELAY_S", "JobContext", "Registry", "RetryPolicy", "TaskType", "leaves", "load_tasks", "task"]
+__all__ = [
+    "LONGEST_DELAY_S",
+    "AsyncContext",
+    "Context",
+    "JobContext",
+    "Registry",
+    "RetryPolicy",
+    "TaskType",
+    "leaves",
+    "load_tasks",
+    "task",
+]

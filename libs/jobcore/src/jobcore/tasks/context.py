@@ -1,4 +1,4 @@
-"""`JobContext`: what a task's function gets as `ctx`."""
+"""What a task's function gets as `ctx`: `JobContext` in a `def`, `AsyncContext` in an `async def`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ParamSpec, Protocol
 P = ParamSpec("P")
 
 
-class JobContext(Protocol):
-    """What a task knows about its job, and what it can say and store.
+class Context(Protocol):
+    """What every task knows about its job, and can say without waiting.
 
     Every method may raise `JobCancelled` once the run should stop.
     """
@@ -40,8 +40,10 @@ class JobContext(Protocol):
     def log(self, message: str, level: str = "info") -> None:
         """Add a line to the job's log. `level` is debug, info, warning or error.
 
-        It waits while a thousand lines are not stored yet. Lines beyond LONGRUN_MAX_LOG_LINES are dropped. Raises
-        InvalidValue for another level.
+        In a `def` it waits while a thousand lines are not stored yet. In an `async def` it never waits, because it
+        would stop every task of the event loop: ten thousand lines may wait to be stored, and further ones are dropped
+        and counted, until the task awaits. Lines beyond LONGRUN_MAX_LOG_LINES are dropped too. Raises InvalidValue for
+        another level.
         """
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
@@ -55,10 +57,14 @@ class JobContext(Protocol):
         """Add a piece to the job's output: a JSON value of at most 64 KiB, with a name of 1 to 200 characters.
 
         Readers get each piece once, in order, while the job runs and later. A piece is stored soon, at the latest with
-        the outcome of the run. Any thread of the run may call this; it waits while a thousand events are not stored
-        yet. Raises InvalidValue for what cannot be stored, or if the output of the job, of all its attempts together,
-        would pass LONGRUN_MAX_OUTPUT_BYTES.
+        the outcome of the run. Any thread of the run may call this. In a `def` it waits while a thousand events are not
+        stored yet; in an `async def` it never waits. Raises InvalidValue for what cannot be stored, or if the output of
+        the job, of all its attempts together, would pass LONGRUN_MAX_OUTPUT_BYTES.
         """
+
+
+class JobContext(Context, Protocol):
+    """The context of a task that `def` defines: in the lanes process and thread."""
 
     def checkpoint(self, state: Any) -> None:
         """Store a JSON value durably before returning; a later attempt finds it in `checkpoint_state`.
@@ -73,4 +79,18 @@ class JobContext(Protocol):
         this returns. The next attempt calls the function again if it raised, or if its process died before the result
         was stored. Raises InvalidStep, which ends the job, if the name was used before in this run, or if the result
         is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
+        """
+
+
+class AsyncContext(Context, Protocol):
+    """The context of a task that `async def` defines: its methods that store something are awaited."""
+
+    async def checkpoint(self, state: Any) -> None:
+        """`JobContext.checkpoint`, awaited. If it is cancelled, the value is stored, or it is not; never half."""
+
+    async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """`JobContext.step`, awaited. The function may be async or not.
+
+        One that is not async runs on the event loop: `asyncio.to_thread` is for one that blocks. A step that is
+        cancelled while its result is being stored has the result if it is called again.
         """

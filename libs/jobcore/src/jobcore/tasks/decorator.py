@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
-from jobcore.tasks.context import JobContext
+from jobcore.states import Lane
+from jobcore.tasks.context import AsyncContext, JobContext
+from jobcore.tasks.lanes import lane_of
 from jobcore.tasks.registry import TaskType, registry
 from jobcore.tasks.retry import RetryPolicy
-from jobcore.tasks.signature import Signature, check_callable, read
+from jobcore.tasks.signature import Signature, check_context, read
 
 DEFAULT_QUEUE: Final = "default"
 
@@ -23,6 +25,9 @@ class TaskOptions(TypedDict, total=False):
     """The options of `task`. Times are seconds."""
 
     queue: str
+    lane: Literal["process", "async", "thread"]
+    """Where a child runs it: `process`, alone on the main thread, is the default of `def`; `thread` is for a `def` that
+    mostly waits; `async` is the lane of every `async def`."""
     timeout_s: float | None
     """The limit of one attempt; None: no limit."""
     max_attempts: int
@@ -35,6 +40,18 @@ class TaskOptions(TypedDict, total=False):
     """An input, which `GET /task-types` shows."""
 
 
+class _LongForm(Protocol[Input, Output]):
+    """Registers a function that takes the context and an input model."""
+
+    @overload
+    def __call__(self, function: Callable[[JobContext, Input], Output], /) -> Callable[[JobContext, Input], Output]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[[AsyncContext, Input], Awaitable[Output]], /
+    ) -> Callable[[AsyncContext, Input], Awaitable[Output]]: ...
+
+
 @overload
 def task(function: Function, /) -> Function: ...
 
@@ -42,7 +59,7 @@ def task(function: Function, /) -> Function: ...
 @overload
 def task(
     name: str, /, *, input: type[Input], output: type[Output], **options: Unpack[TaskOptions]
-) -> Callable[[Callable[[JobContext, Input], Output]], Callable[[JobContext, Input], Output]]: ...
+) -> _LongForm[Input, Output]: ...
 
 
 @overload
@@ -72,12 +89,19 @@ def task(
         raise ValueError("@task: give both input and output, or neither and let the signature say it")
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        check_callable(function)
-        signature = read(function) if input is None or output is None else Signature(input, output)
-        registry.add(_task_type(name or function.__name__, function, signature, **options))
+        lane = lane_of(function, options.get("lane"))
+        signature = read(function) if input is None or output is None else _given(function, input, output)
+        given: dict[str, Any] = {**options, "lane": lane}
+        registry.add(_task_type(name or function.__name__, function, signature, **given))
         return function
 
     return register
+
+
+def _given(function: Callable[..., Any], input: type[BaseModel], output: type[BaseModel]) -> Signature:
+    for annotation in getattr(function, "__annotations__", {}).values():
+        check_context(function, annotation)
+    return Signature(input, output)
 
 
 def _task_type(
@@ -85,6 +109,7 @@ def _task_type(
     function: Callable[..., Any],
     signature: Signature,
     *,
+    lane: Lane,
     queue: str = DEFAULT_QUEUE,
     timeout_s: float | None = None,
     example: Mapping[str, Any] | None = None,
@@ -101,4 +126,5 @@ def _task_type(
         timeout_s=timeout_s,
         example=example,
         keywords=signature.keywords,
+        lane=lane,
     )

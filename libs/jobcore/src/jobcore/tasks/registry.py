@@ -9,16 +9,18 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from jobcore.errors import FieldError, UnknownTaskType
-from jobcore.tasks.context import JobContext
+from jobcore.states import Lane
+from jobcore.tasks.context import Context
+from jobcore.tasks.lanes import place
 from jobcore.tasks.retry import RetryPolicy
-from jobcore.tasks.signature import Keywords, place
+from jobcore.tasks.signature import Keywords
 
 TaskFunction = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskType:
-    """A registered task: its name, its function, its models, its queue and how it is retried."""
+    """A registered task: its name, its function, its models, its queue, its lane and how it is retried."""
 
     name: str
     function: TaskFunction
@@ -31,8 +33,9 @@ class TaskType:
     example: Mapping[str, Any] | None
     keywords: Keywords | None = None
     """How a plain function gets the context and the input; None: as its two positional arguments."""
+    lane: Lane = Lane.PROCESS
 
-    def arguments(self, ctx: JobContext, value: BaseModel) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    def arguments(self, ctx: Context, value: BaseModel) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The positional and the keyword arguments of a call of `function`."""
         return ((ctx, value), {}) if self.keywords is None else ((), self.keywords(ctx, value))
 
@@ -80,6 +83,11 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """The names of all task types, sorted."""
         return tuple(sorted(self._types))
+
+    def in_background(self) -> tuple[str, ...]:
+        """The names of the task types that do not run on the main thread of a child: those in the lanes async and
+        thread."""
+        return tuple(name for name in self.names() if self._types[name].lane is not Lane.PROCESS)
 
     def all(self) -> list[TaskType]:
         """All task types, sorted by name."""

@@ -3,8 +3,8 @@
     @task
     def thumbnail(url: HttpUrl, width: int = 320) -> Thumbnail: ...
 
-Each parameter is a field of the input, and the return annotation is the output. A parameter annotated as `JobContext`,
-or one named `ctx` without an annotation, gets the context of the job.
+Each parameter is a field of the input, and the return annotation is the output. A parameter annotated as `JobContext`
+(in an `async def`: `AsyncContext`), or one named `ctx` without an annotation, gets the context of the job.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaMode
 
-from jobcore.tasks.context import JobContext
+from jobcore.tasks.context import AsyncContext, Context, JobContext
+from jobcore.tasks.lanes import is_async, place
 
 CONTEXT: Final = "ctx"
 FIELD_PREFIX: Final = "p_"
 """Fields are stored under this prefix, so that a parameter may be named like a member of Pydantic's models."""
 
 
-Keywords = Callable[[JobContext, BaseModel], Mapping[str, Any]]
+Keywords = Callable[[Context, BaseModel], Mapping[str, Any]]
 """Makes the keyword arguments of a plain function from the context and an input."""
 
 
@@ -40,25 +41,10 @@ class Signature:
     keywords: Keywords | None = None
 
 
-def place(function: Any) -> str:
-    """Where a function is defined, for error messages."""
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
-
-
-def check_callable(function: Any) -> None:
-    """Raise ValueError, with one line that says what to change, unless a child can call this and store its result."""
-    if not callable(function) or inspect.isclass(function):
-        raise ValueError(f"@task: {place(function)} is not a function: decorate one that def defines")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise ValueError(f"@task: {place(function)} is an async function: use def, and asyncio.run inside it")
-    if inspect.isgeneratorfunction(function):
-        raise ValueError(f"@task: {place(function)} is a generator: return the result instead of yielding it")
-
-
 def read(function: Callable[..., Any]) -> Signature:
     """Read the signature. Raises ValueError, with one line that says what to change."""
     if not inspect.isfunction(function) or not function.__name__.isidentifier():
-        raise ValueError(f"@task: {place(function)} has no name: decorate a function that def defines")
+        raise ValueError(f"@task: {place(function)} has no name: decorate a function that def or async def defines")
     hints = _hints(function)
     parameters = inspect.signature(function).parameters
     for name, parameter in parameters.items():
@@ -68,7 +54,7 @@ def read(function: Callable[..., Any]) -> Signature:
         raise ValueError(f"@task: {place(function)} takes the context twice: {', '.join(context)}")
     fields = {name: FIELD_PREFIX + name for name in parameters if name not in context}
 
-    def keywords(ctx: JobContext, value: BaseModel) -> Mapping[str, Any]:
+    def keywords(ctx: Context, value: BaseModel) -> Mapping[str, Any]:
         return {name: getattr(value, field) for name, field in fields.items()} | dict.fromkeys(context, ctx)
 
     title = "".join(part.title() for part in function.__name__.split("_"))
@@ -96,12 +82,21 @@ def _check(function: Callable[..., Any], name: str, parameter: Parameter, hints:
         raise ValueError(f"@task: {place(function)}: write {name}: Annotated[…, Field(…)], so that = is the default")
     if name not in hints and name != CONTEXT:
         raise ValueError(f"@task: {place(function)}: parameter {name} needs a type, such as {name}: str")
+    check_context(function, hints.get(name))
     if not _is_context(name, hints):
         _check_json(function, f"parameter {name}", hints[name], "validation")
 
 
 def _is_context(name: str, hints: Mapping[str, Any]) -> bool:
-    return hints.get(name, JobContext if name == CONTEXT else None) is JobContext
+    return hints.get(name, JobContext if name == CONTEXT else None) in (JobContext, AsyncContext)
+
+
+def check_context(function: Callable[..., Any], annotation: Any) -> None:
+    """Raise ValueError if a parameter is annotated as the context of the other kind of function."""
+    fitting, other = (AsyncContext, JobContext) if is_async(function) else (JobContext, AsyncContext)
+    if annotation in (other, other.__name__):
+        kind = "async" if is_async(function) else "not async"
+        raise ValueError(f"@task: {place(function)} is {kind}: annotate its context as {fitting.__name__}")
 
 
 def _field(name: str, annotation: Any, parameter: Parameter) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from contextvars import ContextVar
 from typing import Any, Final
 
 import structlog
@@ -16,6 +17,9 @@ OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
 """Loggers of threads that do not work only for the job that runs."""
 
 _job: str | None = None
+"""The job on the main thread, also for threads that it starts."""
+_own_job: ContextVar[str] = ContextVar("longrun_job")
+"""The job of an async task or of a thread of the pool; empty in threads of ours that serve many jobs."""
 
 
 def setup(settings: CoreSettings) -> None:
@@ -71,9 +75,15 @@ def of_job(job_id: str | None) -> None:
     _job = job_id
 
 
+def of_job_in_context(job_id: str) -> None:
+    """Add this job's id to the log lines of the current context, whatever runs on the main thread; "": no job's."""
+    _own_job.set(job_id)
+
+
 def job_id() -> str | None:
-    """The id of the job that runs in this process now, if one does."""
-    return _job
+    """The id of the job whose code runs here, if that is known; else of the one on the main thread, if there is one."""
+    own = _own_job.get(None)
+    return _job if own is None else own or None
 
 
 class Outage:
@@ -103,8 +113,12 @@ def _keep(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def _add_job(_logger: Any, _method: str, event: Any) -> Any:
+    if own := _own_job.get(None):
+        event.setdefault("job_id", own)
     # not a context variable, which the threads of a job would not inherit
-    if _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS)):
+    elif (
+        own is None and _job is not None and (_in_main_thread() or not event.get("logger", "").startswith(OUR_THREADS))
+    ):
         event.setdefault("job_id", _job)
     return event
 

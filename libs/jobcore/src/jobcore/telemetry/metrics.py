@@ -18,6 +18,7 @@ TASK_TYPE: Final = "longrun.task_type"
 QUEUE: Final = "longrun.queue"
 STATUS: Final = "longrun.job.status"
 STATE: Final = "longrun.state"
+LANE: Final = "longrun.lane"
 REASON: Final = "longrun.reason"
 ERROR: Final = "error.type"
 THREAD: Final = "thread.name"
@@ -97,13 +98,20 @@ WORKERS: Final = Gauge(
 CHILDREN: Final = Gauge(
     "longrun.children",
     "{process}",
-    "Child processes of those workers: busy ones have a job, idle ones could take one (none of a draining worker).",
+    "Child processes of those workers: free ones can take a job now, full ones cannot (all of a draining worker).",
     *(QUEUE, STATE),
+)
+RUNNING: Final = Gauge("longrun.workers.running", "{job}", "Jobs that those workers run, by lane.", *(QUEUE, LANE))
+ROOM: Final = Gauge(
+    "longrun.workers.room",
+    "{job}",
+    "How many more jobs of a lane those workers could start now; `async` and `thread` share their room.",
+    *(QUEUE, LANE),
 )
 HEARTBEAT_AGE: Final = Gauge(
     "longrun.worker.heartbeat.age", "s", "Age of the oldest heartbeat of the workers of a queue.", QUEUE
 )
-READ_BY_KEEPER: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, HEARTBEAT_AGE)
+READ_BY_KEEPER: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE)
 
 
 def accepted(jobs: Iterable[NewJob]) -> None:

@@ -4,7 +4,7 @@
     ShutdownStep            main                    handle signals, drain
     worker_ready            main                    start the watchdog
     worker_process_init     child                   own process group, watchdog, telemetry
-    worker_process_shutdown child                   flush telemetry
+    worker_process_shutdown child                   let background runs end, flush telemetry
 
 Celery logs an exception of a signal handler and continues with half a worker; our handlers end the worker.
 """
@@ -16,7 +16,6 @@ import multiprocessing.process
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final
@@ -25,23 +24,17 @@ from billiard import current_process
 from celery import Celery, signals
 
 from jobcore.broker.connection import create
-from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.waker import WORK_TASK, Waker
 from jobcore.settings import WorkerSettings
-from jobcore.store.database import Database
 from jobcore.supervision.lease import Identity
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from jobcore.worker import retirement, watchdog
-from jobcore.worker.child_claims import ChildClaims
-from jobcore.worker.claim_loop import ClaimLoop
+from jobcore.worker.child import Child
 from jobcore.worker.heartbeat import HeartbeatFile
-from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.output_capture import CapturedStream
-from jobcore.worker.process_state import ProcessState
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
 from jobcore.worker.worker_options import refuse_unsafe_options, turn_off_gossip
 
@@ -92,7 +85,7 @@ class _Worker:
         self._slots: Slots | None = None
         self._heartbeat: HeartbeatFile | None = None
         self._supervisor_pid = 0
-        self._claim_loop: ClaimLoop | None = None
+        self._child: Child | None = None
         app.steps["worker"].add(ShutdownStep)
         app.task(name=WORK_TASK)(self._work)
         for event, handler in (
@@ -105,9 +98,11 @@ class _Worker:
             event.connect(_end_worker_on_failure(handler), weak=False)
 
     def _work(self, queue: str) -> None:
-        if self._claim_loop is None:
-            self._claim_loop = self._create_claim_loop()
-        self._claim_loop.work(queue)
+        if self._child is None:
+            if self._slots is None:
+                raise RuntimeError("Longrun needs its own prefork pool: start the worker without -P (--pool)")
+            self._child = Child(self._slots, current_process().index, self._name, self._settings)
+        self._child.work(queue)
 
     def _set_up_logging(self, **_: Any) -> None:
         logs.setup(self._settings)
@@ -129,8 +124,10 @@ class _Worker:
             pid=os.getpid(),
             queues=tuple(sender.app.amqp.queues.consume_from),
             concurrency=sender.concurrency,
+            jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
+            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()
@@ -170,42 +167,11 @@ class _Worker:
             watchdog.watch_as_child(self._slots, self._slots[current_process().index])
 
     def _end_child(self, exitcode: int, **_: Any) -> None:
+        # whyever it ends: it may have served its last message (max_tasks_per_child), or the pool may close
+        if self._child is not None:
+            self._child.finish()
         traces.flush()
         retirement.leave_at_sigterm(exitcode)
-
-    def _create_claim_loop(self) -> ClaimLoop:
-        if self._slots is None:
-            raise RuntimeError("Longrun needs its own prefork pool: start the worker without -P (--pool)")
-        slot = self._slots[current_process().index]
-        streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
-        sys.stdout, sys.stderr = streams
-        interrupts = Interrupts(slot)
-        interrupts.install()
-        interrupts.restore_after(ProcessState())
-        waker, publisher = Waker(self._settings), EventPublisher(self._settings.redis)
-        waker.start()
-        publisher.start()
-        db = Database(
-            self._settings.database_url,
-            schema=self._settings.database_schema,
-            name=f"{self._name}-{slot.index}",
-            pool_size=2,
-        )
-        # a process that a task forks inherits `ctx`; on this process's connections it would mix up the statements
-        os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
-        return ClaimLoop(
-            self._slots,
-            slot,
-            ChildClaims(slot, os.getpid()),
-            db=db,
-            waker=waker,
-            publisher=publisher,
-            registry=load_tasks(self._settings.tasks),
-            settings=self._settings,
-            interrupts=interrupts,
-            retirement=retirement.THIS_PROCESS,
-            streams=streams,
-        )
 
 
 def _end_worker_on_failure(handler: Callable[..., None]) -> Callable[..., None]:

@@ -2,48 +2,45 @@
 
     work(queue)
       └─ until nothing is ready, the time slice is over, or the worker drains:
+           room      wait until the child has room for an async or a thread run
            claim     claim up to k jobs durably; send more wake-ups if more is ready than this child claims
-           run       run them one after the other while their claims hold; the completer stores each outcome meanwhile
+           start     start async and thread jobs, which go on after `work` has returned
+           run       run the others one after the other while their claims hold; the completer stores outcomes meanwhile
            pace      let some jobs arrive, so that the next claim takes several
       └─ flush       wait until all outcomes are stored, then acknowledge the wake-up
 
-If jobs are left at the end of a slice, the child sends a follow-up wake-up and returns; without Redis it continues. A
-child that retires hands back the jobs that it has not started, sends a follow-up wake-up and returns after the flush.
+A child without room does not return, so Celery gives the next wake-up to one that has room; once a run ends, it claims
+again by itself. If jobs are left at the end of a slice, the child sends a follow-up wake-up and returns; without Redis
+it continues. A child that retires hands back the jobs that it has not started, sends a follow-up wake-up and returns
+after the flush.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
-from uuid import UUID
 
-from jobcore.admission.limits import Limits
-from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
 from jobcore.host import clock
-from jobcore.models import Claim, Event
+from jobcore.models import Claim
 from jobcore.settings import WorkerSettings
 from jobcore.store import claims
 from jobcore.store.database import Database
-from jobcore.supervision.child_state import MAX_CLAIMS, RunKey
+from jobcore.supervision.child_state import MAX_CLAIMS
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
-from jobcore.supervision.stops import StopReason
 from jobcore.tasks import Registry
 from jobcore.telemetry import logs, metrics
+from jobcore.worker.background import Background
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.completer import Completer
-from jobcore.worker.interrupts import Interrupts
-from jobcore.worker.outcome_store import Completion, OutcomeStore
-from jobcore.worker.output_capture import CapturedStream, of_job
+from jobcore.worker.main_lane import MainLane
 from jobcore.worker.retirement import Retirement
-from jobcore.worker.run import JobRun
-from jobcore.worker.run_store import RunStore
-from jobcore.worker.values import Bounds
+from jobcore.worker.runs import Claimed
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
@@ -52,13 +49,14 @@ PACE_PER_JOB_S: Final = 0.001
 it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
-STOP_POLL_S: Final = 0.01
+ROOM_POLL_S: Final = 0.1
+"""How often a child that waits for room looks whether it should end, in seconds."""
 
 log = logs.get(__name__)
 
 
 class ClaimLoop:
-    """Claims and runs the jobs of one child."""
+    """Claims the jobs of one child, and gives them to its lanes."""
 
     def __init__(
         self,
@@ -68,36 +66,27 @@ class ClaimLoop:
         *,
         db: Database,
         waker: Waker,
-        publisher: EventPublisher,
         registry: Registry,
         settings: WorkerSettings,
-        interrupts: Interrupts,
+        completer: Completer,
+        main_lane: MainLane,
+        background: Background,
+        batch_size: BatchSize,
         retirement: Retirement,
-        streams: Iterable[CapturedStream] = (),
     ) -> None:
         self._slots = slots
         self._slot = slot
         self._claims = child_claims
         self._db = db
         self._waker = waker
-        self._publisher = publisher
-        self._registry = registry
+        self._types, self._background_types = registry.names(), registry.in_background()
         self._settings = settings
-        self._interrupts = interrupts
+        self._completer = completer
+        self._main_lane = main_lane
+        self._background = background
+        self._room = background.room
+        self._batch_size = batch_size
         self._retirement = retirement
-        self._streams = streams
-        self._batch_size = BatchSize()
-        self._quick: list[str] = []
-        self._bounds = Bounds.of(settings)
-        self._worker_id: UUID | None = None
-        self._claim_sent = 0.0
-        self._completer = Completer(
-            OutcomeStore(db, publisher, settings),
-            Limits(db, waker.wake),
-            on_completed=child_claims.remove,
-            on_handed_back=lambda queue: waker.wake(queue, 1),
-        )
-        self._completer.start()
 
     def work(self, queue: str) -> None:
         """Claim and run ready jobs of this queue, until none is left or a time slice is over."""
@@ -105,20 +94,20 @@ class ClaimLoop:
             return
         slice_end = time.monotonic() + SLICE_S
         try:
-            while self._may_claim():
-                claimed_at, self._claim_sent = time.monotonic(), clock.now()
-                batch = self._claim(queue)
-                if not batch:
-                    return
-                claimed = len(batch)
-                self._run_all(batch)
-                _pace(claimed, claimed_at)
+            while self._has_room(queue) and self._may_claim():
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):
                         return
                     slice_end = time.monotonic() + SLICE_S
+                claimed_at = time.monotonic()
+                claimed = self._claim(queue)
+                if claimed is None or not claimed.claims:
+                    return
+                self._start(claimed)
+                _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
+                self.finish()  # here, because Celery sends a child that has returned its next wake-up
         except BaseException:
             # otherwise this child would keep claims that nobody runs
             self._retirement.ask("the claim loop failed")
@@ -126,23 +115,42 @@ class ClaimLoop:
         finally:
             self._completer.flush()
 
+    def finish(self) -> None:
+        """Wait until every run has ended and everything is stored, because this child ends."""
+        self._background.finish(lambda: self._slots.draining_since is not None)
+        self._completer.flush()
+
+    def _has_room(self, queue: str) -> bool:
+        """Wait for room; False if this child should rather end."""
+        if self._slot.retiring:
+            self._waker.wake(queue, 1)
+            while self._slot.retiring and not self._is_leaving():
+                time.sleep(ROOM_POLL_S)
+        return self._wait_for_place()
+
+    def _wait_for_place(self) -> bool:
+        while not self._room.wait_free(ROOM_POLL_S):
+            if self._is_leaving():
+                return False
+        return True
+
     def _may_claim(self) -> bool:
         return not self._is_leaving() and clock.now() < self._slots.deadline
 
     def _is_leaving(self) -> bool:
         return self._slots.draining_since is not None or self._retirement.why is not None
 
-    def _claim(self, queue: str) -> deque[Claim]:
-        self._worker_id = worker_id = self._slots.worker_id
+    def _claim(self, queue: str) -> Claimed | None:
+        worker_id = self._slots.worker_id
         if worker_id is None:
-            return deque()
-        self._completer.flush(down_to=MAX_CLAIMS - MAX_BATCH)
-        self._quick = self._batch_size.quick()
+            return None
+        self._completer.wait_for(at_most=MAX_CLAIMS - MAX_BATCH)
+        quick = self._batch_size.quick()
         self._claims.claiming()
         if self._slot.retiring:  # asked once the slot says "claiming": the supervisor looks the other way round
             self._claims.claimed(())
-            return deque()
-        began = time.monotonic()
+            return None
+        began, sent_at = time.monotonic(), clock.now()
         try:
             taken = self._db.call(
                 claims.claim,
@@ -150,9 +158,11 @@ class ClaimLoop:
                 worker_id=worker_id,
                 slot=self._slot.index,
                 limit=self._batch_size.next(),
-                quick=self._quick,
-                types=self._registry.names(),
+                quick=quick,
+                types=self._types,
                 lease_s=self._settings.lease_s,
+                background=self._background_types,
+                room=self._room.share,
             )
         except Exception as error:
             # if only the reply was lost, this child has claims that it does not know; the supervisor hands them back
@@ -160,89 +170,56 @@ class ClaimLoop:
             if not isinstance(error, StoreUnavailable):
                 raise
             log.warning("cannot claim jobs: the database is unavailable", error=str(error))
-            return deque()
+            return None
         self._claims.claimed(taken.claims)
         metrics.claimed(queue, taken.claims, time.monotonic() - began)
         self._batch_size.claimed(len(taken.claims), more=taken.more)
         if taken.more:
             self._waker.wake(queue, FAN_OUT)
-        return deque(taken.claims)
+        return Claimed(taken.claims, worker_id, sent_at, quick)
 
-    def _run_all(self, batch: deque[Claim]) -> None:
-        if len(batch) > 1:
-            self._completer.watch(batch)
-        while batch:
-            try:
-                claim = batch.popleft()
-            except IndexError:
-                return  # the completer has taken the last one
+    def _start(self, claimed: Claimed) -> None:
+        """Start what runs beside the main thread, and do the rest in order while its claims are fresh."""
+        at_once: list[Claim] = []
+        waiting: deque[Claim] = deque()
+        for each in claimed.claims:
+            beside = self._background.takes(each) and each.task_type not in claimed.quick
+            (at_once if beside else waiting).append(each)
+        if at_once:
+            self._background.start(at_once, claimed)
+        if len(waiting) > 1:
+            self._completer.watch(waiting)
+        while (claim := _first(waiting)) is not None:
             if self._is_leaving():
                 self._completer.hand_back(claim)
+            elif not self._background.takes(claim):
+                self._main_lane.run(claim, claimed)
+            elif self._wait_for_place():
+                self._background.start([claim, *self._others(waiting)], claimed)
             else:
-                self._begin(claim)
+                self._completer.hand_back(claim)
 
-    def _begin(self, claim: Claim) -> None:
-        key = RunKey(claim.id, claim.fence)
-        self._claims.begin(key, claim.timeout_s)
-        if self._is_ours(claim):
-            self._run(claim)
-        else:
-            self._claims.end()
-            self._completer.hand_back(claim)
-        self._await_stop_withdrawn(key)
+    def _others(self, waiting: deque[Claim]) -> Iterator[Claim]:
+        """The quick jobs that follow and run beside the main thread, as many as there is room for after one."""
+        for _ in range(self._room.free - 1):
+            claim = _first(waiting)
+            if claim is None:
+                return
+            if not self._background.takes(claim):
+                waiting.appendleft(claim)
+                return
+            yield claim
 
-    def _is_ours(self, claim: Claim) -> bool:
-        """True if the claim still holds: a child that was frozen since it claimed may have lost it to another run."""
-        now = clock.now()
-        if self._worker_id is None or not self._slots.lease.holds(self._worker_id, now):
-            return False
-        if now < self._claim_sent + self._settings.heartbeat_s:
-            return True
-        try:
-            return self._db.call(claims.holds, claim.id, claim.fence, self._worker_id)
-        except StoreUnavailable:
-            return False
 
-    def _run(self, claim: Claim) -> None:
-        store = RunStore(
-            claim,
-            self._slot,
-            self._db,
-            self._completer.store_events,
-            lambda event: self._publisher.publish(claim.id, [event]),
-            self._bounds,
-        )
-        if claim.task_type not in self._quick:
-            # streams of a quick job read this event from PostgreSQL when the job ends
-            self._publisher.publish(claim.id, [_running(claim, self._worker_id)])
-        started = time.monotonic()
-        run = JobRun(store, self._registry, self._interrupts)
-        with of_job(str(claim.id), self._streams):
-            outcome = run.execute()
-        self._claims.end()
-        if self._interrupts.tainted:
-            self._retirement.ask("a run may have left the process in a bad state")
-        if outcome is None:
-            self._completer.hand_back(claim)
-        else:
-            duration_s = time.monotonic() - started
-            self._completer.finish(Completion(outcome, run.stop_method, claim.traceparent))
-            self._batch_size.record(claim.task_type, duration_s)
-            metrics.ran(claim, outcome.status, duration_s)
-
-    def _await_stop_withdrawn(self, key: RunKey) -> None:
-        """Start no run while the supervisor may still kill this child for the run that has just ended."""
-        while self._slot.stop_reason(key) is not StopReason.NONE and clock.now() < self._slots.deadline:
-            time.sleep(STOP_POLL_S)
+def _first(waiting: deque[Claim]) -> Claim | None:
+    """Take the first claim; None if the completer has taken the last one."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
 
 
 def _pace(claimed: int, claimed_at: float) -> None:
     if claimed < MAX_BATCH:
         pace_s = min(max(claimed * PACE_PER_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
         time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
-
-
-def _running(claim: Claim, worker_id: UUID | None) -> Event:
-    return Event(
-        claim.seq, claim.claimed_at, claim.attempt, "state", {"status": "RUNNING", "worker_id": str(worker_id)}
-    )

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from jobcore.admission.limits import Limits
 from jobcore.errors import StoreUnavailable
@@ -42,6 +42,8 @@ ERROR_BUDGET_S: Final = 5.0
 """The child ends if unexpected errors repeat for more seconds than this, so that its jobs can run elsewhere."""
 BATCH_BYTES: Final = 16 * 2**20
 """The most bytes of results in one statement, because this process and PostgreSQL each hold its text several times."""
+
+T = TypeVar("T")
 
 log = logs.get(__name__)
 
@@ -65,14 +67,13 @@ class Completer(BackgroundThread):
         self._on_completed = on_completed
         self._on_handed_back = on_handed_back
         self._changed = threading.Condition()
-        self._completions: list[Completion] = []
+        self._completions: _Backlog[Completion] = _Backlog()
         self._completions_due = 0.0
-        self._unrun: list[Claim] = []
+        self._unrun: _Backlog[Claim] = _Backlog()
         self._events_of: RunStore | None = None
         self._events_due = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
-        self._storing = False
         self._error_budget = ErrorBudget("storing outcomes", ERROR_BUDGET_S)
         self._outage = logs.Outage(
             log, "storing outcomes paused: the database is unavailable", "storing outcomes resumed"
@@ -99,7 +100,7 @@ class Completer(BackgroundThread):
             first = not self._completions
             if first:
                 self._completions_due = time.monotonic() + GATHER_S
-            self._completions.append(completion)
+            self._completions.add(completion)
             self._events_of = None
             if first or not self._batch:  # else the thread wakes up in time by itself
                 self._changed.notify()
@@ -107,7 +108,7 @@ class Completer(BackgroundThread):
     def hand_back(self, claim: Claim) -> None:
         """Return a claim to its queue soon."""
         with self._changed:
-            self._unrun.append(claim)
+            self._unrun.add(claim)
             self._events_of = None
             self._changed.notify()
 
@@ -118,13 +119,16 @@ class Completer(BackgroundThread):
                 self._events_of, self._events_due = run, time.monotonic() + EVENTS_S
                 self._changed.notify()
 
-    def flush(self, down_to: int = 0) -> None:
-        """Wait until at most `down_to` outcomes and hand-backs are not stored."""
+    def flush(self) -> None:
+        """Wait until every outcome and hand-back that was given until now is stored, whatever comes meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._unstored() <= down_to)
+            ended, unrun = self._completions.given, self._unrun.given
+            self._changed.wait_for(lambda: self._completions.stored >= ended and self._unrun.stored >= unrun)
 
-    def _unstored(self) -> int:
-        return len(self._completions) + len(self._unrun) + self._storing
+    def wait_for(self, *, at_most: int) -> None:
+        """Wait until at most so many outcomes and hand-backs are not stored."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._completions) + len(self._unrun) <= at_most)
 
     def run(self) -> None:
         """Store what waits, until stopped and nothing waits."""
@@ -145,14 +149,11 @@ class Completer(BackgroundThread):
 
     def _await_work(self) -> bool:
         with self._changed:
-            self._storing = False
-            self._changed.notify_all()
             self.rest()
             while not self._due():
                 if self.stopping:
                     return False
                 self._changed.wait(self._wait_s())
-            self._storing = True
             return True
 
     def _due(self) -> bool:
@@ -190,29 +191,31 @@ class Completer(BackgroundThread):
         if not completions:
             return
         changes = self._store.finish(completions)
-        with self._changed:
-            del self._completions[: len(completions)]
-            self._completions_due = time.monotonic() + GATHER_S
         self._on_completed([completion.key for completion in completions])
+        with self._changed:
+            self._completions.drop(len(completions))
+            self._completions_due = time.monotonic() + GATHER_S
+            self._changed.notify_all()
         self._limits.freed(changes)
 
     def _first_completions(self) -> list[Completion]:
         """What goes into one statement: all that wait, but at most BATCH_BYTES of results, and at least one."""
         with self._changed:
-            sizes = accumulate(completion.outcome.result_bytes for completion in self._completions)
+            sizes = accumulate(completion.outcome.result_bytes for completion in self._completions.waiting)
             fitting = sum(size <= BATCH_BYTES for size in sizes)
-            return self._completions[: max(1, fitting)]
+            return self._completions.waiting[: max(1, fitting)]
 
     def _store_hand_backs(self) -> None:
         with self._changed:
-            unrun = list(self._unrun)
+            unrun = list(self._unrun.waiting)
         if not unrun:
             return
         keys = [RunKey(claim.id, claim.fence) for claim in unrun]
         self._store.hand_back(keys)
-        with self._changed:
-            del self._unrun[: len(unrun)]
         self._on_completed(keys)
+        with self._changed:
+            self._unrun.drop(len(unrun))
+            self._changed.notify_all()
         for queue in {claim.queue for claim in unrun}:
             self._on_handed_back(queue)
 
@@ -230,6 +233,28 @@ class Completer(BackgroundThread):
             except StoreUnavailable:
                 self.store_events(run)
                 raise
+
+
+class _Backlog(Generic[T]):
+    """What waits to be stored, in order, and how much was given and stored so far."""
+
+    def __init__(self) -> None:
+        self.waiting: list[T] = []
+        self.given = 0
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    @property
+    def stored(self) -> int:
+        return self.given - len(self.waiting)
+
+    def add(self, item: T) -> None:
+        self.waiting.append(item)
+        self.given += 1
+
+    def drop(self, count: int) -> None:
+        del self.waiting[:count]
 
 
 def _end_child() -> None:

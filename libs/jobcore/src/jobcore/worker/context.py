@@ -1,10 +1,10 @@
-"""What a task's function gets as `ctx`: the `JobContext` of one run, and nothing that a task author does not need."""
+"""What a task's function gets as `ctx`: the context of one run, and nothing that a task author does not need."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
 
@@ -58,10 +58,10 @@ class ContextStore(Protocol):
         """Store the result of a step, a JSON text; returns it as every later run will read it."""
 
 
-class RunContext:
-    """The `JobContext` of one run. `shield` keeps interrupts out of our own code until it has ended."""
+class BaseContext:
+    """What the contexts of all lanes share. `shield` keeps interrupts out of our own code until it has ended."""
 
-    def __init__(self, store: ContextStore, shield: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, store: ContextStore, shield: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._store = store
         self._shield = shield
         self._checkpoint_state = store.claim.checkpoint
@@ -126,28 +126,51 @@ class RunContext:
             else:
                 self._store.publish(Event(None, datetime.now(UTC), self.attempt, "progress", data))
 
-    def checkpoint(self, state: Any) -> None:
-        """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
-        text = to_json("checkpoint", state, CHECKPOINT_MAX, CHECKPOINT_TOO_LARGE)
+    def _store_checkpoint(self, text: str) -> None:
         with self._shield():
             self._store.checkpoint(text)
-        self.raise_if_cancelled()
         self._checkpoint_state = json.loads(text)
 
-    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Return the stored result of the step, or call the function and store what it returns."""
+    @contextmanager
+    def _once(self, name: str) -> Iterator[None]:
+        """The step of that name runs; the next one may have the name only if this block raises."""
         check_name(name)
         if name in self._steps:
             raise InvalidStep(f"step {name!r} has already run in this attempt: give each step its own name")
         self.raise_if_cancelled()
         self._steps.add(name)
         try:
-            with self._shield():
-                done = self._store.find_step(name)
-            return done.result if done else self._store_step(name, function(*args, **kwargs))
+            yield
         except BaseException:
             self._steps.discard(name)  # the step is not done: the task may catch the error and call it again
             raise
+
+    def _find_step(self, name: str) -> Step | None:
+        with self._shield():
+            return self._store.find_step(name)
+
+    def _wait_for_room(self) -> None:
+        """Wait, in a `def`, until the buffer has room."""
+
+    def _store_step(self, name: str, result: Any) -> Any:
+        text = result_json(name, result, self._store.bounds.result_bytes)
+        with self._shield():
+            return self._store.store_step(name, text)
+
+
+class RunContext(BaseContext):
+    """The `JobContext` of one run."""
+
+    def checkpoint(self, state: Any) -> None:
+        """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
+        self._store_checkpoint(checkpoint_text(state))
+        self.raise_if_cancelled()
+
+    def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Return the stored result of the step, or call the function and store what it returns."""
+        with self._once(name):
+            done = self._find_step(name)
+            return done.result if done else self._store_step(name, function(*args, **kwargs))
 
     def _wait_for_room(self) -> None:
         """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""
@@ -156,7 +179,7 @@ class RunContext:
                 self._store.flush()
             self.raise_if_cancelled()
 
-    def _store_step(self, name: str, result: Any) -> Any:
-        text = result_json(name, result, self._store.bounds.result_bytes)
-        with self._shield():
-            return self._store.store_step(name, text)
+
+def checkpoint_text(state: Any) -> str:
+    """The JSON text of a checkpoint. Raises InvalidValue if it cannot be stored."""
+    return to_json("checkpoint", state, CHECKPOINT_MAX, CHECKPOINT_TOO_LARGE)

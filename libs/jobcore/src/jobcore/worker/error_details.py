@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from types import TracebackType
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,6 +14,9 @@ from jobcore.states import ErrorKind
 from jobcore.worker.event_buffer import printable
 from jobcore.worker.values import to_json
 
+OUR_MODULES: Final = ("jobcore.worker.", "jobcore.testing")
+STEPS_FILE: Final = "/jobcore/worker/run_steps.py"
+"""Between the frames of two tasks of a run."""
 MESSAGE_MAX: Final = 2_000
 NAME_MAX: Final = 200
 TRACEBACK_MAX: Final = 8_000
@@ -41,18 +45,23 @@ def message_of(error: BaseException) -> str:
     return printable(text or type(error).__name__[:NAME_MAX])
 
 
-def traceback_of(error: Exception, skipped: int) -> str:
-    """The traceback of the error without the first `skipped` frames, which are not the task's."""
+def traceback_of(error: Exception) -> str:
+    """The traceback of the error from the first frame of the task on."""
     frames = error.__traceback__
-    for _ in range(skipped):
-        frames = frames.tb_next if frames and frames.tb_next else frames
+    while frames and frames.tb_next and _is_ours(frames):
+        frames = frames.tb_next
     try:
         parts = traceback.format_exception(type(error), error, frames, limit=-FRAMES_MAX)
     except Exception as unreadable:
         return f"its traceback cannot be read: {type(unreadable).__name__}"
     # a part is a frame or a whole message; a message of megabytes must not displace the frames
+    parts = [part for part in parts if STEPS_FILE not in part.partition("\n")[0]]
     short = [part if len(part) <= MESSAGE_MAX else f"{part[:MESSAGE_MAX]}…\n" for part in parts]
     return printable("".join(short))[-TRACEBACK_MAX:]
+
+
+def _is_ours(frames: TracebackType) -> bool:
+    return str(frames.tb_frame.f_globals.get("__name__")).startswith(OUR_MODULES)
 
 
 def problems_of(error: ValidationError) -> str:

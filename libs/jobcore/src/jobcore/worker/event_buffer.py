@@ -21,6 +21,8 @@ LONG_LINE: Final = 1_000
 """A log line counts once more for each of this many characters, output for each of this many bytes."""
 BUFFERED_MAX: Final = 1_000
 """The most events that may wait to be stored; a long one counts as several."""
+WAITING_MAX: Final = 10_000
+"""Further log lines are dropped while so many wait to be stored. Only an async task gets there: it cannot wait."""
 LEAST_LINES: Final = 1_000
 """The log lines that every run may add, however many events earlier runs stored."""
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -53,6 +55,7 @@ class EventBuffer:
         self._log_lines = log_lines
         self._lines_left = max(LEAST_LINES, log_lines - seq)
         self._dropped = 0
+        self._hasty = 0
         self._output_bytes = output_bytes
         self._emitted = emitted
         self._unstored_output = 0
@@ -68,12 +71,15 @@ class EventBuffer:
         return self._size > BUFFERED_MAX
 
     def add_line(self, level: str, message: str) -> bool:
-        """Add a log line; False if it was dropped, because the job's log has as many lines as it may have."""
+        """Add a log line; False if it was dropped: the job's log is full, or WAITING_MAX lines wait to be stored."""
         line = printable(message[:MESSAGE_MAX])
         lines = 1 + len(line) // LONG_LINE
         with self._lock:
             if self._lines_left <= 0:
                 self._dropped += 1
+                return False
+            if self._size >= WAITING_MAX:
+                self._hasty += 1
                 return False
             self._lines_left -= lines
             self._add("log", {"level": level, "message": line}, lines)
@@ -117,13 +123,15 @@ class EventBuffer:
         """
         with self._lock:
             self._ended = True
-            if not self._events and self._progress is None and not self._dropped:
+            if not (self._events or self._progress is not None or self._dropped or self._hasty):
                 return NOTHING
             if self._progress is not None and not any(data is self._progress for _, _, data in self._events):
                 self._add("progress", self._progress)
+            if self._hasty:
+                self._add("log", _dropped(self._hasty, "they came faster than they could be stored"))
             if self._dropped:
-                self._add("log", _dropped(self._dropped, self._log_lines))
-                self._dropped = 0
+                self._add("log", _dropped(self._dropped, f"a job may have {self._log_lines:,} (LONGRUN_MAX_LOG_LINES)"))
+            self._dropped = self._hasty = 0
             return self._take()
 
     def put_back(self, buffered: Buffered) -> None:
@@ -160,6 +168,5 @@ def printable(text: str) -> str:
     return UNSTORABLE.sub("\ufffd", text)
 
 
-def _dropped(count: int, most: int) -> dict[str, Any]:
-    message = f"{count:,} lines of this log were dropped: a job may have {most:,} (LONGRUN_MAX_LOG_LINES)"
-    return {"level": "warning", "message": message}
+def _dropped(count: int, why: str) -> dict[str, Any]:
+    return {"level": "warning", "message": f"{count:,} lines of this log were dropped: {why}"}

@@ -69,25 +69,16 @@ class Interrupts:
         try:
             self._inside = key
             result = copy_context().run(function, *args, **kwargs)
-            self._end_fork(None)
+            end_fork(self._pid, None)
             return result
         except BaseException as error:
-            self._end_fork(error)
-            self.tainted = self.tainted or _broke_an_import(error)
+            end_fork(self._pid, error)
+            self.tainted = self.tainted or broke_an_import(error)
             raise
         finally:
             self._inside = None
             if self._process_state is not None and not self._process_state.restore():
                 self.tainted = True
-
-    def _end_fork(self, error: BaseException | None) -> None:
-        """End a process that the task forked (`os.fork`) with the task's code: it must not continue as this child."""
-        if os.getpid() == self._pid:
-            return
-        if error is not None and not isinstance(error, SystemExit):
-            traceback.print_exception(error)
-        code = error.code if isinstance(error, SystemExit) else error is not None
-        os._exit(code if isinstance(code, int) else code is not None)
 
     @contextmanager
     def shield(self) -> Iterator[None]:
@@ -121,7 +112,17 @@ class Interrupts:
             raise JobInterrupted(reason)
 
 
-def _broke_an_import(error: BaseException | None) -> bool:
+def end_fork(child: int, error: BaseException | None) -> None:
+    """End a process that the task forked (`os.fork`) with the task's code: it must not continue as this child."""
+    if os.getpid() == child:
+        return
+    if error is not None and not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+    code = error.code if isinstance(error, SystemExit) else error is not None
+    os._exit(code if isinstance(code, int) else code is not None)
+
+
+def broke_an_import(error: BaseException | None) -> bool:
     """True if the error, or what led to it, was raised while the code of a module ran."""
     for _ in range(CHAIN_MAX):
         if error is None:

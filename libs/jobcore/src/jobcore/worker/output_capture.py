@@ -28,6 +28,18 @@ def of_job(job_id: str, streams: Iterable[CapturedStream] = ()) -> Iterator[None
         logs.of_job(None)
 
 
+@contextmanager
+def of_job_in_context(job_id: str, streams: Iterable[CapturedStream] = ()) -> Iterator[None]:
+    """`of_job` for a job beside others: marks what is logged and printed in the context of this block."""
+    logs.of_job_in_context(job_id)
+    try:
+        yield
+    finally:
+        for stream in streams:
+            stream.end_line()
+        logs.of_job_in_context("")
+
+
 class CapturedStream(io.TextIOBase):
     """Replaces `sys.stdout` or `sys.stderr` (`name`). Outside of jobs it passes text through."""
 
@@ -35,28 +47,31 @@ class CapturedStream(io.TextIOBase):
         self._stream = stream
         self._name = name
         self._lock = threading.Lock()
-        self._line = ""
+        self._lines: dict[str, str] = {}
+        """The line of each job that has no end yet."""
         self._logging = threading.local()
 
     def write(self, text: str) -> int:
         """Log each complete line."""
         # logging reports its own errors on `sys.stderr`
-        if logs.job_id() is None or getattr(self._logging, "now", False):
+        job_id = logs.job_id()
+        if job_id is None or getattr(self._logging, "now", False):
             return self._stream.write(text)
         with self._lock:
-            *lines, self._line = (self._line + text).split("\n")
-            if len(self._line) > LINE_MAX:
-                lines, self._line = [*lines, self._line], ""
+            *lines, rest = (self._lines.get(job_id, "") + text).split("\n")
+            if len(rest) > LINE_MAX:
+                lines, rest = [*lines, rest], ""
+            self._lines[job_id] = rest
         for line in lines:
             self._log(line)
         return len(text)
 
     def end_line(self) -> None:
-        """Log the line that has no end yet."""
-        if not self._line:
+        """Log the line of this job that has no end yet."""
+        if not self._lines:
             return
         with self._lock:
-            line, self._line = self._line, ""
+            line = self._lines.pop(logs.job_id() or "", "")
         self._log(line)
 
     def _log(self, line: str) -> None:

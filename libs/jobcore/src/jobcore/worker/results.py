@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -20,6 +21,9 @@ class InvalidOutput(Exception):
 
 def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
     """The result as JSON text, under the names of the type's `output_schema`. Raises InvalidOutput."""
+    if inspect.iscoroutine(returned):
+        returned.close()
+        raise InvalidOutput(f"{task_type.name} returned a coroutine that nobody awaits: define the task with async def")
     try:
         text = _serialized(task_type.output_model, returned)
         check_json("result", text, max_bytes)

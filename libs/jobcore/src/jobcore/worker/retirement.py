@@ -40,11 +40,15 @@ class Retirement:
         self._waiting = False
 
     def ask(self, why: str) -> None:
-        """End after the current message; at once if there is none."""
+        """End after the current message; at once if there is none. Any thread may ask."""
         if self.why is None:
             self.why = why
-        if self._waiting:
+        if not self._waiting:
+            return
+        if threading.current_thread() is threading.main_thread():
             self._leave()
+        else:  # the main thread waits in a system call, which a signal interrupts
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def wait(self, wait: Callable[[], object]) -> None:
         """Wait for a message, or end if this process should end. `wait` takes nothing out of the pipe."""
@@ -66,6 +70,8 @@ class Retirement:
         for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(STACKS, lambda *_: faulthandler.dump_traceback(file=2, all_threads=True))
+        # in the place of that handler, until a task sets one of its own: this one needs no interpreter that is free
+        faulthandler.register(STACKS, file=2, all_threads=True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_in_fork)
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final
+from asyncio import CancelledError
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol, TypeVar
 
 from opentelemetry import trace
+from opentelemetry.trace import Span, StatusCode
 from opentelemetry.trace import Status as SpanStatus
-from opentelemetry.trace import StatusCode
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.models import JsonText, Outcome
 from jobcore.states import ErrorKind, Status
+from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.stops import StopReason
-from jobcore.tasks import Registry, RetryPolicy, TaskType, leaves
+from jobcore.tasks import Context, Registry, TaskType, leaves
+from jobcore.tasks.registry import TaskFunction
 from jobcore.telemetry import logs, traces
+from jobcore.worker.async_context import RunAsyncContext, Stored
 from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
-from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.run_store import RunStore
 
-OWN_FRAMES: Final = 2
-"""The frames of `_execute` and `Interrupts.call`, which are above the task's first one."""
 REFUSALS_MAX: Final = 5
 """The workers that may hand a job back because they cannot read its input, before it fails: the API has checked the
 input, so during a deploy a worker of another version may read it."""
+
+T = TypeVar("T")
 
 log = logs.get(__name__)
 
@@ -34,68 +40,108 @@ class InputRefused(Exception):
     """This worker does not know the task type, or its version of the type refuses the input."""
 
 
-class JobRun:
-    """Runs a claimed job once."""
+class Host(Protocol):
+    """Where the code of a `def` runs: the main thread (`Interrupts`) or a thread of the pool (`ThreadInterrupts`)."""
 
-    def __init__(self, store: RunStore, registry: Registry, interrupts: Interrupts) -> None:
+    def call(self, key: RunKey, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call task code, which can be interrupted."""
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Delay an interrupt until the end of this block."""
+
+
+class AsyncHost(Protocol):
+    """Where the code of an `async def` runs: the event loop (`AsyncLane`)."""
+
+    stored: Stored
+    """Awaits what a context stores."""
+
+    async def call(self, function: TaskFunction, /, *args: Any, **kwargs: Any) -> Any:
+        """Await task code, which can be cancelled."""
+
+
+class JobRun:
+    """Runs a claimed job once: reads its input, calls the task's function, and says how that ended.
+
+    `execute` calls a `def` on this thread, `execute_async` awaits an `async def`; all else is the same.
+    """
+
+    def __init__(self, store: RunStore, registry: Registry) -> None:
         self._claim = store.claim
         self._store = store
         self._registry = registry
-        self._interrupts = interrupts
+        self._task_type: TaskType
         self.stop_method = "finished"
         """How the run stopped, for the cancel receipt if the job was cancelled meanwhile."""
 
-    def execute(self) -> Outcome | None:
+    def execute(self, host: Host) -> Outcome | None:
         """The outcome of the run; None if it was stopped for a drain and must be handed back."""
         with traces.run_span(self._claim) as span:
             try:
-                outcome = self._execute()
-            except Exception as error:
-                # reading a task's exception may itself raise, and the job must end nevertheless
-                log.exception("cannot describe the error of a run", job_id=str(self._claim.id))
-                outcome = self._failed(ErrorKind.RAISED, InvalidOutput(f"unreadable: {type(error).__name__}"), None)
-            if outcome is not None and outcome.error is not None:
-                span.set_status(SpanStatus(StatusCode.ERROR, outcome.error["message"]))
-            return outcome
+                function, args, kwargs = self._read(RunContext(self._store, host.shield))
+                returned = host.call(self._store.key, function, *args, **kwargs)
+            except BaseException as error:
+                return self._told(span, self._raised, error)
+            return self._told(span, self._returned, returned)
 
-    def _execute(self) -> Outcome | None:
-        try:
-            task_type, value = self._read()
-        except InputRefused as error:
-            return self._refused(error)
-        context = RunContext(self._store, self._interrupts.shield)
-        try:
-            args, kwargs = task_type.arguments(context, value)
-            returned = self._interrupts.call(self._store.key, task_type.function, *args, **kwargs)
-            return self._succeeded(result_of(task_type, returned, self._store.bounds.result_bytes))
-        except JobCancelled as stop:
-            return self._stopped(task_type, stop)
-        except InvalidOutput as error:
-            return self._failed(ErrorKind.INVALID, error, None)
-        except Exception as error:
-            self._keep_traceback(error)
-            retries = task_type.retry.retries(error)
-            return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry, error) if retries else None)
-        except BaseException as error:
-            stops = [leaf for leaf in leaves(error) if isinstance(leaf, JobCancelled)]
-            if stops:  # a task group wraps the exception that stopped it
-                return self._stopped(task_type, stops[0])
-            # sys.exit() in the task, or KeyboardInterrupt: worth another try
-            return self._failed(ErrorKind.RAISED, error, self._delay_s(task_type.retry))
+    async def execute_async(self, host: AsyncHost) -> Outcome | None:
+        """`execute` of an `async def`, on the event loop."""
+        with traces.run_span(self._claim) as span:
+            try:
+                function, args, kwargs = self._read(RunAsyncContext(self._store, host.stored))
+                returned = await host.call(function, *args, **kwargs)
+            except BaseException as error:
+                return self._told(span, self._raised, error)
+            return self._told(span, self._returned, returned)
 
-    def _read(self) -> tuple[TaskType, BaseModel]:
+    def _read(self, context: Context) -> tuple[TaskFunction, tuple[Any, ...], Mapping[str, Any]]:
+        """The function of the task, and its arguments. Raises InputRefused if this worker cannot read the input."""
         try:
-            task_type = self._registry.get(self._claim.task_type)
-            return task_type, task_type.input_model.model_validate_json(self._claim.input)
+            self._task_type = self._registry.get(self._claim.task_type)
+            value = self._task_type.input_model.model_validate_json(self._claim.input)
         except UnknownTaskType as error:
             raise InputRefused(str(error)) from None
         except ValidationError as error:
             raise InputRefused(problems_of(error)) from None
         except Exception as error:  # a validator of the model may raise anything
             raise InputRefused(f"input: cannot be checked: {type(error).__name__}: {message_of(error)}") from None
+        return self._task_type.function, *self._task_type.arguments(context, value)
 
-    def _delay_s(self, policy: RetryPolicy, error: Exception | None = None) -> float:
-        return policy.of_job(self._claim.retry).delay_s(self._claim.tries, error)
+    def _told(self, span: Span, conclude: Callable[[T], Outcome | None], ended: T) -> Outcome | None:
+        """The outcome that follows from how the task ended, also in the span."""
+        try:
+            outcome = conclude(ended)
+        except Exception as error:
+            # reading a task's exception may itself raise, and the job must end nevertheless
+            log.exception("cannot describe the error of a run", job_id=str(self._claim.id))
+            outcome = self._failed(ErrorKind.RAISED, InvalidOutput(f"unreadable: {type(error).__name__}"), None)
+        if outcome is not None and outcome.error is not None:
+            span.set_status(SpanStatus(StatusCode.ERROR, outcome.error["message"]))
+        return outcome
+
+    def _returned(self, returned: Any) -> Outcome:
+        try:
+            return self._succeeded(result_of(self._task_type, returned, self._store.bounds.result_bytes))
+        except InvalidOutput as error:
+            return self._failed(ErrorKind.INVALID, error, None)
+
+    def _raised(self, error: BaseException) -> Outcome | None:
+        if isinstance(error, InputRefused):
+            return self._refused(error)
+        if isinstance(error, Exception):
+            self._keep_traceback(error)
+            retries = self._task_type.retry.retries(error)
+            return self._failed(ErrorKind.RAISED, error, self._delay_s(error) if retries else None)
+        # a task group wraps the exception that stopped it
+        if stop := next((leaf for leaf in leaves(error) if isinstance(leaf, JobCancelled)), None):
+            return self._stopped(stop)
+        if isinstance(error, CancelledError) and self._store.should_stop:
+            return self._stopped(JobCancelled("the task was cancelled"))
+        # sys.exit() in the task, or KeyboardInterrupt: worth another try
+        return self._failed(ErrorKind.RAISED, error, self._delay_s())
+
+    def _delay_s(self, error: Exception | None = None) -> float:
+        return self._task_type.retry.of_job(self._claim.retry).delay_s(self._claim.tries, error)
 
     def _refused(self, error: InputRefused) -> Outcome:
         """Hand the job back for a worker of another version; FAILED once REFUSALS_MAX runs have refused its input."""
@@ -119,7 +165,7 @@ class JobRun:
             refused=True,
         )
 
-    def _stopped(self, task_type: TaskType, stop: JobCancelled) -> Outcome | None:
+    def _stopped(self, stop: JobCancelled) -> Outcome | None:
         reason = stop.reason if isinstance(stop, JobInterrupted) else self._store.stop_reason
         self.stop_method = "signal" if isinstance(stop, JobInterrupted) else "cooperative"
         if reason is StopReason.DRAIN:
@@ -127,7 +173,7 @@ class JobRun:
             return None
         if reason is StopReason.TIMEOUT:
             message = f"it ran longer than {self._claim.timeout_s:g} s"
-            return self._failed(ErrorKind.TIMEOUT, TimeoutError(message), self._delay_s(task_type.retry))
+            return self._failed(ErrorKind.TIMEOUT, TimeoutError(message), self._delay_s())
         # cancelled, or the claim is lost: the fence refuses this outcome, and the receipt gets the method;
         # a task that raises JobCancelled without a stop request fails
         return self._failed(ErrorKind.RAISED, stop, None)
@@ -170,7 +216,7 @@ class JobRun:
 
     def _keep_traceback(self, error: Exception) -> None:
         """Add the traceback to the span, and to the job's log unless the task raised one of our errors on purpose."""
-        text = traceback_of(error, skipped=OWN_FRAMES)
+        text = traceback_of(error)
         attributes = {"exception.type": type(error).__name__, "exception.message": message_of(error)}
         trace.get_current_span().add_event("exception", attributes | {"exception.stacktrace": text})
         if isinstance(error, InvalidValue) or not isinstance(error, PermanentError | RetryableError):

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavailable
 from jobcore.models import Claim, Event, NewEvent
 from jobcore.store import events, steps
-from jobcore.store.database import Database, RowRefused
+from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.stops import StopReason
@@ -29,6 +29,13 @@ Call = Callable[..., Any]
 log = logs.get(__name__)
 
 
+class Calls(Protocol):
+    """Calls store functions: a `Database`, or a `RunDatabase` that many runs share."""
+
+    def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one store function. Raises StoreUnavailable and RowRefused."""
+
+
 class RunStore:
     """Stores what one run says, and knows whether the run should stop.
 
@@ -39,7 +46,7 @@ class RunStore:
         self,
         claim: Claim,
         slot: Slot,
-        db: Database,
+        db: Calls,
         on_event: Callable[[RunStore], None],
         publish: Callable[[Event], None],
         bounds: Bounds = DEFAULT_BOUNDS,
@@ -55,16 +62,21 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._lost = False
+        self._own_stop = StopReason.NONE
 
     @property
     def stop_reason(self) -> StopReason:
-        """The supervisor's stop request for this run."""
-        return self._slot.stop_reason(self.key)
+        """Why this run should stop: the supervisor's stop request, or the end of this child."""
+        return self._slot.stop_reason(self.key) or self._own_stop
 
     @property
     def should_stop(self) -> bool:
         """True once the run has a stop request, or has lost its claim."""
         return self._lost or self.stop_reason is not StopReason.NONE
+
+    def drain(self) -> None:
+        """Ask this run to stop, because its child ends."""
+        self._own_stop = StopReason.DRAIN
 
     def raise_if_stopped(self) -> None:
         """Raise JobCancelled once the run should stop."""

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
+from jobcore.states import Lane
 from jobcore.store import queues
 from jobcore.store.queues import Queue
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
+from longrun_api.schemas import ROOM_NOTE
 from longrun_api.submission import QUEUE_NAME, Integer
 
 router = APIRouter(prefix="/queues", tags=["queues"])
@@ -48,6 +50,7 @@ class QueueInfo(BaseModel):
     running: int = Field(description="Tasks that run now.")
     workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
+    room: dict[Lane, int] = Field(description=f"How many more tasks of each lane they could start now. {ROOM_NOTE}")
 
     @classmethod
     def of(cls, queue: Queue) -> Self:

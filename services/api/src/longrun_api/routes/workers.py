@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
+from jobcore.states import Lane
 from jobcore.store import workers
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Utc
+from longrun_api.schemas import ROOM_NOTE, Utc
 
 router = APIRouter(prefix="/workers", tags=["workers"])
 
@@ -25,6 +26,7 @@ class WorkerTask(BaseModel):
 
     task_id: UUID
     task_type: str
+    lane: Lane
     slot: int
     attempt: int
     started_at: Utc
@@ -37,7 +39,10 @@ class WorkerInfo(BaseModel):
     host: str
     pid: int = Field(description="Id of its main process on `host`.")
     queues: list[str]
-    concurrency: int = Field(description="Number of child processes, each of which runs one task at a time.")
+    concurrency: int = Field(description="Number of child processes.")
+    jobs_per_child: int = Field(description="How many async and thread tasks a child runs at once.")
+    runs: dict[Lane, int] = Field(description="How many tasks it runs, by lane.")
+    room: dict[Lane, int] = Field(description=f"How many more tasks of each lane it could start now. {ROOM_NOTE}")
     version: str
     state: str
     started_at: Utc
@@ -56,6 +61,9 @@ class WorkerInfo(BaseModel):
             pid=worker.pid,
             queues=list(worker.queues),
             concurrency=worker.concurrency,
+            jobs_per_child=worker.jobs_per_child,
+            runs=dict(worker.runs),
+            room=dict(worker.room),
             version=worker.version,
             state=worker.state,
             started_at=worker.started_at,
@@ -65,6 +73,7 @@ class WorkerInfo(BaseModel):
                 WorkerTask(
                     task_id=job.task_id,
                     task_type=job.task_type,
+                    lane=job.lane,
                     slot=job.slot,
                     attempt=job.attempt,
                     started_at=job.started_at,

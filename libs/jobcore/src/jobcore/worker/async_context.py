@@ -1,0 +1,82 @@
+"""`AsyncContext` of one run: its calls that wait for PostgreSQL are awaited, and run in a few threads (`Stored`).
+
+A call that has begun ends before its awaiter continues, also if the awaiter is cancelled meanwhile. So what a run
+stores is stored in the order of its code, and nothing is stored after its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, ParamSpec, TypeVar
+
+from jobcore.store.steps import Step
+from jobcore.worker.context import BaseContext, ContextStore, checkpoint_text
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Stored:
+    """Awaits blocking calls in a few threads of its own."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="run-store")
+
+    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function in a thread, within the context of the caller.
+
+        If this is cancelled, a call that has not begun never begins; else this waits for its end.
+        """
+        context = copy_context()
+        future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
+        ended = asyncio.wrap_future(future)
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.wait([ended])
+            except asyncio.CancelledError as error:
+                cancelled = error
+                future.cancel()
+        if cancelled is None:
+            return ended.result()
+        if not ended.cancelled():
+            ended.exception()  # otherwise asyncio logs that nobody asked for it
+        raise cancelled
+
+
+class RunAsyncContext(BaseContext):
+    """The `AsyncContext` of one run; `stored` calls what waits for PostgreSQL (`Stored`).
+
+    `log` and `emit` do not wait for room in the buffer, because no other task of the event loop would run meanwhile.
+    """
+
+    def __init__(self, store: ContextStore, stored: Callable[..., Awaitable[Any]]) -> None:
+        super().__init__(store)
+        self._stored = stored
+        self._kept: dict[str, Step] = {}
+
+    async def checkpoint(self, state: Any) -> None:
+        """Store a JSON value durably before returning; the next run finds it in `checkpoint_state`."""
+        await self._stored(self._store_checkpoint, checkpoint_text(state))
+        self.raise_if_cancelled()
+
+    async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Return the stored result of the step, or call the function and store what it returns."""
+        with self._once(name):
+            done = self._kept.get(name) or await self._stored(self._find_step, name)
+            if done:
+                return done.result
+            result = function(*args, **kwargs)
+            if inspect.isawaitable(result):
+                result = await result
+            return await self._stored(self._keep, name, result)
+
+    def _keep(self, name: str, result: Any) -> Any:
+        """Store the result; a step whose awaiter was cancelled meanwhile finds it when it is called again."""
+        kept = self._store_step(name, result)
+        self._kept[name] = Step(kept)
+        return kept

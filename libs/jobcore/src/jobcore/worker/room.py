@@ -1,0 +1,66 @@
+"""How many async and thread runs a child has under way, and how many more it may begin."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+SHARE: Final = 4
+"""One claim takes at most this part of a child's places, so that jobs spread over the children: one in SHARE."""
+
+
+class Room:
+    """The places of a child; `size` is LONGRUN_JOBS_PER_CHILD. Any thread may call it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @property
+    def taken(self) -> int:
+        """How many runs are under way."""
+        return self._taken
+
+    @property
+    def free(self) -> int:
+        """How many more runs may begin."""
+        return self._size - self._taken
+
+    @property
+    def share(self) -> int:
+        """How many places one claim may fill."""
+        return min(self.free, max(1, self._size // SHARE))
+
+    def take(self, count: int) -> None:
+        """So many runs begin; the caller knows that there is room."""
+        with self._changed:
+            self._taken += count
+            self._changed.notify_all()
+
+    def give_back(self, count: int) -> None:
+        """So many runs have ended."""
+        with self._changed:
+            self._taken -= count
+            self._changed.notify_all()
+
+    def wait_free(self, timeout_s: float) -> bool:
+        """Wait until there is room; False if that takes longer than `timeout_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._taken < self._size, timeout_s)
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until no run is under way; False if that takes longer than `timeout_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._taken, timeout_s)
+
+    def wait_taken(self, unless: Callable[[], bool]) -> None:
+        """Wait until a run is under way, or until `unless` is true and `wake` is called."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken or unless())
+
+    def wake(self) -> None:
+        """Let the waiting threads look again."""
+        with self._changed:
+            self._changed.notify_all()
