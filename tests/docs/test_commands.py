@@ -30,7 +30,7 @@ SNIPPETS = [
     ROOT / "libs/longrun-client/README.md",
 ]
 DONE_BEFORE = ("make run", TASKS)
-"""What the fixtures did: `make run` is `longrun-local`."""
+"""What the fixtures did: `make run` is `longrun run-local`, and `longrun dev` with TASKS."""
 CONTAINERS = ("make up", "make kind-up", "make dev", "helm ")
 ELSEWHERE = ("make test", *CONTAINERS, "make dist", "python3 -m venv", "~/jobs/", "cd ~/jobs", "bin/longrun")
 """CI runs the first. The next need a container engine or a cluster: tests/compose, tests/e2e. The last are done by
