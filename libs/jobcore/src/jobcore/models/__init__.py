@@ -1,6 +1,6 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
-from jobcore.models.events import Event, NewEvent
+from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
@@ -8,6 +8,7 @@ from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
+    "Batch",
     "CancelReceipt",
     "Change",
     "Claim",

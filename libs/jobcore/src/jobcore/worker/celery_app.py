@@ -127,7 +127,7 @@ class _Worker:
             jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
-            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
+            lanes=tuple(task_type.lane for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()

@@ -29,12 +29,14 @@ class LoopStalls:
 
     def check(self) -> None:
         """Look once; a thread that is not the loop's calls this a few times a second."""
-        beat = self._slot.loop_beat
-        if not beat or beat == self._reported:
+        beat, run = self._slot.loop_beat, self._lane.executing
+        if not beat or beat == self._reported or run is None:
             return
         late_s = time.monotonic() - beat - BEAT_S
-        run, frame = self._lane.executing, sys._current_frames().get(self._lane.thread.ident or 0)
-        if late_s > STALL_S and run is not None and frame is not None:
+        frame = sys._current_frames().get(self._lane.thread.ident or 0)
+        # looked at again, because the loop may have gone on before its frame was taken
+        same = self._slot.loop_beat == beat and self._lane.executing is run
+        if late_s > STALL_S and frame is not None and same:
             self._reported = beat
             run.store.buffer.add_line("warning", _message(late_s, frame))
             run.store.event_added()
