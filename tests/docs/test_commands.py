@@ -115,6 +115,7 @@ def test_the_readme_shows_the_task_of_the_quickstart_on_its_first_screen() -> No
     [theirs] = [block for block in blocks(QUICKSTART) if block.language == "python" and "@task" in block.text]
     assert ours.text.split() == theirs.text.split()
     assert ours.line + ours.text.count("\n") < 25
+    assert len([line for line in ours.text.splitlines() if line]) <= 5, "a task type needs no ceremony"
 
 
 def test_the_commands_for_operators_are_those_that_run_here() -> None:
