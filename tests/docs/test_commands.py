@@ -26,6 +26,7 @@ TYPED = [README, QUICKSTART, *(ROOT / "docs" / f"{name}.md" for name in ("api", 
 SNIPPETS = [
     QUICKSTART,
     ROOT / "docs/writing-a-task.md",
+    ROOT / "docs/files.md",
     ROOT / "libs/longrun/README.md",
     ROOT / "libs/longrun-client/README.md",
 ]

@@ -54,6 +54,9 @@ class Diary:
     def run(self, args: object, **options: object) -> NoReturn:
         raise AssertionError("a scrape runs no program")
 
+    def file(self, path: Any, name: str | None = None, *, media_type: str | None = None) -> Any:
+        raise AssertionError("a scrape stores no files")
+
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadSite]:

@@ -14,6 +14,7 @@ PROMISED = {
     "checkpoint_state",
     "emit",
     "fence",
+    "file",
     "job_id",
     "log",
     "progress",

@@ -12,6 +12,7 @@ below it; `lint-imports` checks that.
     migrations     the schema of the database (beside broker)
     store          all SQL
     host           clock, threads and processes of the machine
+    files          the bytes of result files: a folder or S3 (beside host)
     telemetry      logs, metrics and traces
     (here)         shared values: states, errors, settings, models, tasks, cron, schedule
 """

@@ -119,6 +119,29 @@ class StoreUnavailable(LongrunError):
         self.reason = reason or detail
 
 
+class FileNotFound(LongrunError):
+    """The job has no file of that name."""
+
+    status = 404
+    slug = "file-not-found"
+    title = "The task has no such file"
+
+
+class FileStoreUnavailable(LongrunError):
+    """The place for files cannot be used now: it is full, cannot be reached, or is not set."""
+
+    status = 503
+    slug = "file-store-unavailable"
+    title = "The store of files is not available"
+
+
+class FileBytesMissing(FileStoreUnavailable):
+    """The database has the file, but the place for files that this process uses does not have its bytes."""
+
+    slug = "file-bytes-missing"
+    title = "The bytes of the file are not where this server looks for them"
+
+
 class Overloaded(LongrunError):
     """Too many submissions wait for their commit in this process; try again later."""
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Protocol
 
+from jobcore.models import StoredFile
 from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
 
 P = ParamSpec("P")
@@ -107,12 +108,28 @@ class JobContext(Context, Protocol):
         everything that it started get SIGTERM, and SIGKILL after a second.
         """
 
+    def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job, of any size, durably before returning.
+
+        Clients download it from `/tasks/{id}/files/{name}`. `name` is the last part of the path if it is not given, and
+        `media_type` is guessed from the name. A file of a name that the job has replaces it. Returns name, size,
+        media type and SHA-256. Raises InvalidValue, which ends the job, if there is no such file, if the name cannot be
+        used, or if the file is larger than LONGRUN_MAX_FILE_BYTES; and FileStoreUnavailable if it cannot be stored now.
+        """
+
 
 class AsyncContext(Context, Protocol):
     """The context of a task that `async def` defines: its methods that store something are awaited."""
 
     async def checkpoint(self, state: Any) -> None:
         """`JobContext.checkpoint`, awaited. If it is cancelled, the value is stored, or it is not; never half."""
+
+    async def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """`JobContext.file`, awaited."""
 
     async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """`JobContext.step`, awaited. The function may be async or not.

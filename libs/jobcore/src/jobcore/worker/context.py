@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
 
 from jobcore.errors import InvalidStep, InvalidValue
-from jobcore.models import Claim, Event
+from jobcore.models import Claim, Event, StoredFile
 from jobcore.store.steps import Step
 from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
 from jobcore.worker import programs
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.files import FileSink, store_file
 from jobcore.worker.output import Piece
 from jobcore.worker.program_start import Options
 from jobcore.worker.steps import check_name, result_json
@@ -35,6 +36,10 @@ class ContextStore(Protocol):
     claim: Claim
     bounds: Bounds
     buffer: EventBuffer
+
+    @property
+    def files(self) -> FileSink:
+        """Where its files go."""
 
     @property
     def should_stop(self) -> bool:
@@ -161,6 +166,12 @@ class BaseContext:
         with self._shield():
             return self._store.store_step(name, text)
 
+    def _store_file(self, path: str | os.PathLike[str], name: str | None, media_type: str | None) -> StoredFile:
+        with self._shield():
+            return store_file(
+                self._store.files, self._store.bounds, self._store.raise_if_stopped, path, name, media_type
+            )
+
 
 class RunContext(BaseContext):
     """The `JobContext` of one run."""
@@ -190,6 +201,13 @@ class RunContext(BaseContext):
     ) -> CompletedProgram:
         """Run a program to its end, with its output in the job's log."""
         return programs.run(self, args, Options(progress, cwd, env, input, check, timeout_s, log))
+
+    def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job."""
+        self.raise_if_cancelled()
+        return self._store_file(path, name, media_type)
 
     def _wait_for_room(self) -> None:
         """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""
