@@ -67,20 +67,22 @@ def stage(database_url: str, redis_url: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Loses the reply to the next append, which PostgreSQL has committed."""
-    pending: list[bool] = []
+def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Loses the request of the next append, or the reply to it after PostgreSQL has committed."""
+    pending: list[str] = []
     call = Database.call
 
     def losing(self: Database, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        what = pending.pop() if function is appends.append and pending else None
+        if what == "request":
+            raise StoreUnavailable("the connection broke")
         found = call(self, function, *args, **kwargs)
-        if function is appends.append and pending:
-            pending.clear()
+        if what == "reply":
             raise StoreUnavailable("the connection broke")
         return found
 
     monkeypatch.setattr(Database, "call", losing)
-    return lambda: pending.append(True)
+    return pending.append
 
 
 def emit(run: RunStore, *values: Any) -> None:
@@ -126,12 +128,15 @@ def test_a_run_that_lost_its_claim_is_told_and_costs_the_others_nothing(stage: S
     assert (stage.output(lost), stage.output(other)) == ([], [2])
 
 
+@pytest.mark.parametrize("what", ["request", "reply"])
 @pytest.mark.parametrize("again", ["flush", "outcome"])
-def test_a_commit_whose_reply_was_lost_is_not_stored_again(stage: Stage, lost: Callable[[], None], again: str) -> None:
+def test_what_was_sent_while_the_connection_broke_is_stored_once(
+    stage: Stage, lose: Callable[[str], None], what: str, again: str
+) -> None:
     runs = [stage.run(), stage.run()]
     for run in runs:
         emit(run, 1, 2)
-    lost()
+    lose(what)
     with pytest.raises(StoreUnavailable):
         flush(stage.world.db.call, runs)
     for run in runs:
