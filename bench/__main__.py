@@ -21,7 +21,11 @@ from bench.measures import (
     files,
     hostile,
     idle_streams,
+    lane_drain,
+    lane_pickup,
+    lane_stops,
     memory,
+    pages,
     peer,
     pickup,
     recovery,
@@ -30,6 +34,7 @@ from bench.measures import (
     stock,
     stream,
     submit,
+    waiting,
 )
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -53,6 +58,11 @@ MEASURES = {
     "hostile": hostile.measure,
     "idle_streams": idle_streams.measure,
     "scrape": scrape.measure,
+    "waiting": waiting.measure,
+    "lane_drain": lane_drain.measure,
+    "lane_pickup": lane_pickup.measure,
+    "lane_stops": lane_stops.measure,
+    "pages": pages.measure,
 }
 
 

@@ -25,6 +25,9 @@ class Scale:
     waiting_rows: int
     flushed_jobs: int
     many_jobs: int
+    waiting_jobs: int
+    pages: int
+    stops: int
     backlog: int
     queues: int
 
@@ -52,6 +55,9 @@ def full() -> Scale:
         waiting_rows=1_000_000,
         flushed_jobs=10_000,
         many_jobs=50_000,
+        waiting_jobs=2_000,
+        pages=1_000,
+        stops=20,
         backlog=100_000,
         queues=10_000,
     )
@@ -75,6 +81,9 @@ def quick() -> Scale:
         waiting_rows=20_000,
         flushed_jobs=2_000,
         many_jobs=5_000,
+        waiting_jobs=600,
+        pages=300,
+        stops=3,
         backlog=20_000,
         queues=2_000,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import create_engine
 
@@ -38,6 +38,8 @@ LONGRUN = System(
     create_tables=migrations.upgrade,
     env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
 )
+LANES = replace(LONGRUN, env={**LONGRUN.env, "LONGRUN_TASKS": "bench.tasks"})
+"""Longrun with the bench's own task types, which run in all lanes."""
 SCRAPER_WORKER = ("celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle")
 LITERAL = System(
     name="literal",

@@ -94,6 +94,7 @@ CREATE TABLE longrun.jobs (
     checkpoint_exact text,
     refusals integer DEFAULT 0 NOT NULL,
     output_bytes bigint DEFAULT 0 NOT NULL,
+    last_append bigint DEFAULT 0 NOT NULL,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),

@@ -31,7 +31,11 @@ ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
+lanes = tests.fault.tasks_lanes
+storm = tests.fault.tasks_of_lanes
+neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
+starting = tests.fault.tasks_that_start
 files = tests.fault.tasks_of_files
 output = tests.fault.tasks_output
 """

@@ -41,12 +41,18 @@ class Drain:
     with_start: float
 
 
-def queue_in_longrun(running: Running, jobs: int, task_type: str = "echo", input: Mapping[str, Any] = ECHO) -> None:
+def queue_in_longrun(
+    running: Running,
+    jobs: int,
+    task_type: str = "echo",
+    input: Mapping[str, Any] = ECHO,
+    queue: str = "default",
+) -> None:
     """Insert jobs without an API, 1,000 per commit."""
     database = Database(running.database.url, name="bench")
     for first in range(0, jobs, BATCH):
         count = min(BATCH, jobs - first)
-        batch = [NewJob(uuid7(), task_type, "default", input, max_attempts=3) for _ in range(count)]
+        batch = [NewJob(uuid7(), task_type, queue, input, max_attempts=3) for _ in range(count)]
         database.call(store.insert, batch)
     database.close()
 
@@ -58,11 +64,13 @@ def queue_in_literal(running: Running, jobs: int) -> None:
     celery.close()
 
 
-def drain(stage: Stage, system: System, jobs: int) -> Drain:
-    """Queue `jobs` jobs, start a worker and wait for the last job."""
+def drain(stage: Stage, system: System, jobs: int, task_type: str = "echo", input: Mapping[str, Any] = ECHO) -> Drain:
+    """Queue `jobs` jobs (literal's are always `echo`), start a worker and wait for the last job."""
     with stage.run(system, worker=False, api=False) as running:
-        queue = queue_in_longrun if system is LONGRUN else queue_in_literal
-        queue(running, jobs)
+        if system is LITERAL:
+            queue_in_literal(running, jobs)
+        else:
+            queue_in_longrun(running, jobs, task_type, input)
         running.database.execute("CHECKPOINT")
         started = time.time()
         running.start_worker()

@@ -1,12 +1,13 @@
-"""That no child of a worker is forgotten: as many long jobs run at once as there are children."""
+"""That no child of a worker is forgotten, and no place in it: as many jobs run at once as there are."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from tests.chaos.client import Client
-from tests.chaos.deployment import CHILDREN, QUEUE, WORKERS, Deployment
+from tests.chaos.deployment import CHILDREN, JOBS_PER_CHILD, QUEUE, WORKERS, Deployment
 from tests.chaos.load import tick
 from tests.harness import Tick
 from tests.waiting import until
@@ -28,6 +29,21 @@ def every_child_works(deployment: Deployment, client: Client) -> None:
     finally:
         for job_id in jobs:
             client.cancel(job_id)
+
+
+def every_place_works(deployment: Deployment, client: Client) -> None:
+    """AssertionError if not as many jobs that wait run at once as the children have room for."""
+    places = len(WORKERS) * CHILDREN * JOBS_PER_CHILD
+    jobs = [client.submit({**tick("test_tick_async", LONG_S, deployment), "queue": QUEUE}) for _ in range(places)]
+    try:
+        until(lambda: len(_begun(deployment, jobs)) == places, STARTED_S, f"{places} jobs run at once")
+    finally:
+        for job_id in jobs:
+            client.cancel(job_id)
+
+
+def _begun(deployment: Deployment, jobs: Sequence[str]) -> list[dict[str, Any]]:
+    return deployment.sql("SELECT id FROM jobs WHERE status = 'RUNNING' AND id = ANY(%s::uuid[])", list(jobs))
 
 
 def _at_work(deployment: Deployment, jobs: Sequence[str]) -> set[int]:

@@ -39,6 +39,7 @@ APIS = ("api-0", "api-1")
 WORKERS = ("worker-0", "worker-1", "worker-2")
 KEEPER = "keeper"
 CHILDREN = 2
+JOBS_PER_CHILD = 8
 LOOK_S = 0.2
 AGAIN_S = 1.0
 UP_S = 60.0
@@ -48,6 +49,7 @@ SHORT_STOPS = {
     "LONGRUN_CANCEL_SIGNAL_S": "0.5",
     "LONGRUN_CANCEL_KILL_S": "2",
     "LONGRUN_DRAIN_S": "2",
+    "LONGRUN_RETIRE_S": "3",
     "LONGRUN_REFUSED_BACKOFF_S": "2",
 }
 
@@ -218,6 +220,7 @@ class Deployment:
             **SHORT_STOPS,
             "LONGRUN_QUEUES": QUEUE,
             "LONGRUN_WORKER_CONCURRENCY": str(CHILDREN),
+            "LONGRUN_JOBS_PER_CHILD": str(JOBS_PER_CHILD),
             "DATABASE_URL": postgres.url,
             "REDIS_URL": broker.url,
             FOLDER: str(folder),

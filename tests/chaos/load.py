@@ -130,6 +130,12 @@ def _stepping(dice: Dice, deployment: Deployment) -> dict[str, Any]:
     return {"task_type": "test_steps", "input": {"folder": str(deployment.diaries), "dies_after": dice.randrange(5)}}
 
 
+def _starting(dice: Dice, deployment: Deployment) -> dict[str, Any]:
+    task = tick(f"test_start_{dice.choice(('process', 'async', 'thread'))}", dice.uniform(0.1, 1), deployment)
+    task["input"]["ending"] = dice.choice(("leave", "leave", "raise", "die"))
+    return task
+
+
 def _versioned(dice: Dice, deployment: Deployment) -> dict[str, Any]:
     added = {f"field_{deployment.version}": 1} if deployment.version > 1 and dice.randrange(2) else {}
     return {"task_type": "test_versioned", "input": {"number": dice.randrange(100), **added}}
@@ -156,6 +162,26 @@ MIX: dict[str, tuple[Callable[[Dice, Deployment], dict[str, Any]], float]] = {
     "dying": (lambda dice, _: {"task_type": "test_poison", "input": {"deaths": dice.choice((1, 1, 99))}}, 1),
     "expiring": (_expiring, 2),
     "limited": (_limited, 6),
+    "async": (lambda dice, deployment: tick("test_tick_async", dice.uniform(0, 2), deployment, max_attempts=3), 15),
+    "thread": (lambda dice, deployment: tick("test_tick_thread", dice.uniform(0, 2), deployment, max_attempts=3), 15),
+    "waiting": (lambda dice, deployment: tick("test_tick_async", dice.uniform(3, 8), deployment, max_attempts=3), 6),
+    "cancelled_async": (
+        lambda dice, deployment: tick("test_tick_async", 30, deployment, cancel_s=dice.uniform(0, 2)),
+        3,
+    ),
+    "cancelled_thread": (
+        lambda dice, deployment: tick("test_tick_thread", 30, deployment, cancel_s=dice.uniform(0, 2)),
+        3,
+    ),
+    "overrunning_async": (
+        lambda dice, deployment: tick("test_tick_async", 30, deployment, timeout_s=dice.uniform(0.3, 1)),
+        2,
+    ),
+    "overrunning_thread": (
+        lambda dice, deployment: tick("test_tick_thread", 30, deployment, timeout_s=dice.uniform(0.3, 1)),
+        1,
+    ),
+    "starting": (_starting, 4),
     "revived": (lambda _dice, _deployment: {"task_type": "test_flaky", "input": {"failures": 3}, "retry_s": 1.5}, 3),
     "stepping": (_stepping, 3),
     "versioned": (_versioned, 6),

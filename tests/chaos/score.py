@@ -12,6 +12,7 @@ import psutil
 
 from tests.chaos.deploys import REFUSED
 from tests.chaos.kinds import KINDS
+from tests.chaos.orphans import ORPHAN
 from tests.chaos.scheduled import TICK_DOUBLED, TICK_LOST, TOGETHER
 from tests.invariants import LOST, NOT_ENDED, OVERLAP, TERMINAL_EVENTS
 
@@ -65,6 +66,7 @@ class Score:
         lost = self.count(LOST, NOT_ENDED, TICK_LOST, REFUSED)
         doubled = self.count(OVERLAP, TICK_DOUBLED, TOGETHER)
         twice = self.count(TERMINAL_EVENTS)
+        orphans = self.count(ORPHAN)
         kinds = sorted(set(self.recoveries) - {CONTROL})
         return [
             f"| `python -m tests.chaos --minutes {self.minutes:g} --seed {self.seed}` | |",
@@ -81,7 +83,8 @@ class Score:
             f"| **jobs or ticks lost** | **{lost}** |",
             f"| **runs (two at once) or ticks doubled** | **{doubled}** |",
             f"| **second terminal writes** | **{twice}** |",
-            f"| other broken promises | {len(self.problems) - lost - doubled - twice} |",
+            f"| **processes that outlived their run** | **{orphans}** |",
+            f"| other broken promises | {len(self.problems) - lost - doubled - twice - orphans} |",
             f"| worst recovery | {max((max(self.recoveries[kind]) for kind in kinds), default=0):.1f} s |",
             "",
             "| fault | what | times | recovery: median | worst |",

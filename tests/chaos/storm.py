@@ -14,22 +14,26 @@ from pathlib import Path
 from jobcore.states import TERMINAL
 from tests.chaos import (  # noqa: F401  (they register)
     host_faults,
+    lane_faults,
     network_faults,
+    operator_faults,
     postgres_faults,
     process_faults,
     redis_faults,
     schema_faults,
 )
-from tests.chaos.capacity import every_child_works
+from tests.chaos.capacity import every_child_works, every_place_works
 from tests.chaos.client import Client
 from tests.chaos.deployment import QUEUE, Deployment
 from tests.chaos.deploys import ROLLING, refused_for_good
 from tests.chaos.kinds import KINDS, Strike, fault
 from tests.chaos.load import Load
 from tests.chaos.neighbour import not_run
+from tests.chaos.orphans import Orphans
 from tests.chaos.schedule import Planned
 from tests.chaos.scheduled import KIND, Schedules
 from tests.chaos.score import Score
+from tests.fault.diary import STARTED
 from tests.harness import Tick
 from tests.invariants import THAWED_S, broken_promises, overlaps
 from tests.waiting import until
@@ -39,28 +43,6 @@ RECOVERY_S = 120.0
 SLOW_S = 15.0
 CALM_S = 180.0
 CHUNK = 1000
-
-
-@fault((QUEUE,), (0.5, 3.0))
-def queue_paused(strike: Strike) -> None:
-    """An operator pauses the queue and lets it go on."""
-    client = Client(strike.deployment)
-    client.change_queue(paused=True)
-    try:
-        time.sleep(strike.seconds)
-    finally:
-        client.change_queue(paused=False)
-
-
-@fault((QUEUE,), (1.0, 5.0))
-def queue_limited(strike: Strike) -> None:
-    """An operator lets two jobs of the queue run at a time, and takes the limit away."""
-    client = Client(strike.deployment)
-    client.change_queue(max_running=2)
-    try:
-        time.sleep(strike.seconds)
-    finally:
-        client.change_queue(max_running=None)
 
 
 @fault((ROLLING,))
@@ -81,6 +63,7 @@ class Storm:
         self._client = Client(deployment)
         self._load = Load(deployment, self._client, score.seed)
         self._schedules = Schedules(deployment, self._client)
+        self._orphans = Orphans(deployment)
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -88,6 +71,7 @@ class Storm:
         began = time.monotonic()
         self._load.start()
         self._schedules.start()
+        self._orphans.start()
         for plan in self._planned:
             self._wait_until(began + plan.at_s, plan)
             thread = threading.Thread(target=self._strike, args=(plan,), name=plan.kind, daemon=True)
@@ -159,12 +143,13 @@ class Storm:
         self._await_ends()
 
     def _try_every_child(self) -> None:
-        self._say("calm: every child gets a long job")
-        try:
-            every_child_works(self._deployment, self._client)
-        except AssertionError as error:
-            self._score.problem(f"after the storm: {error}")
-        self._await_ends()
+        for each, what in ((every_child_works, "child"), (every_place_works, "place")):
+            self._say(f"calm: every {what} gets a long job")
+            try:
+                each(self._deployment, self._client)
+            except AssertionError as error:
+                self._score.problem(f"after the storm: {error}")
+            self._await_ends()
 
     def _await_ends(self) -> None:
         def none_open() -> bool:
@@ -191,9 +176,10 @@ class Storm:
                 score.problem(problem)
         for diary in self._deployment.diaries.iterdir():
             if not diary.suffix:
-                ticks = [Tick.of(line) for line in diary.read_text().splitlines()]
-                for problem in overlaps(ticks, self._deployment.thawed_at.get(diary.name, -math.inf)):
+                for problem in overlaps(ticks_of(diary), self._deployment.thawed_at.get(diary.name, -math.inf)):
                     score.problem(f"{diary.name}: {problem}")
+        for problem in self._orphans.stop():
+            score.problem(problem)
         for problem in (*self._together(), *refused_for_good(self._deployment), *not_run(self._deployment)):
             score.problem(problem)
         for problem in (*self._schedules.problems(), *self._load.gaps, *self._load.failures, *self._client.errors):
@@ -228,6 +214,12 @@ class Storm:
             for (_, end, earlier), (begin, _, later) in pairwise(sorted(of_key))
             if begin <= end
         ]
+
+
+def ticks_of(diary: Path) -> list[Tick]:
+    """The signs of life of a job, and of the processes that its runs started."""
+    diaries = [each for each in (diary, diary.with_name(diary.name + STARTED)) if each.exists()]
+    return [Tick.of(line) for each in diaries for line in each.read_text().splitlines()]
 
 
 def rage(

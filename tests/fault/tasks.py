@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from jobcore.errors import RetryableError
 from jobcore.tasks import JobContext, task
 from tests.fault import torn
+from tests.fault.diary import note
 
 TICK_S = 0.02
 
@@ -251,6 +252,4 @@ def numbers(ctx: JobContext, input: Unstorable) -> Done:
 
 
 def _note(ctx: JobContext, input: TickInput) -> None:
-    with (Path(input.folder) / ctx.job_id).open("a") as diary:
-        # of all hosts one clock, also where a test lies about `time.monotonic()`
-        diary.write(f"{os.getpid()} {ctx.fence} {time.clock_gettime(time.CLOCK_MONOTONIC)}\n")
+    note(input.folder, ctx.job_id, ctx.fence)

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from jobcore.tasks import JobContext, task
 
-CHECKPOINT_EVERY = 25
-
 
 class Emits(BaseModel):
-    """How many pieces to emit, and how long to wait after each, in seconds."""
+    """How many pieces to emit, how long to wait after each, in seconds, and the file whose presence ends the task.
+
+    After each `checkpoint_every` pieces it stores a checkpoint.
+    """
 
     pieces: int
-    pause_s: float = 0.0
+    pause_s: float
+    checkpoint_every: int = 25
+    until: Path = Path("/")
 
 
 class Emitted(BaseModel):
-    """Where this attempt began, and which it was."""
+    """The number that this attempt began with, and the one after its last."""
 
     start: int
-    attempt: int
+    end: int
 
 
 @task("test_emit", input=Emits, output=Emitted, max_attempts=1)
 def emit(ctx: JobContext, input: Emits) -> Emitted:
-    """Emit numbers, from where the checkpoint says on."""
-    start = ctx.checkpoint_state or 0
-    for number in range(start, input.pieces):
+    """Emit numbers, from where the checkpoint says on, until there are enough and the file is there."""
+    number = start = ctx.checkpoint_state or 0
+    while number < input.pieces or not input.until.exists():
         ctx.emit("number", {"number": number, "pid": os.getpid()})
-        if number % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
-            ctx.checkpoint(number + 1)
+        number += 1
+        if number % input.checkpoint_every == 0:
+            ctx.checkpoint(number)
         time.sleep(input.pause_s)
-    return Emitted(start=start, attempt=ctx.attempt)
+    return Emitted(start=start, end=number)

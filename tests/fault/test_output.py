@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
 from longrun_client import AsyncLongrun, Longrun, Piece
 from tests.fault.link import Link
+from tests.fault.test_partition import at_rest
 from tests.harness import NOTICED_S, Harness
 from tests.invariants import check
 from tests.waiting import until
@@ -87,4 +89,31 @@ def test_ten_readers_get_fifty_pieces_a_second_once_over_reconnects_and_the_deat
     assert len(dead) >= 200, "what a reader has seen stays"
     assert last == list(range(job["result"]["start"], PIECES)), "the next attempt goes on"
     assert job["result"]["start"] <= len(dead), "a checkpoint is never stored before what was emitted before it"
+    check(apart, [job_id])
+
+
+def emits_on(longrun: Harness, job_id: str) -> None:
+    """Wait until something is stored that is emitted from now on."""
+    [now] = longrun.sql("SELECT now() AS at")
+    later = "SELECT 1 FROM job_events WHERE job_id = %s AND kind = 'output' AND at > %s"
+    until(lambda: longrun.sql(later, job_id, now["at"]), what="output is stored")
+
+
+def test_output_whose_commit_was_not_confirmed_is_stored_once(apart: Harness, tmp_path: Path) -> None:
+    enough = tmp_path / "enough"
+    with Link(apart.stack.database_url) as link:
+        apart.worker(concurrency=1, DATABASE_URL=link.url)
+        # without checkpoints, so that the connection of the completer is the only one
+        emits = {"pieces": 1, "pause_s": PAUSE_S / 2, "until": str(enough), "checkpoint_every": 10**9}
+        job_id = apart.submit("test_emit", emits)
+        for _ in range(5):
+            emits_on(apart, job_id)
+            with link.held(replies_only=True):
+                until(lambda: at_rest(apart), what="the reply to a commit is held, so nothing more is stored")
+                link.cut()
+        enough.touch()
+        job = apart.reaches(job_id, "SUCCESS")
+    with Longrun(str(apart.api.base_url)) as client:
+        stored = list(client.output(job_id, follow=False))
+    assert numbers(stored) == {1: list(range(job["result"]["end"]))}
     check(apart, [job_id])

@@ -14,11 +14,12 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.models import Claim, Event, NewEvent, Outcome
 from jobcore.settings import redis_url
 from jobcore.states import Status
-from jobcore.store import cancellations, claims, events, workers
+from jobcore.store import cancellations, claims, workers
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.database import Database
 from jobcore.store.outcomes import finish
 from jobcore.tasks import load_tasks
+from tests.integration.appending import append_events
 
 
 class HandWorker:
@@ -58,8 +59,9 @@ class HandWorker:
 
     def say(self, claim: Claim, kind: str, data: Mapping[str, Any], *, quiet: bool = False) -> int:
         """Store one event of a run; returns its seq."""
-        appended = self.db.call(events.append, claim.id, claim.fence, [NewEvent(kind, data)])
+        appended = self.db.call(append_events, claim.id, claim.fence, [NewEvent(kind, data)])
         assert appended is not None
+        assert appended.last_seq is not None
         if not quiet:
             event = Event(appended.last_seq, appended.at, claim.attempt, kind, data)
             self.publisher.publish(claim.id, [event])

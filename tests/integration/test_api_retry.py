@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from longrun_client import Longrun
+from tests.integration.appending import append_events
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_stream import story, streaming
 from tests.integration.test_api_submit import fields, problem
@@ -134,12 +135,11 @@ def test_an_end_at_the_end_of_a_page_is_told_apart_too(
     api: httpx.Client, worker: HandWorker, submit: Submit, before: int
 ) -> None:
     from jobcore.models import NewEvent
-    from jobcore.store import events as job_events
 
     here = submit()
     claim = worker.claim()
     lines = [NewEvent("log", {"level": "info", "message": "x"})] * before
-    worker.db.call(job_events.append, claim.id, claim.fence, lines)
+    worker.db.call(append_events, claim.id, claim.fence, lines)
     worker.fail(claim, "no")
     with streaming(api, here) as events:
         assert len(story(events)) == before + 3

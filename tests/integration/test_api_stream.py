@@ -17,6 +17,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from longrun_api.stream_check import CHECK_S
 from longrun_local.valkey import EmbeddedValkey
+from tests.integration.appending import append_events
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import fields, problem
 from tests.waiting import PATIENCE_S, until
@@ -224,12 +225,11 @@ def test_a_quiet_stream_is_kept_open_by_comments(api: httpx.Client, submit: Subm
 
 def test_a_long_story_is_replayed_whole(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
     from jobcore.models import NewEvent
-    from jobcore.store import events as job_events
 
     here = submit()
     claim = worker.claim()
     lines = [NewEvent("log", {"level": "info", "message": f"{number} {'x' * 1000}"}) for number in range(1500)]
-    worker.db.call(job_events.append, claim.id, claim.fence, lines)
+    worker.db.call(append_events, claim.id, claim.fence, lines)
     worker.finish(claim)
     with streaming(api, here) as events:
         assert [int(event.id) for event in events] == list(range(1, 1504))

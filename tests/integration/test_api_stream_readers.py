@@ -16,7 +16,7 @@ import redis
 from httpx_sse import EventSource
 
 from jobcore.models import NewEvent
-from jobcore.store import events as job_events
+from tests.integration.appending import append_events
 from tests.integration.hand_worker import HandWorker
 from tests.integration.raw_http import resident_bytes
 from tests.processes import Stack
@@ -41,7 +41,7 @@ def talkative(api: httpx.Client, worker: HandWorker, submit: Any) -> str:
     claim = worker.claim()
     for start in range(0, LINES, 100):
         lines = [NewEvent("log", {"level": "info", "message": LINE}) for _ in range(start, start + 100)]
-        worker.db.call(job_events.append, claim.id, claim.fence, lines)
+        worker.db.call(append_events, claim.id, claim.fence, lines)
     worker.finish(claim)
     return here
 

@@ -50,6 +50,7 @@ from jobcore.store import (
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
 from tests.stock import history, plans
@@ -166,7 +167,7 @@ def walk_through(world: World, worker: UUID) -> None:
     [claim] = world.take(worker)
     assert claim.id == job_id
     world.call(claims.holds, job_id, claim.fence, worker)
-    world.call(events.append, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
+    world.call(append_events, job_id, claim.fence, [NewEvent("log", {})], progress={"done": 1})
     world.call(event_pages.page, job_id, 0, max_events=100, max_bytes=100_000)
     world.call(event_pages.ahead, {job_id: 1})
     world.call(event_pages.end, job_id)

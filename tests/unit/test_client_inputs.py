@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from longrun_client.inputs import InputError, from_arguments, from_json
+from longrun_client.inputs import InputError, fields, from_arguments, from_json
 
 
 class Nested(BaseModel):
@@ -132,3 +132,13 @@ def test_whatever_the_model_holds_can_be_spelt_in_arguments(wanted: Input) -> No
 def test_an_input_that_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--input: "):
         from_json(text, "--input")
+
+
+def test_each_field_is_described_by_what_it_takes() -> None:
+    described = dict(fields(SCHEMA))
+    assert described["--url"] == "text; required"
+    assert described["--max_links"] == "a whole number; 5 by default"
+    assert described["--title"] == "text or null; null by default"
+    assert described["--nested"].startswith("a JSON object")
+    assert described["--anything"] == "any JSON; null by default"
+    assert list(fields({})) == []

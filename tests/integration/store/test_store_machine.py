@@ -12,8 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from jobcore.models import Claim, NewEvent
 from jobcore.states import TERMINAL, Status
-from jobcore.store import cancellations, events, expiry, rescue, workers
+from jobcore.store import cancellations, expiry, rescue, workers
 from jobcore.store.cancellations import CompletedCancel
+from tests.integration.appending import append_events
 from tests.integration.store.world import HIDDEN, World, empty
 
 QUEUES = ("a", "b")
@@ -95,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(run=runs, count=st.integers(0, 3))
     def append(self, run: Claim, count: int) -> None:
-        self.world.call(events.append, run.id, run.fence, [NewEvent("log", {})] * count, progress={"done": count})
+        self.world.call(append_events, run.id, run.fence, [NewEvent("log", {})] * count, progress={"done": count})
 
     @rule(job=jobs)
     def cancel(self, job: UUID) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from jobcore.models import Claim
 from jobcore.states import Status
-from jobcore.store import cancellations, events, expiry, jobs, limits
+from jobcore.store import cancellations, expiry, jobs, limits
 from jobcore.store.cancellations import CompletedCancel
+from tests.integration.appending import append_events
 from tests.integration.store.world import HIDDEN, MAX_CRASHES, World, race
 
 RECEIPT = ("cancel_requested_at", "cancel_acknowledged_at", "cancel_stopped_at", "cancel_method")
@@ -113,14 +114,14 @@ def test_a_job_that_expired_may_start_after_all_and_an_expiry_to_come_still_coun
 
 def test_what_the_first_life_stored_is_kept_but_its_run_can_write_no_more(world: World) -> None:
     claim = world.running()
-    world.call(events.append, claim.id, claim.fence, [], checkpoint='{"page": 7}')
+    world.call(append_events, claim.id, claim.fence, [], checkpoint='{"page": 7}')
     world.finish(claim, Status.FAILED)
     world.retry(claim.id)
     assert world.finish(claim) == []
     assert world.release(claim, "crash") == []
     again = reclaimed(world, claim.id)
     assert again.checkpoint == {"page": 7}
-    assert world.call(events.append, claim.id, claim.fence, []) is None
+    assert world.call(append_events, claim.id, claim.fence, []) is None
     assert world.finish(claim) == []
 
 

@@ -23,6 +23,7 @@ from jobcore.models import NewEvent, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
+    appends,
     cancellations,
     claims,
     concurrency_limits,
@@ -53,6 +54,7 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
+from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
@@ -160,7 +162,7 @@ def fire_schedule(case: Case) -> object:
 
 def append(case: Case) -> object:
     new = [NewEvent("log", {})]
-    return case.world.call(events.append, case.id, case.fence, new, progress={"done": 1}, checkpoint="{}")
+    return case.world.call(append_events, case.id, case.fence, new, progress={"done": 1}, checkpoint="{}")
 
 
 FENCED = [
@@ -172,7 +174,7 @@ FENCED = [
     releases("crash", "rescue", "quarantine"),
     releases("loss", "rescue", "quarantine"),
     releases("timeout", "rescue", "quarantine"),
-    Trial(events.append, append),
+    Trial(appends.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
     Trial(
         cancellations.acknowledge,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ from jobcore.worker.error_details import problems_of
 from jobcore.worker.event_buffer import EventBuffer
 from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.values import DEFAULT_BOUNDS
+
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+"""Is called with the kind and the data of each event of a run as it happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,20 @@ def run(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
-    cancelled: bool = False,
+    cancelled: bool | threading.Event = False,
     raises: bool = True,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
     `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
-    run has been asked to stop. An exception of the task is raised, or returned as `Run.error` if `raises` is false.
+    run has been asked to stop; an event asks it once it is set. An exception of the task is raised, or returned as
+    `Run.error` if `raises` is false. `on_event(kind, data)` is called for each log line, progress and piece of output.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
 
     An `async def` gets an event loop of its own; a test that has one awaits `run_async`.
     """
-    case = _Case(task, input, after, cancelled=cancelled)
+    case = _Case(task, input, after, cancelled, on_event)
     if case.task_type.lane is Lane.ASYNC:
         return asyncio.run(case.run_async(raises=raises))
     with case.noting(raises=raises):
@@ -95,11 +101,12 @@ async def run_async(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
-    cancelled: bool = False,
+    cancelled: bool | threading.Event = False,
     raises: bool = True,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
-    case = _Case(task, input, after, cancelled=cancelled)
+    case = _Case(task, input, after, cancelled, on_event)
     if case.task_type.lane is not Lane.ASYNC:
         raise ValueError(f"{case.task_type.name} is not async: call run")
     return await case.run_async(raises=raises)
@@ -109,7 +116,12 @@ class _Case:
     """One call of one task."""
 
     def __init__(
-        self, task: Callable[..., Any], input: Mapping[str, Any] | None, after: Run | None, *, cancelled: bool
+        self,
+        task: Callable[..., Any],
+        input: Mapping[str, Any] | None,
+        after: Run | None,
+        cancelled: bool | threading.Event,
+        on_event: OnEvent | None,
     ) -> None:
         self.task_type = registry.of(task)
         self._given = _read(self.task_type, input or {})
@@ -117,7 +129,7 @@ class _Case:
         self.done = Run(
             before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
         )
-        self.store = _MemoryStore(self.done, _claim(self.task_type, self.done), cancelled=cancelled)
+        self.store = _MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
 
     def call(self, context: Context) -> Any:
         """Call the function of the task."""
@@ -181,17 +193,22 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
 class _MemoryStore:
     """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
 
-    def __init__(self, done: Run, claim: Claim, *, cancelled: bool) -> None:
+    def __init__(self, done: Run, claim: Claim, cancelled: bool | threading.Event, on_event: OnEvent | None) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
-        self.should_stop = cancelled
+        self._cancelled = cancelled
         self.files = _MemoryFiles(done)
         self._done = done
+        self._on_event = on_event
+
+    @property
+    def should_stop(self) -> bool:
+        return self._cancelled.is_set() if isinstance(self._cancelled, threading.Event) else self._cancelled
 
     def raise_if_stopped(self) -> None:
         if self.should_stop:
-            raise JobCancelled("this run must stop: the test asked for it")
+            raise JobCancelled("this run must stop: its caller asked for it")
 
     def event_added(self) -> None:
         self.flush()
@@ -213,6 +230,8 @@ class _MemoryStore:
         return self._done.steps.setdefault(name, json.loads(text))
 
     def _keep(self, kind: str, data: dict[str, Any]) -> None:
+        if self._on_event is not None:
+            self._on_event(kind, data)
         if kind == "log":
             self._done.logs.append(data["message"])
         elif kind == "progress":

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from longrun_client.client import Longrun
-from longrun_client.inputs import InputError, from_arguments, from_json
+from longrun_client.inputs import InputError, Schema, from_arguments, from_json
 from longrun_client.models import TaskType
 
 
 def task_input(client: Longrun, task_type: str, arguments: Sequence[str], input_json: str | None) -> dict[str, Any]:
-    """The input from JSON and arguments; arguments take precedence. Raises InputError."""
+    """The input of a task of a type that the server knows. Raises InputError."""
+    return given_input(lambda: _task_type(client, task_type).input_schema, arguments, input_json)
+
+
+def given_input(schema: Callable[[], Schema], arguments: Sequence[str], input_json: str | None) -> dict[str, Any]:
+    """The input from JSON and arguments, which take precedence and need the `schema()`. Raises InputError."""
     given = from_json(*_read(input_json)) if input_json is not None else {}
     if arguments:
-        given |= from_arguments(arguments, _task_type(client, task_type).input_schema)
+        given |= from_arguments(arguments, schema())
     return given
 
 

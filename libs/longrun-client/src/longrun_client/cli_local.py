@@ -1,4 +1,4 @@
-"""`longrun run-local`, `dev` and `demo`, which need the packages of `longrun[server]`.
+"""`longrun run-local`, `dev`, `run` and `demo`, which need the packages of `longrun[server]`.
 
 The client does not import the server's packages. They register their commands in the entry point group
 `longrun.commands`: functions that return an exit code.
@@ -13,7 +13,9 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from longrun_client.cli_options import Input
 from longrun_client.errors import ServerNotInstalled
+from longrun_client.inputs import InputError
 from longrun_client.server import DEFAULT_URL
 
 GROUP: Final = "longrun.commands"
@@ -42,6 +44,36 @@ def dev(
     Otherwise it does the same as `longrun run-local`.
     """
     raise typer.Exit(_server_command("dev")(tasks or []))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: longrun run greet --tasks tasks.py --name Ada",
+)
+def run(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="TASK_TYPE", help="Without it, they are listed.")] = None,
+    *,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="File, folder or module of task types; may be repeated."),
+    ] = None,
+    input_json: Input = None,
+    wants_help: Annotated[bool, typer.Option("--help", help="Show this message, or the fields of a task.")] = False,
+) -> None:
+    """Run one task here, without any server. Give its input as --NAME VALUE for each field, or with --input.
+
+    The result goes to stdout; log, progress and output go to stderr. Ctrl-C cancels the task. Task types are found as
+    `longrun run-local` finds them: in LONGRUN_TASKS and in installed packages; and in --tasks.
+    """
+    if name is None and wants_help:
+        print(context.get_help())
+        raise typer.Exit
+    if name is not None and name.startswith("-"):
+        raise InputError(f"{name}: the task type comes first: longrun run TASK_TYPE {name} …")
+    command = _server_command("run")
+    raise typer.Exit(command(name, context.args, input_json, tasks or [], wants_help=wants_help))
 
 
 @app.command()

@@ -53,6 +53,19 @@ def from_json(text: str, source: str) -> dict[str, Any]:
     return value
 
 
+def fields(schema: Schema) -> Iterator[tuple[str, str]]:
+    """Each field of the input as an argument, and what it takes: `--times`, `a whole number; 1 by default`."""
+    for name, shape in schema.get("properties", {}).items():
+        types = _types(list(_alternatives(shape, schema)))
+        takes = (
+            "any JSON"
+            if types >= ANYTHING
+            else " or ".join(filter(None, ["text" * ("string" in types), _spoken(types)]))
+        )
+        default = "required" if name in schema.get("required", ()) else f"{json.dumps(shape.get('default'))} by default"
+        yield f"--{name}", "; ".join(filter(None, [takes, default, shape.get("description", "")]))
+
+
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     rest = list(arguments)
     while rest:

@@ -1,6 +1,6 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
-from jobcore.models.events import Event, NewEvent
+from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
@@ -9,6 +9,7 @@ from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
+    "Batch",
     "CancelReceipt",
     "Change",
     "Claim",

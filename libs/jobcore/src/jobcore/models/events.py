@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL
 
 
@@ -33,3 +35,20 @@ class NewEvent:
     kind: str
     data: Mapping[str, Any]
     age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one run that are stored together, with its latest progress and its checkpoint.
+
+    `number` rises with each batch of the run; PostgreSQL stores no batch whose number is not above the last one's.
+    """
+
+    job_id: UUID
+    fence: int
+    number: int
+    events: tuple[NewEvent, ...]
+    progress: Mapping[str, Any] | None = None
+    checkpoint: JsonText | None = None
+    output_bytes: int = 0
+    """What the output among the events counts."""

@@ -22,7 +22,7 @@ from jobcore.models import JsonText
 
 MAX_DEPTH: Final = 100
 MAX_NUMBER: Final = 10**1000
-VALUES: Final = frozenset({"input", "metadata", "result", "progress", "data", "task", "job"})
+VALUES: Final = frozenset({"input", "metadata", "result", "progress", "checkpoint", "data", "task", "job"})
 """The fields of rows that have values of clients or tasks."""
 EXACT: Final = "_exact"
 

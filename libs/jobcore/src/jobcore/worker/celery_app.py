@@ -26,13 +26,14 @@ from celery import Celery, signals
 from jobcore.broker.connection import create
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.waker import WORK_TASK, Waker
+from jobcore.host.process_tree import adopt_orphans
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.lease import Identity
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from jobcore.worker import retirement, watchdog
+from jobcore.worker import pool, retirement, watchdog
 from jobcore.worker.child import Child
 from jobcore.worker.heartbeat import HeartbeatFile
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
@@ -127,12 +128,14 @@ class _Worker:
             jobs_per_child=self._settings.jobs_per_child,
             version=version("longrun-jobcore"),
             task_types=registry.names(),
-            lanes=tuple(getattr(task_type, "lane", "process") for task_type in registry.all()),
+            lanes=tuple(task_type.lane for task_type in registry.all()),
         )
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
+        pool.share(self._slots)
         ShutdownStep.shutdown = Shutdown(self._slots)
+        adopt_orphans()  # of a child that dies, so that the supervisor finds what its runs started
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
         gc.freeze()  # otherwise a collection in a child copies the memory that it shares with the main process

@@ -14,7 +14,7 @@ from jobcore.states import ErrorKind
 from jobcore.worker.event_buffer import printable
 from jobcore.worker.values import to_json
 
-OUR_MODULES: Final = "jobcore.worker."
+OUR_MODULES: Final = ("jobcore.worker.", "jobcore.testing")
 STEPS_FILE: Final = "/jobcore/worker/run_steps.py"
 """Between the frames of two tasks of a run."""
 MESSAGE_MAX: Final = 2_000

@@ -13,12 +13,14 @@ from jobcore.settings import WorkerSettings
 from jobcore.states import ErrorKind, Status
 from jobcore.store import cancellations
 from jobcore.store.cancellations import CompletedCancel
-from jobcore.store.database import Database
+from jobcore.store.database import Database, RowRefused
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Release, release
 from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs, traces
-from jobcore.worker.event_buffer import printable, refusal_line
+from jobcore.worker import event_flush
+from jobcore.worker.event_buffer import printable
+from jobcore.worker.run_store import RunStore
 
 MESSAGE_MAX: Final = 2_000
 
@@ -32,6 +34,8 @@ class Completion:
     outcome: Outcome
     stop_method: str
     traceparent: str | None
+    run: RunStore | None = None
+    """What stores the events of the run; None for a run without any."""
 
     @property
     def key(self) -> RunKey:
@@ -49,14 +53,14 @@ class OutcomeStore:
 
     def finish(self, completions: Sequence[Completion]) -> list[Change]:
         """Store outcomes in one durable transaction; returns the transitions of those that the fence accepted."""
-        outcomes = [completion.outcome for completion in completions]
+        settled = [self._settled(completion) for completion in completions]
         with traces.within(next((each.traceparent for each in completions if each.traceparent), None)):
             try:
-                changes = self._db.call(finish, outcomes)
+                changes = self._db.call(finish, [completion.outcome for completion in settled])
             except StoreUnavailable:
                 raise
             except Exception:  # PostgreSQL refuses one of them
-                changes = [change for outcome in outcomes for change in self._finish_alone(outcome)]
+                changes = [change for completion in settled for change in self._finish_alone(completion)]
         self._end(changes, {completion.key: completion.stop_method for completion in completions})
         return changes
 
@@ -70,6 +74,10 @@ class OutcomeStore:
         )
         self._end(changes, dict.fromkeys(keys, "cooperative"))
 
+    def store_events(self, runs: Sequence[RunStore]) -> list[RunStore]:
+        """Store what these runs have said, in one commit; returns those that store events themselves meanwhile."""
+        return event_flush.flush(self._db.call, runs)
+
     def _end(self, changes: Sequence[Change], stop_methods: Mapping[RunKey, str]) -> None:
         """Publish what was stored. What the fence refused may be cancelled: complete its receipt."""
         self._publisher.publish_changes(changes)
@@ -78,32 +86,51 @@ class OutcomeStore:
         if refused:
             self._db.call(cancellations.complete, refused)
 
-    def _finish_alone(self, outcome: Outcome) -> list[Change]:
-        """Store one outcome: without its events if PostgreSQL refuses it, as FAILED if it refuses the result too."""
+    def _settled(self, completion: Completion) -> Completion:
+        """The completion once all earlier events of its run are stored: as FAILED if PostgreSQL refused some output."""
+        run = completion.run
+        if run is None:
+            return completion
+        run.settle()
+        outcome = _without_events(completion.outcome) if run.last_events_apart else completion.outcome
+        if run.writer.refused_output is not None and outcome.status is Status.SUCCESS:
+            outcome = _invalid(outcome, f"PostgreSQL cannot store a piece of the output: {run.writer.refused_output}")
+        return replace(completion, outcome=outcome)
+
+    def _finish_alone(self, completion: Completion) -> list[Change]:
+        """Store one outcome: after its events if PostgreSQL refuses it, as FAILED if it refuses the result too."""
+        try:
+            return self._db.call(finish, [completion.outcome])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.warning("cannot store an outcome with its events", job_id=str(completion.key.id), error=str(error))
+        outcome = self._events_apart(completion)
         try:
             return self._db.call(finish, [outcome])
         except StoreUnavailable:
             raise
         except Exception as error:
-            refused = error
-        try:
-            return self._db.call(finish, [_without_events(outcome, refused)])
-        except StoreUnavailable:
-            raise
-        except Exception as error:
             log.exception("cannot store a result; its job fails", job_id=str(outcome.id))
-            return self._db.call(finish, [_unstorable(outcome, error)])
+            return self._db.call(finish, [_invalid(outcome, f"PostgreSQL cannot store the result: {error}")])
+
+    def _events_apart(self, completion: Completion) -> Outcome:
+        """The outcome without its events, which are stored one by one, as far as PostgreSQL takes them."""
+        if completion.run is None:
+            return _without_events(completion.outcome)
+        completion.run.set_last_events_apart(completion.outcome)
+        return self._settled(completion).outcome
 
 
-def _without_events(outcome: Outcome, error: Exception) -> Outcome:
-    return replace(outcome, progress=None, events=tuple(refusal_line(event, error) for event in outcome.events[-1:]))
+def _without_events(outcome: Outcome) -> Outcome:
+    return replace(outcome, progress=None, events=(), output_bytes=0)
 
 
-def _unstorable(outcome: Outcome, error: Exception) -> Outcome:
-    message = printable(f"PostgreSQL cannot store the result: {error}")[:MESSAGE_MAX]
-    return Outcome(
-        outcome.id,
-        outcome.fence,
-        Status.FAILED,
-        error={"kind": ErrorKind.INVALID, "type": type(error).__name__, "message": message, "attempt": None},
-    )
+def _invalid(outcome: Outcome, message: str) -> Outcome:
+    error = {
+        "kind": ErrorKind.INVALID,
+        "type": RowRefused.__name__,
+        "message": printable(message)[:MESSAGE_MAX],
+        "attempt": None,
+    }
+    return replace(outcome, status=Status.FAILED, error=error, result=None, result_bytes=0, retry_s=None)

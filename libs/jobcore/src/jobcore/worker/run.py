@@ -25,6 +25,7 @@ from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
+from jobcore.worker.run_processes import RunProcesses
 from jobcore.worker.run_store import RunStore
 
 REFUSALS_MAX: Final = 5
@@ -68,7 +69,7 @@ class JobRun:
 
     def __init__(self, store: RunStore, registry: Registry) -> None:
         self._claim = store.claim
-        self._store = store
+        self.store = store
         self._registry = registry
         self._task_type: TaskType
         self.stop_method = "finished"
@@ -78,8 +79,9 @@ class JobRun:
         """The outcome of the run; None if it was stopped for a drain and must be handed back."""
         with traces.run_span(self._claim) as span:
             try:
-                function, args, kwargs = self._read(RunContext(self._store, host.shield))
-                returned = host.call(self._store.key, function, *args, **kwargs)
+                function, args, kwargs = self._read(RunContext(self.store, host.shield))
+                with RunProcesses(self.store):
+                    returned = host.call(self.store.key, function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
@@ -88,8 +90,9 @@ class JobRun:
         """`execute` of an `async def`, on the event loop."""
         with traces.run_span(self._claim) as span:
             try:
-                function, args, kwargs = self._read(RunAsyncContext(self._store, host.stored))
-                returned = await host.call(function, *args, **kwargs)
+                function, args, kwargs = self._read(RunAsyncContext(self.store, host.stored))
+                async with RunProcesses(self.store):
+                    returned = await host.call(function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
@@ -121,7 +124,7 @@ class JobRun:
 
     def _returned(self, returned: Any) -> Outcome:
         try:
-            return self._succeeded(result_of(self._task_type, returned, self._store.bounds.result_bytes))
+            return self._succeeded(result_of(self._task_type, returned, self.store.bounds.result_bytes))
         except InvalidOutput as error:
             return self._failed(ErrorKind.INVALID, error, None)
 
@@ -135,7 +138,7 @@ class JobRun:
         # a task group wraps the exception that stopped it
         if stop := next((leaf for leaf in leaves(error) if isinstance(leaf, JobCancelled)), None):
             return self._stopped(stop)
-        if isinstance(error, CancelledError) and self._store.should_stop:
+        if isinstance(error, CancelledError) and self.store.should_stop:
             return self._stopped(JobCancelled("the task was cancelled"))
         # sys.exit() in the task, or KeyboardInterrupt: worth another try
         return self._failed(ErrorKind.RAISED, error, self._delay_s())
@@ -148,7 +151,7 @@ class JobRun:
         refusals = self._claim.refusals
         if refusals >= REFUSALS_MAX:
             return self._failed(ErrorKind.INVALID, error, None)
-        retry_s = self._store.bounds.refused_backoff_s * 2**refusals
+        retry_s = self.store.bounds.refused_backoff_s * 2**refusals
         log.warning(
             "this version cannot read the input; handing the job back",
             job_id=str(self._claim.id),
@@ -166,10 +169,10 @@ class JobRun:
         )
 
     def _stopped(self, stop: JobCancelled) -> Outcome | None:
-        reason = stop.reason if isinstance(stop, JobInterrupted) else self._store.stop_reason
+        reason = stop.reason if isinstance(stop, JobInterrupted) else self.store.stop_reason
         self.stop_method = "signal" if isinstance(stop, JobInterrupted) else "cooperative"
         if reason is StopReason.DRAIN:
-            self._store.store_last()
+            self.store.store_last()
             return None
         if reason is StopReason.TIMEOUT:
             message = f"it ran longer than {self._claim.timeout_s:g} s"
@@ -179,7 +182,7 @@ class JobRun:
         return self._failed(ErrorKind.RAISED, stop, None)
 
     def _succeeded(self, result: JsonText) -> Outcome:
-        last = self._store.take_last()
+        last = self.store.take_last()
         return Outcome(
             self._claim.id,
             self._claim.fence,
@@ -192,7 +195,7 @@ class JobRun:
         )
 
     def _failed(self, kind: ErrorKind, error: BaseException, retry_s: float | None) -> Outcome:
-        last = self._store.take_last()
+        last = self.store.take_last()
         again_in_s = retry_s if self._claim.tries < self._claim.max_attempts else None
         log.warning(
             "an attempt failed",
@@ -220,4 +223,4 @@ class JobRun:
         attributes = {"exception.type": type(error).__name__, "exception.message": message_of(error)}
         trace.get_current_span().add_event("exception", attributes | {"exception.stacktrace": text})
         if isinstance(error, InvalidValue) or not isinstance(error, PermanentError | RetryableError):
-            self._store.buffer.add_traceback(text)
+            self.store.buffer.add_traceback(text)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
-from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, StoreUnavailable
-from jobcore.models import Claim, Event, NewEvent
-from jobcore.store import events, steps
+from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
+from jobcore.models import Batch, Claim, Event, NewEvent, Outcome
+from jobcore.store import steps
 from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
-from jobcore.worker.event_buffer import Buffered, EventBuffer, refusal_line
+from jobcore.worker.event_buffer import Buffered, EventBuffer
+from jobcore.worker.event_writer import Call, EventWriter
 from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
@@ -24,9 +24,6 @@ RETRY_S: Final = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Call = Callable[..., Any]
-"""Calls a store function: `Database.call` once, `RunStore._insist` until PostgreSQL is available."""
-
 log = logs.get(__name__)
 
 
@@ -57,12 +54,14 @@ class RunStore:
         self.bounds = bounds
         self.buffer = EventBuffer(bounds.log_lines, claim.seq, bounds.output_bytes, claim.output_bytes)
         self.publish = publish
+        self.writer = EventWriter(claim, publish)
         self.order = threading.RLock()
         """Held from taking events out of the buffer until they are stored, so that events keep their order."""
+        self.last_events_apart = False
+        """True once the events of the outcome are stored by themselves, because PostgreSQL refused both together."""
         self._slot = slot
         self._db = db
         self._on_event = on_event
-        self._lost = False
         self._own_stop = StopReason.NONE
         self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
 
@@ -74,7 +73,7 @@ class RunStore:
     @property
     def should_stop(self) -> bool:
         """True once the run has a stop request, or has lost its claim."""
-        return self._lost or self.stop_reason is not StopReason.NONE
+        return self.writer.lost or self.stop_reason is not StopReason.NONE
 
     def drain(self) -> None:
         """Ask this run to stop, because its child ends."""
@@ -95,7 +94,7 @@ class RunStore:
             self._store(self._insist)
 
     def store_now(self) -> None:
-        """Store the events in the buffer. Raises StoreUnavailable, and the events wait in the buffer again."""
+        """Store the events in the buffer. Raises StoreUnavailable, and can then be called again."""
         with self.order:
             self._store(self._db.call)
 
@@ -140,71 +139,40 @@ class RunStore:
                     f"step {name!r}: PostgreSQL cannot store its result ({error}): return another value, or store it "
                     "elsewhere and return its address"
                 ) from error
-        self._lost |= kept is None
+        self.writer.lost |= kept is None
         self.raise_if_stopped()
         return kept and kept.result
 
+    def settle(self) -> None:
+        """Store the events of which it is not known whether PostgreSQL has stored them. Raises StoreUnavailable."""
+        with self.order:
+            self.writer.store(self._db.call)
+
+    def set_last_events_apart(self, outcome: Outcome) -> None:
+        """Have `settle` store the events of the outcome, which is then stored without them."""
+        with self.order:
+            if not self.last_events_apart:
+                self.last_events_apart = True
+                if outcome.events:
+                    self.writer.add(outcome.events, outcome.progress, outcome.output_bytes)
+
+    def next_batch(self) -> Batch | None:
+        """What must be stored next, to be confirmed to the writer; None if nothing waits. The caller holds `order`."""
+        if self.writer.next is None:
+            self._take()
+        return self.writer.next
+
     def _store(self, call: Call, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         """Store what is in the buffer, and `last` with the checkpoint, in one transaction; publish what was stored."""
+        self.writer.store(call)
+        self._take(last, checkpoint)
+        self.writer.store(call)
+
+    def _take(self, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         buffered = self.buffer.take()
         new = [*buffered.events, *([] if last is None else [last])]
-        if not new:
-            return
-        try:
-            self._append(call, new, buffered.progress, checkpoint, buffered.output_bytes)
-        except BaseException:  # PostgreSQL is unavailable, or the run was stopped while it was
-            self.buffer.put_back(buffered)
-            raise
-
-    def _append(
-        self,
-        call: Call,
-        new: list[NewEvent],
-        progress: Mapping[str, Any] | None = None,
-        checkpoint: str | None = None,
-        output_bytes: int = 0,
-    ) -> None:
-        try:
-            appended = call(
-                events.append,
-                self.claim.id,
-                self.claim.fence,
-                new,
-                progress=progress,
-                checkpoint=checkpoint,
-                output_bytes=output_bytes,
-            )
-        except RowRefused as error:
-            self._append_each(call, new, progress, checkpoint, output_bytes, error)
-            return
-        if appended is None:
-            self._lost = True
-        else:
-            self._publish(new, appended)
-
-    def _append_each(
-        self,
-        call: Call,
-        new: list[NewEvent],
-        progress: Mapping[str, Any] | None,
-        checkpoint: str | None,
-        output_bytes: int,
-        error: RowRefused,
-    ) -> None:
-        """Store events one by one; a log line takes the place of one that PostgreSQL refuses."""
-        if len(new) > 1:
-            for event in new[:-1]:
-                self._append(call, [event])
-            self._append(call, new[-1:], progress, checkpoint, output_bytes)
-        elif checkpoint is not None:
-            raise InvalidValue(
-                f"checkpoint: PostgreSQL cannot store it ({error}): pass another value, or store it elsewhere and pass "
-                "its address"
-            ) from error
-        else:
-            log.warning("cannot store an event", job_id=str(self.claim.id), kind=new[0].kind, error=str(error))
-            if new[0].data.get("unstorable") is None:
-                self._append(call, [refusal_line(new[0], error)], output_bytes=output_bytes)
+        if new:
+            self.writer.add(new, buffered.progress, buffered.output_bytes, checkpoint)
 
     def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""
@@ -217,11 +185,5 @@ class RunStore:
 
     def _lose(self) -> NoReturn:
         """Stop the run: it has lost its claim."""
-        self._lost = True
+        self.writer.lost = True
         raise JobCancelled("this run has lost its claim")
-
-    def _publish(self, new: Sequence[NewEvent], appended: events.Appended) -> None:
-        first = appended.last_seq - len(new) + 1
-        for seq, event in enumerate(new, first):
-            at = appended.at - timedelta(seconds=event.age_s)
-            self.publish(Event(seq, at, self.claim.attempt, event.kind, event.data))

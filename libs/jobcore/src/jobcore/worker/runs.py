@@ -120,7 +120,9 @@ class Runs:
         if ended.outcome is None:
             self._completer.hand_back(ended.claim)
         else:
-            self._completer.finish(Completion(ended.outcome, ended.job.stop_method, ended.claim.traceparent))
+            self._completer.finish(
+                Completion(ended.outcome, ended.job.stop_method, ended.claim.traceparent, ended.job.store)
+            )
             self._batch_size.record(ended.claim.task_type, ended.duration_s)
             metrics.ran(ended.claim, ended.outcome.status, ended.duration_s)
 
