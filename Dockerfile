@@ -41,6 +41,8 @@ FROM base AS core
 RUN --mount=from=uv,source=/uv,target=/tmp/uv --mount=type=cache,target=/tmp/uv-cache \
     --mount=source=libs/jobcore/requirements.lock,target=/tmp/jobcore.lock \
     /tmp/uv pip install --no-deps --require-hashes --requirements /tmp/jobcore.lock
+# a new named volume that is mounted here gets this owner
+RUN install --directory --owner 10001 --group 10001 /var/lib/longrun/files
 ENV LONGRUN_LOG_FORMAT=json
 ENTRYPOINT ["tini", "--"]
 STOPSIGNAL SIGTERM

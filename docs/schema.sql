@@ -21,6 +21,21 @@ CREATE TABLE longrun.job_events (
     data_exact text
 );
 
+CREATE TABLE longrun.job_files (
+    id uuid NOT NULL,
+    job_id uuid,
+    fence bigint NOT NULL,
+    name text NOT NULL,
+    media_type text NOT NULL,
+    size bigint,
+    sha256 text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    stored_at timestamp with time zone,
+    delete_at timestamp with time zone,
+    CONSTRAINT job_files_size_check CHECK ((size >= 0)),
+    CONSTRAINT stored_is_whole CHECK ((((stored_at IS NULL) = (size IS NULL)) AND ((stored_at IS NULL) = (sha256 IS NULL))))
+);
+
 CREATE TABLE longrun.job_steps (
     job_id uuid NOT NULL,
     name text NOT NULL,
@@ -189,6 +204,9 @@ ALTER TABLE longrun.job_events
 ALTER TABLE ONLY longrun.job_events
     ADD CONSTRAINT job_events_pkey PRIMARY KEY (job_id, seq);
 
+ALTER TABLE ONLY longrun.job_files
+    ADD CONSTRAINT job_files_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.job_steps
     ADD CONSTRAINT job_steps_pkey PRIMARY KEY (job_id, name);
 
@@ -218,6 +236,16 @@ ALTER TABLE ONLY longrun.schedules
 
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
+
+CREATE INDEX job_files_doomed ON longrun.job_files USING btree (delete_at) WHERE (delete_at IS NOT NULL);
+
+CREATE INDEX job_files_of_job ON longrun.job_files USING btree (job_id);
+
+CREATE INDEX job_files_open ON longrun.job_files USING btree (id) WHERE ((stored_at IS NULL) AND (delete_at IS NULL));
+
+CREATE INDEX job_files_without_job ON longrun.job_files USING btree (id) WHERE (job_id IS NULL);
 
 CREATE INDEX jobs_at_key ON longrun.jobs USING btree (concurrency_key, rank, id) WHERE ((status = 'PENDING'::text) AND (gate = 'key'::text));
 
@@ -256,3 +284,6 @@ CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((statu
 CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+ALTER TABLE ONLY longrun.job_files
+    ADD CONSTRAINT job_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -87,6 +87,8 @@ class Stack:
         self.database_url = database_url
         self.redis_url = redis_url
         self.folder = folder
+        self.files = folder / "files"
+        """Where its processes keep result files."""
         self.processes: list[Process] = []
 
     def api(self, port: int | None = None, env: Environment | None = None, host: str = "127.0.0.1") -> Process:
@@ -172,6 +174,7 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
+            "LONGRUN_FILES": str(self.files),
             "OTEL_SERVICE_NAME": f"longrun-{name}",
             **(env or {}),
         }

@@ -27,7 +27,7 @@ def claim(pod: Pod) -> str:
 
 def test_it_is_off_by_default(default: Objects) -> None:
     assert not default.of("CronJob")
-    assert not default.of("PersistentVolumeClaim")
+    assert "longrun-backup" not in default.of("PersistentVolumeClaim")
 
 
 def test_dumps_are_made_on_schedule_and_never_two_at_once(objects: Objects) -> None:
@@ -61,7 +61,7 @@ def test_dumps_outlive_the_release(objects: Objects) -> None:
 
 def test_a_claim_of_the_users_own_is_used_instead(helm: Helm) -> None:
     objects = helm.render({"backup": {"enabled": True, "persistence": {"existingClaim": "nfs"}}})
-    assert not objects.of("PersistentVolumeClaim")
+    assert "longrun-backup" not in objects.of("PersistentVolumeClaim")
     assert {claim(pod) for pod in dumping(objects)} == {"nfs"}
 
 

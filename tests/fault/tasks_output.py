@@ -10,14 +10,16 @@ from pydantic import BaseModel
 
 from jobcore.tasks import JobContext, task
 
-CHECKPOINT_EVERY = 25
-
 
 class Emits(BaseModel):
-    """How many pieces to emit, how long to wait after each, in seconds, and the file whose presence ends the task."""
+    """How many pieces to emit, how long to wait after each, in seconds, and the file whose presence ends the task.
+
+    After each `checkpoint_every` pieces it stores a checkpoint.
+    """
 
     pieces: int
     pause_s: float
+    checkpoint_every: int = 25
     until: Path = Path("/")
 
 
@@ -35,7 +37,7 @@ def emit(ctx: JobContext, input: Emits) -> Emitted:
     while number < input.pieces or not input.until.exists():
         ctx.emit("number", {"number": number, "pid": os.getpid()})
         number += 1
-        if number % CHECKPOINT_EVERY == 0:
+        if number % input.checkpoint_every == 0:
             ctx.checkpoint(number)
         time.sleep(input.pause_s)
     return Emitted(start=start, end=number)

@@ -15,6 +15,7 @@ import pytest
 
 from longrun_client import AsyncLongrun, Longrun, Piece
 from tests.fault.link import Link
+from tests.fault.test_partition import at_rest
 from tests.harness import NOTICED_S, Harness
 from tests.invariants import check
 from tests.waiting import until
@@ -102,11 +103,13 @@ def test_output_whose_commit_was_not_confirmed_is_stored_once(apart: Harness, tm
     enough = tmp_path / "enough"
     with Link(apart.stack.database_url) as link:
         apart.worker(concurrency=1, DATABASE_URL=link.url)
-        job_id = apart.submit("test_emit", {"pieces": 1, "pause_s": PAUSE_S / 2, "until": str(enough)})
+        # without checkpoints, so that the connection of the completer is the only one
+        emits = {"pieces": 1, "pause_s": PAUSE_S / 2, "until": str(enough), "checkpoint_every": 10**9}
+        job_id = apart.submit("test_emit", emits)
         for _ in range(5):
             emits_on(apart, job_id)
             with link.held(replies_only=True):
-                emits_on(apart, job_id)  # in a commit whose reply is held
+                until(lambda: at_rest(apart), what="the reply to a commit is held, so nothing more is stored")
                 link.cut()
         enough.touch()
         job = apart.reaches(job_id, "SUCCESS")

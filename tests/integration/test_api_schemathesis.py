@@ -35,6 +35,8 @@ OPERATIONS = [
     "GET /tasks/{task_id}/logs",
     "GET /tasks/{task_id}/output",
     "GET /tasks/{task_id}/attempts",
+    "GET /tasks/{task_id}/files",
+    "GET /tasks/{task_id}/files/{name}",
     "POST /tasks/{task_id}/retry",
     "GET /tasks/{task_id}/stream",
     "POST /schedules",

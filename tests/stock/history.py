@@ -41,6 +41,10 @@ SELECT id, seq, created_at, 1, 'state', '{{"status": "PENDING"}}'
 FROM {schema}.jobs CROSS JOIN generate_series(1, 3) AS seq
 ON CONFLICT DO NOTHING
 """
+FILES = """
+INSERT INTO {schema}.job_files (id, job_id, fence, name, media_type, size, sha256, stored_at)
+SELECT id, id, 1, 'report', 'text/plain', 1, '0', created_at FROM {schema}.jobs
+"""
 
 
 def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistics: Statistics = "fresh") -> None:
@@ -48,7 +52,7 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistic
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        for statement in (JOBS, EVENTS):
+        for statement in (JOBS, EVENTS, FILES):
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
         if statistics == "outdated":
             cursor.execute("ANALYZE")

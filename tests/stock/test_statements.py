@@ -17,9 +17,10 @@ from uuid import UUID
 import psycopg2
 import pytest
 from sqlalchemy import Connection
+from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import NewEvent
+from jobcore.models import NewEvent, NewFile
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
@@ -30,6 +31,7 @@ from jobcore.store import (
     events,
     expiry,
     fair_turns,
+    files,
     firings,
     gauges,
     glance,
@@ -67,7 +69,7 @@ CROWD = 30_000
 COUNTS_TO = {"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000}
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
-LARGE = {"jobs", "job_events"}
+LARGE = {"jobs", "job_events", "job_files"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -171,6 +173,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(event_pages.end, job_id)
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
+    keep_files(world, job_id, claim.fence)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)
@@ -190,6 +193,22 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(events.logs, job_id, 0, 10)
     world.call(events.output, job_id, 0, 10)
     world.call(runs.page, job_id, 0, 10)
+
+
+def keep_files(world: World, job_id: UUID, fence: int) -> None:
+    """Store, replace, abandon and delete files."""
+    for _ in range(2):
+        file = NewFile(uuid7(), "report", "text/plain")
+        assert world.call(files.begin, job_id, fence, file, 100).added
+        assert world.call(files.finish, job_id, fence, file, size=1, sha256="0")
+    world.call(files.begin, job_id, fence, NewFile(UUID(int=7), "begun", "text/plain"), 100)
+    world.call(files.discard, UUID(int=7))
+    assert world.call(files.find, job_id, "report")
+    assert len(world.call(files.of_job, job_id)) == 1
+    world.call(files.abandon)
+    doomed = world.call(files.doomed, 200)
+    assert len(doomed) == 2
+    world.call(files.forget, doomed)
 
 
 def keep_a_schedule(world: World) -> None:
@@ -215,7 +234,7 @@ def record(server: DebianPostgres, name: str, count: int, statistics: history.St
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
     if statistics != "fresh":
-        for table in ("jobs", "job_events", "queues"):
+        for table in ("jobs", "job_events", "job_files", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
     backlog = history.BACKLOG if statistics == "fresh" else CROWD
     history.make(url, count, "longrun", backlog=backlog, statistics=statistics)

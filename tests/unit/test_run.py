@@ -194,6 +194,14 @@ def test_a_result_beyond_the_bound_is_invalid_at_once_and_says_the_setting() -> 
     assert (outcome.status, outcome.error["kind"]) == (Status.FAILED, "invalid")
     assert "2,001 bytes" in outcome.error["message"]
     assert "LONGRUN_MAX_RESULT_BYTES" in outcome.error["message"]
+    assert "ctx.file" in outcome.error["message"]
+
+
+def test_a_result_may_have_a_mebibyte_unless_a_setting_says_otherwise() -> None:
+    assert run(lambda _ctx, _input: "x" * (2**20 - 2)).status is Status.SUCCESS
+    outcome = run(lambda _ctx, _input: "x" * (2**20 - 1))
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["kind"]) == (Status.FAILED, "invalid")
 
 
 @pytest.mark.parametrize(

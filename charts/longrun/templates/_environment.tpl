@@ -31,6 +31,9 @@
 {{ include "longrun.databaseEnv" .root }}
 {{ include "longrun.redisEnv" .root }}
 {{ include "longrun.identityEnv" . }}
+{{- with include "longrun.filesEnv" .root }}
+{{ . }}
+{{- end }}
 {{- with .workload.queues }}
 - name: LONGRUN_QUEUES
   value: {{ join "," . | quote }}

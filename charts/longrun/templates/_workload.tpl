@@ -20,6 +20,7 @@ spec:
   template:
     metadata:
       labels: {{- include "longrun.podLabels" (set $component "version" $version) | nindent 8 }}
+        {{- if include "longrun.filesOnOneNode" $root }}{{ include "longrun.filesLabel" . | nindent 8 }}{{ end }}
         {{- with $w.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
       annotations:
         checksum/config: {{ include "longrun.configChecksum" $root }}
@@ -31,6 +32,9 @@ spec:
       securityContext: {{- include "longrun.podSecurity" dict | nindent 8 }}
       terminationGracePeriodSeconds: {{ $w.terminationGracePeriodSeconds }}
       {{- include "longrun.placement" (dict "from" $w) | nindent 6 }}
+      {{- if and (not $w.affinity) (include "longrun.filesOnOneNode" $root) }}
+      affinity: {{- include "longrun.filesAffinity" $root | nindent 8 }}
+      {{- end }}
       topologySpreadConstraints:
         {{- if $w.topologySpread }}
         {{- toYaml $w.topologySpread | nindent 8 }}
@@ -73,10 +77,14 @@ spec:
           securityContext: {{- include "longrun.containerSecurity" . | nindent 12 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
+            {{- if eq $root.Values.files.store "volume" }}
+            - {name: files, mountPath: /var/lib/longrun/files}
+            {{- end }}
             {{- with $w.extraVolumeMounts }}{{ toYaml . | nindent 12 }}{{ end }}
       volumes:
         - name: tmp
           emptyDir: {sizeLimit: {{ $w.tmpSize }}}
+        {{- with include "longrun.filesVolume" $root }}{{ . | nindent 8 }}{{ end }}
         {{- if $root.Values.collector.enabled }}
         - name: collector
           configMap: {name: {{ include "longrun.name" (dict "root" $root "component" "collector") }}}

@@ -44,7 +44,8 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
 """
 
 TABLES = (
-    "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
+    "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
+    "fair_turns",
 )  # fmt: skip
 
 P = ParamSpec("P")

@@ -12,21 +12,32 @@ below it; `lint-imports` checks that.
     migrations     the schema of the database (beside broker)
     store          all SQL
     host           clock, threads and processes of the machine
+    files          the bytes of result files: a folder or S3 (beside host)
     telemetry      logs, metrics and traces
     (here)         shared values: states, errors, settings, models, tasks, cron, schedule
 """
 
-from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, LongrunError, PermanentError, RetryableError
-from jobcore.tasks import AsyncContext, JobContext, task
+from jobcore.errors import (
+    InvalidStep,
+    InvalidValue,
+    JobCancelled,
+    LongrunError,
+    PermanentError,
+    ProgramFailed,
+    RetryableError,
+)
+from jobcore.tasks import AsyncContext, CompletedProgram, JobContext, task
 
 __all__ = [
     "AsyncContext",
+    "CompletedProgram",
     "InvalidStep",
     "InvalidValue",
     "JobCancelled",
     "JobContext",
     "LongrunError",
     "PermanentError",
+    "ProgramFailed",
     "RetryableError",
     "task",
 ]

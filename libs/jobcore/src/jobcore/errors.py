@@ -119,6 +119,29 @@ class StoreUnavailable(LongrunError):
         self.reason = reason or detail
 
 
+class FileNotFound(LongrunError):
+    """The job has no file of that name."""
+
+    status = 404
+    slug = "file-not-found"
+    title = "The task has no such file"
+
+
+class FileStoreUnavailable(LongrunError):
+    """The place for files cannot be used now: it is full, cannot be reached, or is not set."""
+
+    status = 503
+    slug = "file-store-unavailable"
+    title = "The store of files is not available"
+
+
+class FileBytesMissing(FileStoreUnavailable):
+    """The database has the file, but the place for files that this process uses does not have its bytes."""
+
+    slug = "file-bytes-missing"
+    title = "The bytes of the file are not where this server looks for them"
+
+
 class Overloaded(LongrunError):
     """Too many submissions wait for their commit in this process; try again later."""
 
@@ -150,6 +173,21 @@ class InvalidValue(PermanentError, ValueError):
 
 class InvalidStep(PermanentError):
     """`ctx.step` got a name that was used before in this run, or a result that cannot be stored as JSON."""
+
+
+class ProgramFailed(LongrunError):
+    """A program that `ctx.run` should run did not start, did not end in time, or ended with an exit code other than 0.
+
+    `exit_code` is None if it has none, and negative if a signal killed it: -9 for SIGKILL. `stderr` is the end of what
+    it wrote to standard error.
+    """
+
+    def __init__(self, message: str, *, program: str, exit_code: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.program = program
+        self.exit_code = exit_code
+        self.stderr = stderr
+        self.details = {"program": program, "exit_code": exit_code, "stderr": stderr}
 
 
 class JobCancelled(BaseException):

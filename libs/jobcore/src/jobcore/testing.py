@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import InvalidValue, JobCancelled
-from jobcore.models import Claim, Event
+from jobcore.models import Claim, Event, NewFile
 from jobcore.states import Lane
 from jobcore.store.steps import Step
 from jobcore.tasks import Context, TaskType
@@ -34,6 +34,17 @@ from jobcore.worker.error_details import problems_of
 from jobcore.worker.event_buffer import EventBuffer
 from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.values import DEFAULT_BOUNDS
+
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+"""Is called with the kind and the data of each event of a run as it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A result file, with its bytes."""
+
+    media_type: str
+    content: bytes
 
 
 @dataclass(slots=True)
@@ -53,6 +64,8 @@ class Run:
     """The latest checkpoint, of this run or of the one before."""
     steps: dict[str, Any] = field(default_factory=dict)
     """The results of steps, by name, of this run and of those before."""
+    files: dict[str, File] = field(default_factory=dict)
+    """What `ctx.file` stored, by name, in this run and those before."""
     error: Exception | None = None
     """What the task raised, if `run` was told to return it."""
 
@@ -64,7 +77,7 @@ def run(
     after: Run | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
-    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
@@ -90,7 +103,7 @@ async def run_async(
     after: Run | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
-    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
     case = _Case(task, input, after, cancelled, on_event)
@@ -108,12 +121,14 @@ class _Case:
         input: Mapping[str, Any] | None,
         after: Run | None,
         cancelled: bool | threading.Event,
-        on_event: Callable[[str, Mapping[str, Any]], None] | None,
+        on_event: OnEvent | None,
     ) -> None:
         self.task_type = registry.of(task)
         self._given = _read(self.task_type, input or {})
         before = after or Run(attempt=0)
-        self.done = Run(before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps))
+        self.done = Run(
+            before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
+        )
         self.store = _MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
 
     def call(self, context: Context) -> Any:
@@ -124,7 +139,7 @@ class _Case:
     async def run_async(self, *, raises: bool) -> Run:
         """Call an `async def`."""
         with self.noting(raises=raises):
-            self.done.result = self.checked(await self.call(RunAsyncContext(self.store, _at_once)))
+            self.done.result = self.checked(await self.call(RunAsyncContext(self.store, _at_once, _at_once)))
         return self.done
 
     def checked(self, returned: Any) -> Any:
@@ -178,17 +193,12 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
 class _MemoryStore:
     """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
 
-    def __init__(
-        self,
-        done: Run,
-        claim: Claim,
-        cancelled: bool | threading.Event,
-        on_event: Callable[[str, Mapping[str, Any]], None] | None,
-    ) -> None:
+    def __init__(self, done: Run, claim: Claim, cancelled: bool | threading.Event, on_event: OnEvent | None) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
         self._cancelled = cancelled
+        self.files = _MemoryFiles(done)
         self._done = done
         self._on_event = on_event
 
@@ -228,3 +238,29 @@ class _MemoryStore:
             self._done.progress.append(data)
         elif kind == "output":
             self._done.emitted.append((data["name"], data["data"]))
+
+
+class _MemoryFiles:
+    """Keeps in a `Run` what a worker stores with `RunFiles`."""
+
+    def __init__(self, done: Run) -> None:
+        self._done = done
+        self._content = bytearray()
+
+    def begin(self, file: NewFile) -> None:
+        if file.name not in self._done.files and len(self._done.files) >= DEFAULT_BOUNDS.files:
+            raise InvalidValue(f"file: a job may have {DEFAULT_BOUNDS.files} files (LONGRUN_MAX_FILES)")
+
+    @contextmanager
+    def writer(self, _file: NewFile, _size: int) -> Iterator[_MemoryFiles]:
+        self._content = bytearray()
+        yield self
+
+    def write(self, piece: bytes, /) -> None:
+        self._content += piece
+
+    def finish(self, file: NewFile, _size: int, _sha256: str) -> None:
+        self._done.files[file.name] = File(file.media_type, bytes(self._content))
+
+    def discard(self, file: NewFile) -> None:
+        pass

@@ -4,6 +4,7 @@ from longrun_client.async_client import AsyncLongrun
 from longrun_client.client import Longrun
 from longrun_client.errors import (
     FieldError,
+    IncompleteDownload,
     InvalidAddress,
     LongrunError,
     LongrunUnavailable,
@@ -31,6 +32,7 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
@@ -47,6 +49,7 @@ __all__ = [
     "ConcurrencyLimitPage",
     "Event",
     "FieldError",
+    "IncompleteDownload",
     "InvalidAddress",
     "Links",
     "LogLine",
@@ -68,6 +71,7 @@ __all__ = [
     "Status",
     "Task",
     "TaskError",
+    "TaskFile",
     "TaskType",
     "UnexpectedAnswer",
     "Worker",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 import anyio
 import httpx
 
-from longrun_client import calls
+from longrun_client import calls, calls_files
 from longrun_client.cursor import Cursor
+from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
+from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
@@ -116,6 +120,14 @@ class AsyncLongrun:
                 return await self._until_ended(task_id)
         except TimeoutError:
             raise TimeoutError(await self._where_it_stands(task_id, timeout_s)) from None
+
+    async def files(self, task_id: str) -> tuple[TaskFile, ...]:
+        """Get the result files of a task, by name."""
+        return await self._call(calls_files.files(task_id))
+
+    async def download(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
+        """Download a result file of a task; returns its path: see `Longrun.download`."""
+        return await self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     async def cancel(self, task_id: str) -> Task:
         """Cancel the task: see `Longrun.cancel`."""

@@ -13,11 +13,9 @@ from pydantic import BaseModel
 from longrun_client.models import (
     Attempt,
     AttemptPage,
-    KeysetPage,
     LogLine,
     LogPage,
     Page,
-    SeqPage,
     Status,
     Task,
     TaskType,
@@ -27,6 +25,7 @@ from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
+from longrun_client.wire import KeysetPage, SeqPage
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -57,7 +56,7 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
 
 def get(task_id: str) -> Call[Task]:
     """GET /tasks/{id}."""
-    return Call("GET", _task_path(task_id), Task.model_validate)
+    return Call("GET", task_path(task_id), Task.model_validate)
 
 
 def page(
@@ -102,27 +101,27 @@ class Pages:
 
 def log_page(task_id: str, after: int) -> Call[SeqPage[LogLine]]:
     """GET /tasks/{id}/logs: the lines after the cursor."""
-    return Call("GET", f"{_task_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
+    return Call("GET", f"{task_path(task_id)}/logs", LogPage.model_validate, params={"after": after})
 
 
 def output_page(task_id: str, after: int) -> Call[SeqPage[Piece]]:
     """GET /tasks/{id}/output: the pieces after the cursor."""
-    return Call("GET", f"{_task_path(task_id)}/output", OutputPage.model_validate, params={"after": after})
+    return Call("GET", f"{task_path(task_id)}/output", OutputPage.model_validate, params={"after": after})
 
 
 def attempt_page(task_id: str, after: int) -> Call[SeqPage[Attempt]]:
     """GET /tasks/{id}/attempts: the attempts after the cursor."""
-    return Call("GET", f"{_task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
+    return Call("GET", f"{task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
 
 
 def retry(task_id: str) -> Call[Task]:
     """POST /tasks/{id}/retry. It is not repeated: the task could have failed again, and would be retried twice."""
-    return Call("POST", f"{_task_path(task_id)}/retry", Task.model_validate, repeatable=False)
+    return Call("POST", f"{task_path(task_id)}/retry", Task.model_validate, repeatable=False)
 
 
 def cancel(task_id: str) -> Call[Task]:
     """DELETE /tasks/{id}; a second call returns the same receipt."""
-    return Call("DELETE", _task_path(task_id), Task.model_validate)
+    return Call("DELETE", task_path(task_id), Task.model_validate)
 
 
 def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: ScheduleOptions) -> Call[Schedule]:
@@ -205,20 +204,21 @@ def clear_concurrency_limit(key: str) -> Call[None]:
 
 def task_types() -> Call[tuple[TaskType, ...]]:
     """GET /task-types."""
-    return Call("GET", "/task-types", _items(TaskType))
+    return Call("GET", "/task-types", items(TaskType))
 
 
 def workers() -> Call[tuple[Worker, ...]]:
     """GET /workers."""
-    return Call("GET", "/workers", _items(Worker))
+    return Call("GET", "/workers", items(Worker))
 
 
 def stream_path(task_id: str) -> str:
     """The path of a task's event stream."""
-    return f"{_task_path(task_id)}/stream"
+    return f"{task_path(task_id)}/stream"
 
 
-def _task_path(task_id: str) -> str:
+def task_path(task_id: str) -> str:
+    """The path of a task."""
     return f"/tasks/{quote(task_id, safe='')}"
 
 
@@ -234,7 +234,8 @@ def _limit_path(key: str) -> str:
     return f"/concurrency-limits/{quote(key, safe='')}"
 
 
-def _items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:
+def items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:
+    """Reads the items of an answer that is not paged."""
     return lambda body: tuple(model.model_validate(item) for item in body["items"])
 
 

@@ -13,7 +13,16 @@ from typing import Annotated, Final
 
 import typer
 
-from longrun_client import cli_limits, cli_local, cli_output, cli_queues, cli_schedules, cli_tasks, cli_workers
+from longrun_client import (
+    cli_files,
+    cli_limits,
+    cli_local,
+    cli_output,
+    cli_queues,
+    cli_schedules,
+    cli_tasks,
+    cli_workers,
+)
 from longrun_client.console import stderr
 from longrun_client.errors import InvalidAddress, LongrunError, ProblemError, ServerNotInstalled
 from longrun_client.inputs import InputError
@@ -29,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_tasks.app)
+app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)
 app.add_typer(cli_schedules.app, name="schedules")
 app.add_typer(cli_queues.app, name="queues")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from longrun_client import calls
+from longrun_client import calls, calls_files
 from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
+from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
+from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
@@ -129,6 +133,18 @@ class Longrun:
         # A blocking read of a stream cannot have a deadline, but an awaited one can.
         with start_blocking_portal() as portal:
             return portal.call(wait)
+
+    def files(self, task_id: str) -> tuple[TaskFile, ...]:
+        """Get the result files of a task, by name."""
+        return self._call(calls_files.files(task_id))
+
+    def download(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
+        """Download a result file of a task to `to`, a file or a folder, by default the current one; returns its path.
+
+        A broken connection is continued. The file is there only once it is whole. Raises IncompleteDownload if it is
+        not what the server stored, and OSError if it cannot be written.
+        """
+        return self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     def cancel(self, task_id: str) -> Task:
         """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""

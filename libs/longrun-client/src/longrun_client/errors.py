@@ -31,6 +31,10 @@ class UnexpectedAnswer(LongrunError):
     """The response is not from a Longrun server."""
 
 
+class IncompleteDownload(LongrunError):
+    """The bytes of a file did not arrive as the server stored them."""
+
+
 class FieldError(BaseModel):
     """An invalid field of the request, such as `input.url`, and what to do about it."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-Item = TypeVar("Item")
+from longrun_client.models_files import TaskFile
+from longrun_client.wire import KeysetPage, SeqPage, Wire
 
 
 class Status(StrEnum):
@@ -26,26 +27,6 @@ class Status(StrEnum):
 
 
 TERMINAL: Final = frozenset({Status.SUCCESS, Status.FAILED, Status.CANCELLED})
-
-
-class Wire(BaseModel):
-    """Base class of all responses and their parts."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class KeysetPage(Wire, Generic[Item]):
-    """A page of items; `next` is the cursor of the next page, None on the last one."""
-
-    items: tuple[Item, ...]
-    next: str | None = None
-
-
-class SeqPage(Wire, Generic[Item]):
-    """A page of items in the order of their seq; pass `next_after` as `after` to get the items that follow."""
-
-    items: tuple[Item, ...]
-    next_after: int
 
 
 class Progress(Wire):
@@ -90,6 +71,7 @@ class Links(Wire):
     logs: str
     output: str | None = None
     attempts: str | None = None
+    files: str | None = None
     cancel: str
     retry: str | None = None
 
@@ -128,6 +110,7 @@ class Task(Wire):
     concurrency_key: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
+    files: tuple[TaskFile, ...] = ()
 
     @property
     def ended(self) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from longrun_client.models import Event, SeqPage, Wire
+from longrun_client.models import Event
+from longrun_client.wire import SeqPage, Wire
 
 
 class Piece(Wire):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from longrun_client.models import KeysetPage, Wire
+from longrun_client.wire import KeysetPage, Wire
 
 
 class Queue(Wire):

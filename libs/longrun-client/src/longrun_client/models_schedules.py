@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime
 
-from longrun_client.models import KeysetPage, Wire
+from longrun_client.wire import KeysetPage, Wire
 
 
 class ScheduleError(Wire):

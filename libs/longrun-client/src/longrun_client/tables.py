@@ -24,7 +24,7 @@ COUNTED_TO: Final = 1_000
 
 def task_table(tasks: Iterable[Task]) -> Table:
     """One row per task."""
-    table = _table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
+    table = new_table("ID", "TYPE", "STATUS", "TRY", "AGE", "TOOK", "PROGRESS")
     for task in tasks:
         table.add_row(
             task.task_id,
@@ -40,7 +40,7 @@ def task_table(tasks: Iterable[Task]) -> Table:
 
 def attempt_table(attempts: Iterable[Attempt]) -> Table:
     """One row per attempt."""
-    table = _table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
+    table = new_table("ATTEMPT", "OUTCOME", "STARTED", "TOOK", "WORKER", "HOST")
     for attempt in attempts:
         ended_at = attempt.ended_at or datetime.now(UTC)
         table.add_row(
@@ -56,7 +56,7 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
 
 def worker_table(workers: Iterable[Worker]) -> Table:
     """One row per worker, followed by its running tasks. BUSY is how many tasks it runs, of those it has room for."""
-    table = _table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
+    table = new_table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
             worker.id,
@@ -75,7 +75,7 @@ def worker_table(workers: Iterable[Worker]) -> Table:
 
 def task_type_table(task_types: Iterable[TaskType]) -> Table:
     """Task types with their descriptions and an example command each."""
-    table = _table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
+    table = new_table("TASK TYPE", "QUEUE", "TRIES", "WHAT IT DOES")
     for task_type in task_types:
         table.add_row(
             Text(printable(task_type.name), "bold"),
@@ -88,7 +88,7 @@ def task_type_table(task_types: Iterable[TaskType]) -> Table:
 
 def schedule_table(schedules: Iterable[Schedule]) -> Table:
     """One row per schedule."""
-    table = _table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
+    table = new_table("NAME", "CRON", "TIMEZONE", "NEXT", "RUNS", "SKIPPED", "MISSED", "TASK TYPE")
     for schedule in schedules:
         table.add_row(
             printable(schedule.name),
@@ -105,7 +105,7 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """One row per queue."""
-    table = _table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM")
+    table = new_table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM")
     for queue in queues:
         table.add_row(
             printable(queue.name),
@@ -124,7 +124,7 @@ def queue_table(queues: Iterable[Queue]) -> Table:
 
 def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
     """One row per limit of a concurrency key."""
-    table = _table("KEY", "LIMIT")
+    table = new_table("KEY", "LIMIT")
     for limit in limits:
         table.add_row(printable(limit.key), str(limit.max_running))
     return table
@@ -237,7 +237,8 @@ def _sheet(fields: Iterable[tuple[str, str | Text]]) -> Table:
     return sheet
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """A table with these headings."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True, overflow="fold")

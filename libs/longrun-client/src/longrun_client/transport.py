@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx
 from httpx_sse import EventSource
 
@@ -14,8 +16,11 @@ from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call
 from longrun_client.cursor import Cursor
-from longrun_client.models import Event, KeysetPage, SeqPage
+from longrun_client.downloads import Download
+from longrun_client.errors import LongrunError
+from longrun_client.models import Event
 from longrun_client.server import Server
+from longrun_client.wire import KeysetPage, SeqPage
 
 T = TypeVar("T")
 SeqPages = Callable[[str, int], Call[SeqPage[T]]]
@@ -71,6 +76,23 @@ class Transport:
                     yield event
                 if cursor.ended:
                     return
+
+    def download(self, path: str, download: Download) -> Path:
+        """Download the file at this path; a broken connection is continued."""
+        with download:
+            while True:
+                try:
+                    with self._http.stream("GET", path, headers=download.headers()) as response:
+                        if not response.is_success:
+                            response.read()
+                            raise refusal(response, self._server.url)
+                        download.begin(response)
+                        for piece in response.iter_bytes():
+                            download.write(piece)
+                    return download.finish()
+                except (httpx.TransportError, LongrunError) as error:
+                    delay = download.broke(error, self._server.url)
+                time.sleep(delay)
 
     def close(self) -> None:
         """Close the connections."""
@@ -134,6 +156,23 @@ class AsyncTransport:
                     yield event
                 if cursor.ended:
                     return
+
+    async def download(self, path: str, download: Download) -> Path:
+        """Download the file at this path: see `Transport.download`."""
+        with download:
+            while True:
+                try:
+                    async with self._http.stream("GET", path, headers=download.headers()) as response:
+                        if not response.is_success:
+                            await response.aread()
+                            raise refusal(response, self._server.url)
+                        download.begin(response)
+                        async for piece in response.aiter_bytes():
+                            await anyio.to_thread.run_sync(download.write, piece)
+                    return download.finish()
+                except (httpx.TransportError, LongrunError) as error:
+                    delay = download.broke(error, self._server.url)
+                await anyio.sleep(delay)
 
     async def close(self) -> None:
         """Close the connections."""

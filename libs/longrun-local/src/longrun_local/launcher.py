@@ -116,6 +116,7 @@ class Launcher:
         self._servers = len(self._stages)
         self._environment["DATABASE_URL"] = settings.database_url or postgres.url
         self._environment["REDIS_URL"] = settings.redis_url or valkey.url
+        self._environment["LONGRUN_FILES"] = settings.files or str(self._home.data / "files")
 
     def _pausing(self, enough: Callable[[], bool]) -> Callable[[], bool]:
         """`enough`, after a pause. Raises Interrupted at a signal."""

@@ -33,12 +33,14 @@ class LocalSettings(BaseSettings):
     """A PostgreSQL server to use instead of the embedded one."""
     redis_url: Annotated[str | None, Field(validation_alias=AliasChoices("REDIS_URL", "LONGRUN_REDIS_URL"))] = None
     """A Redis or Valkey server to use instead of the embedded one."""
+    files: str | None = None
+    """Another place for result files than a folder in that for data, such as `s3://bucket/prefix`."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to finish after Ctrl-C."""
     drain_s: Seconds = 25.0
     """Seconds that running jobs get to finish after Ctrl-C."""
 
-    @field_validator("database_url", "redis_url", mode="before")
+    @field_validator("database_url", "redis_url", "files", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return value or None

@@ -11,7 +11,8 @@ from jobcore.states import Status
 from jobcore.store import json_text
 from longrun_api.database import unavailable_after
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import links, rfc3339
+from longrun_api.schemas import links
+from longrun_api.times import rfc3339
 
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds after which a client should poll a task that has not ended."""

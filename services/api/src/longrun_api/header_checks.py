@@ -21,7 +21,7 @@ PRECONDITIONS: Final = {
     b"if-none-match": "If-None-Match",
     b"if-unmodified-since": "If-Unmodified-Since",
 }
-"""Headers that protect a change against a concurrent one. A GET may ignore them, because no resource has an ETag."""
+"""Headers that protect a change against a concurrent one. Only files have an ETag, and only GET reads them."""
 CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *UNSUPPORTED, *PRECONDITIONS})
 
 

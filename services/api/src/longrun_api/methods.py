@@ -10,6 +10,13 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ROUTED: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+HEAD: Final = "longrun.head"
+"""The key of a scope whose request is a HEAD, although its method says GET."""
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether the request is a HEAD: its response needs no body, and Range does not apply (RFC 9110, section 14.2)."""
+    return HEAD in scope
 
 
 def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
@@ -55,4 +62,4 @@ async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         # a stream continues until its client disconnects, so report that
         return {"type": "http.disconnect"} if is_over else await receive()
 
-    await app({**scope, "method": "GET"}, receive_until_over, send_headers)
+    await app({**scope, "method": "GET", HEAD: True}, receive_until_over, send_headers)

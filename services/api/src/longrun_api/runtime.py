@@ -22,6 +22,7 @@ from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
 from longrun_api.database import AsyncDatabase
 from longrun_api.event_stream import Backlog
+from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.readiness import Readiness
 from longrun_api.settings import ApiSettings
@@ -42,6 +43,7 @@ class Runtime:
     live_events: LiveEvents
     stream_backlog: Backlog
     keepalive: Keepalive
+    file_reads: FileReads
     readiness: Readiness
     shutdown: Shutdown
 
@@ -80,6 +82,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 live_events,
                 backlog,
                 keepalive,
+                FileReads(settings.files),
                 readiness,
                 shutdown,
             )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.models import CancelReceipt, Event, Job
 from jobcore.states import ErrorKind, Status
-
-
-def rfc3339(time: datetime) -> str:
-    """An RFC 3339 time in UTC, in the same form as Pydantic's."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
+from longrun_api.schemas_files import TaskFile
+from longrun_api.times import Utc
 
 ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
-Utc = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 class Links(BaseModel):
@@ -29,6 +23,7 @@ class Links(BaseModel):
     logs: str
     output: str
     attempts: str
+    files: str
     cancel: str
     retry: str
 
@@ -42,6 +37,7 @@ def links(task_id: UUID, root_path: str) -> dict[str, str]:
         "logs": f"{here}/logs",
         "output": f"{here}/output",
         "attempts": f"{here}/attempts",
+        "files": f"{here}/files",
         "cancel": here,
         "retry": f"{here}/retry",
     }
@@ -149,16 +145,17 @@ class TaskSummary(BaseModel):
 
 
 class Task(TaskSummary):
-    """A task with its input and result."""
+    """A task with its input, result and files."""
 
     input: dict[str, Any]
     result: Any = Field(description="The output of the task type; null unless the status is SUCCESS.")
+    files: list[TaskFile] = Field(description="Result files, by name. A retry keeps them, and may replace them.")
 
 
 def task_json(job: Job, root_path: str) -> bytes:
     """A `Task` as JSON. Input and result are copied as text, so that their numbers do not change."""
     summary = TaskSummary.of(job, root_path).model_dump_json()
-    return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"}}}'.encode()
+    return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"},"files":{job.files or "[]"}}}'.encode()
 
 
 def _fields(job: Job, root_path: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from jobcore.models import Run
-from longrun_api.schemas import TaskError, Utc
+from longrun_api.schemas import TaskError
+from longrun_api.times import Utc
 
 
 class AttemptError(TaskError):

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from jobcore.models import Event
-from longrun_api.schemas import Utc
+from longrun_api.times import Utc
 
 
 class Piece(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from jobcore.errors import UnknownTaskType
 from jobcore.schedule import MissedRuns, Overlap, Schedule
 from jobcore.tasks import Registry
-from longrun_api.schemas import Utc
+from longrun_api.times import Utc
 
 
 class ScheduleLinks(BaseModel):

@@ -24,7 +24,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
 from jobcore.store import event_pages, json_text
 from longrun_api.runtime import Runtime
-from longrun_api.schemas import rfc3339
+from longrun_api.times import rfc3339
 
 RECONNECT_MS: Final = 1000
 PAGE_EVENTS: Final = 200

@@ -29,6 +29,7 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.background_thread import BackgroundThread
+from jobcore.keeper.file_deletion import FileDeletion
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
@@ -64,7 +65,8 @@ class Keeper(BackgroundThread):
         self._gauges = QueueGauges(self._db)
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, publisher, self._limits)
-        self._housekeeping = Housekeeping(settings, publisher, lambda: time.monotonic() < self._leads_until)
+        self._housekeeping = Housekeeping(settings, publisher, self._leads)
+        self._file_deletion = FileDeletion(settings, self._leads)
         self._leads_until = 0.0
         self._last_queue = ""
         self._me = uuid7()
@@ -76,13 +78,18 @@ class Keeper(BackgroundThread):
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start this thread and that of the housekeeping."""
+        """Start this thread, that of the housekeeping and that of the deletion of files."""
         super().start()
         self._housekeeping.start()
+        self._file_deletion.start()
 
     def on_stop(self) -> None:
-        """Stop the housekeeping too."""
+        """Stop the other two threads too."""
         self._housekeeping.stop()
+        self._file_deletion.stop()
+
+    def _leads(self) -> bool:
+        return time.monotonic() < self._leads_until
 
     def run(self) -> None:
         """Check every `keeper_s` seconds, and when a schedule is due, until stopped."""

@@ -1,6 +1,7 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
 from jobcore.models.events import Batch, Event, NewEvent
+from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
@@ -14,12 +15,15 @@ __all__ = [
     "Claim",
     "Event",
     "Job",
+    "JobFile",
     "JsonText",
     "NewEvent",
+    "NewFile",
     "NewJob",
     "Outcome",
     "Run",
     "RunningJob",
+    "StoredFile",
     "Worker",
     "by_lane",
 ]

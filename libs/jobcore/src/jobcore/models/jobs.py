@@ -66,7 +66,10 @@ class CancelReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row in `jobs` is now. `input` and `result` are JSON texts; None if the query left them out."""
+    """A job as its row in `jobs` is now. `input`, `result` and `files` are JSON texts.
+
+    They are None if the query left them out; `files` also if there are none.
+    """
 
     id: UUID
     task_type: str
@@ -98,6 +101,7 @@ class Job:
     scheduled_for: datetime | None
     input: str | None = None
     result: str | None = None
+    files: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Self:

@@ -60,6 +60,10 @@ class CoreSettings(BaseSettings):
     tasks: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = ()
     """Modules of task types, comma-separated, beside those of installed packages: dotted names, files that end in
     `.py`, or folders, which are written with a slash. The API and the workers need the same ones."""
+    files: Annotated[str | None, Field(pattern=r"^(/|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/|$))")] = None
+    """Where result files are kept: the absolute path of a folder that the API and all workers share, or an S3 bucket as
+    `s3://bucket/prefix`, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `make run`, \
+compose and the chart set it. Unset: `ctx.file` fails."""
     heartbeat_s: Seconds = 5.0
     """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0
@@ -146,8 +150,13 @@ class WorkerSettings(CoreSettings):
     """Seconds that other jobs of a child get to finish before it is killed because of one that did not stop."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
-    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 16 * 2**20
-    """Bytes that a job's result or the result of a step may have as JSON; a larger one fails the job."""
+    max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 2**20
+    """Bytes that a job's result or the result of a step may have as JSON; a larger one fails the job. Larger results
+    are files: `ctx.file`."""
+    max_file_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
+    """Bytes that a result file may have; a larger one fails the job."""
+    max_files: Annotated[int, Field(ge=0, le=1000)] = 100
+    """Files that a job may have."""
     max_log_lines: Annotated[int, Field(ge=1)] = 100_000
     """Lines that a job's log holds; each 1,000 characters of a line count as one more. Later lines are dropped."""
     max_output_bytes: Annotated[int, Field(ge=1024, le=2**40)] = 64 * 2**20

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, json_text, limits
+from jobcore.store import changes, files, json_text, limits
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -123,13 +123,13 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 
 GET: Final = text(
-    f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result"
-    " FROM jobs WHERE id = :id"
+    f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result,"
+    f" ({files.AS_JSON}) AS files FROM jobs WHERE id = :id"
 )
 
 
 def get(connection: Connection, job_id: UUID) -> Job | None:
-    """The job with its input and result; None if there is none."""
+    """The job with its input, result and files; None if there is none."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
     return from_row(row) if row else None
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
+from jobcore.models import StoredFile
 from jobcore.store.steps import Step
-from jobcore.worker.context import BaseContext, ContextStore, checkpoint_text
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.worker import programs
+from jobcore.worker.context import BaseContext, ContextStore, RunContext, checkpoint_text
+from jobcore.worker.program_start import Options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,15 +53,25 @@ class Stored:
         raise cancelled
 
 
+FILES: Final = Stored(4)
+"""Copies files: a large one must not hold up what other runs of the child store."""
+
+
 class RunAsyncContext(BaseContext):
-    """The `AsyncContext` of one run; `stored` calls what waits for PostgreSQL (`Stored`).
+    """The `AsyncContext` of one run; `stored` calls what waits for PostgreSQL (`Stored`), `copied` copies files.
 
     `log` and `emit` do not wait for room in the buffer, because no other task of the event loop would run meanwhile.
     """
 
-    def __init__(self, store: ContextStore, stored: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(
+        self,
+        store: ContextStore,
+        stored: Callable[..., Awaitable[Any]],
+        copied: Callable[..., Awaitable[Any]] = FILES,
+    ) -> None:
         super().__init__(store)
         self._stored = stored
+        self._copied = copied
         self._kept: dict[str, Step] = {}
 
     async def checkpoint(self, state: Any) -> None:
@@ -74,6 +89,31 @@ class RunAsyncContext(BaseContext):
             if inspect.isawaitable(result):
                 result = await result
             return await self._stored(self._keep, name, result)
+
+    async def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log."""
+        # the thread that reads its output waits for room in the log, which this context does not
+        context = RunContext(self._store)
+        return await programs.run_async(context, args, Options(progress, cwd, env, input, check, timeout_s, log))
+
+    async def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job."""
+        self.raise_if_cancelled()
+        stored: StoredFile = await self._copied(self._store_file, path, name, media_type)
+        return stored
 
     def _keep(self, name: str, result: Any) -> Any:
         """Store the result; a step whose awaiter was cancelled meanwhile finds it when it is called again."""

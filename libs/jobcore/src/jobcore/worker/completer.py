@@ -5,7 +5,7 @@
     claim a batch ──── unstarted ──▶ after 50 ms: take what is left, and hand it back
     pop, run     ───── outcome ────▶ at the end of the batch, or after 10 ms: store all outcomes that wait, in one
                                      durable transaction
-    ctx.log()    ───── events ─────▶ after 50 ms: store the events of the run
+    ctx.log()    ───── events ─────▶ after 50 ms: store the events of all runs, in one transaction
     end of slice ───── flush() ────▶ … returns once nothing is left to store
 
 Both threads take claims from the same deque, and a claim belongs to the thread that took it. While PostgreSQL is
@@ -14,22 +14,22 @@ unavailable the completer keeps what it has and retries; the end of the lease de
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from jobcore.admission.limits import Limits
 from jobcore.errors import StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
+from jobcore.host.process_tree import kill_this_process
 from jobcore.models import Claim
 from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs
-from jobcore.worker import watchdog
+from jobcore.worker.backlog import Backlog
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from jobcore.worker.run_store import RunStore
 
@@ -42,8 +42,6 @@ ERROR_BUDGET_S: Final = 5.0
 """The child ends if unexpected errors repeat for more seconds than this, so that its jobs can run elsewhere."""
 BATCH_BYTES: Final = 16 * 2**20
 """The most bytes of results in one statement, because this process and PostgreSQL each hold its text several times."""
-
-T = TypeVar("T")
 
 log = logs.get(__name__)
 
@@ -67,10 +65,11 @@ class Completer(BackgroundThread):
         self._on_completed = on_completed
         self._on_handed_back = on_handed_back
         self._changed = threading.Condition()
-        self._completions: _Backlog[Completion] = _Backlog()
+        self._completions: Backlog[Completion] = Backlog()
         self._completions_due = 0.0
-        self._unrun: _Backlog[Claim] = _Backlog()
-        self._events_of: RunStore | None = None
+        self._unrun: Backlog[Claim] = Backlog()
+        self._talking: dict[RunKey, RunStore] = {}
+        """The runs whose events must be stored."""
         self._events_due = 0.0
         self._batch: deque[Claim] = deque()
         self._batch_due = 0.0
@@ -101,7 +100,7 @@ class Completer(BackgroundThread):
             if first:
                 self._completions_due = time.monotonic() + GATHER_S
             self._completions.add(completion)
-            self._events_of = None
+            self._talking.pop(completion.key, None)  # its last events are stored with its outcome
             if first or not self._batch:  # else the thread wakes up in time by itself
                 self._changed.notify()
 
@@ -109,15 +108,18 @@ class Completer(BackgroundThread):
         """Return a claim to its queue soon."""
         with self._changed:
             self._unrun.add(claim)
-            self._events_of = None
+            self._talking.pop(RunKey(claim.id, claim.fence), None)
             self._changed.notify()
 
     def store_events(self, run: RunStore) -> None:
         """Store the events in the buffer of this run within EVENTS_S seconds."""
-        if self._events_of is not run:
-            with self._changed:
-                self._events_of, self._events_due = run, time.monotonic() + EVENTS_S
+        if run.key in self._talking:
+            return
+        with self._changed:
+            if not self._talking:
+                self._events_due = time.monotonic() + EVENTS_S
                 self._changed.notify()
+            self._talking[run.key] = run
 
     def flush(self) -> None:
         """Wait until every outcome and hand-back that was given until now is stored, whatever comes meanwhile."""
@@ -162,14 +164,14 @@ class Completer(BackgroundThread):
             (self._completions and (now >= self._completions_due or not self._batch))
             or self._unrun
             or (self._batch and now >= self._batch_due)
-            or (self._events_of and now >= self._events_due)
+            or (self._talking and now >= self._events_due)
         )
 
     def _wait_s(self) -> float | None:
         """The seconds until something is due; None if nothing will be."""
         now = time.monotonic()
         waits = [self._batch_due - now] if self._batch else []
-        waits += [self._events_due - now] if self._events_of else []
+        waits += [self._events_due - now] if self._talking else []
         waits += [self._completions_due - now] if self._completions else []
         return max(0.0, min(waits)) if waits else None
 
@@ -220,42 +222,18 @@ class Completer(BackgroundThread):
             self._on_handed_back(queue)
 
     def _store_events(self) -> None:
-        run = self._events_of
-        if run is None or time.monotonic() < self._events_due:
-            return
-        with run.order:
-            with self._changed:
-                if self._events_of is not run:
-                    return
-                self._events_of = None
-            try:
-                run.store_now()
-            except StoreUnavailable:
+        with self._changed:
+            if time.monotonic() < self._events_due:
+                return
+            runs = list(self._talking.values())
+            self._talking.clear()
+        again = runs
+        try:
+            again = self._store.store_events(runs)
+        finally:
+            for run in again:
                 self.store_events(run)
-                raise
-
-
-class _Backlog(Generic[T]):
-    """What waits to be stored, in order, and how much was given and stored so far."""
-
-    def __init__(self) -> None:
-        self.waiting: list[T] = []
-        self.given = 0
-
-    def __len__(self) -> int:
-        return len(self.waiting)
-
-    @property
-    def stored(self) -> int:
-        return self.given - len(self.waiting)
-
-    def add(self, item: T) -> None:
-        self.waiting.append(item)
-        self.given += 1
-
-    def drop(self, count: int) -> None:
-        del self.waiting[:count]
 
 
 def _end_child() -> None:
-    watchdog.kill(os.getpid())
+    kill_this_process()

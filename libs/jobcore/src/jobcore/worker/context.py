@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
 
 from jobcore.errors import InvalidStep, InvalidValue
-from jobcore.models import Claim, Event
+from jobcore.models import Claim, Event, StoredFile
 from jobcore.store.steps import Step
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.worker import programs
 from jobcore.worker.event_buffer import EventBuffer, printable
+from jobcore.worker.files import FileSink, store_file
 from jobcore.worker.output import Piece
+from jobcore.worker.program_start import Options
 from jobcore.worker.steps import check_name, result_json
 from jobcore.worker.values import MIB, Bounds, number, to_json
 
@@ -31,6 +36,10 @@ class ContextStore(Protocol):
     claim: Claim
     bounds: Bounds
     buffer: EventBuffer
+
+    @property
+    def files(self) -> FileSink:
+        """Where its files go."""
 
     @property
     def should_stop(self) -> bool:
@@ -157,6 +166,12 @@ class BaseContext:
         with self._shield():
             return self._store.store_step(name, text)
 
+    def _store_file(self, path: str | os.PathLike[str], name: str | None, media_type: str | None) -> StoredFile:
+        with self._shield():
+            return store_file(
+                self._store.files, self._store.bounds, self._store.raise_if_stopped, path, name, media_type
+            )
+
 
 class RunContext(BaseContext):
     """The `JobContext` of one run."""
@@ -171,6 +186,28 @@ class RunContext(BaseContext):
         with self._once(name):
             done = self._find_step(name)
             return done.result if done else self._store_step(name, function(*args, **kwargs))
+
+    def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log."""
+        return programs.run(self, args, Options(progress, cwd, env, input, check, timeout_s, log))
+
+    def file(
+        self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
+    ) -> StoredFile:
+        """Store a copy of the file at `path` as a result file of the job."""
+        self.raise_if_cancelled()
+        return self._store_file(path, name, media_type)
 
     def _wait_for_room(self) -> None:
         """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""

@@ -66,6 +66,11 @@ class EventBuffer:
         self._progress_kept_at = float("-inf")
 
     @property
+    def size(self) -> int:
+        """How many events wait to be stored; a long one counts as several."""
+        return self._size
+
+    @property
     def full(self) -> bool:
         """True while more than BUFFERED_MAX events wait to be stored."""
         return self._size > BUFFERED_MAX

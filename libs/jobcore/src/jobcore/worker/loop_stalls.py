@@ -6,16 +6,15 @@ asyncio task it is; this thread can, as soon as it gets the lock.
 
 from __future__ import annotations
 
-import os
 import sys
 import sysconfig
 import time
 from types import FrameType
 from typing import Final
 
+from jobcore.host.process_tree import kill_this_process
 from jobcore.supervision.slot import BEAT_S, Slot
 from jobcore.telemetry import logs
-from jobcore.worker import watchdog
 from jobcore.worker.async_lane import AsyncLane
 
 STALL_S: Final = 1.0
@@ -37,7 +36,7 @@ class LoopStalls:
         if self._lane.died:
             # the supervisor sees whose code the loop executed, and returns the jobs of this process
             log.error("the thread of the event loop has ended; this child ends and its jobs run elsewhere")
-            watchdog.kill(os.getpid())
+            kill_this_process()
         beat, run = self._slot.loop_beat, self._lane.executing
         if not beat or beat == self._reported or run is None:
             return

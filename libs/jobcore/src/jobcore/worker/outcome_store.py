@@ -18,6 +18,7 @@ from jobcore.store.outcomes import finish
 from jobcore.store.releases import Release, release
 from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs, traces
+from jobcore.worker import event_flush
 from jobcore.worker.event_buffer import printable
 from jobcore.worker.run_store import RunStore
 
@@ -72,6 +73,10 @@ class OutcomeStore:
             max_losses=self._settings.max_losses,
         )
         self._end(changes, dict.fromkeys(keys, "cooperative"))
+
+    def store_events(self, runs: Sequence[RunStore]) -> list[RunStore]:
+        """Store what these runs have said, in one commit; returns those that store events themselves meanwhile."""
+        return event_flush.flush(self._db.call, runs)
 
     def _end(self, changes: Sequence[Change], stop_methods: Mapping[RunKey, str]) -> None:
         """Publish what was stored. What the fence refused may be cancelled: complete its receipt."""

@@ -12,7 +12,7 @@ from jobcore.models import JsonText
 from jobcore.store import json_text
 from jobcore.tasks import TaskType
 from jobcore.worker.error_details import message_of
-from jobcore.worker.values import check_json, infinite
+from jobcore.worker.values import RESULT_TOO_LARGE, check_json, infinite
 
 
 class InvalidOutput(Exception):
@@ -26,7 +26,7 @@ def result_of(task_type: TaskType, returned: Any, max_bytes: int) -> JsonText:
         raise InvalidOutput(f"{task_type.name} returned a coroutine that nobody awaits: define the task with async def")
     try:
         text = _serialized(task_type.output_model, returned)
-        check_json("result", text, max_bytes)
+        check_json("result", text, max_bytes, RESULT_TOO_LARGE)
         return json_text.as_written_here(text)
     except ValidationError as error:
         raise InvalidOutput(

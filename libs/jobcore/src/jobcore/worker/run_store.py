@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
-from jobcore.models import Claim, Event, NewEvent, Outcome
+from jobcore.models import Batch, Claim, Event, NewEvent, Outcome
 from jobcore.store import steps
 from jobcore.store.database import RowRefused
 from jobcore.supervision.child_state import RunKey
@@ -17,6 +17,7 @@ from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import Buffered, EventBuffer
 from jobcore.worker.event_writer import Call, EventWriter
+from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 RETRY_S: Final = 0.5
@@ -62,6 +63,7 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._own_stop = StopReason.NONE
+        self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
 
     @property
     def stop_reason(self) -> StopReason:
@@ -154,14 +156,23 @@ class RunStore:
                 if outcome.events:
                     self.writer.add(outcome.events, outcome.progress, outcome.output_bytes)
 
+    def next_batch(self) -> Batch | None:
+        """What must be stored next, for `writer.confirmed`; None if nothing waits. The caller holds `order`."""
+        if self.writer.next is None:
+            self._take()
+        return self.writer.next
+
     def _store(self, call: Call, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         """Store what is in the buffer, and `last` with the checkpoint, in one transaction; publish what was stored."""
         self.writer.store(call)
+        self._take(last, checkpoint)
+        self.writer.store(call)
+
+    def _take(self, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         buffered = self.buffer.take()
         new = [*buffered.events, *([] if last is None else [last])]
         if new:
             self.writer.add(new, buffered.progress, buffered.output_bytes, checkpoint)
-            self.writer.store(call)
 
     def _insist(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a store function until PostgreSQL is available. The end of the lease stops the run meanwhile."""
@@ -171,3 +182,8 @@ class RunStore:
             except StoreUnavailable:
                 self.raise_if_stopped()
                 time.sleep(RETRY_S)
+
+    def _lose(self) -> NoReturn:
+        """Stop the run: it has lost its claim."""
+        self.writer.lost = True
+        raise JobCancelled("this run has lost its claim")

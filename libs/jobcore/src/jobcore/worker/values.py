@@ -19,23 +19,36 @@ MIB: Final = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What limits a run, from the settings. Sizes are bytes as JSON, `refused_backoff_s` seconds."""
+    """What limits a run, from the settings. Sizes are bytes as JSON, `refused_backoff_s` seconds.
 
-    result_bytes: int = 16 * MIB
+    `file_bytes` is bytes of one file, `files` how many a job may have, and `files_at` where they are kept.
+    """
+
+    result_bytes: int = MIB
     log_lines: int = 100_000
     refused_backoff_s: float = 30.0
     output_bytes: int = 64 * MIB
+    file_bytes: int = 64 * 2**30
+    files: int = 100
+    files_at: str | None = None
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
         """The bounds that these settings give."""
         return cls(
-            settings.max_result_bytes, settings.max_log_lines, settings.refused_backoff_s, settings.max_output_bytes
+            settings.max_result_bytes,
+            settings.max_log_lines,
+            settings.refused_backoff_s,
+            settings.max_output_bytes,
+            settings.max_file_bytes,
+            settings.max_files,
+            settings.files,
         )
 
 
 DEFAULT_BOUNDS: Final = Bounds()
 TOO_LARGE: Final = "(LONGRUN_MAX_RESULT_BYTES): store it elsewhere, and use its address instead"
+RESULT_TOO_LARGE: Final = "(LONGRUN_MAX_RESULT_BYTES): store it as a file with ctx.file instead, and return its name"
 
 
 def to_json(name: str, value: Any, max_bytes: int, too_large: str = TOO_LARGE) -> str:

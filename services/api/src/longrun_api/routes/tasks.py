@@ -21,16 +21,7 @@ from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import (
-    Accepted,
-    LogLine,
-    LogPage,
-    Task,
-    TaskPage,
-    TaskSummary,
-    links,
-    task_json,
-)
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskPage, TaskSummary, links, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found

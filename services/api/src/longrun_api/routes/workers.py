@@ -14,7 +14,8 @@ from jobcore.states import Lane
 from jobcore.store import workers
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import ROOM_NOTE, Utc
+from longrun_api.schemas import ROOM_NOTE
+from longrun_api.times import Utc
 
 router = APIRouter(prefix="/workers", tags=["workers"])
 

@@ -1,0 +1,17 @@
+"""Result files of tasks."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime
+
+from longrun_client.wire import Wire
+
+
+class TaskFile(Wire):
+    """A result file of a task. `size` is in bytes, `sha256` hexadecimal."""
+
+    name: str
+    size: int
+    media_type: str
+    sha256: str
+    created_at: AwareDatetime

@@ -1,0 +1,85 @@
+"""Conditional requests, and requests for a range, of what has a strong ETag (RFC 9110, sections 13 and 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from longrun_api.problems import HttpError
+
+ENTITY_TAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE | re.ASCII)
+LONGEST: Final = 19
+"""Digits of a position; one with more is beyond the end of any file."""
+
+
+class PreconditionFailed(HttpError):
+    """The representation is not the one that If-Match names."""
+
+    status = 412
+    slug = "precondition-failed"
+    title = "The file is not the one that If-Match names"
+
+
+class RangeNotSatisfiable(HttpError):
+    """The range begins after the end."""
+
+    status = 416
+    slug = "range-not-satisfiable"
+    title = "The range is not part of the file"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size:,} bytes")
+        self.headers = MappingProxyType({"Content-Range": f"bytes */{size}"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes from `start` to before `end`."""
+
+    start: int
+    end: int
+
+
+def is_current(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether the client has this representation (304). Raises PreconditionFailed if it wants only another one."""
+    wanted = headers.get("if-match")
+    if wanted is not None and wanted.strip() != "*" and etag not in _strong(wanted):
+        raise PreconditionFailed(f"its ETag is {etag}")
+    known = headers.get("if-none-match")
+    return known is not None and (known.strip() == "*" or etag in ENTITY_TAG.findall(known))
+
+
+def part(headers: Mapping[str, str], etag: str, size: int) -> Part | None:
+    """The range that the client asks for; None for the whole.
+
+    A request for several ranges gets the whole, as does one with an If-Range that does not match. Raises
+    RangeNotSatisfiable.
+    """
+    asked = RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
+    if not asked or not (asked[1] or asked[2]) or headers.get("if-range", etag).strip() != etag:
+        return None
+    first, last = asked[1], asked[2]
+    if not first:
+        length = min(_position(last), size)
+        start, end = size - length, size
+    else:
+        start, end = _position(first), size
+        if last and _position(last) < start:
+            return None  # not a valid range
+        end = min(_position(last) + 1, size) if last else size
+    if start >= end:
+        raise RangeNotSatisfiable(size)
+    return Part(start, end)
+
+
+def _strong(tags: str) -> list[str]:
+    return [match[1] for match in ENTITY_TAG.finditer(tags) if not match[0].startswith("W/")]
+
+
+def _position(digits: str) -> int:
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= LONGEST else 10**LONGEST
