@@ -35,6 +35,7 @@ lanes = tests.fault.tasks_lanes
 storm = tests.fault.tasks_of_lanes
 neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
+starting = tests.fault.tasks_that_start
 output = tests.fault.tasks_output
 """
 

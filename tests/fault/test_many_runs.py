@@ -69,7 +69,7 @@ def test_the_cancel_of_one_of_200_async_runs_disturbs_no_other(apart: Harness) -
 
 @pytest.mark.parametrize(
     ("lane", "does"),
-    [("async", "swallow"), ("async", "block"), ("thread", "swallow"), ("thread", "block")],
+    [("async", "swallow"), ("async", "block"), ("thread", "swallow"), ("thread", "block"), ("process", "swallow")],
 )
 def test_a_run_that_does_not_stop_costs_its_neighbours_nothing_but_a_hand_back(
     apart: Harness, lane: str, does: str
@@ -77,20 +77,26 @@ def test_a_run_that_does_not_stop_costs_its_neighbours_nothing_but_a_hand_back(
     worker = apart.worker(concurrency=1, LONGRUN_RETIRE_S="4", **QUICKLY)
     quick, slow = submit(apart, "thread", count=2)
     begun(apart, [quick, slow])
-    (stuck,) = submit(apart, lane, does)
+    if lane == "process":
+        stuck = apart.submit("test_stubborn", {"seconds": 600, "folder": str(apart.folder)})
+    else:
+        (stuck,) = submit(apart, lane, does)
     pid = apart.runs(stuck).pid
     cancel(apart, stuck)
     until_log(worker, "its child claims nothing more")
+    waiting = apart.submit()
     may_end(apart, quick)
     apart.reaches(quick, "SUCCESS")
-    assert apart.stopped(stuck)["cancel_method"] == "kill"
+    stopped = apart.stopped(stuck)
+    assert stopped["cancel_method"] == "kill"
+    assert apart.reaches(waiting, "SUCCESS")["started_at"] > stopped["cancel_stopped_at"]
     until(lambda: gone(pid), what="the child is gone")
     apart.runs(slow, fence=2)
     may_end(apart)
     apart.reaches(slow, "SUCCESS")
     assert [blamed(apart, job) for job in (quick, slow)] == [(1, 0, 0)] * 2
     assert apart.job(quick)["fence"] == 1
-    check(apart, [stuck, quick, slow])
+    check(apart, [stuck, quick, slow, waiting])
 
 
 def test_a_timeout_of_one_run_kills_for_that_run_alone(apart: Harness) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import pytest
 
@@ -50,6 +50,9 @@ class Diary:
 
     def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         raise AssertionError("a scrape has no parts")
+
+    def run(self, args: object, **options: object) -> NoReturn:
+        raise AssertionError("a scrape runs no program")
 
 
 @pytest.fixture

@@ -36,6 +36,12 @@ class Recorder(Children):
         """Note it."""
         self.sent.append((slot, number))
 
+    def kill(self, slot: int, culprits: frozenset[RunKey] = frozenset()) -> None:
+        """Note it, once."""
+        if slot not in self._killed_for:
+            self._killed_for[slot] = culprits
+            self.signal(slot, signal.SIGKILL)
+
     @property
     def killed(self) -> bool:
         """Whether any child was sent SIGKILL."""

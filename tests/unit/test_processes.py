@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from jobcore.host import processes
-from jobcore.host.processes import Process, kill_child, started
+from jobcore.host.process_tree import kill_child
+from jobcore.host.processes import Process, started
 from jobcore.supervision.children import Children
 from jobcore.supervision.slots import Slots
 
@@ -81,7 +82,7 @@ def test_a_pid_that_another_process_has_now_is_that_of_a_dead_child(stranger: su
     children = Children(slots, Process(os.getpid()))
     assert [death.slot for death in children.poll()] == [0]
     children.signal(0, signal.SIGKILL)
-    children.signal_all(signal.SIGKILL)
+    children.kill_all()
     assert stranger.poll() is None
     children.bury(0)
     slots[0].take(stranger.pid, started(stranger.pid))

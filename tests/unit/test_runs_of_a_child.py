@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from annotated_types import Le
 
 from jobcore.settings import WorkerSettings
 from jobcore.states import Lane
-from jobcore.supervision.child_state import MAX_BACKGROUND, MAX_RUNS, ChildState, RunKey, RunState
+from jobcore.supervision.child_state import MAX_BACKGROUND, MAX_RUNS, ChildState, RunKey, RunState, unknown
 from jobcore.supervision.slot import loop_tag
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import Stop, StopReason
@@ -111,3 +112,23 @@ def test_a_child_says_which_runs_begin_and_end_beside_the_one_on_its_main_thread
     said.end()
     assert [run.key for run in slot.read().runs] == [slow]
     assert said.background == 1
+
+
+def test_a_child_takes_wake_ups_while_its_main_thread_is_free_and_it_has_room() -> None:
+    slot = Slots(1, main_pid=1)[0]
+    said = ChildClaims(slot, PID)
+    keys = [RunKey(uuid4(), 1) for _ in range(2)]
+    rooms = []
+    changes: list[Callable[[], None]] = [
+        lambda: said.begin_background([(keys[0], Lane.ASYNC, None)]),
+        lambda: said.begin_background([(keys[1], Lane.THREAD, None)]),
+        lambda: said.end_background(keys[:1]),
+        lambda: said.begin(keys[0], None),
+        said.end,
+        said.claiming,
+    ]
+    for change in changes:
+        change()
+        rooms.append(slot.read().has_room(2))
+    assert rooms == [True, False, True, False, True, False]
+    assert not unknown(PID).has_room(2)

@@ -16,17 +16,27 @@ below it; `lint-imports` checks that.
     (here)         shared values: states, errors, settings, models, tasks, cron, schedule
 """
 
-from jobcore.errors import InvalidStep, InvalidValue, JobCancelled, LongrunError, PermanentError, RetryableError
-from jobcore.tasks import AsyncContext, JobContext, task
+from jobcore.errors import (
+    InvalidStep,
+    InvalidValue,
+    JobCancelled,
+    LongrunError,
+    PermanentError,
+    ProgramFailed,
+    RetryableError,
+)
+from jobcore.tasks import AsyncContext, CompletedProgram, JobContext, task
 
 __all__ = [
     "AsyncContext",
+    "CompletedProgram",
     "InvalidStep",
     "InvalidValue",
     "JobCancelled",
     "JobContext",
     "LongrunError",
     "PermanentError",
+    "ProgramFailed",
     "RetryableError",
     "task",
 ]

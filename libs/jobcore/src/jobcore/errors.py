@@ -152,6 +152,21 @@ class InvalidStep(PermanentError):
     """`ctx.step` got a name that was used before in this run, or a result that cannot be stored as JSON."""
 
 
+class ProgramFailed(LongrunError):
+    """A program that `ctx.run` should run did not start, did not end in time, or ended with an exit code other than 0.
+
+    `exit_code` is None if it has none, and negative if a signal killed it: -9 for SIGKILL. `stderr` is the end of what
+    it wrote to standard error.
+    """
+
+    def __init__(self, message: str, *, program: str, exit_code: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.program = program
+        self.exit_code = exit_code
+        self.stderr = stderr
+        self.details = {"program": program, "exit_code": exit_code, "stderr": stderr}
+
+
 class JobCancelled(BaseException):
     """Raised inside a task when its run must stop. It is a BaseException: `except Exception` does not catch it."""
 

@@ -28,7 +28,7 @@ def started(pid: int) -> int:
         except OSError:
             return 0
     answer = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, check=False).stdout
-    return zlib.crc32(answer) if answer.strip() else 0
+    return zlib.crc32(answer.strip()) if answer.strip() else 0
 
 
 class Process:
@@ -37,7 +37,7 @@ class Process:
     def __init__(self, pid: int, since: int | None = None) -> None:
         self.pid = pid
         self.fd = _open(pid)
-        self._since = started(pid) if since is None else since
+        self.since = started(pid) if since is None else since
         self._ended = not self._exists()
 
     def exited(self, within_s: float = 0.0) -> bool:
@@ -74,19 +74,7 @@ class Process:
             return False
         except PermissionError:
             pass
-        return started(self.pid) in (self._since, 0)  # 0: it exists, but its start time is unknown
-
-
-def kill_child(pid: int) -> None:
-    """SIGKILL a child of this process; does nothing if the pid is not that of a child."""
-    if pid <= 0:
-        return
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        return started(self.pid) in (self.since, 0)  # 0: it exists, but its start time is unknown
 
 
 def _open(pid: int) -> int | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from jobcore.states import Lane
@@ -39,6 +39,18 @@ class RunKey(NamedTuple):
 
     id: UUID
     fence: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """The key with this text, `ID/FENCE`; None if there is none."""
+        job_id, _, fence = (text or "").partition("/")
+        try:
+            return cls(UUID(job_id), int(fence))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.id}/{self.fence}"
 
 
 class _RunState(NamedTuple):
@@ -97,17 +109,22 @@ def unknown(pid: int) -> ChildState:
     return ChildState(pid, True, (), None, known=False)
 
 
-def pack_lists(claims: tuple[RunKey, ...], background: tuple[RunState, ...]) -> bytes:
-    """The first part of a state's bytes; ValueError for more than MAX_CLAIMS or MAX_BACKGROUND."""
+def pack_claims(claims: tuple[RunKey, ...]) -> bytes:
+    """The first part of a state's bytes; ValueError for more than MAX_CLAIMS."""
     if len(claims) > MAX_CLAIMS:
         raise ValueError(f"a child has at most {MAX_CLAIMS} claims")
+    return b"".join([_CLAIM.pack(key.id.bytes, key.fence) for key in claims])
+
+
+def pack_background(background: tuple[RunState, ...]) -> bytes:
+    """The second part of a state's bytes; ValueError for more than MAX_BACKGROUND."""
     if len(background) > MAX_BACKGROUND:
         raise ValueError(f"a child has at most {MAX_BACKGROUND} background runs")
-    return b"".join([_CLAIM.pack(key.id.bytes, key.fence) for key in claims] + [run.packed for run in background])
+    return b"".join([run.packed for run in background])
 
 
 def pack_head(state: ChildState) -> bytes:
-    """The second part of a state's bytes."""
+    """The last part of a state's bytes."""
     _, claiming, _, main, background, _ = state
     if main is None:
         return _HEAD.pack(claiming, len(background), _NO_ID, 0, 0.0, _NO_DEADLINE)
@@ -117,7 +134,7 @@ def pack_head(state: ChildState) -> bytes:
 
 
 def unpack(pid: int, state: bytes) -> ChildState:
-    """The state of the child with this pid from both parts of its bytes."""
+    """The state of the child with this pid from the parts of its bytes together."""
     head_at = len(state) - _HEAD.size
     claiming, background_count, main_id, main_fence, main_since, main_deadline = _HEAD.unpack_from(state, head_at)
     background_at = head_at - background_count * _RUN.size

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobcore.host.processes import Process
+from jobcore.supervision.child_processes import ChildProcesses
 from jobcore.supervision.child_state import ChildState, RunKey
 from jobcore.supervision.slots import Slots
 
@@ -48,6 +49,7 @@ class Children:
         self._selector.register(self._nudge_read, selectors.EVENT_READ)
         if self.main.fd is not None:
             self._selector.register(self.main.fd, selectors.EVENT_READ)
+        self._below = ChildProcesses(self.main)
 
     def poll(self) -> list[Death]:
         """Register new children; returns those that died and are not buried."""
@@ -77,19 +79,31 @@ class Children:
             self.processes[slot].signal(number)
 
     def kill(self, slot: int, culprits: frozenset[RunKey] = frozenset()) -> None:
-        """Kill the child in this slot, once, because of these runs or for a reason that is none of its runs'."""
+        """Kill the child in this slot, once, because of these runs or for a reason that is none of its runs'.
+
+        Everything that its runs started dies with it.
+        """
         if slot not in self._killed_for:
             self._killed_for[slot] = culprits
-            self.signal(slot, signal.SIGKILL)
+            if slot in self.processes:
+                self._below.kill(self.processes[slot])
 
     def is_killed(self, slot: int) -> bool:
         """Whether `kill` was called for the child in this slot."""
         return slot in self._killed_for
 
-    def signal_all(self, number: int) -> None:
-        """Send a signal to every child."""
-        for process in self.processes.values():
-            process.signal(number)
+    def kill_all(self) -> None:
+        """Kill every child, and what their runs started."""
+        for process in tuple(self.processes.values()):
+            self._below.kill(process)
+
+    def end_leftovers(self, deaths: Sequence[Death]) -> None:
+        """Kill the processes that these children left: before their jobs may run again, and their receipts say so."""
+        dead = [self.processes[death.slot] for death in deaths]
+        if self.main.exited():
+            self._below.end_all(dead)
+        else:
+            self._below.end_leftovers(dead)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a death, a nudge, or the time to pass."""

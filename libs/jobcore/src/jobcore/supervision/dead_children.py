@@ -29,6 +29,7 @@ class DeadChildren:
 
     def account_for(self, deaths: Sequence[Death]) -> None:
         """Release the claims of these children, and then their slots; StoreUnavailable if PostgreSQL is."""
+        self._children.end_leftovers(deaths)
         alone = len(deaths) == 1
         running = self._claims.running() if deaths else []
         for death in deaths:

@@ -5,7 +5,7 @@
                  async:   the child cancels the run's asyncio task                  (at once)
                  thread:  the child raises JobInterrupted in the run's thread       (cancel: after 2 s; else at once)
     retire       the child claims nothing more, and its other runs may finish       (8 s after the interrupt)
-    kill         SIGKILL of that child                                              (once it has no other run or claim;
+    kill         SIGKILL of that child and of what its runs started                 (once it has no other run or claim;
                                                                                      at most LONGRUN_RETIRE_S later)
 
 A run alone in its child is killed as soon as its child retires. A child starts no run on its main thread while the run

@@ -15,8 +15,9 @@ from jobcore.supervision.child_state import (
     ChildState,
     RunKey,
     RunState,
+    pack_background,
+    pack_claims,
     pack_head,
-    pack_lists,
     unknown,
     unpack,
 )
@@ -55,7 +56,7 @@ class Slot:
         self.index = index
         self._claims: tuple[RunKey, ...] = ()
         self._background: tuple[RunState, ...] = ()
-        self._lists = b""
+        self._packed_claims = self._lists = b""
         self._lists_crc = 0
         self._read = b"", IDLE
 
@@ -88,9 +89,10 @@ class Slot:
             self._words[self._pid] = 0
 
     def _pack_lists(self, claims: tuple[RunKey, ...], background: tuple[RunState, ...]) -> None:
-        self._lists = pack_lists(claims, background)
-        self._claims, self._background = claims, background
+        packed_claims = self._packed_claims if claims is self._claims else pack_claims(claims)
+        self._lists = packed_claims + pack_background(background)
         self._lists_crc = zlib.crc32(self._lists)
+        self._claims, self._background, self._packed_claims = claims, background, packed_claims
 
     def read(self) -> ChildState:
         """What the child in this slot said last; a write that was cut short by a freeze or a death does not count."""

@@ -34,6 +34,7 @@ from jobcore.keeper.keeper import Keeper
 from jobcore.settings import WorkerSettings
 from jobcore.store.database import Database
 from jobcore.store.releases import Cause
+from jobcore.supervision.child_processes import end_leftovers_of_dead_workers
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.claim_check import ClaimCheck
 from jobcore.supervision.dead_children import DeadChildren
@@ -92,6 +93,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
+        end_leftovers_of_dead_workers()
         for thread in self._threads:
             thread.start()
         while not self._children.main.exited():
@@ -157,10 +159,12 @@ class Supervisor:
         """
         self._slots.expire()
         self._children.poll()
-        self._children.signal_all(signal.SIGKILL)
+        self._children.kill_all()
         doomed = set(self._children.processes)
         while doomed:
-            for death in self._children.poll():
+            deaths = self._children.poll()
+            self._children.end_leftovers(deaths)
+            for death in deaths:
                 self._dead_children.clear(death)
                 doomed.discard(death.slot)
             if doomed:

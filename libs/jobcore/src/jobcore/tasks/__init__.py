@@ -10,12 +10,14 @@ them in the API and in the workers, so both check an input against the same mode
 from jobcore.tasks.context import AsyncContext, Context, JobContext
 from jobcore.tasks.decorator import task
 from jobcore.tasks.modules import load_tasks
+from jobcore.tasks.program import CompletedProgram
 from jobcore.tasks.registry import Registry, TaskType
 from jobcore.tasks.retry import LONGEST_DELAY_S, RetryPolicy, leaves
 
 __all__ = [
     "LONGEST_DELAY_S",
     "AsyncContext",
+    "CompletedProgram",
     "Context",
     "JobContext",
     "Registry",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, Protocol
+
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
 
 P = ParamSpec("P")
 
@@ -81,6 +84,29 @@ class JobContext(Context, Protocol):
         is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
         """
 
+    def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log. `args` is a list; there is no shell.
+
+        A line from which `progress` reads progress is not logged: a pattern with the named groups `done` and `total`,
+        or `percent`, or a function that returns done, or (done, total), or None. `env` is added to the environment;
+        `input` is written to standard input, which is empty otherwise. With `log=False` no line is logged.
+
+        Raises ProgramFailed if the program cannot be started, runs longer than `timeout_s` seconds, or, unless `check`
+        is false, ends with an exit code other than 0. If it must stop, also because the run must, the program and
+        everything that it started get SIGTERM, and SIGKILL after a second.
+        """
+
 
 class AsyncContext(Context, Protocol):
     """The context of a task that `async def` defines: its methods that store something are awaited."""
@@ -94,3 +120,17 @@ class AsyncContext(Context, Protocol):
         One that is not async runs on the event loop: `asyncio.to_thread` is for one that blocks. A step that is
         cancelled while its result is being stored has the result if it is called again.
         """
+
+    async def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """`JobContext.run`, awaited. If it is cancelled, the program has ended before CancelledError is raised."""

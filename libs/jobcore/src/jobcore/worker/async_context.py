@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from jobcore.store.steps import Step
-from jobcore.worker.context import BaseContext, ContextStore, checkpoint_text
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.worker import programs
+from jobcore.worker.context import BaseContext, ContextStore, RunContext, checkpoint_text
+from jobcore.worker.program_start import Options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,6 +78,23 @@ class RunAsyncContext(BaseContext):
             if inspect.isawaitable(result):
                 result = await result
             return await self._stored(self._keep, name, result)
+
+    async def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log."""
+        # the thread that reads its output waits for room in the log, which this context does not
+        context = RunContext(self._store)
+        return await programs.run_async(context, args, Options(progress, cwd, env, input, check, timeout_s, log))
 
     def _keep(self, name: str, result: Any) -> Any:
         """Store the result; a step whose awaiter was cancelled meanwhile finds it when it is called again."""

@@ -26,6 +26,7 @@ from celery import Celery, signals
 from jobcore.broker.connection import create
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.broker.waker import WORK_TASK, Waker
+from jobcore.host.process_tree import adopt_orphans
 from jobcore.settings import WorkerSettings
 from jobcore.supervision.lease import Identity
 from jobcore.supervision.slots import Slots
@@ -133,6 +134,7 @@ class _Worker:
         traces.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
         ShutdownStep.shutdown = Shutdown(self._slots)
+        adopt_orphans()  # of a child that dies, so that the supervisor finds what its runs started
         if self._settings.heartbeat_file:
             self._heartbeat = HeartbeatFile(self._settings.heartbeat_file, self._slots)
         gc.freeze()  # otherwise a collection in a child copies the memory that it shares with the main process

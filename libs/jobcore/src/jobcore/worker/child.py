@@ -12,6 +12,7 @@ from jobcore.settings import WorkerSettings
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
 from jobcore.tasks import load_tasks
+from jobcore.worker import run_processes
 from jobcore.worker.background import Background
 from jobcore.worker.batching import BatchSize
 from jobcore.worker.child_claims import ChildClaims
@@ -33,6 +34,7 @@ class Child:
     def __init__(self, slots: Slots, index: int, name: str, settings: WorkerSettings) -> None:
         slot = slots[index]
         registry = load_tasks(settings.tasks)
+        run_processes.install(slots.main_pid)
         streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
         sys.stdout, sys.stderr = streams
         interrupts = Interrupts(slot)

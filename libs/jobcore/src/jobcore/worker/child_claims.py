@@ -29,6 +29,9 @@ class ChildClaims:
         self._slot = slot
         self._lock = threading.Lock()
         self._state = IDLE._replace(pid=pid)
+        # what the state has as tuples: with many runs, finding one of them in a tuple costs more than writing it
+        self._claims: dict[RunKey, None] = {}
+        self._background: dict[RunKey, RunState] = {}
         self._has_slot = False
 
     def take_slot(self, timeout_s: float) -> bool:
@@ -52,9 +55,11 @@ class ChildClaims:
 
     def claimed(self, claims: Iterable[Claim]) -> None:
         """The claim returned these jobs. One write ends the claiming and adds them, so none is ever missing."""
-        keys = tuple(RunKey(claim.id, claim.fence) for claim in claims)
+        keys = [RunKey(claim.id, claim.fence) for claim in claims]
         with self._lock:
-            self._change(self._state._replace(claiming=False, claims=self._state.claims + keys))
+            self._claims.update(dict.fromkeys(keys))
+            claims_now = tuple(self._claims) if keys else self._state.claims
+            self._change(self._state._replace(claiming=False, claims=claims_now))
 
     def begin(self, key: RunKey, timeout_s: float | None) -> None:
         """The code of this run starts on the main thread; `timeout_s` is its time limit."""
@@ -73,24 +78,27 @@ class ChildClaims:
     def begin_background(self, runs: Iterable[tuple[RunKey, Lane, float | None]]) -> None:
         """The code of these runs (key, lane, time limit) starts on the event loop or in threads."""
         now = time.monotonic()
-        began = tuple(
-            RunState(key, lane, now, None if timeout_s is None else now + timeout_s) for key, lane, timeout_s in runs
-        )
+        began = {
+            key: RunState(key, lane, now, None if timeout_s is None else now + timeout_s)
+            for key, lane, timeout_s in runs
+        }
         with self._lock:
-            self._change(self._state._replace(background=self._state.background + began))
+            self._background.update(began)
+            self._change(self._state._replace(background=tuple(self._background.values())))
 
     def end_background(self, keys: Iterable[RunKey]) -> None:
         """The code of these runs has ended, and so has everything that it started in this process."""
-        ended = set(keys)
         with self._lock:
-            left = tuple(run for run in self._state.background if run.key not in ended)
-            self._change(self._state._replace(background=left))
+            for key in keys:
+                self._background.pop(key, None)
+            self._change(self._state._replace(background=tuple(self._background.values())))
 
     def remove(self, keys: Iterable[RunKey]) -> None:
         """The outcomes or hand-backs of these runs are stored."""
-        gone = set(keys)
         with self._lock:
-            self._change(self._state._replace(claims=tuple(key for key in self._state.claims if key not in gone)))
+            for key in keys:
+                self._claims.pop(key, None)
+            self._change(self._state._replace(claims=tuple(self._claims)))
 
     @property
     def background(self) -> int:

@@ -14,7 +14,6 @@ unavailable the completer keeps what it has and retries; the end of the lease de
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -26,10 +25,10 @@ from jobcore.admission.limits import Limits
 from jobcore.errors import StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
+from jobcore.host.process_tree import kill_this_process
 from jobcore.models import Claim
 from jobcore.supervision.child_state import RunKey
 from jobcore.telemetry import logs
-from jobcore.worker import watchdog
 from jobcore.worker.backlog import Backlog
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from jobcore.worker.run_store import RunStore
@@ -237,4 +236,4 @@ class Completer(BackgroundThread):
 
 
 def _end_child() -> None:
-    watchdog.kill(os.getpid())
+    kill_this_process()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, Protocol
@@ -11,8 +12,11 @@ from typing import Any, Final, ParamSpec, Protocol
 from jobcore.errors import InvalidStep, InvalidValue
 from jobcore.models import Claim, Event
 from jobcore.store.steps import Step
+from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.worker import programs
 from jobcore.worker.event_buffer import EventBuffer, printable
 from jobcore.worker.output import Piece
+from jobcore.worker.program_start import Options
 from jobcore.worker.steps import check_name, result_json
 from jobcore.worker.values import MIB, Bounds, number, to_json
 
@@ -171,6 +175,21 @@ class RunContext(BaseContext):
         with self._once(name):
             done = self._find_step(name)
             return done.result if done else self._store_step(name, function(*args, **kwargs))
+
+    def run(
+        self,
+        args: Arguments,
+        *,
+        progress: ReadProgress | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,
+        check: bool = True,
+        timeout_s: float | None = None,
+        log: bool = True,
+    ) -> CompletedProgram:
+        """Run a program to its end, with its output in the job's log."""
+        return programs.run(self, args, Options(progress, cwd, env, input, check, timeout_s, log))
 
     def _wait_for_room(self) -> None:
         """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from celery.concurrency import asynpool, prefork
 
-from jobcore.host.processes import kill_child
+from jobcore.host import process_tree
+from jobcore.host.process_table import ProcessEntry
 from jobcore.worker import retirement
+
+_forking: Final = threading.Lock()
+_pools: Final[list[_Pool]] = []
+"""The pool of this process."""
 
 
 class _Child(asynpool.Worker):  # type: ignore[misc]
@@ -37,13 +43,18 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
 
     def _create_worker_process(self, index: int) -> Any:
         """Fork a child with blocked signals: before it has its own handlers, it would act as its main process."""
-        with retirement.blocked_signals():
+        with _forking, retirement.blocked_signals():
             return super()._create_worker_process(index)
+
+    def forked(self) -> set[int]:
+        """The pids of the children whose exit codes the pool has not asked for."""
+        with _forking:  # a child may end before the pool knows its pid
+            return {child.pid for child in tuple(self._pool)}
 
     def WorkerProcess(self, worker: Any) -> Any:
         """A child whose `terminate` sends SIGKILL, because SIGTERM lets it finish its job."""
         process = super().WorkerProcess(worker)
-        process.terminate = lambda: kill_child(process.pid)
+        process.terminate = lambda: process_tree.kill_child(process.pid)
         return process
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
@@ -76,6 +87,17 @@ class TaskPool(prefork.TaskPool):  # type: ignore[misc]
         """Start the children."""
         super().on_start()
         self.grow = self.shrink = _refuse
+        _pools[:] = [self._pool]
+
+
+def reap_adopted(supervisor_pid: int) -> None:
+    """In the main process: reap what it has adopted from children that died."""
+
+    def adopted(ended: list[ProcessEntry]) -> set[int]:
+        forked = {supervisor_pid}.union(*(pool.forked() for pool in _pools))
+        return {entry.pid for entry in ended} - forked
+
+    process_tree.reap(adopted)
 
 
 def _refuse(count: int = 1) -> None:

@@ -25,6 +25,7 @@ from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
+from jobcore.worker.run_processes import RunProcesses
 from jobcore.worker.run_store import RunStore
 
 REFUSALS_MAX: Final = 5
@@ -79,7 +80,8 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunContext(self.store, host.shield))
-                returned = host.call(self.store.key, function, *args, **kwargs)
+                with RunProcesses(self.store):
+                    returned = host.call(self.store.key, function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
@@ -89,7 +91,8 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunAsyncContext(self.store, host.stored))
-                returned = await host.call(function, *args, **kwargs)
+                async with RunProcesses(self.store):
+                    returned = await host.call(function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)

@@ -1,7 +1,8 @@
 """Watchdogs enforce the lease: a process that has claims dies when it ends, even without a supervisor.
 
 A thread of the main process watches the children and the supervisor. A thread of each child watches the child itself,
-in case the main process is frozen too. A task that holds the GIL stops only the thread of its own child.
+in case the main process is frozen too. A task that holds the GIL stops only the thread of its own child. Both also reap
+the orphans that their processes have adopted.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from jobcore.host import clock
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.host.processes import kill_child
+from jobcore.host.process_tree import kill_child, kill_this_process
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs
+from jobcore.worker import run_processes
 from jobcore.worker.heartbeat import HeartbeatFile
+from jobcore.worker.pool import reap_adopted
 
 TICK_S: Final = 0.25
 MARGIN_S: Final = 2 * TICK_S
@@ -49,6 +51,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
     def check() -> None:
         if heartbeat:
             heartbeat.beat()
+        reap_adopted(supervisor_pid)
         if _exited(supervisor_pid):
             log.error("the supervisor died; the worker ends and its jobs run elsewhere")
             for slot in slots:
@@ -76,16 +79,10 @@ def watch_as_child(slots: Slots, slot: Slot) -> None:
     def check() -> None:
         orphan = os.getppid() != slots.main_pid
         if orphan or (clock.now() > slots.deadline - MARGIN_S and slot.read().busy):
-            kill(os.getpid())
+            kill_this_process()
+        run_processes.reap_adopted()
 
     _Watchdog(check).start()
-
-
-def kill(pid: int) -> None:
-    """Send SIGKILL to a process that may have ended already."""
-    if pid > 0:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _exited(pid: int) -> bool:
