@@ -157,7 +157,7 @@ class RunStore:
                     self.writer.add(outcome.events, outcome.progress, outcome.output_bytes)
 
     def next_batch(self) -> Batch | None:
-        """What must be stored next, to be confirmed to the writer; None if nothing waits. The caller holds `order`."""
+        """What must be stored next, to be confirmed to `writer`; None if nothing waits. The caller holds `order`."""
         if self.writer.next is None:
             self._take()
         return self.writer.next
