@@ -22,7 +22,7 @@ ENDED_S = 120.0
 BEGUN_S = 60.0
 FULL_S = 60.0
 LONG_S = 30.0
-FILLING_S = 12.0
+FILLING_S = 8.0
 ENOUGH = JOBS_PER_CHILD // 2
 """A child with so many background runs counts as full: some of those that were to fill it run elsewhere."""
 
@@ -37,8 +37,8 @@ def loop_stalled(strike: Strike) -> None:
 
 @fault((QUEUE,))
 def loop_ended(strike: Strike) -> None:
-    """A task ends the event loop of a child, by stopping it, by SystemExit or by KeyboardInterrupt."""
-    how = ("stop", "exit", "interrupt")[strike.seed % 3]
+    """A task stops the event loop of a child, or raises in it, or in its thread, what ends Python's loops."""
+    how = ("stop", "exit", "interrupt", "thread")[strike.seed % 4]
     client = Client(strike.deployment)
     job_id = client.submit({"task_type": "test_stop_loop", "input": {"how": how}, "queue": QUEUE})
     _ends(strike.deployment, job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import sys
 import threading
@@ -146,6 +147,15 @@ async def async_dies(deaths: int, ctx: AsyncContext) -> int:
     await asyncio.sleep(0.1)
     if ctx.attempt <= deaths:
         os._exit(1)
+    return ctx.attempt
+
+
+@task("test_async_ends_the_loop", max_attempts=1)
+async def async_ends_the_loop(deaths: int, ctx: AsyncContext) -> int:
+    """End the thread of the event loop by native code, some times."""
+    await asyncio.sleep(0.1)
+    if ctx.attempt <= deaths:
+        ctypes.CDLL(None).pthread_exit(None)
     return ctx.attempt
 
 

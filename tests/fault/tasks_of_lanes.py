@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Literal
 
@@ -78,7 +80,7 @@ async def block_loop(ctx: AsyncContext, input: TickInput) -> Done:
 class StopLoop(BaseModel):
     """How the first attempt ends the event loop of its child."""
 
-    how: Literal["stop", "exit", "interrupt"]
+    how: Literal["stop", "exit", "interrupt", "thread"]
 
 
 @task("test_stop_loop", input=StopLoop, output=Done, max_attempts=3, backoff_s=0.2)
@@ -89,8 +91,13 @@ async def stop_loop(ctx: AsyncContext, input: StopLoop) -> Done:
             raise SystemExit(3)
         if input.how == "interrupt":
             raise KeyboardInterrupt
-        asyncio.get_running_loop().stop()
-        await asyncio.sleep(3600)
+        if input.how == "thread":
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(threading.get_ident()), ctypes.py_object(SystemExit)
+            )
+        else:
+            asyncio.get_running_loop().stop()
+        await asyncio.sleep(TICK_S)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
 
 

@@ -96,15 +96,16 @@ def test_an_expired_job_fails_and_never_runs(longrun: Harness) -> None:
 
 
 def test_a_slow_job_in_a_batch_of_quick_ones_holds_up_none_of_them(longrun: Harness) -> None:
-    """Children learn that `sleep` is quick, claim several at once, and then meet one that is not."""
-    warm_up = [longrun.submit("sleep", {"seconds": 0, "steps": 1}) for _ in range(200)]
+    """Children learn that `test_polite` is quick, claim several at once, and then meet one that is not."""
+    folder = {"folder": str(longrun.folder)}
+    warm_up = [longrun.submit("test_polite", {"seconds": 0, **folder}) for _ in range(200)]
     longrun.all_reach(warm_up, "SUCCESS")
     busy = [longrun.tick(1) for _ in range(2 * FLEET_CHILDREN)]
     for job_id in busy:
         longrun.runs(job_id)
-    quick = [longrun.submit("sleep", {"seconds": 0, "steps": 1}) for _ in range(40)]
-    slow = longrun.submit("sleep", {"seconds": 600, "steps": 1})
-    quick += [longrun.submit("sleep", {"seconds": 0, "steps": 1}) for _ in range(40)]
+    quick = [longrun.submit("test_polite", {"seconds": 0, **folder}) for _ in range(40)]
+    slow = longrun.submit("test_polite", {"seconds": 600, **folder})
+    quick += [longrun.submit("test_polite", {"seconds": 0, **folder}) for _ in range(40)]
     longrun.reaches(slow, "RUNNING")
     longrun.all_reach(quick, "SUCCESS")
     assert longrun.job(slow)["status"] == "RUNNING", "they ended long before it did"

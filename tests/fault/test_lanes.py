@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from tests.harness import Harness
+from longrun_local import services
+from tests.harness import Harness, environment
 from tests.invariants import check
+from tests.processes import READY_S
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -125,6 +129,18 @@ def test_an_async_task_that_ends_its_process_counts_as_a_crash_of_its_own(apart:
     check(apart, [neighbour, deadly])
 
 
+def test_jobs_whose_event_loop_has_died_run_elsewhere(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    neighbours = [ticking(apart, task_type, 3) for task_type in BESIDE]
+    for job_id in neighbours:
+        apart.runs(job_id)
+    deadly = apart.submit("test_async_ends_the_loop", {"deaths": 1})
+    apart.all_reach([*neighbours, deadly], "SUCCESS")
+    assert (apart.job(deadly)["crashes"], apart.job(deadly)["losses"]) in ((1, 0), (0, 1))
+    assert [apart.job(job_id)["crashes"] for job_id in neighbours] == [0, 0]
+    check(apart, [*neighbours, deadly])
+
+
 @pytest.mark.parametrize("deaf", [False, True])
 def test_tasks_that_a_run_leaves_behind_end_with_it_and_its_log_says_so(apart: Harness, deaf: bool) -> None:
     apart.worker(concurrency=1)
@@ -187,3 +203,25 @@ def test_the_run_that_blocks_the_event_loop_is_named_in_its_own_log(apart: Harne
     assert {apart.job(job_id)["fence"] for job_id in neighbours} == {1}, "the lease held"
     cancel(apart, *neighbours)
     check(apart, [blocking, *neighbours])
+
+
+@pytest.mark.parametrize("end", ["max-tasks", "signal"])
+def test_a_child_that_ends_lets_its_runs_finish_and_hands_the_others_back(apart: Harness, end: str) -> None:
+    option = ["--max-tasks-per-child=3"] if end == "max-tasks" else []
+    command = [*services.worker(services.WORKER_APP, "ending"), *option]
+    env = {"LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "1", "LONGRUN_DRAIN_S": "4"}
+    worker = apart.stack.start("ending", command, {**environment(apart.stack.folder), **env})
+    until(lambda: apart.worker_id(worker), READY_S, "the worker has registered")
+    short, long = ticking(apart, "test_async_tick", 3), ticking(apart, "test_thread_tick", 8)
+    pid = apart.runs(long).pid
+    apart.runs(short)
+    if end == "signal":
+        os.kill(pid, signal.SIGTERM)
+    more = [apart.submit("test_pid") for _ in range(3)]
+    apart.all_reach([short, long, *more], "SUCCESS")
+    assert {tick.fence for tick in apart.ticks(short)} == {1}
+    assert {tick.pid for tick in apart.ticks(short)} == {pid}
+    job = apart.job(long)
+    assert (job["fence"], job["attempt"], job["crashes"], job["losses"]) == (2, 1, 0, 0)
+    assert apart.runs(long, fence=2).pid != pid
+    check(apart, [short, long, *more])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,34 +12,11 @@ from typing import Any
 import pytest
 
 from jobcore.errors import InvalidValue, JobCancelled, ProgramFailed
-from jobcore.host.process_table import snapshot
 from jobcore.tasks.program import CompletedProgram
 from jobcore.worker import programs
-from jobcore.worker.program_output import LINE_MAX, OUTPUT_MAX, Output
 from jobcore.worker.program_start import Options
-from tests.waiting import until, until_async
-
-STUBBORN = 'trap "" TERM; (trap "" TERM; echo $BASHPID; while :; do sleep 0.05; done) & echo $$; wait'
-
-
-class Context:
-    """Keeps what a program says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.reported: list[tuple[float, float | None]] = []
-        self.stop = threading.Event()
-
-    def raise_if_cancelled(self) -> None:
-        if self.stop.is_set():
-            raise JobCancelled("stop")
-
-    def log(self, message: str, level: str = "info") -> None:
-        assert level == "info"
-        self.lines.append(message)
-
-    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        self.reported.append((done, total))
+from tests.unit.program_context import STUBBORN, Context, alive
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -55,11 +30,6 @@ def run(context: Context, *args: str, **options: Any) -> CompletedProgram:
 
 def shell(context: Context, script: str, **options: Any) -> CompletedProgram:
     return run(context, "bash", "-c", script, **options)
-
-
-def alive(pids: list[str]) -> list[int]:
-    table = snapshot()
-    return [int(pid) for pid in pids if int(pid) in table and not table[int(pid)].ended]
 
 
 def failure(call: Callable[[], object]) -> ProgramFailed:
@@ -204,9 +174,18 @@ def test_a_run_that_must_stop_ends_its_program_with_what_it_started(context: Con
     assert alive(context.lines) == []
 
 
-def test_a_program_that_ends_well_at_sigterm_is_given_the_time(context: Context, tmp_path: Path) -> None:
-    script = f"trap 'touch {tmp_path}/saved; exit 0' TERM; echo $$; while :; do sleep 0.02; done"
-    failure(lambda: shell(context, script, timeout_s=1))
+def test_a_program_that_ends_well_at_sigterm_is_given_the_time(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "STOP_S", 60.0)
+
+    def stop() -> None:
+        until(lambda: context.lines)
+        context.stop.set()
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(JobCancelled):
+        shell(context, f"trap 'touch {tmp_path}/saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done")
     assert (tmp_path / "saved").exists()
 
 
@@ -229,45 +208,3 @@ def test_an_exception_of_the_task_while_a_program_runs_ends_the_program(context:
 
     with pytest.raises(RuntimeError):
         shell(context, "echo $$; sleep 600", progress=refuse)
-
-
-def test_bytes_that_are_no_text_and_lines_without_an_end_are_bounded() -> None:
-    lines: list[str] = []
-    output = Output(lines.append, lambda line: None)
-    output.add("é".encode()[:1])
-    output.add("é".encode()[1:] + b"\xff\n")
-    assert lines == ["é\ufffd"]
-    output.add(b"x" * (LINE_MAX + 5))
-    output.end()
-    assert [len(line) for line in lines[1:]] == [LINE_MAX, 5]
-
-
-def test_only_the_end_of_much_output_is_kept(context: Context) -> None:
-    code = f"import sys; sys.stdout.write('a' * {3 * OUTPUT_MAX} + 'end')"
-    done = run(context, sys.executable, "-c", code, log=False)
-    assert (len(done.stdout), done.stdout[-4:], done.truncated) == (OUTPUT_MAX, "aend", True)
-
-
-@pytest.mark.anyio
-async def test_an_async_task_may_run_many_programs_at_once(context: Context, tmp_path: Path) -> None:
-    """None ends before all have begun, so they share no few threads."""
-    count = 40
-    script = f"touch {tmp_path}/$0; until [ $(ls {tmp_path} | wc -l) = {count} ]; do sleep 0.1; done"
-    calls = [programs.run_async(context, ["bash", "-c", script, str(n)], Options()) for n in range(count)]
-    assert [done.exit_code for done in await asyncio.gather(*calls)] == count * [0]
-
-
-@pytest.mark.anyio
-async def test_a_cancelled_async_task_ends_its_program_before_it_ends(context: Context) -> None:
-    waiting = asyncio.create_task(programs.run_async(context, ["bash", "-c", STUBBORN], Options()))
-    await until_async(lambda: len(context.lines) == 2)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert alive(context.lines) == []
-
-
-@pytest.mark.anyio
-async def test_a_program_of_an_async_task_fails_as_one_of_any_task(context: Context) -> None:
-    with pytest.raises(ProgramFailed, match="bash ended with exit code 3"):
-        await programs.run_async(context, ["bash", "-c", "exit 3"], Options())

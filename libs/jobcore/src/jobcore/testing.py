@@ -35,6 +35,9 @@ from jobcore.worker.event_buffer import EventBuffer
 from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.values import DEFAULT_BOUNDS
 
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+"""Is called with the kind and the data of each event of a run as it happens."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -74,7 +77,7 @@ def run(
     after: Run | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
-    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
@@ -100,7 +103,7 @@ async def run_async(
     after: Run | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
-    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
     case = _Case(task, input, after, cancelled, on_event)
@@ -118,7 +121,7 @@ class _Case:
         input: Mapping[str, Any] | None,
         after: Run | None,
         cancelled: bool | threading.Event,
-        on_event: Callable[[str, Mapping[str, Any]], None] | None,
+        on_event: OnEvent | None,
     ) -> None:
         self.task_type = registry.of(task)
         self._given = _read(self.task_type, input or {})
@@ -190,13 +193,7 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
 class _MemoryStore:
     """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
 
-    def __init__(
-        self,
-        done: Run,
-        claim: Claim,
-        cancelled: bool | threading.Event,
-        on_event: Callable[[str, Mapping[str, Any]], None] | None,
-    ) -> None:
+    def __init__(self, done: Run, claim: Claim, cancelled: bool | threading.Event, on_event: OnEvent | None) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)

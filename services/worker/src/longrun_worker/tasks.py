@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore import JobContext, task
+from jobcore import AsyncContext, JobContext, task
 
 
 class EchoInput(BaseModel):
@@ -44,21 +45,15 @@ class SleepResult(BaseModel):
 
 
 @task("sleep", input=SleepInput, output=SleepResult, example={"seconds": 3, "steps": 10})
-def sleep(ctx: JobContext, input: SleepInput) -> SleepResult:
+async def sleep(ctx: AsyncContext, input: SleepInput) -> SleepResult:
     """Sleep, and report progress after every step."""
     started = time.monotonic()
     ctx.progress(0, input.steps)
     for step in range(1, input.steps + 1):
-        _sleep_until(ctx, started + input.seconds * step / input.steps)
+        await asyncio.sleep(started + input.seconds * step / input.steps - time.monotonic())
         ctx.progress(step, input.steps, f"slept {input.seconds * step / input.steps:.1f} s")
     ctx.log(f"slept for {input.seconds:g} s in {input.steps} steps")
     return SleepResult(slept_s=round(time.monotonic() - started, 3))
-
-
-def _sleep_until(ctx: JobContext, moment: float) -> None:
-    while (left := moment - time.monotonic()) > 0:
-        ctx.raise_if_cancelled()
-        time.sleep(min(left, 0.1))
 
 
 class CpuBurnInput(BaseModel):

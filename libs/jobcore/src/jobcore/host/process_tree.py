@@ -187,6 +187,7 @@ def _kill(doomed: _Doomed, find: Callable[[], list[ProcessEntry]], within_s: flo
     while empty < EMPTY_LOOKS:
         if alive := find():
             alive = _frozen(alive, find, give_up_at)
+            _kill_sessions(alive)
             forbidden = _signal(alive, signal.SIGKILL)
             if time.monotonic() > give_up_at or len(forbidden) == len(alive):
                 return find()
@@ -205,6 +206,17 @@ def _frozen(alive: list[ProcessEntry], find: Callable[[], list[ProcessEntry]], g
         if time.monotonic() > give_up_at:
             break
     return alive
+
+
+def _kill_sessions(alive: Iterable[ProcessEntry]) -> None:
+    """Kill the groups of sessions that were begun below us, each at once: no fork in progress gets away.
+
+    Whoever calls setsid(2) has everything in its session below it, so a group of such a session has no other members.
+    """
+    ours = os.getsid(0)
+    for group in {entry.group for entry in alive if entry.session not in (0, ours)}:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _signal(entries: Iterable[ProcessEntry], number: signal.Signals) -> list[ProcessEntry]:

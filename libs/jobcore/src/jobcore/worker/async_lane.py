@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -69,6 +71,14 @@ class AsyncLane:
         self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="to-thread"))
         self.thread = threading.Thread(target=self._turn, name="event-loop", daemon=True)
         self.thread.start()
+
+    @property
+    def died(self) -> bool:
+        """Whether the loop's thread has ended, which none of ours does: native code ended it."""
+        thread = self.thread.native_id
+        # Python itself does not notice the end of a thread by pthread_exit
+        gone = sys.platform == "linux" and thread is not None and not os.path.exists(f"/proc/self/task/{thread}")
+        return gone or not self.thread.is_alive()
 
     def start(self, runs: Sequence[BackgroundRun]) -> None:
         """Start these runs; any thread may call it."""

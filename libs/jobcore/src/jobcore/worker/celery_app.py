@@ -33,7 +33,7 @@ from jobcore.supervision.slots import Slots
 from jobcore.supervision.supervisor import Supervisor, ignore_signals
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from jobcore.worker import retirement, watchdog
+from jobcore.worker import pool, retirement, watchdog
 from jobcore.worker.child import Child
 from jobcore.worker.heartbeat import HeartbeatFile
 from jobcore.worker.shutdown import Shutdown, ShutdownStep
@@ -133,6 +133,7 @@ class _Worker:
         log.info("serving task types", types=list(identity.task_types))
         traces.preload()
         self._slots = Slots(identity.concurrency, identity.pid)
+        pool.share(self._slots)
         ShutdownStep.shutdown = Shutdown(self._slots)
         adopt_orphans()  # of a child that dies, so that the supervisor finds what its runs started
         if self._settings.heartbeat_file:

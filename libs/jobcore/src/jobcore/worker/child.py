@@ -64,9 +64,6 @@ class Child:
             retirement=THIS_PROCESS,
             batch_size=batch_size,
         )
-        main_lane = MainLane(
-            slots, slot, child_claims, runs, db=db, registry=registry, interrupts=interrupts, streams=streams
-        )
         background = Background(
             runs,
             child_claims,
@@ -74,6 +71,17 @@ class Child:
             registry=registry,
             db=RunDatabase(_database(settings, f"{name}-{index}-runs", CONNECTIONS)),
             settings=settings,
+            streams=streams,
+        )
+        main_lane = MainLane(
+            slots,
+            slot,
+            child_claims,
+            runs,
+            db=db,
+            registry=registry,
+            interrupts=interrupts,
+            room=background.room,
             streams=streams,
         )
         self._claim_loop = ClaimLoop(

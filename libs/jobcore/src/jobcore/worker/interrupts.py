@@ -77,8 +77,12 @@ class Interrupts:
             raise
         finally:
             self._inside = None
-            if self._process_state is not None and not self._process_state.restore():
-                self.tainted = True
+            self.restore()
+
+    def restore(self) -> None:
+        """Restore the state of the process now."""
+        if self._process_state is not None and not self._process_state.restore():
+            self.tainted = True
 
     @contextmanager
     def shield(self) -> Iterator[None]:

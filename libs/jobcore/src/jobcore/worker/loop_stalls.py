@@ -1,4 +1,4 @@
-"""Names the run that blocks the event loop of this child, in the run's own log.
+"""Names the run that blocks the event loop of this child, in the run's own log; ends the child if its loop has died.
 
 The supervisor sees the stall from outside, even while native code holds the interpreter's lock. It cannot see which
 asyncio task it is; this thread can, as soon as it gets the lock.
@@ -12,11 +12,15 @@ import time
 from types import FrameType
 from typing import Final
 
+from jobcore.host.process_tree import kill_this_process
 from jobcore.supervision.slot import BEAT_S, Slot
+from jobcore.telemetry import logs
 from jobcore.worker.async_lane import AsyncLane
 
 STALL_S: Final = 1.0
 LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+log = logs.get(__name__)
 
 
 class LoopStalls:
@@ -29,6 +33,10 @@ class LoopStalls:
 
     def check(self) -> None:
         """Look once; a thread that is not the loop's calls this a few times a second."""
+        if self._lane.died:
+            # the supervisor sees whose code the loop executed, and returns the jobs of this process
+            log.error("the thread of the event loop has ended; this child ends and its jobs run elsewhere")
+            kill_this_process()
         beat, run = self._slot.loop_beat, self._lane.executing
         if not beat or beat == self._reported or run is None:
             return

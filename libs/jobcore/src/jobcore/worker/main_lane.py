@@ -17,6 +17,7 @@ from jobcore.tasks import Registry
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.output_capture import CapturedStream, of_job
+from jobcore.worker.room import Room
 from jobcore.worker.run import JobRun
 from jobcore.worker.runs import Claimed, Ended, Runs
 
@@ -24,7 +25,7 @@ STOP_POLL_S: Final = 0.01
 
 
 class MainLane:
-    """Runs jobs where a signal can interrupt them, and the state of the process is restored after each."""
+    """Runs jobs where a signal can interrupt them. Each finds the state of the process as it was in a fresh child."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class MainLane:
         db: Database,
         registry: Registry,
         interrupts: Interrupts,
+        room: Room,
         streams: Iterable[CapturedStream] = (),
     ) -> None:
         self._slots = slots
@@ -45,6 +47,8 @@ class MainLane:
         self._db = db
         self._registry = registry
         self._interrupts = interrupts
+        self._room = room
+        self._begun_before = 0
         self._streams = tuple(streams)
 
     def run(self, claim: Claim, claimed: Claimed) -> None:
@@ -64,6 +68,9 @@ class MainLane:
         store = self._runs.store(claim, self._db)
         began = time.monotonic()
         job = JobRun(store, self._registry)
+        if self._room.begun != self._begun_before:  # runs beside this thread may have changed the process
+            self._begun_before = self._room.begun
+            self._interrupts.restore()
         with of_job(str(claim.id), self._streams):
             outcome = job.execute(self._interrupts)
         return Ended(claim, job, outcome, time.monotonic() - began, self._interrupts.tainted)

@@ -1,4 +1,7 @@
-"""Celery's prefork pool as Longrun needs it: its size is fixed, and children leave only between two messages."""
+"""Celery's prefork pool as Longrun needs it.
+
+Its size is fixed, children leave only between two messages, and the emptiest child gets the next one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from celery.concurrency import asynpool, prefork
 
 from jobcore.host import process_tree
 from jobcore.host.process_table import ProcessEntry
+from jobcore.supervision.slots import Slots
 from jobcore.worker import retirement
 
 _forking: Final = threading.Lock()
@@ -40,6 +44,7 @@ class _Child(asynpool.Worker):  # type: ignore[misc]
 
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Child
+    slots: Slots | None = None
 
     def _create_worker_process(self, index: int) -> Any:
         """Fork a child with blocked signals: before it has its own handlers, it would act as its main process."""
@@ -61,6 +66,16 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         """Ignore the time limits of a message, because they kill a child and the job that it runs."""
         return super().apply_async(*args, **options | {"soft_timeout": None, "timeout": None})
 
+    def _create_write_handlers(self, hub: Any, *args: Any, **options: Any) -> None:
+        """Send a message to the idle child with the fewest runs, so that jobs that wait spread over the cores."""
+        super()._create_write_handlers(hub, *args, **options)
+        schedule = hub.consolidate_callback
+        hub.consolidate_callback = lambda pipes, *rest: schedule(sorted(pipes, key=self._runs), *rest)
+
+    def _runs(self, pipe: int) -> int:
+        child = self._fileno_to_inq.get(pipe)
+        return 0 if child is None or self.slots is None else len(self.slots[child.index].read().background)
+
     def flush(self) -> None:
         """Drop messages that no child has received; busy children stay busy until they finish or die.
 
@@ -72,6 +87,11 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         super().flush()
         # the pipe of a child that died meanwhile may have the same number as that of its successor, which is idle
         self._busy_workers.update(pipe for pipe, child in busy.items() if self._fileno_to_inq.get(pipe) is child)
+
+
+def share(slots: Slots) -> None:
+    """Let the pool of this process see what its children do."""
+    _Pool.slots = slots
 
 
 class FixedSize(Exception):

@@ -16,6 +16,8 @@ class Room:
     def __init__(self, size: int) -> None:
         self._size = size
         self._taken = 0
+        self.begun = 0
+        """How many runs have begun so far."""
         self._changed = threading.Condition()
 
     @property
@@ -37,6 +39,7 @@ class Room:
         """So many runs begin; the caller knows that there is room."""
         with self._changed:
             self._taken += count
+            self.begun += count
             self._changed.notify_all()
 
     def give_back(self, count: int) -> None:
