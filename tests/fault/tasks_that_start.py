@@ -19,7 +19,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from jobcore.tasks import JobContext, task
+from jobcore.tasks import AsyncContext, JobContext, task
 
 SIGN_S: Final = 0.03
 PATIENCE_S: Final = 60.0
@@ -154,7 +154,7 @@ KINDS: Final[dict[str, Callable[[str], None]]] = {
 }
 
 
-@task("test_start", input=Start, output=Seen, max_attempts=2, backoff_s=0.1, jitter=0)
+@task("test_leave", input=Start, output=Seen, max_attempts=2, backoff_s=0.1, jitter=0)
 def start(ctx: JobContext, input: Start) -> Seen:
     """Start processes, and end without having ended them."""
     files = sorted(Path(input.folder).glob(f"{ctx.job_id}.*.signs"))
@@ -212,3 +212,27 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return fields[0] not in "ZX" or int(fields[17]) > 1
+
+
+@task("test_leave_in_thread", input=Start, output=Seen, max_attempts=1, lane="thread")
+def start_in_thread(ctx: JobContext, input: Start) -> Seen:
+    """`start`, in a thread beside other runs."""
+    return start(ctx, input)
+
+
+@task("test_leave_async", input=Start, output=Seen, max_attempts=1)
+async def start_async(ctx: AsyncContext, input: Start) -> Seen:
+    """`start`, on the event loop beside other runs."""
+    for kind in input.kinds:
+        KINDS[kind](str(Path(input.folder, f"{ctx.job_id}.{kind}.signs")))
+    await ctx.run(["bash", "-c", 'until [ -s "$0" ]; do sleep 0.05; done', signs_of(ctx.job_id, input, -1)])
+    with Path(input.folder, ctx.job_id).open("a") as diary:
+        diary.write(f"{os.getpid()} {ctx.fence} {time.monotonic()}\n")
+    if input.ending == "polite":
+        await ctx.run(["bash", "-c", SHELL, str(Path(input.folder, f"{ctx.job_id}.program.signs"))])
+    return Seen(alive=[], began_at=0, fence=ctx.fence)
+
+
+def signs_of(job_id: str, input: Start, number: int) -> str:
+    """The file into which the processes of this kind write."""
+    return str(Path(input.folder, f"{job_id}.{input.kinds[number]}.signs"))

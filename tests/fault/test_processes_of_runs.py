@@ -40,7 +40,7 @@ def files(longrun: Harness, job_id: str) -> list[Path]:
 def started(longrun: Harness, ending: str, kinds: list[str] | None = None, **options: object) -> str:
     """A job whose run has started processes, and ends in this way."""
     job_id = longrun.submit(
-        "test_start", {"folder": str(longrun.folder), "kinds": kinds or ALL, "ending": ending}, **options
+        "test_leave", {"folder": str(longrun.folder), "kinds": kinds or ALL, "ending": ending}, **options
     )
     longrun.runs(job_id)
     return job_id

@@ -13,9 +13,10 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Event, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import Status
-from jobcore.store import appends
+from jobcore.store import appends, events
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
+from jobcore.worker.event_buffer import BATCH_MAX
 from jobcore.worker.event_flush import flush
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from jobcore.worker.output import Piece
@@ -50,7 +51,8 @@ class Stage:
 
     def output(self, run: RunStore) -> list[Any]:
         """The stored output of a run's job."""
-        return [event.data["data"] for event in self.world.events(run.key.id) if event.kind == "output"]
+        found = self.world.call(events.output, run.key.id, 0, 100_000)
+        return [event.data["data"] for event in found]
 
     def finish(self, run: RunStore) -> None:
         """Store that the run succeeded, with its last events."""
@@ -99,6 +101,22 @@ def test_what_many_runs_say_is_stored_in_one_commit(stage: Stage) -> None:
     commits = "SELECT count(DISTINCT xmin::text::bigint) AS commits FROM job_events WHERE kind = 'output'"
     assert stage.world.sql(commits)[0]["commits"] == 1
     assert len(stage.published) == 40
+
+
+@pytest.mark.parametrize("by", ["flush", "outcome", "itself", "hand-back"])
+def test_what_is_too_much_for_one_statement_is_stored_in_several(stage: Stage, by: str) -> None:
+    run = stage.run()
+    emit(run, *range(2 * BATCH_MAX + 1))
+    if by == "flush":
+        while flush(stage.world.db.call, [run]):
+            pass
+    elif by == "outcome":
+        stage.finish(run)
+    elif by == "itself":
+        run.checkpoint("1")
+    else:
+        run.store_last()
+    assert stage.output(run) == list(range(2 * BATCH_MAX + 1))
 
 
 def test_a_run_that_stores_its_events_itself_holds_up_no_other(stage: Stage) -> None:
