@@ -1,12 +1,4 @@
-"""Runs a task in a test: with the real context and the real checks of input and result, and without any server.
-
-from jobcore.testing import run
-
-def test_greet() -> None:
-    done = run(greet, {"name": "Ada"})
-    assert done.result == "Hello, Ada!"
-    assert done.logs == ["greeting Ada"]
-"""
+"""Calls a task as a worker does, without any server."""
 
 from __future__ import annotations
 
@@ -15,59 +7,23 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import InvalidValue, JobCancelled
-from jobcore.models import Claim, Event, NewFile
+from jobcore.errors import InvalidValue
+from jobcore.models import Claim
 from jobcore.states import Lane
-from jobcore.store.steps import Step
 from jobcore.tasks import Context, TaskType
 from jobcore.tasks.registry import registry
+from jobcore.testing.memory_store import MemoryStore, OnEvent
+from jobcore.testing.record import Run
 from jobcore.worker.async_context import RunAsyncContext
 from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import problems_of
-from jobcore.worker.event_buffer import EventBuffer
 from jobcore.worker.results import InvalidOutput, result_of
-from jobcore.worker.values import DEFAULT_BOUNDS
-
-OnEvent = Callable[[str, Mapping[str, Any]], None]
-"""Is called with the kind and the data of each event of a run as it happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A result file, with its bytes."""
-
-    media_type: str
-    content: bytes
-
-
-@dataclass(slots=True)
-class Run:
-    """What one run did. Values are as PostgreSQL would return them: a tuple is a list."""
-
-    attempt: int
-    result: Any = None
-    """The result as JSON; None if the task raised."""
-    logs: list[str] = field(default_factory=list)
-    """The messages of `ctx.log`."""
-    progress: list[dict[str, Any]] = field(default_factory=list)
-    """Every `ctx.progress`, as `{"done": …, "total": …, "message": …}`."""
-    emitted: list[tuple[str, Any]] = field(default_factory=list)
-    """The pieces of `ctx.emit`, as pairs of a name and a value."""
-    checkpoint: Any = None
-    """The latest checkpoint, of this run or of the one before."""
-    steps: dict[str, Any] = field(default_factory=dict)
-    """The results of steps, by name, of this run and of those before."""
-    files: dict[str, File] = field(default_factory=dict)
-    """What `ctx.file` stored, by name, in this run and those before."""
-    error: Exception | None = None
-    """What the task raised, if `run` was told to return it."""
 
 
 def run(
@@ -129,7 +85,7 @@ class _Case:
         self.done = Run(
             before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
         )
-        self.store = _MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
+        self.store = MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
 
     def call(self, context: Context) -> Any:
         """Call the function of the task."""
@@ -188,79 +144,3 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
         seq=0,
         claimed_at=datetime.now(UTC),
     )
-
-
-class _MemoryStore:
-    """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
-
-    def __init__(self, done: Run, claim: Claim, cancelled: bool | threading.Event, on_event: OnEvent | None) -> None:
-        self.claim = claim
-        self.bounds = DEFAULT_BOUNDS
-        self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
-        self._cancelled = cancelled
-        self.files = _MemoryFiles(done)
-        self._done = done
-        self._on_event = on_event
-
-    @property
-    def should_stop(self) -> bool:
-        return self._cancelled.is_set() if isinstance(self._cancelled, threading.Event) else self._cancelled
-
-    def raise_if_stopped(self) -> None:
-        if self.should_stop:
-            raise JobCancelled("this run must stop: its caller asked for it")
-
-    def event_added(self) -> None:
-        self.flush()
-
-    def flush(self) -> None:
-        for event in self.buffer.take().events:
-            self._keep(event.kind, dict(event.data))
-
-    def publish(self, event: Event) -> None:
-        self._keep(event.kind, dict(event.data))
-
-    def checkpoint(self, text: str) -> None:
-        self._done.checkpoint = json.loads(text)
-
-    def find_step(self, name: str) -> Step | None:
-        return Step(self._done.steps[name]) if name in self._done.steps else None
-
-    def store_step(self, name: str, text: str) -> Any:
-        return self._done.steps.setdefault(name, json.loads(text))
-
-    def _keep(self, kind: str, data: dict[str, Any]) -> None:
-        if self._on_event is not None:
-            self._on_event(kind, data)
-        if kind == "log":
-            self._done.logs.append(data["message"])
-        elif kind == "progress":
-            self._done.progress.append(data)
-        elif kind == "output":
-            self._done.emitted.append((data["name"], data["data"]))
-
-
-class _MemoryFiles:
-    """Keeps in a `Run` what a worker stores with `RunFiles`."""
-
-    def __init__(self, done: Run) -> None:
-        self._done = done
-        self._content = bytearray()
-
-    def begin(self, file: NewFile) -> None:
-        if file.name not in self._done.files and len(self._done.files) >= DEFAULT_BOUNDS.files:
-            raise InvalidValue(f"file: a job may have {DEFAULT_BOUNDS.files} files (LONGRUN_MAX_FILES)")
-
-    @contextmanager
-    def writer(self, _file: NewFile, _size: int) -> Iterator[_MemoryFiles]:
-        self._content = bytearray()
-        yield self
-
-    def write(self, piece: bytes, /) -> None:
-        self._content += piece
-
-    def finish(self, file: NewFile, _size: int, _sha256: str) -> None:
-        self._done.files[file.name] = File(file.media_type, bytes(self._content))
-
-    def discard(self, file: NewFile) -> None:
-        pass
