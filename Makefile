@@ -45,7 +45,7 @@ unit: $(TEST) ## The tests that start no process of Longrun (unit, store), and h
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(SOURCES) tests bench
+	$(BIN)/mypy $(SOURCES) tests bench examples
 	$(BIN)/lint-imports
 
 format: $(TEST) ## Format the code and fix what can be fixed

@@ -16,7 +16,7 @@ from tests.docs.pages import ROOT, blocks
 from tests.fault.launched import Launched
 
 QUICKSTART = ROOT / "docs/quickstart.md"
-TASKS = "LONGRUN_TASKS="
+TASKS = "make run TASKS="
 """How the command begins that starts Longrun with the file."""
 EXAMPLE_PAGE = b"""<!doctype html><html><head><title>Example Domain</title></head>
 <body><h1>Example Domain</h1><p><a href="https://iana.org/domains/example">Learn more</a></p></body></html>"""
@@ -44,7 +44,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def greetings(workplace: Path) -> str:
-    """The quickstart's file of task types, as LONGRUN_TASKS names it on the page."""
+    """The quickstart's file of task types, as the page names it."""
     [text] = [block.text for block in blocks(QUICKSTART) if block.language == "python" and "@task" in block.text]
     [command] = [line for block in blocks(QUICKSTART) for line, _ in block.commands() if line.startswith(TASKS)]
     name = command.removeprefix(TASKS).split()[0]
@@ -54,12 +54,12 @@ def greetings(workplace: Path) -> str:
 
 @pytest.fixture(scope="session")
 def longrun(workplace: Path, greetings: str) -> Iterator[Launched]:
-    """`make run` with the quickstart's file, ready."""
+    """`make run` with the quickstart's file, which is `longrun dev`, ready."""
     try:
-        settings = {"LONGRUN_TASKS": str(workplace / greetings), "LONGRUN_LOG_LEVEL": "warning"}
+        settings = {"LONGRUN_LOG_LEVEL": "warning"}
         # the pages show cancels that jobs obey: on a busy machine they may need longer than the usual 2 s
         settings |= {"LONGRUN_CANCEL_SIGNAL_S": "60", "LONGRUN_CANCEL_KILL_S": "90"}
-        with Launched(workplace, "real", settings) as run:
+        with Launched(workplace, "dev", settings, [workplace / greetings]) as run:
             run.until("ready on")
             # nothing may wait for a reader of its output
             drain = threading.Thread(target=run.process.stdout.read if run.process.stdout else None, daemon=True)

@@ -31,7 +31,7 @@ SNIPPETS = [
     ROOT / "libs/longrun-client/README.md",
 ]
 DONE_BEFORE = ("make run", TASKS)
-"""What the fixtures did: `make run` is `longrun-local`."""
+"""What the fixtures did: `make run` is `longrun run-local`, and `longrun dev` with TASKS."""
 CONTAINERS = ("make up", "make kind-up", "make dev", "helm ")
 ELSEWHERE = ("make test", *CONTAINERS, "make dist", "python3 -m venv", "~/jobs/", "cd ~/jobs", "bin/longrun")
 """CI runs the first. The next need a container engine or a cluster: tests/compose, tests/e2e. The last are done by
@@ -116,6 +116,7 @@ def test_the_readme_shows_the_task_of_the_quickstart_on_its_first_screen() -> No
     [theirs] = [block for block in blocks(QUICKSTART) if block.language == "python" and "@task" in block.text]
     assert ours.text.split() == theirs.text.split()
     assert ours.line + ours.text.count("\n") < 25
+    assert len([line for line in ours.text.splitlines() if line]) <= 5, "a task type needs no ceremony"
 
 
 def test_the_commands_for_operators_are_those_that_run_here() -> None:

@@ -23,6 +23,7 @@ def by_keda(release: Release) -> Iterator[Release]:
     kind = {"enabled": "true", "kind": "keda", "minReplicas": "0", "maxReplicas": "3"}
     pace = {"pollingInterval": "2", "cooldownPeriod": "10", "behavior.scaleDown.stabilizationWindowSeconds": "5"}
     settings = {f"{PREFIX}.{key}": value for key, value in {**kind, **pace}.items()}
+    settings["workloads.worker.env.LONGRUN_JOBS_PER_CHILD"] = "1"  # else one worker has room for all jobs
     release.upgrade(**settings)
     yield release
     for key in settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -27,10 +28,14 @@ def rate(release: Release) -> float:
 
 
 @pytest.fixture
-def priced(release: Release) -> Release:
-    """Pods that say what deleting them costs."""
-    release.upgrade(workloads__worker__podDeletionCost__enabled="true")
-    return release
+def priced(release: Release) -> Iterator[Release]:
+    """Pods that say what deleting them costs, and whose children run one job each, as if it were work for a core."""
+    release.upgrade(
+        workloads__worker__podDeletionCost__enabled="true", workloads__worker__env__LONGRUN_JOBS_PER_CHILD="1"
+    )
+    yield release
+    del release.settings["workloads.worker.env.LONGRUN_JOBS_PER_CHILD"]
+    release.upgrade()
 
 
 @pytest.mark.timeout(600)

@@ -13,9 +13,10 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Event, Outcome
 from jobcore.settings import WorkerSettings
 from jobcore.states import Status
-from jobcore.store import appends
+from jobcore.store import appends, events
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
+from jobcore.worker.event_buffer import BATCH_MAX
 from jobcore.worker.event_flush import flush
 from jobcore.worker.outcome_store import Completion, OutcomeStore
 from jobcore.worker.output import Piece
@@ -50,7 +51,8 @@ class Stage:
 
     def output(self, run: RunStore) -> list[Any]:
         """The stored output of a run's job."""
-        return [event.data["data"] for event in self.world.events(run.key.id) if event.kind == "output"]
+        found = self.world.call(events.output, run.key.id, 0, 100_000)
+        return [event.data["data"] for event in found]
 
     def finish(self, run: RunStore) -> None:
         """Store that the run succeeded, with its last events."""
@@ -67,20 +69,22 @@ def stage(database_url: str, redis_url: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Loses the reply to the next append, which PostgreSQL has committed."""
-    pending: list[bool] = []
+def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Loses the request of the next append, or the reply to it after PostgreSQL has committed."""
+    pending: list[str] = []
     call = Database.call
 
     def losing(self: Database, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        what = pending.pop() if function is appends.append and pending else None
+        if what == "request":
+            raise StoreUnavailable("the connection broke")
         found = call(self, function, *args, **kwargs)
-        if function is appends.append and pending:
-            pending.clear()
+        if what == "reply":
             raise StoreUnavailable("the connection broke")
         return found
 
     monkeypatch.setattr(Database, "call", losing)
-    return lambda: pending.append(True)
+    return pending.append
 
 
 def emit(run: RunStore, *values: Any) -> None:
@@ -97,6 +101,22 @@ def test_what_many_runs_say_is_stored_in_one_commit(stage: Stage) -> None:
     commits = "SELECT count(DISTINCT xmin::text::bigint) AS commits FROM job_events WHERE kind = 'output'"
     assert stage.world.sql(commits)[0]["commits"] == 1
     assert len(stage.published) == 40
+
+
+@pytest.mark.parametrize("by", ["flush", "outcome", "itself", "hand-back"])
+def test_what_is_too_much_for_one_statement_is_stored_in_several(stage: Stage, by: str) -> None:
+    run = stage.run()
+    emit(run, *range(2 * BATCH_MAX + 1))
+    if by == "flush":
+        while flush(stage.world.db.call, [run]):
+            pass
+    elif by == "outcome":
+        stage.finish(run)
+    elif by == "itself":
+        run.checkpoint("1")
+    else:
+        run.store_last()
+    assert stage.output(run) == list(range(2 * BATCH_MAX + 1))
 
 
 def test_a_run_that_stores_its_events_itself_holds_up_no_other(stage: Stage) -> None:
@@ -126,12 +146,15 @@ def test_a_run_that_lost_its_claim_is_told_and_costs_the_others_nothing(stage: S
     assert (stage.output(lost), stage.output(other)) == ([], [2])
 
 
+@pytest.mark.parametrize("what", ["request", "reply"])
 @pytest.mark.parametrize("again", ["flush", "outcome"])
-def test_a_commit_whose_reply_was_lost_is_not_stored_again(stage: Stage, lost: Callable[[], None], again: str) -> None:
+def test_what_was_sent_while_the_connection_broke_is_stored_once(
+    stage: Stage, lose: Callable[[str], None], what: str, again: str
+) -> None:
     runs = [stage.run(), stage.run()]
     for run in runs:
         emit(run, 1, 2)
-    lost()
+    lose(what)
     with pytest.raises(StoreUnavailable):
         flush(stage.world.db.call, runs)
     for run in runs:

@@ -14,9 +14,9 @@ import pytest
 
 LONGRUN = str(Path(sys.executable).parent / "longrun")
 TASKS = """
-import subprocess, sys, time
+import asyncio, subprocess, sys, time
 from pydantic import BaseModel
-from jobcore import JobContext, PermanentError, task
+from jobcore import AsyncContext, JobContext, PermanentError, task
 
 class Point(BaseModel):
     x: int
@@ -57,6 +57,14 @@ def stubborn(ctx: JobContext) -> None:
     ctx.log("started")
     try:
         time.sleep(600)
+    finally:
+        ctx.log("left")
+
+@task
+async def wait(ctx: AsyncContext) -> None:
+    ctx.log("started")
+    try:
+        await ctx.step("a", asyncio.sleep, 600)
     finally:
         ctx.log("left")
 """
@@ -163,7 +171,14 @@ def test_a_task_that_fails_ends_with_1_and_the_traceback_of_its_own_code(folder:
 
 
 @pytest.mark.parametrize(
-    ("name", "presses", "last"), [("tidy", 1, "tidied up"), ("stubborn", 1, "left"), ("stubborn", 2, "left")]
+    ("name", "presses", "last"),
+    [
+        ("tidy", 1, "tidied up"),
+        ("stubborn", 1, "left"),
+        ("stubborn", 2, "left"),
+        ("wait", 1, "left"),
+        ("wait", 2, "left"),
+    ],
 )
 def test_ctrl_c_cancels_a_task_that_looks_and_interrupts_one_that_does_not(
     folder: Path, name: str, presses: int, last: str

@@ -83,11 +83,20 @@ def test_wheels_alone_run_everything_and_a_task_of_ones_own(wheels: Path, projec
     assert len(files) == 7
     assert all(Path(file).is_relative_to(env.folder) for file in files), files
     deadline = time.monotonic() + FIRST_RESULT_S
-    with _run_local(env, project, deadline) as url:
+    with _running(env, project, deadline, "run-local") as url:
         submit = ("longrun", "--server", url, "submit", "greet", "--name", "Ada", "--follow")
         submitted = env.run(*submit, cwd=project, within_s=deadline - time.monotonic())
         assert submitted.returncode == 0, submitted.stderr
         assert json.loads(submitted.stdout) == "Hello, Ada!"
+    (project / "shouting.py").write_text(
+        _snippet("python", "@task").replace("greet", "shout").replace("Hello", "HELLO")
+    )
+    shout = ("shout", "--name", "Ada")
+    alone = env.run("longrun", "run", *shout, "--tasks", "shouting.py", cwd=project)
+    assert (alone.returncode, alone.stdout) == (0, '"HELLO, Ada!"\n'), alone.stderr
+    with _running(env, project, time.monotonic() + FIRST_RESULT_S, "dev", "shouting.py") as url:
+        submitted = env.run("longrun", "--server", url, "submit", *shout, "--follow", cwd=project)
+        assert json.loads(submitted.stdout) == "HELLO, Ada!", submitted.stderr
 
 
 def test_the_client_alone_says_what_its_server_commands_need(wheels: Path, tmp_path: Path) -> None:
@@ -104,13 +113,13 @@ def test_the_client_alone_says_what_its_server_commands_need(wheels: Path, tmp_p
 
 
 @contextmanager
-def _run_local(env: EmptyEnvironment, project: Path, deadline: float) -> Iterator[str]:
-    """`longrun run-local` in the user's folder until the block ends; gives the address of its API."""
-    port, log = free_port(), project / "run-local.log"
+def _running(env: EmptyEnvironment, project: Path, deadline: float, *command: str) -> Iterator[str]:
+    """`longrun run-local` or `dev` in the user's folder until the block ends; gives the address of its API."""
+    port, log = free_port(), project / f"{command[0]}.log"
     settings = outer(LONGRUN_PORT=str(port), LONGRUN_DEMO_PORT=str(free_port()))
     with log.open("w") as output:
         running = subprocess.Popen(
-            [env.program("longrun"), "run-local"], cwd=project, env=settings, stdout=output, stderr=output
+            [env.program("longrun"), *command], cwd=project, env=settings, stdout=output, stderr=output
         )
     try:
         until(lambda: "ready on" in log.read_text() or running.poll(), deadline - time.monotonic(), "Longrun is up")

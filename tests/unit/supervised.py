@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from jobcore.settings import WorkerSettings
 from jobcore.states import Lane
 from jobcore.supervision import escalation
 from jobcore.supervision.child_state import RunKey
-from jobcore.supervision.children import Children
+from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import StopReason
@@ -41,6 +41,14 @@ class Recorder(Children):
         if slot not in self._killed_for:
             self._killed_for[slot] = culprits
             self.signal(slot, signal.SIGKILL)
+
+    def end_leftovers(self, deaths: Sequence[Death]) -> None:
+        """These children have left no process."""
+
+    def bury(self, slot: int) -> None:
+        """Free the slot."""
+        self._killed_for.pop(slot, None)
+        self.slots[slot].clear()
 
     @property
     def killed(self) -> bool:

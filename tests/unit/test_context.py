@@ -54,28 +54,6 @@ def test_packages_of_tasks_import_no_more_than_is_promised() -> None:
     }
 
 
-def test_events_that_could_not_be_stored_come_before_later_ones() -> None:
-    buffer = EventBuffer(log_lines=100, seq=0)
-    buffer.add_line("info", "first")
-    buffer.set_progress({"done": 1})
-    taken = buffer.take()
-    buffer.add_line("info", "last")
-    buffer.put_back(taken)
-    again = buffer.take()
-    assert messages(again) == ["first", "1", "last"]
-    assert again.progress == {"done": 1}
-    assert [event.age_s for event in again.events] == sorted((event.age_s for event in again.events), reverse=True)
-
-
-def test_later_progress_is_not_replaced_by_what_could_not_be_stored() -> None:
-    buffer = EventBuffer(log_lines=100, seq=0)
-    buffer.set_progress({"done": 1})
-    taken = buffer.take()
-    buffer.set_progress({"done": 2})
-    buffer.put_back(taken)
-    assert buffer.take().progress == {"done": 2}
-
-
 def test_the_latest_progress_is_among_the_last_events_once() -> None:
     buffer = EventBuffer(log_lines=100, seq=0)
     assert buffer.set_progress({"done": 1})

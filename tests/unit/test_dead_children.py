@@ -54,7 +54,6 @@ class Dying:
         self.worker = worker
         self.claims = Claims()
         self.dead = DeadChildren(worker.children, worker.escalation, cast(WorkerClaims, self.claims))
-        worker.children.bury = lambda slot: None  # type: ignore[method-assign]
 
     def run(self, lane: Lane, *, cancelled: bool = False) -> RunKey:
         """A run of this lane, whose job was cancelled if it says so."""

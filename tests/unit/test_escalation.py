@@ -63,13 +63,6 @@ def test_a_timeout_or_a_drain_interrupts_at_once(worker: Supervised, reason: Sto
     assert worker.slot.stop_reason(thread) is reason
 
 
-def test_the_signal_for_the_main_thread_is_sent_only_for_its_run(worker: Supervised) -> None:
-    worker.run(Lane.PROCESS)
-    worker.request(worker.run(Lane.THREAD))
-    worker.pass_s(LATE_S)
-    assert (0, STOP_SIGNAL) not in worker.children.sent
-
-
 @pytest.mark.parametrize("lane", Lane)
 def test_a_run_alone_in_its_child_is_killed_when_it_is_overdue(worker: Supervised, lane: Lane) -> None:
     worker.request(worker.run(lane))

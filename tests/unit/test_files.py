@@ -206,7 +206,7 @@ def test_a_worker_without_a_place_for_files_says_so_and_the_job_may_be_tried_aga
 def test_a_test_sees_the_files_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Registry()
     monkeypatch.setattr(decorator, "registry", own)
-    monkeypatch.setattr("jobcore.testing.registry", own)
+    monkeypatch.setattr("jobcore.testing.cases.registry", own)
     (tmp_path / "a.csv").write_text("1,2")
 
     @task

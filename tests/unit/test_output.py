@@ -11,7 +11,7 @@ import pytest
 from jobcore.errors import InvalidValue
 from jobcore.states import Status
 from jobcore.tasks import JobContext
-from jobcore.worker.event_buffer import BUFFERED_MAX, LEAST_LINES, EventBuffer
+from jobcore.worker.event_buffer import BATCH_MAX, BUFFERED_MAX, LEAST_LINES, EventBuffer
 from jobcore.worker.output import PIECE_COST, PIECE_MAX, Piece
 from jobcore.worker.values import DEFAULT_BOUNDS
 from tests.unit.running import run
@@ -133,16 +133,25 @@ def test_many_threads_emit_no_more_than_fits() -> None:
     assert len(accepted) == len(shared.take().events) == 500
 
 
-def test_large_pieces_fill_the_buffer_as_several_events_do_also_after_an_outage() -> None:
+def test_large_pieces_fill_the_buffer_as_several_events_do() -> None:
     waiting = buffer()
     while not waiting.full:
         waiting.add_output(Piece.of("row", "x" * (PIECE_MAX - 2)))
     taken = waiting.take()
     assert len(taken.events) * PIECE_MAX < 2 * BUFFERED_MAX * 1_000
-    waiting.put_back(taken)
-    assert waiting.full
-    again = waiting.take()
-    assert (emitted(again.events), again.output_bytes) == (emitted(taken.events), taken.output_bytes)
+    assert not waiting.full
+
+
+def test_no_more_is_taken_at_once_than_one_statement_should_store() -> None:
+    waiting = buffer()
+    for number in range(2 * BATCH_MAX):
+        waiting.add_output(Piece.of("row", number))
+    taken = []
+    while waiting.size:
+        taken.append(waiting.take())
+    assert [len(each.events) for each in taken] == [BATCH_MAX, BATCH_MAX]
+    assert [data for each in taken for _, data in emitted(each.events)] == list(range(2 * BATCH_MAX))
+    assert sum(each.output_bytes for each in taken) == sum(Piece.of("row", n).size for n in range(2 * BATCH_MAX))
 
 
 def test_a_thread_that_outlives_its_run_cannot_add_to_the_output_unseen() -> None:

@@ -17,7 +17,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry of this test's own."""
     own = Registry()
     monkeypatch.setattr(decorator, "registry", own)
-    monkeypatch.setattr("jobcore.testing.registry", own)
+    monkeypatch.setattr("jobcore.testing.cases.registry", own)
     return own
 
 

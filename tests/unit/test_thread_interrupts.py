@@ -17,8 +17,8 @@ from jobcore.supervision.stops import StopReason
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.thread_interrupts import ThreadInterrupts
 
-ROUNDS = 2000
-STRUCK = 200
+ROUNDS = 5000
+STRUCK = 3000
 KEY = RunKey(UUID(int=1), 1)
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,8 @@ class Dev:
         self._output.say(f"{_names(changed)} changed")
         for path in changed:
             # Python takes bytecode for current if size and second of the source are the same
-            Path(importlib.util.cache_from_source(path)).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(importlib.util.cache_from_source(path)).unlink()
         started = time.monotonic()
         try:
             found = self._launcher.import_tasks(self._changes.found)

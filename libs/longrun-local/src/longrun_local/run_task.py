@@ -5,11 +5,13 @@ The task gets the context of `jobcore.testing`: there is no retry, no timeout an
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -17,10 +19,11 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Final, TextIO
 
-from jobcore import testing
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.settings import CoreSettings, read
+from jobcore.states import Lane
 from jobcore.tasks import Registry, TaskType, load_tasks
+from jobcore.testing import OnEvent, Run, run, run_async
 from jobcore.worker.error_details import message_of, traceback_of
 from jobcore.worker.results import InvalidOutput
 from longrun_client.cli_input import given_input
@@ -90,13 +93,13 @@ def _describe(task_type: TaskType, out: TextIO) -> int:
 def _run(task_type: TaskType, given: Mapping[str, Any], out: TextIO) -> int:
     stop = threading.Event()
     try:
-        with _shown() as on_event, _interruptible(stop):
-            done = testing.run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
+        with _shown() as on_event:
+            done = _called(task_type, given, stop, on_event)
     except InvalidValue as error:
         raise InputError(str(error)) from None
     except InvalidOutput as error:
         return _failed(error)
-    except (JobCancelled, KeyboardInterrupt):
+    except (JobCancelled, CancelledError, KeyboardInterrupt):
         return _cancelled()
     if done.error is not None:
         return _failed(done.error)
@@ -104,6 +107,25 @@ def _run(task_type: TaskType, given: Mapping[str, Any], out: TextIO) -> int:
         return _cancelled()
     print(pretty_json(done.result), file=out)
     return 0
+
+
+def _called(task_type: TaskType, given: Mapping[str, Any], stop: threading.Event, on_event: OnEvent) -> Run:
+    """What the run did; it is interrupted where it waits, as in a worker: an exception in its code, or a cancel."""
+    if task_type.lane is not Lane.ASYNC:
+        with _interruptible(stop, _raise_cancelled):
+            return run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
+
+    async def call() -> Run:
+        loop, own = asyncio.get_running_loop(), asyncio.current_task()
+        assert own is not None
+        with _interruptible(stop, lambda: loop.call_soon_threadsafe(own.cancel)):
+            return await run_async(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
+
+    return asyncio.run(call())
+
+
+def _raise_cancelled() -> None:
+    raise JobCancelled("this run must stop: Ctrl-C was pressed")
 
 
 def _failed(error: Exception) -> int:
@@ -118,15 +140,6 @@ def _failed(error: Exception) -> int:
 def _cancelled() -> int:
     _say("CANCELLED")
     return INTERRUPTED
-
-
-def _own_frames(error: Exception) -> int:
-    """The number of frames above the task's first one."""
-    own = {testing.__file__, __file__}
-    frame, frames = error.__traceback__, 0
-    while frame is not None and frame.tb_frame.f_code.co_filename in own:
-        frame, frames = frame.tb_next, frames + 1
-    return frames
 
 
 def _say(text: str) -> None:
@@ -166,8 +179,8 @@ def _shown() -> Iterator[Any]:
 
 
 @contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C asks the task to stop, and INTERRUPT_S later raises JobCancelled inside it; a second one ends it now."""
+def _interruptible(stop: threading.Event, cancel: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C asks the task to stop, and INTERRUPT_S later calls `cancel`; a second one ends it now."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
@@ -176,10 +189,7 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         os.write(2, b"longrun: cancelling; press Ctrl-C again to stop it at once\n")
         signal.setitimer(signal.ITIMER_REAL, INTERRUPT_S)
 
-    def cancel(_number: int, _frame: FrameType | None) -> None:
-        raise JobCancelled("this run must stop: Ctrl-C was pressed")
-
-    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGALRM, cancel)
+    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGALRM, lambda *_: cancel())
     try:
         yield
     finally:

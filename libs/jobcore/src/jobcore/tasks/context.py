@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, Protocol
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, Unpack
 
 from jobcore.models import StoredFile
-from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.tasks.program import Arguments, CompletedProgram, ProgramOptions
 
 P = ParamSpec("P")
 
@@ -85,18 +85,7 @@ class JobContext(Context, Protocol):
         is not JSON or larger than LONGRUN_MAX_RESULT_BYTES.
         """
 
-    def run(
-        self,
-        args: Arguments,
-        *,
-        progress: ReadProgress | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        input: str | bytes | None = None,
-        check: bool = True,
-        timeout_s: float | None = None,
-        log: bool = True,
-    ) -> CompletedProgram:
+    def run(self, args: Arguments, **options: Unpack[ProgramOptions]) -> CompletedProgram:
         """Run a program to its end, with its output in the job's log. `args` is a list; there is no shell.
 
         A line from which `progress` reads progress is not logged: a pattern with the named groups `done` and `total`,
@@ -138,16 +127,5 @@ class AsyncContext(Context, Protocol):
         cancelled while its result is being stored has the result if it is called again.
         """
 
-    async def run(
-        self,
-        args: Arguments,
-        *,
-        progress: ReadProgress | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        input: str | bytes | None = None,
-        check: bool = True,
-        timeout_s: float | None = None,
-        log: bool = True,
-    ) -> CompletedProgram:
+    async def run(self, args: Arguments, **options: Unpack[ProgramOptions]) -> CompletedProgram:
         """`JobContext.run`, awaited. If it is cancelled, the program has ended before CancelledError is raised."""

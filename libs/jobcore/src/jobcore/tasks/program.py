@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 Arguments = Sequence[str | os.PathLike[str]]
 """The program and its arguments."""
@@ -13,6 +14,24 @@ LineProgress = float | tuple[float, float] | None
 """What a line of output says about progress: done, or done and total; None if it says nothing."""
 ReadProgress = str | re.Pattern[str] | Callable[[str], LineProgress]
 """How to read progress from a line: a function, or a pattern with the named groups `done` and `total`, or `percent`."""
+
+
+class ProgramOptions(TypedDict, total=False):
+    """The options of `ctx.run`."""
+
+    progress: ReadProgress | None
+    """Lines from which it reads progress are not logged."""
+    cwd: str | os.PathLike[str] | None
+    env: Mapping[str, str] | None
+    """Variables that are added to the environment."""
+    input: str | bytes | None
+    """What standard input reads; it is empty otherwise."""
+    check: bool
+    """Whether an exit code other than 0 raises ProgramFailed; default true."""
+    timeout_s: float | None
+    """The most seconds for this program."""
+    log: bool
+    """Whether its output becomes lines of the job's log; default true."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, Unpack
 
 from jobcore.models import StoredFile
 from jobcore.store.steps import Step
-from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.tasks.program import Arguments, CompletedProgram, ProgramOptions
 from jobcore.worker import programs
 from jobcore.worker.context import BaseContext, ContextStore, RunContext, checkpoint_text
 from jobcore.worker.program_start import Options
@@ -90,22 +90,11 @@ class RunAsyncContext(BaseContext):
                 result = await result
             return await self._stored(self._keep, name, result)
 
-    async def run(
-        self,
-        args: Arguments,
-        *,
-        progress: ReadProgress | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        input: str | bytes | None = None,
-        check: bool = True,
-        timeout_s: float | None = None,
-        log: bool = True,
-    ) -> CompletedProgram:
+    async def run(self, args: Arguments, **options: Unpack[ProgramOptions]) -> CompletedProgram:
         """Run a program to its end, with its output in the job's log."""
         # the thread that reads its output waits for room in the log, which this context does not
         context = RunContext(self._store)
-        return await programs.run_async(context, args, Options(progress, cwd, env, input, check, timeout_s, log))
+        return await programs.run_async(context, args, Options(**options))
 
     async def file(
         self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any, Final, ParamSpec, Protocol
+from typing import Any, Final, ParamSpec, Protocol, Unpack
 
 from jobcore.errors import InvalidStep, InvalidValue
 from jobcore.models import Claim, Event, StoredFile
 from jobcore.store.steps import Step
-from jobcore.tasks.program import Arguments, CompletedProgram, ReadProgress
+from jobcore.tasks.program import Arguments, CompletedProgram, ProgramOptions
 from jobcore.worker import programs
 from jobcore.worker.event_buffer import EventBuffer, printable
 from jobcore.worker.files import FileSink, store_file
@@ -187,20 +187,9 @@ class RunContext(BaseContext):
             done = self._find_step(name)
             return done.result if done else self._store_step(name, function(*args, **kwargs))
 
-    def run(
-        self,
-        args: Arguments,
-        *,
-        progress: ReadProgress | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        input: str | bytes | None = None,
-        check: bool = True,
-        timeout_s: float | None = None,
-        log: bool = True,
-    ) -> CompletedProgram:
+    def run(self, args: Arguments, **options: Unpack[ProgramOptions]) -> CompletedProgram:
         """Run a program to its end, with its output in the job's log."""
-        return programs.run(self, args, Options(progress, cwd, env, input, check, timeout_s, log))
+        return programs.run(self, args, Options(**options))
 
     def file(
         self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None

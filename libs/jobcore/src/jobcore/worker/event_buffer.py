@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ LONG_LINE: Final = 1_000
 """A log line counts once more for each of this many characters, output for each of this many bytes."""
 BUFFERED_MAX: Final = 1_000
 """The most events that may wait to be stored; a long one counts as several."""
+BATCH_MAX: Final = 5_000
+"""The most events that are stored in one statement, some megabytes; a long one counts as several."""
 WAITING_MAX: Final = 10_000
 """Further log lines are dropped while so many wait to be stored. Only an async task gets there: it cannot wait."""
 LEAST_LINES: Final = 1_000
@@ -36,8 +39,17 @@ class Buffered:
     progress: dict[str, Any] | None
     output_bytes: int = 0
     """What the output among the events counts."""
-    size: int = 0
-    """How many events these count as in the buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that waits; `at` is on the monotonic clock, `size` how many events it counts as."""
+
+    at: float
+    kind: str
+    data: dict[str, Any]
+    size: int
+    output_bytes: int
 
 
 NOTHING: Final = Buffered((), None)
@@ -58,9 +70,8 @@ class EventBuffer:
         self._hasty = 0
         self._output_bytes = output_bytes
         self._emitted = emitted
-        self._unstored_output = 0
         self._ended = False
-        self._events: list[tuple[float, str, dict[str, Any]]] = []
+        self._events: deque[_Waiting] = deque()
         self._size = 0
         self._progress: dict[str, Any] | None = None
         self._progress_kept_at = float("-inf")
@@ -97,8 +108,7 @@ class EventBuffer:
                 raise InvalidValue("emit: this run has ended, so nothing can be added to its output")
             check_fits(piece.size, self._emitted, self._output_bytes)
             self._emitted += piece.size
-            self._unstored_output += piece.size
-            self._add("output", piece.data, 1 + piece.size // LONG_LINE)
+            self._add("output", piece.data, 1 + piece.size // LONG_LINE, piece.size)
 
     def add_traceback(self, text: str) -> None:
         """Add the traceback of the error that ended the run as a log line, which is never dropped."""
@@ -117,9 +127,9 @@ class EventBuffer:
             return keeps
 
     def take(self) -> Buffered:
-        """Take everything out; the caller stores it."""
+        """Take out the first events, as many as BATCH_MAX allows; the caller stores them."""
         with self._lock:
-            return self._take()
+            return self._take(BATCH_MAX)
 
     def take_last(self) -> Buffered:
         """Take everything out at the end of the run, with the latest progress and the number of dropped lines.
@@ -130,7 +140,7 @@ class EventBuffer:
             self._ended = True
             if not (self._events or self._progress is not None or self._dropped or self._hasty):
                 return NOTHING
-            if self._progress is not None and not any(data is self._progress for _, _, data in self._events):
+            if self._progress is not None and not any(event.data is self._progress for event in self._events):
                 self._add("progress", self._progress)
             if self._hasty:
                 self._add("log", _dropped(self._hasty, "they came faster than they could be stored"))
@@ -139,25 +149,21 @@ class EventBuffer:
             self._dropped = self._hasty = 0
             return self._take()
 
-    def put_back(self, buffered: Buffered) -> None:
-        """Return what could not be stored; it comes before what was added since."""
-        now = time.monotonic()
-        with self._lock:
-            self._events[:0] = [(now - event.age_s, event.kind, dict(event.data)) for event in buffered.events]
-            self._size += buffered.size
-            self._progress = self._progress or buffered.progress
-            self._unstored_output += buffered.output_bytes
-
-    def _add(self, kind: str, data: dict[str, Any], size: int = 1) -> None:
-        self._events.append((time.monotonic(), kind, data))
+    def _add(self, kind: str, data: dict[str, Any], size: int = 1, output_bytes: int = 0) -> None:
+        self._events.append(_Waiting(time.monotonic(), kind, data, size, output_bytes))
         self._size += size
 
-    def _take(self) -> Buffered:
+    def _take(self, most: int = sys.maxsize) -> Buffered:
         now = time.monotonic()
-        events = tuple(NewEvent(kind, data, now - at) for at, kind, data in self._events)
-        taken = Buffered(events, self._progress, self._unstored_output, self._size)
-        self._events, self._size, self._progress, self._unstored_output = [], 0, None, 0
-        return taken
+        taken: list[_Waiting] = []
+        size = 0
+        while self._events and (not taken or size + self._events[0].size <= most):
+            taken.append(self._events.popleft())
+            size += taken[-1].size
+        self._size -= size
+        progress, self._progress = self._progress, None
+        events = tuple(NewEvent(event.kind, event.data, now - event.at) for event in taken)
+        return Buffered(events, progress, sum(event.output_bytes for event in taken))
 
 
 def refusal_line(event: NewEvent, error: Exception) -> NewEvent:

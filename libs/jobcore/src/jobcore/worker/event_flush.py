@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 
 from jobcore.store.appends import append
 from jobcore.store.database import RowRefused
+from jobcore.worker.event_buffer import BATCH_MAX
 from jobcore.worker.run_store import RunStore
-
-EVENTS_MAX: Final = 5_000
-"""About how many events go into one statement, counted as `EventBuffer` does: some megabytes."""
 
 
 def flush(call: Callable[..., Any], runs: Iterable[RunStore]) -> list[RunStore]:
-    """Store the events in the buffers of these runs; returns the runs that were busy storing events themselves.
+    """Store the events in the buffers of these runs, at most a batch of each; returns the runs that have more.
+
+    Those include runs that were busy storing events themselves.
 
     `call` is `Database.call`. Raises StoreUnavailable; then it can be called again.
     """
-    busy: list[RunStore] = []
+    more: list[RunStore] = []
     for some in _portions(runs):
         with ExitStack() as turns:
             free = [run for run in some if run.order.acquire(blocking=False)]
             for run in free:
                 turns.callback(run.order.release)
             _store(call, free)
-        busy += [run for run in some if run not in free]
-    return busy
+        more += [run for run in some if run not in free or run.buffer.size]
+    return more
 
 
 def _portions(runs: Iterable[RunStore]) -> Iterator[list[RunStore]]:
     some: list[RunStore] = []
     size = 0
     for run in runs:
-        if some and size + run.buffer.size > EVENTS_MAX:
+        if some and size + run.buffer.size > BATCH_MAX:
             yield some
             some, size = [], 0
         some.append(run)

@@ -75,7 +75,7 @@ class OutcomeStore:
         self._end(changes, dict.fromkeys(keys, "cooperative"))
 
     def store_events(self, runs: Sequence[RunStore]) -> list[RunStore]:
-        """Store what these runs have said, in one commit; returns those that store events themselves meanwhile."""
+        """Store what these runs have said, in one commit; returns those that have more to store."""
         return event_flush.flush(self._db.call, runs)
 
     def _end(self, changes: Sequence[Change], stop_methods: Mapping[RunKey, str]) -> None:

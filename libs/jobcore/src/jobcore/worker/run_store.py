@@ -15,7 +15,7 @@ from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
-from jobcore.worker.event_buffer import Buffered, EventBuffer
+from jobcore.worker.event_buffer import BATCH_MAX, Buffered, EventBuffer
 from jobcore.worker.event_writer import Call, EventWriter
 from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
@@ -99,16 +99,23 @@ class RunStore:
             self._store(self._db.call)
 
     def take_last(self) -> Buffered:
-        """Take the last events of the run out of the buffer; they are stored with its outcome."""
+        """Take the last events of the run out of the buffer, to be stored with its outcome.
+
+        If there are more than a statement should store, `settle` has to store the first ones before.
+        """
         with self.order:
+            while self.buffer.size > BATCH_MAX:
+                self._take()
             return self.buffer.take_last()
 
     def store_last(self) -> None:
         """Store the last events of a run that is handed back; they are lost while PostgreSQL is unavailable."""
         with self.order:
-            self.buffer.put_back(self.buffer.take_last())
+            last = self.take_last()
+            if last.events:
+                self.writer.add(last.events, last.progress, last.output_bytes)
             try:
-                self._store(self._db.call)
+                self.writer.store(self._db.call)
             except StoreUnavailable as error:
                 log.warning(
                     "the last events of a run are lost: the database is unavailable",
@@ -157,7 +164,7 @@ class RunStore:
                     self.writer.add(outcome.events, outcome.progress, outcome.output_bytes)
 
     def next_batch(self) -> Batch | None:
-        """What must be stored next, to be confirmed to the writer; None if nothing waits. The caller holds `order`."""
+        """What must be stored next, for `writer.confirmed`; None if nothing waits. The caller holds `order`."""
         if self.writer.next is None:
             self._take()
         return self.writer.next
@@ -165,6 +172,9 @@ class RunStore:
     def _store(self, call: Call, last: NewEvent | None = None, checkpoint: str | None = None) -> None:
         """Store what is in the buffer, and `last` with the checkpoint, in one transaction; publish what was stored."""
         self.writer.store(call)
+        while self.buffer.size > BATCH_MAX:
+            self._take()
+            self.writer.store(call)
         self._take(last, checkpoint)
         self.writer.store(call)
 
