@@ -60,6 +60,9 @@ def test_a_full_child_takes_the_next_job_when_a_run_ends_and_never_one_too_many(
 
 def test_jobs_spread_over_the_children(apart: Harness) -> None:
     apart.worker(concurrency=2, LONGRUN_JOBS_PER_CHILD="8")
+    first = [ticking(apart, "test_polite", 3) for _ in range(2)]  # one on each main thread: both children are ready then
+    assert len({apart.runs(job_id).pid for job_id in first}) == 2
+    apart.all_reach(first, "SUCCESS")
     jobs = [ticking(apart, "test_async_tick") for _ in range(8)]
     found = Counter(apart.runs(job_id).pid for job_id in jobs)
     assert len(found) == 2, found

@@ -6,7 +6,7 @@
            claim     claim up to k jobs durably; send more wake-ups if more is ready than this child claims
            start     start async and thread jobs, which go on after `work` has returned
            run       run the others one after the other while their claims hold; the completer stores outcomes meanwhile
-           pace      let some jobs arrive, so that the next claim takes several
+           pace      let some jobs arrive, so that the next claim takes several; not after long async and thread jobs
       └─ flush       wait until all outcomes are stored, then acknowledge the wake-up
 
 A child without room does not return, so Celery gives the next wake-up to one that has room; once a run ends, it claims
@@ -104,6 +104,8 @@ class ClaimLoop:
                 if claimed is None or not claimed.claims:
                     return
                 self._start(claimed)
+                if self._leaves_the_next_to_others(claimed):
+                    return
                 _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
@@ -176,7 +178,7 @@ class ClaimLoop:
         self._batch_size.claimed(len(taken.claims), more=taken.more)
         if taken.more:
             self._waker.wake(queue, FAN_OUT)
-        return Claimed(taken.claims, worker_id, sent_at, quick)
+        return Claimed(taken.claims, worker_id, sent_at, quick, taken.more)
 
     def _start(self, claimed: Claimed) -> None:
         """Start what runs beside the main thread, and do the rest in order while its claims are fresh."""
@@ -198,6 +200,12 @@ class ClaimLoop:
                 self._background.start([claim, *self._others(waiting)], claimed)
             else:
                 self._completer.hand_back(claim)
+
+    def _leaves_the_next_to_others(self, claimed: Claimed) -> bool:
+        """True if only long runs beside the main thread have begun: the next wake-up goes to the child with fewest."""
+        return not claimed.more and all(
+            self._background.takes(claim) and claim.task_type not in claimed.quick for claim in claimed.claims
+        )
 
     def _others(self, waiting: deque[Claim]) -> Iterator[Claim]:
         """The quick jobs that follow and run beside the main thread, as many as there is room for after one."""

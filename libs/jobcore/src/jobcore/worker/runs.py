@@ -36,6 +36,8 @@ class Claimed:
     """When the claim was sent (`jobcore.host.clock`)."""
     quick: Sequence[str]
     """The task types whose runs are so short that several make a batch."""
+    more: bool = False
+    """Whether more jobs were ready."""
 
 
 @dataclass(frozen=True, slots=True)
