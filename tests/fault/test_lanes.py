@@ -60,7 +60,8 @@ def test_a_full_child_takes_the_next_job_when_a_run_ends_and_never_one_too_many(
 
 def test_jobs_spread_over_the_children(apart: Harness) -> None:
     apart.worker(concurrency=2, LONGRUN_JOBS_PER_CHILD="8")
-    first = [ticking(apart, "test_polite", 3) for _ in range(2)]  # one on each main thread: both children are ready then
+    # one on each main thread: both children are ready then
+    first = [ticking(apart, "test_polite", 3) for _ in range(2)]
     assert len({apart.runs(job_id).pid for job_id in first}) == 2
     apart.all_reach(first, "SUCCESS")
     jobs = [ticking(apart, "test_async_tick") for _ in range(8)]

@@ -58,8 +58,8 @@ def test_queues_are_a_table_or_json(server: ScriptedServer, run: Run) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert [line.split() for line in ran.out.splitlines()] == [
         ["NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM"],
-        ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1"],
-        ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0"],
+        ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1", "-"],
+        ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0", "-"],
     ]
     assert json.loads(run("queues", "--json").out.splitlines()[0]) == QUEUE
 

@@ -19,7 +19,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 import jobcore.store
-from jobcore.models import NewEvent, Outcome
+from jobcore.models import NewEvent, NewFile, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
@@ -31,6 +31,7 @@ from jobcore.store import (
     events,
     expiry,
     fair_turns,
+    files,
     firings,
     gauges,
     glance,
@@ -65,6 +66,7 @@ DONE_BY = {
     )
 }
 LAST = UUID(int=2**128 - 1)
+FILE = NewFile(UUID(int=1), "report.pdf", "application/pdf")
 
 ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"
 IN_STATUS = {
@@ -176,6 +178,11 @@ FENCED = [
     releases("timeout", "rescue", "quarantine"),
     Trial(appends.append, append),
     Trial(steps.keep, lambda case: case.world.call(steps.keep, case.id, case.fence, "step", "1")),
+    Trial(files.begin, lambda case: case.world.call(files.begin, case.id, case.fence, FILE, 9)),
+    Trial(
+        files.finish,
+        lambda case: case.world.call(files.finish, case.id, case.fence, FILE, size=1, sha256="0" * 64),
+    ),
     Trial(
         cancellations.acknowledge,
         lambda case: case.world.call(cancellations.acknowledge, [OpenCancel(case.id, case.fence, 0)]),
@@ -207,6 +214,12 @@ UNFENCED = [
     Trial(event_pages.page, lambda case: case.world.call(event_pages.page, case.id, 0, max_events=9, max_bytes=99)),
     Trial(event_pages.ahead, lambda case: case.world.call(event_pages.ahead, {case.id: 0})),
     Trial(event_pages.end, lambda case: case.world.call(event_pages.end, case.id)),
+    Trial(files.discard, lambda case: case.world.call(files.discard, FILE.id)),
+    Trial(files.of_job, lambda case: case.world.call(files.of_job, case.id)),
+    Trial(files.find, lambda case: case.world.call(files.find, case.id, FILE.name)),
+    Trial(files.abandon, lambda case: case.world.call(files.abandon)),
+    Trial(files.doomed, lambda case: case.world.call(files.doomed, 9)),
+    Trial(files.forget, lambda case: case.world.call(files.forget, [FILE.id])),
     Trial(gauges.open_jobs, lambda case: case.world.call(gauges.open_jobs)),
     Trial(gauges.fleets, lambda case: case.world.call(gauges.fleets)),
     Trial(health.commit, lambda case: case.world.call(health.commit)),
