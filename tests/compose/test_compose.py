@@ -134,7 +134,7 @@ def test_four_workers_share_the_tasks(project: Project, client: Longrun) -> None
 def test_no_task_is_lost_when_a_server_is_killed_with_tasks_queued(
     project: Project, client: Longrun, server: str
 ) -> None:
-    accepted = submit(client, 60, seconds=1.0)
+    accepted = submit(client, 400, seconds=5.0)  # four workers have room for 256
     assert client.get(accepted[-1]).status is Status.PENDING, "nothing is queued any more"
 
     project.run("kill", server)

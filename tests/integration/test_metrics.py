@@ -78,7 +78,7 @@ def measured(
         until_requeued(receiver, retry=5)
         harness.reaches(harness.submit("test_poison", {"deaths": 9}), "FAILED", within_s=60)
         lose_a_worker(harness, receiver)
-        harness.submit("sleep", {"seconds": 600})
+        harness.submit("test_polite", {"seconds": 600, "folder": str(folder)})
         harness.submit("echo", delay_s=1000)
         harness.submit("echo", queue="nobody")
         answer_503(shared_stack, receiver, folder)
@@ -186,7 +186,7 @@ def test_what_is_open_is_shown_by_the_leading_keeper_alone(measured: Harness, re
         }
 
     expected = {
-        (QUEUE, "sleep", "running"): 1,
+        (QUEUE, "test_polite", "running"): 1,
         (QUEUE, "echo", "waiting"): 1,
         ("nobody", "echo", "ready"): 1,
         ("doomed", "sleep", "ready"): 1,

@@ -84,3 +84,11 @@ def test_a_child_whose_busy_predecessor_died_during_a_flush_gets_messages(pool: 
     while pool.pids <= pids:
         pool.pool.flush()
     assert pool.answer_of(os.getpid) not in pids
+
+
+def test_a_child_that_ended_before_the_broker_came_back_is_replaced(pool: Pool) -> None:
+    child = pool.pool._pool[0]
+    pool.pool._untrack_child_process(child, pool._hub)  # its end was seen, and the pool has not replaced it
+    os.kill(child.pid, signal.SIGKILL)
+    pool.pool._track_child_process(child, pool._hub)
+    pool.turn_until(lambda: child.pid not in pool.pids and len(pool.pids) == 2, "another child takes its place")

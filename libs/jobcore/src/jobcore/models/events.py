@@ -41,12 +41,13 @@ class NewEvent:
 class Batch:
     """Events of one run that are stored together, with its latest progress and its checkpoint.
 
-    `number` rises with each batch of the run; PostgreSQL stores no batch whose number is not above the last one's.
+    `number` rises with each batch of the run; PostgreSQL stores no batch whose number is not above the last one's. A
+    batch of a process that the task forked has none, because several processes cannot share the numbers.
     """
 
     job_id: UUID
     fence: int
-    number: int
+    number: int | None
     events: tuple[NewEvent, ...]
     progress: Mapping[str, Any] | None = None
     checkpoint: JsonText | None = None

@@ -23,14 +23,14 @@ WITH given AS MATERIALIZED (
         checkpoint jsonb, checkpoint_exact text, output_bytes bigint)
 ), locked AS MATERIALIZED (
     -- in order of id, so that two statements over the same jobs never deadlock
-    SELECT one.job_id, found.last_append < one.number AS is_new
+    SELECT one.job_id, coalesce(found.last_append < one.number, true) AS is_new
     FROM (SELECT job_id, fence, number FROM given ORDER BY job_id) AS one CROSS JOIN LATERAL (
         SELECT status, last_append FROM jobs WHERE jobs.id = one.job_id AND jobs.fence = one.fence FOR UPDATE
     ) AS found
     WHERE found.status = 'RUNNING'
 ), changed AS (
     UPDATE jobs SET
-        last_append = given.number,
+        last_append = coalesce(given.number, jobs.last_append),
         last_seq = last_seq + jsonb_array_length(given.events),
         progress = coalesce(given.progress, jobs.progress),
         progress_exact = CASE WHEN given.progress IS NULL THEN jobs.progress_exact ELSE given.progress_exact END,
@@ -68,7 +68,7 @@ def append(connection: Connection, batches: Sequence[Batch]) -> dict[UUID, Appen
     no entry.
 
     A batch is stored only if its number is above that of the last one of its run. So it may be sent again if it is not
-    known whether it was stored.
+    known whether it was stored. One without a number is stored each time.
     """
     rows = APPEND.execute(connection, {"batches": json_text.rows(batches)})
     return {row.job_id: Appended(row.job_id, row.last_seq, row.at) for row in rows}

@@ -6,6 +6,7 @@ PostgreSQL refuses a batch, its events are stored one by one, and a log line tak
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ class EventWriter:
         """Why PostgreSQL refused a piece of output; None if it has refused none."""
         self._claim = claim
         self._publish = publish
+        self._pid = os.getpid()
         self._number = claim.fence << NUMBERS
         self._batches: deque[tuple[Batch, float]] = deque()
         """Each with the monotonic time at which the age of its events was right."""
@@ -61,8 +63,9 @@ class EventWriter:
     ) -> None:
         """Add a batch; `checkpoint` is JSON text."""
         self._number += len(events)
+        number = self._number if os.getpid() == self._pid else None
         text = None if checkpoint is None else JsonText(checkpoint)
-        batch = Batch(self._claim.id, self._claim.fence, self._number, tuple(events), progress, text, output_bytes)
+        batch = Batch(self._claim.id, self._claim.fence, number, tuple(events), progress, text, output_bytes)
         self._batches.append((batch, time.monotonic()))
 
     def store(self, call: Call) -> None:
@@ -111,6 +114,8 @@ class EventWriter:
 
 def _one_by_one(batch: Batch) -> list[Batch]:
     """A batch for each event, with the numbers that the batch has taken up; the last one has everything else."""
-    first = batch.number - len(batch.events) + 1
-    alone = [Batch(batch.job_id, batch.fence, number, (event,)) for number, event in enumerate(batch.events, first)]
+    earlier = range(1 - len(batch.events), 1)
+    numbers = [None if batch.number is None else batch.number + offset for offset in earlier]
+    pairs = zip(numbers, batch.events, strict=True)
+    alone = [Batch(batch.job_id, batch.fence, number, (event,)) for number, event in pairs]
     return [*alone[:-1], replace(batch, events=batch.events[-1:])]

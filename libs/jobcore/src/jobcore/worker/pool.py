@@ -76,6 +76,13 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
         child = self._fileno_to_inq.get(pipe)
         return 0 if child is None or self.slots is None else len(self.slots[child.index].read().background)
 
+    def _track_child_process(self, process: Any, hub: Any) -> None:
+        """Replace a child that has ended instead of watching it: after a lost connection, Celery 5.6 would end here."""
+        if getattr(process, "_sentinel_poll", process) is None:
+            hub.call_soon(self.maintain_pool)
+        else:
+            super()._track_child_process(process, hub)
+
     def flush(self) -> None:
         """Drop messages that no child has received; busy children stay busy until they finish or die.
 
