@@ -13,6 +13,8 @@ from typing import Self
 
 from longrun_local.home import Home
 from longrun_local.ports import free_port
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
 
 SMALL = """
 import sys
@@ -117,3 +119,10 @@ class Launched:
             self.interrupt()
             self.interrupt()
         self.end()
+
+
+def stop_leftovers(folder: Path) -> None:
+    """Stop what a failed test left running of a launcher whose home is in this folder."""
+    Home(folder / "home").stop_leftovers()
+    EmbeddedPostgres(folder / "home/data/postgres").stop_leftover()
+    EmbeddedValkey(folder / "home/data/valkey").stop_leftover()

@@ -12,10 +12,9 @@ import pytest
 
 from longrun_client import Longrun, Status
 from longrun_local import sessions
-from longrun_local.home import Home
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
-from tests.fault.launched import Launched
+from tests.fault.launched import Launched, stop_leftovers
 from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
@@ -49,9 +48,7 @@ while not pathlib.Path(__file__).with_name("go").exists():
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for a launcher's home; what a failed test left running there is stopped."""
     yield tmp_path
-    Home(tmp_path / "home").stop_leftovers()
-    EmbeddedPostgres(tmp_path / "home/data/postgres").stop_leftover()
-    EmbeddedValkey(tmp_path / "home/data/valkey").stop_leftover()
+    stop_leftovers(tmp_path)
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import psycopg2
 import pytest
 
 from longrun_local import sessions
-from longrun_local.home import Home
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
-from tests.fault.launched import Launched
+from tests.fault.launched import Launched, stop_leftovers
 
 pytestmark = pytest.mark.fault
 
@@ -27,9 +26,7 @@ pytestmark = pytest.mark.fault
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for a launcher's home; what a failed test left running there is stopped."""
     yield tmp_path
-    Home(tmp_path / "home").stop_leftovers()
-    EmbeddedPostgres(tmp_path / "home/data/postgres").stop_leftover()
-    EmbeddedValkey(tmp_path / "home/data/valkey").stop_leftover()
+    stop_leftovers(tmp_path)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from jobcore.models import Claim, JobFile, NewFile
 from jobcore.states import Status
 from jobcore.store import files, jobs
-from tests.integration.store.world import World, race
+from tests.integration.store.world import LOST, World, race
 
 LAST = UUID(int=2**128 - 1)
 SHA256 = "0" * 64
@@ -63,19 +63,12 @@ def test_a_file_of_the_same_name_takes_its_place_and_the_one_before_is_deleted(w
     assert world.call(files.doomed, 10) == []
 
 
-@pytest.mark.parametrize("end", ["rescued", "claimed again", "cancelled", "finished"])
+@pytest.mark.parametrize("end", LOST)
 def test_a_run_that_lost_its_claim_adds_and_shows_no_file(world: World, end: str) -> None:
     claim = world.running()
     kept, begun = stored(world, claim), new()
     begin(world, claim, begun)
-    if end == "cancelled":
-        world.cancel(claim.id)
-    elif end == "finished":
-        world.finish(claim)
-    else:
-        world.release(claim, "loss")
-    if end == "claimed again":
-        world.take(world.worker())
+    world.lose(claim, end)
     assert begin(world, claim, new("late")) == files.Begun(claimed=False, added=False)
     assert finish(world, claim, begun) is None
     assert [file.id for file in world.call(files.of_job, claim.id)] == [kept.id]

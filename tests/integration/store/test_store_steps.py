@@ -11,7 +11,7 @@ from jobcore.models import Claim
 from jobcore.states import Status
 from jobcore.store import steps
 from jobcore.store.steps import Step
-from tests.integration.store.world import World, race
+from tests.integration.store.world import LOST, World, race
 
 LAST = UUID(int=2**128 - 1)
 
@@ -36,17 +36,10 @@ def test_the_first_result_stays_whoever_stores_another(world: World) -> None:
     ]
 
 
-@pytest.mark.parametrize("end", ["rescued", "claimed again", "cancelled", "finished"])
+@pytest.mark.parametrize("end", LOST)
 def test_a_run_that_lost_its_claim_stores_nothing(world: World, end: str) -> None:
     claim = world.running()
-    if end == "cancelled":
-        world.cancel(claim.id)
-    elif end == "finished":
-        world.finish(claim)
-    else:
-        world.release(claim, "loss")
-    if end == "claimed again":
-        world.take(world.worker())
+    world.lose(claim, end)
     assert keep(world, claim, "1") is None
     assert world.sql("SELECT name FROM job_steps") == []
 

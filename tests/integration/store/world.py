@@ -26,6 +26,8 @@ TYPES = ("echo", "slow", "quick", "sleep", "a", "b")
 LEASE_S = 60.0
 MAX_CRASHES = 3
 MAX_LOSSES = 5
+LOST = ("rescued", "claimed again", "cancelled", "finished")
+"""How a run loses its claim, for `World.lose`."""
 ERROR = {"kind": "raised", "type": "ValueError", "message": "no", "attempt": 1}
 
 CHECK_ENDING = """
@@ -165,6 +167,17 @@ class World:
     def release(self, claim: Claim, cause: Cause) -> list[Change]:
         """End a claim without an outcome."""
         return self.release_many([Release(claim.id, claim.fence, cause)])
+
+    def lose(self, claim: Claim, end: str) -> None:
+        """Have the run of this claim lose it, in one of the ways of `LOST`."""
+        if end == "cancelled":
+            self.cancel(claim.id)
+        elif end == "finished":
+            self.finish(claim)
+        else:
+            self.release(claim, "loss")
+        if end == "claimed again":
+            self.take(self.worker())
 
     def release_many(self, releases: Sequence[Release]) -> list[Change]:
         """End claims without an outcome."""

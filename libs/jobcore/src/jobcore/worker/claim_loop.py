@@ -103,9 +103,8 @@ class ClaimLoop:
                 claimed = self._claim(queue)
                 if claimed is None or not claimed.claims:
                     return
-                self._start(claimed)
-                if self._leaves_the_next_to_others(claimed):
-                    return
+                if self._start(claimed) and not claimed.more:
+                    return  # the next wake-up goes to the child with the fewest runs
                 _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
@@ -180,8 +179,11 @@ class ClaimLoop:
             self._waker.wake(queue, FAN_OUT)
         return Claimed(taken.claims, worker_id, sent_at, quick, taken.more)
 
-    def _start(self, claimed: Claimed) -> None:
-        """Start what runs beside the main thread, and do the rest in order while its claims are fresh."""
+    def _start(self, claimed: Claimed) -> bool:
+        """Start what runs beside the main thread, and do the rest in order while its claims are fresh.
+
+        True if there was no rest: all are long async and thread jobs.
+        """
         at_once: list[Claim] = []
         waiting: deque[Claim] = deque()
         for each in claimed.claims:
@@ -189,6 +191,7 @@ class ClaimLoop:
             (at_once if beside else waiting).append(each)
         if at_once:
             self._background.start(at_once, claimed)
+        nothing_else = not waiting
         if len(waiting) > 1:
             self._completer.watch(waiting)
         while (claim := _first(waiting)) is not None:
@@ -200,12 +203,7 @@ class ClaimLoop:
                 self._background.start([claim, *self._others(waiting)], claimed)
             else:
                 self._completer.hand_back(claim)
-
-    def _leaves_the_next_to_others(self, claimed: Claimed) -> bool:
-        """True if only long runs beside the main thread have begun: the next wake-up goes to the child with fewest."""
-        return not claimed.more and all(
-            self._background.takes(claim) and claim.task_type not in claimed.quick for claim in claimed.claims
-        )
+        return nothing_else
 
     def _others(self, waiting: deque[Claim]) -> Iterator[Claim]:
         """The quick jobs that follow and run beside the main thread, as many as there is room for after one."""

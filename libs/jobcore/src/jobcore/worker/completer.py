@@ -85,7 +85,7 @@ class Completer(BackgroundThread):
 
     def on_stall(self) -> None:
         """End this child, because the supervisor then returns its jobs to their queues."""
-        _end_child()
+        kill_this_process()
 
     def watch(self, batch: deque[Claim]) -> None:
         """Hand back the claims of this batch that have not started within HAND_BACK_S seconds."""
@@ -146,7 +146,7 @@ class Completer(BackgroundThread):
             except Exception as error:
                 if not self._error_budget.allows(error):
                     log.error("cannot store outcomes; this child ends and its jobs run elsewhere")
-                    _end_child()
+                    kill_this_process()
                 self.pause(RETRY_S)
 
     def _await_work(self) -> bool:
@@ -233,7 +233,3 @@ class Completer(BackgroundThread):
         finally:
             for run in again:
                 self.store_events(run)
-
-
-def _end_child() -> None:
-    kill_this_process()
