@@ -92,3 +92,4 @@ def test_a_child_that_ended_before_the_broker_came_back_is_replaced(pool: Pool) 
     os.kill(child.pid, signal.SIGKILL)
     pool.pool._track_child_process(child, pool._hub)
     pool.turn_until(lambda: child.pid not in pool.pids and len(pool.pids) == 2, "another child takes its place")
+    assert pool.answer_of(os.getpid) != child.pid
