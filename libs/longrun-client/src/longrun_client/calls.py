@@ -43,6 +43,8 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
+    wait_s: float = 0.0
+    """For how many seconds the server may wait before it answers."""
     doubt: str = "the task may have been accepted, so check `longrun list` before you submit it again"
     """Part of the error message if the connection breaks before the response to a call that is not repeatable."""
 
@@ -54,9 +56,10 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     return Call("POST", "/tasks", Task.model_validate, body=body, repeatable=False)
 
 
-def get(task_id: str) -> Call[Task]:
-    """GET /tasks/{id}."""
-    return Call("GET", task_path(task_id), Task.model_validate)
+def get(task_id: str, wait_s: float = 0.0) -> Call[Task]:
+    """GET /tasks/{id}, which the server answers when the task has ended, or after `wait_s` seconds."""
+    params = {"wait": f"{wait_s:.3f}"} if wait_s else None
+    return Call("GET", task_path(task_id), Task.model_validate, params=params, wait_s=wait_s)
 
 
 def page(

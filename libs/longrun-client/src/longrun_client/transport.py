@@ -100,7 +100,13 @@ class Transport:
 
     def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return self._http.request(call.method, call.path, params=call.params, json=call.body)
+            return self._http.request(
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                timeout=self._server.timeout(call.wait_s),
+            )
         except httpx.TransportError as error:
             return error
 
@@ -180,6 +186,12 @@ class AsyncTransport:
 
     async def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return await self._http.request(call.method, call.path, params=call.params, json=call.body)
+            return await self._http.request(
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                timeout=self._server.timeout(call.wait_s),
+            )
         except httpx.TransportError as error:
             return error

@@ -31,7 +31,7 @@ PARAMETER: Final[dict[str, Any]] = {
 
 
 async def task(
-    request: Request, task_id: UUID, prefer: Sequence[str], wait_s: int | None, after: int | None
+    request: Request, task_id: UUID, prefer: Sequence[str], wait_s: float | None, after: int | None
 ) -> Response:
     """The task: at once, or when the wait is over that the client asked for, by `wait_s` or else by Prefer."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
