@@ -40,6 +40,7 @@ from jobcore.store import (
     limits,
     listing,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     runs,
@@ -129,6 +130,7 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
+    world.call(queue_heads.ages, ["backlog"])
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)

@@ -14,9 +14,6 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links
 from longrun_api.times import rfc3339
 
-RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds after which a client should poll a task that has not ended."""
-
 
 async def accept(request: Request, job: NewJob) -> Response:
     """Store the job, then return 202 with its id."""
@@ -32,5 +29,5 @@ async def accept(request: Request, job: NewJob) -> Response:
         "created_at": rfc3339(accepted.created_at),
         "links": here,
     }
-    headers = {"Location": here["self"], **RETRY_AFTER}
+    headers = {"Location": here["self"], "Retry-After": str(runtime.pace.of_new(job))}
     return Response(json_text.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")

@@ -25,6 +25,7 @@ from longrun_api.event_stream import Backlog
 from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
+from longrun_api.pace import Pace
 from longrun_api.readiness import Readiness
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
@@ -43,6 +44,7 @@ class Runtime:
     publisher: EventPublisher
     live_events: LiveEvents
     long_polls: LongPolls
+    pace: Pace
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
@@ -68,6 +70,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
+    pace = Pace(requests)
     backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
     await live_events.start()
     await stream_check.start()
@@ -83,6 +86,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 publisher,
                 live_events,
                 LongPolls(live_events, requests, shutdown, settings.wait_max_s),
+                pace,
                 backlog,
                 keepalive,
                 FileReads(settings.files),
@@ -94,6 +98,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await _stop(keeper, intake)
         await _stop(publisher, waker)  # after the others, whose last changes they announce
         await keepalive.close()
+        await pace.close()
         await stream_check.close()
         await live_events.close()
         await readiness.close()

@@ -63,7 +63,7 @@ async def submitted(request: Request, accepted: Response) -> Response:
         ended = await _ended(request, UUID(here.rpartition("/")[2]), wait_s)
         if ended is not None:
             headers = {"Location": here, "Content-Location": here, "Preference-Applied": applied[0]}
-            return Response(ended.text, HTTPStatus.OK, ended.headers() | headers, "application/json")
+            return Response(ended.text, HTTPStatus.OK, ended.headers(request) | headers, "application/json")
     if preferred.respond_async:
         applied.append("respond-async")
     if applied:
@@ -80,4 +80,4 @@ async def _ended(request: Request, task_id: UUID, wait_s: int) -> task_documents
         document = await runtime.long_polls.read(task_documents.read, task_id, root_path)
     except LongrunError:
         return None
-    return document if document.ended else None
+    return document if document.job.ended else None

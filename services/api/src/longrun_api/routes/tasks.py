@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +15,7 @@ from jobcore.states import Status
 from jobcore.store import events, jobs, listing, runs
 from jobcore.telemetry import traces
 from longrun_api import cursors, paging, waited
-from longrun_api.acceptance import RETRY_AFTER, accept
+from longrun_api.acceptance import accept
 from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
@@ -27,6 +27,9 @@ from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+STOPPING: Final = {"Retry-After": "1"}
+"""A cancelled run usually stops within seconds."""
 
 
 @router.post(
@@ -149,7 +152,8 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
     if change is None:
         raise not_retryable(job)
     root_path = request.scope.get("root_path", "")
-    headers = {"Location": links(job.id, root_path)["self"], **RETRY_AFTER}
+    retry_after_s = runtime.pace.of(job) or 1
+    headers = {"Location": links(job.id, root_path)["self"], "Retry-After": str(retry_after_s)}
     return Response(task_json(job, root_path), HTTPStatus.ACCEPTED, headers, "application/json")
 
 
@@ -188,7 +192,7 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
         summary = TaskSummary.of(job, root_path)
         ended = summary.model_dump(mode="json", include={"task_id", "status", "finished_at"})
         return problem(JobAlreadyEnded(f"it ended as {job.status} before it could be cancelled"), task=ended)
-    status, headers = (HTTPStatus.OK, {}) if job.cancel.stopped_at else (HTTPStatus.ACCEPTED, RETRY_AFTER)
+    status, headers = (HTTPStatus.OK, {}) if job.cancel.stopped_at else (HTTPStatus.ACCEPTED, STOPPING)
     return Response(task_json(job, root_path), status, headers, "application/json")
 
 
