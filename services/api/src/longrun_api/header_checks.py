@@ -14,8 +14,8 @@ from longrun_api.problems import HttpError, problem
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Paths for which the host is not checked: they reveal nothing, and load balancers use any host name for them."""
-UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
-"""A client that sends one of these relies on it, so it is refused: otherwise a task could be submitted twice."""
+UNSUPPORTED: Final = {b"prefer": "Prefer"}
+"""A client that sends one of these relies on it, so it is refused."""
 PRECONDITIONS: Final = {
     b"if-match": "If-Match",
     b"if-none-match": "If-None-Match",
