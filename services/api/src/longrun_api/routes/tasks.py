@@ -1,4 +1,4 @@
-"""`/tasks`: submit, get, list, cancel and retry tasks, and read their logs and attempts."""
+"""`/tasks`: submit, list, cancel and retry tasks, and read their logs and attempts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import events, jobs, listing, runs
 from jobcore.telemetry import traces
-from longrun_api import cursors, paging
+from longrun_api import cursors, idempotency, paging, waited
 from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
 from longrun_api.body import read_as
-from longrun_api.idempotency import TAKES_KEY, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
@@ -35,10 +34,14 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
     responses={
-        200: {"model": Accepted, "description": "A live task has the same `dedupe_key`"},
+        200: {
+            "model": Task | Accepted,
+            "description": "The task has ended while the client waited: see `Prefer`; or the live task with the same "
+            "`dedupe_key`",
+        },
         **problem_responses(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra=TAKES_KEY,
+    openapi_extra={"parameters": [waited.PARAMETER, idempotency.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
@@ -49,8 +52,10 @@ async def submit_task(request: Request) -> Response:
     def read(body: bytes) -> NewJob:
         return to_job(parse(body), registry, traceparent)
 
-    key = key_text(request)
-    return await (accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read))
+    key = idempotency.key_text(request)
+    if key is None:
+        return await waited.submitted(request, await accept(request, await read_as(request, read)))
+    return await waited.submitted(request, await accept_once(request, key, read))
 
 
 class ListQuery(BaseModel):
@@ -84,22 +89,6 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
 
     page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit)
     return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
-
-
-@router.get("/{task_id}", response_model=Task, responses=problem_responses(404, 503))
-async def get_task(request: Request, task_id: TaskId) -> Response:
-    """Get a task. Until it has ended, `Retry-After` says how many seconds to wait before the next poll."""
-    root_path = request.scope.get("root_path", "")
-
-    def shown(connection: Any) -> tuple[bytes, bool]:
-        # serialised in this thread: a large input or result must not block the event loop
-        job = jobs.get(connection, task_id)
-        if job is None:
-            raise not_found(task_id)
-        return task_json(job, root_path), job.ended
-
-    text, ended = await runtime_of(request).database.call(shown)
-    return Response(text, headers={} if ended else RETRY_AFTER, media_type="application/json")
 
 
 class LogQuery(BaseModel):
