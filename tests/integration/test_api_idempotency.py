@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
@@ -13,8 +14,11 @@ from uuid import uuid4
 import httpx
 import psycopg2
 import pytest
+import redis
 
+from longrun_local.valkey import EmbeddedValkey
 from tests.harness import connect, sql
+from tests.integration.hand_worker import HandWorker
 from tests.integration.raw_http import Answer, exchange
 from tests.integration.test_api_submit import fields, problem
 from tests.processes import Stack
@@ -177,3 +181,46 @@ def test_a_thousand_requests_with_one_key_at_several_apis_make_one_task(
     [body_of_all] = {answer.body for answer in answers}
     assert json.loads(body_of_all)["task_id"] == task
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+
+
+def test_a_repeated_retry_runs_the_task_once_more_and_not_twice(
+    api: httpx.Client, worker: HandWorker, submit: Callable[..., str]
+) -> None:
+    here, head = submit(max_attempts=1), {KEY: uuid4().hex}
+    problem(api.post(f"{here}/retry", headers=head), 409, "task-not-retryable")
+    worker.fail(worker.claim(), "no")
+    first = api.post(f"{here}/retry", headers=head)
+    assert (first.status_code, first.json()["status"]) == (202, "PENDING")
+    worker.fail(worker.claim(), "again")
+    same(first, api.post(f"{here}/retry", headers=head))
+    assert api.get(here).json()["status"] == "FAILED", "the repeated request ran it again"
+    assert api.post(f"{here}/retry", headers={KEY: uuid4().hex}).status_code == 202
+    problem(api.post(f"{submit()}/retry", headers=head), 422, "idempotency-key-reused")
+
+
+def test_a_repeated_creation_of_a_schedule_is_answered_as_created(api: httpx.Client, queue: str) -> None:
+    body = {"name": queue, "cron": "0 0 1 1 *", "task": {"task_type": "echo", "input": {}, "queue": queue}}
+    first = api.post("/schedules", json=body, headers={KEY: queue})
+    assert first.status_code == 201
+    same(first, api.post("/schedules", json=body, headers={KEY: queue}))
+    problem(api.post("/schedules", json=body, headers={KEY: uuid4().hex}), 409, "schedule-exists")
+    problem(api.post("/schedules", json=body | {"name": "x"}, headers={KEY: queue}), 422, "idempotency-key-reused")
+
+
+def test_a_repeated_run_of_a_schedule_submits_one_task(api: httpx.Client, shared_stack: Stack, queue: str) -> None:
+    body = {"name": queue, "cron": "0 0 1 1 *", "task": {"task_type": "echo", "input": {}, "queue": queue}}
+    here = api.post("/schedules", json=body).json()["links"]["self"]
+    first = api.post(f"{here}/run", headers={KEY: queue})
+    assert first.status_code == 202
+    same(first, api.post(f"{here}/run", headers={KEY: queue}))
+    assert ids(api, shared_stack, queue) == [first.json()["task_id"]]
+
+
+def test_keys_and_answers_survive_the_loss_of_redis(
+    api: httpx.Client, shared_stack: Stack, queue: str, redis_server: EmbeddedValkey
+) -> None:
+    first = post(api, queue, queue)
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    same(first, post(api, queue, queue))
+    assert len(ids(api, shared_stack, queue)) == 1

@@ -47,10 +47,13 @@ class MalformedIdempotencyKey(HttpError):
     title = "The Idempotency-Key is malformed"
 
 
-async def check_key_is_taken(request: Request) -> None:
-    """Raise HeaderNotSupported for a key of a POST that takes none. GET, PUT, PATCH and DELETE need none."""
+async def check_key(request: Request) -> None:
+    """Raise MalformedIdempotencyKey, or HeaderNotSupported for a POST that takes no key.
+
+    GET, PUT, PATCH and DELETE are idempotent without one.
+    """
     extra = request.scope["route"].openapi_extra or {}
-    if request.method == "POST" and PARAMETER not in extra.get("parameters", ()) and key_text(request) is not None:
+    if request.method == "POST" and key_text(request) is not None and PARAMETER not in extra.get("parameters", ()):
         raise HeaderNotSupported(f"this POST takes no {HEADER}; send the request without it if it can do without")
 
 
