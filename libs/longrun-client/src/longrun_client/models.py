@@ -108,6 +108,9 @@ class Task(Wire):
     expires_at: AwareDatetime | None = None
     timeout_s: float | None = None
     concurrency_key: str | None = None
+    dedupe_key: str | None = None
+    deduplicated: bool = False
+    """Whether it answers a submission that made no task, because it is live and has the same `dedupe_key`."""
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     files: tuple[TaskFile, ...] = ()

@@ -155,6 +155,7 @@ def _task_fields(task: Task) -> Iterator[tuple[str, str | Text]]:
     yield "queue", f"{printable(task.queue)}, priority {task.priority or 0}" if task.queue else ""
     yield "concurrency", printable(task.concurrency_key or "")
     yield "fairness", printable(task.fairness_key or "")
+    yield "dedupe", printable(task.dedupe_key or "")
     yield "tags", printable(", ".join(task.tags))
     yield "metadata", printable(json.dumps(task.metadata, ensure_ascii=False)) if task.metadata else ""
     yield "created", f"{local_time(task.created_at)}, {age(task.created_at)} ago"
