@@ -22,6 +22,7 @@ from longrun_api.compression import Compression
 from longrun_api.cors import Cors
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
+from longrun_api.idempotency import check_key_is_taken
 from longrun_api.methods import Methods
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
@@ -83,7 +84,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(check_parameters)],
+        dependencies=[Depends(check_parameters), Depends(check_key_is_taken)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import JobAlreadyEnded, NotRetryable
-from jobcore.models import Job
+from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import events, jobs, listing, runs
 from jobcore.telemetry import traces
 from longrun_api import cursors, paging, waited
-from longrun_api.acceptance import RETRY_AFTER, accept
+from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
 from longrun_api.body import read_as
+from longrun_api.idempotency import TAKES_KEY, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
@@ -34,18 +35,27 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
     responses={
-        200: {"model": Task, "description": "The task has ended while the client waited: see `Prefer`"},
-        **problem_responses(400, 413, 415, 422, 503),
+        200: {
+            "model": Accepted | Task,
+            "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
+            "as `Prefer` asked",
+        },
+        **problem_responses(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra={"parameters": [waited.PARAMETER]},
+    openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
     if request.scope["query_string"]:  # most requests have none, and this route must handle thousands a second
         refuse_others(request.query_params, {})
     registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
-    job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
-    return await waited.submitted(request, await accept(request, job))
+
+    def read(body: bytes) -> NewJob:
+        return to_job(parse(body), registry, traceparent)
+
+    key = key_text(request)
+    accepted = accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read)
+    return await waited.submitted(request, await accepted)
 
 
 class ListQuery(BaseModel):
