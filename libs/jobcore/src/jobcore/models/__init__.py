@@ -2,6 +2,7 @@
 
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
+from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
@@ -16,6 +17,9 @@ __all__ = [
     "Event",
     "Job",
     "JobFile",
+    "JobFilter",
+    "JobOrder",
+    "JobPosition",
     "JsonText",
     "NewEvent",
     "NewFile",
