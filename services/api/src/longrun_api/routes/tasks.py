@@ -1,4 +1,4 @@
-"""`/tasks`: submit, get, cancel and retry tasks, and read their logs and attempts."""
+"""`/tasks`: submit, cancel and retry tasks, and read their logs and attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobcore.models import Job
 from jobcore.states import Status
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import paging
+from longrun_api import paging, waited
 from longrun_api.acceptance import RETRY_AFTER, accept
 from longrun_api.body import read_as
 from longrun_api.openapi import problem_responses
@@ -33,7 +33,11 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     "",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
-    responses=problem_responses(400, 413, 415, 422, 503),
+    responses={
+        200: {"model": Task, "description": "The task has ended while the client waited: see `Prefer`"},
+        **problem_responses(400, 413, 415, 422, 503),
+    },
+    openapi_extra={"parameters": [waited.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
@@ -41,23 +45,7 @@ async def submit_task(request: Request) -> Response:
         refuse_others(request.query_params, {})
     registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
     job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
-    return await accept(request, job)
-
-
-@router.get("/{task_id}", response_model=Task, responses=problem_responses(404, 503))
-async def get_task(request: Request, task_id: TaskId) -> Response:
-    """Get a task. Until it has ended, `Retry-After` says how many seconds to wait before the next poll."""
-    root_path = request.scope.get("root_path", "")
-
-    def shown(connection: Any) -> tuple[bytes, bool]:
-        # serialised in this thread: a large input or result must not block the event loop
-        job = jobs.get(connection, task_id)
-        if job is None:
-            raise not_found(task_id)
-        return task_json(job, root_path), job.ended
-
-    text, ended = await runtime_of(request).database.call(shown)
-    return Response(text, headers={} if ended else RETRY_AFTER, media_type="application/json")
+    return await waited.submitted(request, await accept(request, job))
 
 
 class LogQuery(BaseModel):
