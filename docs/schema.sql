@@ -249,6 +249,12 @@ CREATE INDEX job_files_without_job ON longrun.job_files USING btree (id) WHERE (
 
 CREATE INDEX jobs_at_key ON longrun.jobs USING btree (concurrency_key, rank, id) WHERE ((status = 'PENDING'::text) AND (gate = 'key'::text));
 
+CREATE INDEX jobs_by_finish ON longrun.jobs USING btree (finished_at, id) WHERE 
+CASE
+    WHEN (finished_at IS NOT NULL) THEN true
+    ELSE NULL::boolean
+END;
+
 CREATE INDEX jobs_by_schedule_and_type ON longrun.jobs USING btree (schedule_id, task_type, status, id) WHERE (schedule_id IS NOT NULL);
 
 CREATE INDEX jobs_by_type ON longrun.jobs USING btree (task_type, status, id);
@@ -256,6 +262,12 @@ CREATE INDEX jobs_by_type ON longrun.jobs USING btree (task_type, status, id);
 CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((status = 'PENDING'::text) AND ready);
 
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
+
+CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
+CASE
+    WHEN (finished_at IS NOT NULL) THEN 'ended'::text
+    ELSE NULL::text
+END = 'ended'::text);
 
 CREATE INDEX jobs_expiring_unstarted ON longrun.jobs USING btree (expires_at) WHERE ((status = 'PENDING'::text) AND (expires_at IS NOT NULL) AND (started_at IS NULL));
 

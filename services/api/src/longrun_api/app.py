@@ -38,6 +38,7 @@ from longrun_api.routes import (
     schedules,
     stream,
     task,
+    task_list,
     task_types,
     tasks,
     workers,
@@ -48,7 +49,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

@@ -1,4 +1,4 @@
-"""`/tasks`: submit, list, cancel and retry tasks, and read their logs and attempts."""
+"""`/tasks`: submit, cancel and retry tasks, and read their logs and attempts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.errors import JobAlreadyEnded, NotRetryable
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
-from jobcore.store import events, jobs, listing, runs
+from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import cursors, paging, waited
+from longrun_api import paging, waited
 from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
 from longrun_api.body import read_as
 from longrun_api.idempotency import TAKES_KEY, key_text
@@ -22,7 +22,7 @@ from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskPage, TaskSummary, links, task_json
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, links, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
@@ -56,39 +56,6 @@ async def submit_task(request: Request) -> Response:
     key = key_text(request)
     accepted = accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read)
     return await waited.submitted(request, await accepted)
-
-
-class ListQuery(BaseModel):
-    """Which tasks to return."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
-    cursor: str | None = Field(None, description="`next` of the previous page.")
-    status: Status | None = Field(None, description="Only tasks with this status.")
-    task_type: str | None = Field(None, max_length=200, pattern=r"^[^\x00]*$", description="Only tasks of this type.")
-    schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
-
-
-@router.get("", response_model=TaskPage, responses=problem_responses(422, 503))
-async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
-    """List tasks, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
-    database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
-    start = None if query.cursor is None else cursors.decode(query.cursor)
-
-    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
-        found = listing.page(
-            connection,
-            limit=limit,
-            before=before,
-            status=query.status,
-            task_type=query.task_type,
-            schedule_id=query.schedule_id,
-        )
-        return [(job.id, TaskSummary.of(job, root_path).model_dump_json().encode()) for job in found]
-
-    page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit)
-    return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
 
 
 class LogQuery(BaseModel):
