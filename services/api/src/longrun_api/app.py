@@ -24,6 +24,7 @@ from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
 from longrun_api.idempotency import check_key_is_taken
 from longrun_api.methods import Methods
+from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
@@ -84,7 +85,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=lambda route: camel_case(route.name),
         dependencies=[Depends(check_parameters), Depends(check_key_is_taken)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
