@@ -24,6 +24,7 @@ from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
 from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
+from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
@@ -38,6 +39,7 @@ from longrun_api.routes import (
     schedules,
     stream,
     task,
+    task_list,
     task_types,
     tasks,
     workers,
@@ -48,7 +50,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
@@ -83,7 +85,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=lambda route: camel_case(route.name),
         dependencies=[Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},

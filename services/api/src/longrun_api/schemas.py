@@ -205,6 +205,19 @@ class TaskPage(BaseModel):
     next: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")
 
 
+class StatusCount(BaseModel):
+    """How many tasks of a filter have a status."""
+
+    count: int = Field(description="If it is not `exact`, at least so many.")
+    exact: bool = Field(description="False if there may be more, because counting ends at a bound.")
+
+
+class TaskCounts(BaseModel):
+    """How many tasks of a filter have each of the wanted statuses."""
+
+    counts: dict[Status, StatusCount]
+
+
 class LogLine(BaseModel):
     """A line of the task's log."""
 

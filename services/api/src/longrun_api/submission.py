@@ -63,7 +63,8 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
+WHOLE: Final = BeforeValidator(_whole)
+Integer = Annotated[int, WHOLE]
 """A whole number. 5.0 is accepted too: to JSON Schema it is an integer (2020-12, validation, section 6.1.1)."""
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
@@ -92,8 +93,8 @@ class TaskTemplate(BaseModel):
         allow_inf_nan=False,
         description="Maximum duration of one attempt, in seconds; by default, the task type's own.",
     )
-    max_attempts: Integer | None = Field(
-        None, ge=1, le=100, description="Maximum number of tries; by default, the task type's own."
+    max_attempts: Annotated[int, Field(ge=1, le=100), WHOLE] | None = Field(
+        None, description="Maximum number of tries; by default, the task type's own."
     )
     concurrency_key: Key | None = Field(
         None,

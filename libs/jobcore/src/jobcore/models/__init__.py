@@ -3,6 +3,7 @@
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
+from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
@@ -18,6 +19,9 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "JobFile",
+    "JobFilter",
+    "JobOrder",
+    "JobPosition",
     "JsonText",
     "KnownJob",
     "NewEvent",

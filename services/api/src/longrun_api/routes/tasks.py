@@ -1,4 +1,4 @@
-"""`/tasks`: submit, list, cancel and retry tasks, and read their logs and attempts."""
+"""`/tasks`: submit, cancel and retry tasks, and read their logs and attempts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import JobAlreadyEnded
 from jobcore.models import Job, NewJob
-from jobcore.states import Status
-from jobcore.store import events, jobs, listing, runs
+from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import answers, cursors, idempotency, paging, waited
+from longrun_api import answers, paging, waited
 from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
 from longrun_api.body import read_as
+from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.retrying import retried
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskPage, TaskSummary, task_json
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
@@ -36,13 +36,13 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     response_model=Accepted,
     responses={
         200: {
-            "model": Task | Accepted,
-            "description": "The task has ended while the client waited: see `Prefer`; or the live task with the same "
-            "`dedupe_key`",
+            "model": Accepted | Task,
+            "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
+            "as `Prefer` asked",
         },
         **problem_responses(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra={"parameters": [waited.PARAMETER, idempotency.PARAMETER]},
+    openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
@@ -53,43 +53,9 @@ async def submit_task(request: Request) -> Response:
     def read(body: bytes) -> NewJob:
         return to_job(parse(body), registry, traceparent)
 
-    key = idempotency.key_text(request)
-    if key is None:
-        return await waited.submitted(request, await accept(request, await read_as(request, read)))
-    return await waited.submitted(request, await accept_once(request, key, read))
-
-
-class ListQuery(BaseModel):
-    """Which tasks to return."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
-    cursor: str | None = Field(None, description="`next` of the previous page.")
-    status: Status | None = Field(None, description="Only tasks with this status.")
-    task_type: str | None = Field(None, max_length=200, pattern=r"^[^\x00]*$", description="Only tasks of this type.")
-    schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
-
-
-@router.get("", response_model=TaskPage, responses=problem_responses(422, 503))
-async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
-    """List tasks, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
-    database, root_path = runtime_of(request).database, request.scope.get("root_path", "")
-    start = None if query.cursor is None else cursors.decode(query.cursor)
-
-    def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
-        found = listing.page(
-            connection,
-            limit=limit,
-            before=before,
-            status=query.status,
-            task_type=query.task_type,
-            schedule_id=query.schedule_id,
-        )
-        return [(job.id, TaskSummary.of(job, root_path).model_dump_json().encode()) for job in found]
-
-    page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit)
-    return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
+    key = key_text(request)
+    accepted = accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read)
+    return await waited.submitted(request, await accepted)
 
 
 class LogQuery(BaseModel):
@@ -147,12 +113,12 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     status_code=HTTPStatus.ACCEPTED,
     response_model=Task,
     responses=problem_responses(400, 404, 409, 422, 503),
-    openapi_extra=idempotency.TAKES_KEY,
+    openapi_extra=TAKES_KEY,
 )
 async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Retry a FAILED or CANCELLED task. It keeps its events, checkpoint and steps; its tries start again from zero."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
-    key = idempotency.key_of(request)
+    key = key_of(request)
     answer, change = await answers.once(request, key, lambda connection: retried(connection, task_id, root_path))
     if change:
         runtime.publisher.publish_changes([change])
