@@ -22,7 +22,6 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_output import OutputPage, Piece
-from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
 from longrun_client.models_schedules import Schedule, SchedulePage
 from longrun_client.options import ScheduleOptions, SubmitOptions
 from longrun_client.wire import KeysetPage, SeqPage
@@ -66,7 +65,7 @@ def page(
     params = {
         "status": status, "task_type": task_type, "schedule_id": schedule_id, "limit": limit, "cursor": cursor,
     }  # fmt: skip
-    return Call("GET", "/tasks", Page.model_validate, params=_given(params))
+    return Call("GET", "/tasks", Page.model_validate, params=given(params))
 
 
 class Pages:
@@ -143,7 +142,7 @@ def schedule(key: str) -> Call[Schedule]:
 
 def schedule_page(cursor: str | None) -> Call[KeysetPage[Schedule]]:
     """GET /schedules: one page, newest first."""
-    return Call("GET", "/schedules", SchedulePage.model_validate, params=_given({"limit": PAGE_SIZE, "cursor": cursor}))
+    return Call("GET", "/schedules", SchedulePage.model_validate, params=given({"limit": PAGE_SIZE, "cursor": cursor}))
 
 
 def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
@@ -171,37 +170,6 @@ def delete_schedule(key: str) -> Call[Schedule]:
     return Call("DELETE", _schedule_path(key), Schedule.model_validate)
 
 
-def queue_page(after: str | None) -> Call[KeysetPage[Queue]]:
-    """GET /queues: one page, by name."""
-    return Call("GET", "/queues", QueuePage.model_validate, params=_given({"limit": PAGE_SIZE, "after": after}))
-
-
-def queue(name: str) -> Call[Queue]:
-    """GET /queues/{name}."""
-    return Call("GET", _queue_path(name), Queue.model_validate)
-
-
-def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
-    """PATCH /queues/{name}, which is idempotent."""
-    return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
-
-
-def concurrency_limit_page(after: str | None) -> Call[KeysetPage[ConcurrencyLimit]]:
-    """GET /concurrency-limits: one page, by key."""
-    params = _given({"limit": PAGE_SIZE, "after": after})
-    return Call("GET", "/concurrency-limits", ConcurrencyLimitPage.model_validate, params=params)
-
-
-def set_concurrency_limit(key: str, max_running: int) -> Call[ConcurrencyLimit]:
-    """PUT /concurrency-limits/{key}."""
-    return Call("PUT", _limit_path(key), ConcurrencyLimit.model_validate, body={"max_running": max_running})
-
-
-def clear_concurrency_limit(key: str) -> Call[None]:
-    """DELETE /concurrency-limits/{key}."""
-    return Call("DELETE", _limit_path(key), lambda _: None)
-
-
 def task_types() -> Call[tuple[TaskType, ...]]:
     """GET /task-types."""
     return Call("GET", "/task-types", items(TaskType))
@@ -226,20 +194,13 @@ def _schedule_path(key: str) -> str:
     return f"/schedules/{quote(key, safe='')}"
 
 
-def _queue_path(name: str) -> str:
-    return f"/queues/{quote(name, safe='')}"
-
-
-def _limit_path(key: str) -> str:
-    return f"/concurrency-limits/{quote(key, safe='')}"
-
-
 def items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:
     """Reads the items of an answer that is not paged."""
     return lambda body: tuple(model.model_validate(item) for item in body["items"])
 
 
-def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
+def given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    """The parameters that are not None."""
     return {name: value for name, value in params.items() if value is not None}
 
 

@@ -65,6 +65,8 @@ def submit(
             concurrency_key=concurrency_key,
             tags=tag,
         )
+        for warning in task.warnings:
+            stderr().print(f"warning: {printable(warning.detail)}", soft_wrap=True)
         if as_json:
             print_lines([task])
         if follow:

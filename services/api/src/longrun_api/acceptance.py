@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -25,12 +26,14 @@ async def accept(request: Request, job: NewJob) -> Response:
         accepted = await runtime.intake.submit(job)
     here = links(accepted.id, request.scope.get("root_path", ""))
     # serialised by hand: this route must handle thousands of requests a second
-    document = {
+    document: dict[str, Any] = {
         "task_id": str(accepted.id),
         "task_type": job.task_type,
         "status": Status.PENDING,
         "created_at": rfc3339(accepted.created_at),
         "links": here,
     }
+    if warnings := runtime.served_queues.warnings(job.queue, job.task_type):
+        document["warnings"] = warnings
     headers = {"Location": here["self"], **RETRY_AFTER}
     return Response(json_text.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")

@@ -32,6 +32,7 @@ from longrun_api.routes import (
     stream,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -81,7 +82,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
     # A plain route for `POST /tasks`, found before FastAPI's own of the same function, which is only for the document:
     # FastAPI's route handling would take a third of the time of each of thousands of requests a second.
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
-    for module in (tasks, output, stream, files, schedules, task_types, workers, queues, concurrency_limits, health):
+    for module in (
+        tasks,
+        why,
+        output,
+        stream,
+        files,
+        schedules,
+        task_types,
+        workers,
+        queues,
+        concurrency_limits,
+        health,
+    ):
         app.include_router(module.router)
     app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)
     return app

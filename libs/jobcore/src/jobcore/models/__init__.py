@@ -5,18 +5,22 @@ from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
+from jobcore.models.why import Cause, Estimate, Method, Why
 from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
     "Batch",
     "CancelReceipt",
+    "Cause",
     "Change",
     "Claim",
+    "Estimate",
     "Event",
     "Job",
     "JobFile",
     "JsonText",
+    "Method",
     "NewEvent",
     "NewFile",
     "NewJob",
@@ -24,6 +28,7 @@ __all__ = [
     "Run",
     "RunningJob",
     "StoredFile",
+    "Why",
     "Worker",
     "by_lane",
 ]
