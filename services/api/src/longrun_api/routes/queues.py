@@ -16,7 +16,7 @@ from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
-from longrun_api.submission import QUEUE_NAME, Integer
+from longrun_api.submission import QUEUE_NAME, WHOLE
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
@@ -84,8 +84,8 @@ class QueueChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool = Field(default_factory=bool, description="Whether the queue is paused: no task of it starts.")
-    max_running: Integer | None = Field(
-        None, ge=0, le=1_000_000, description="Maximum number of tasks that run at once; null removes the limit."
+    max_running: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = Field(
+        None, description="Maximum number of tasks that run at once; null removes the limit."
     )
 
 
