@@ -13,7 +13,7 @@ TEST = $(VENV)/.installed-test
 
 PYTEST = $(BIN)/pytest -n 2 --dist loadfile
 UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
-OTHERS = $(PYTEST) tests/docs tests/integration tests/stock tests/fault tests/chart --ignore tests/integration/store
+OTHERS = $(PYTEST) tests/docs tests/integration tests/conformance tests/stock tests/fault tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
 TAG = dev

@@ -39,7 +39,7 @@ def test_head_is_what_get_is_without_the_body(
         get, head = api.get(path), api.head(path)
         assert (head.status_code, head.content) == (get.status_code, b""), path
         # an age in the body may have a digit more or less at the second look
-        assert int(head.headers["content-length"]) == pytest.approx(len(get.content), abs=8), path
+        assert int(head.headers["content-length"]) == pytest.approx(int(get.headers["content-length"]), abs=8), path
         assert head.headers.get("content-type") == get.headers.get("content-type"), path
     assert api.head("/tasks/nothing").status_code == 404
 
@@ -102,7 +102,6 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
 @pytest.mark.parametrize(
     "header",
     [
-        "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324",
         'If-Match: "abc"',
         "If-None-Match: *",
         "If-Unmodified-Since: Sat, 28 Nov 2026 00:00:00 GMT",

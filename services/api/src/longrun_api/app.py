@@ -22,7 +22,9 @@ from longrun_api.compression import Compression
 from longrun_api.cors import Cors
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
+from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
+from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
@@ -37,8 +39,10 @@ from longrun_api.routes import (
     schedules,
     stream,
     task,
+    task_list,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -47,7 +51,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
@@ -82,8 +86,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(check_parameters)],
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=lambda route: camel_case(route.name),
+        dependencies=[Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from longrun_api import request_ids
+from longrun_api import half_closed, request_ids
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, malformed, raw_response
 from longrun_api.hosts import with_host_of_target
@@ -91,6 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             return self._refusal is not None
         self.cycle.keep_alive = False
+        half_closed.note(self.cycle)
         is_stream = self.cycle.response_started and bool(self.cycle.chunked_encoding)
         return not is_stream
 
