@@ -18,7 +18,7 @@ def note(cycle: Any) -> None:
 
 async def left(scope: Scope, receive: Receive) -> bool:
     """Wait until the client closes the connection; False if only its half. The body must have been read."""
-    while (await receive())["type"] != "http.disconnect":
-        if scope["state"].get(STATE):
-            return False
-    return True
+    while not scope["state"].get(STATE):
+        if (await receive())["type"] == "http.disconnect":
+            return True
+    return False
