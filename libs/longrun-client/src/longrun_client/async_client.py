@@ -12,23 +12,24 @@ from typing import Any, Final, Self, Unpack
 import anyio
 import httpx
 
-from longrun_client import calls, calls_files, calls_queues, calls_schedules
+from longrun_client import calls, calls_files, calls_schedules, calls_why
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
-from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
+from longrun_client.models_why import Why
 from longrun_client.options import ScheduleOptions, SubmitOptions
+from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.transport import AsyncTransport
 
 POLL_S: Final = 1.0
 
 
-class AsyncLongrun:
+class AsyncLongrun(AsyncQueueClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
@@ -53,6 +54,10 @@ class AsyncLongrun:
     async def get(self, task_id: str) -> Task:
         """Get a task."""
         return await self._call(calls.get(task_id))
+
+    async def why(self, task_id: str) -> Why:
+        """Get the one cause why a task does not run now, and what would let it run."""
+        return await self._call(calls_why.why(task_id))
 
     async def page(
         self,
@@ -170,38 +175,6 @@ class AsyncLongrun:
     async def delete_schedule(self, key: str) -> Schedule:
         """Delete a schedule; its tasks stay."""
         return await self._call(calls_schedules.delete_schedule(key))
-
-    def queues(self) -> AsyncGenerator[Queue, None]:
-        """Iterate over all queues in use, by name. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.queue_page)
-
-    async def queue(self, name: str) -> Queue:
-        """Get a queue by its name."""
-        return await self._call(calls_queues.queue(name))
-
-    async def pause_queue(self, name: str) -> Queue:
-        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
-        return await self._call(calls_queues.change_queue(name, {"paused": True}))
-
-    async def resume_queue(self, name: str) -> Queue:
-        """Resume a paused queue."""
-        return await self._call(calls_queues.change_queue(name, {"paused": False}))
-
-    async def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
-        return await self._call(calls_queues.change_queue(name, {"max_running": max_running}))
-
-    def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.concurrency_limit_page)
-
-    async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return await self._call(calls_queues.set_concurrency_limit(key, max_running))
-
-    async def clear_concurrency_limit(self, key: str) -> None:
-        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        await self._call(calls_queues.clear_concurrency_limit(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""

@@ -26,6 +26,11 @@ def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
     return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
 
 
+def delete_queue(name: str) -> Call[None]:
+    """DELETE /queues/{name}."""
+    return Call("DELETE", _queue_path(name), lambda _: None)
+
+
 def concurrency_limit_page(after: str | None) -> Call[KeysetPage[ConcurrencyLimit]]:
     """GET /concurrency-limits: one page, by key."""
     params = without_none({"limit": PAGE_SIZE, "after": after})

@@ -69,6 +69,8 @@ def submit(
             idempotency_key=idempotency_key,
             tags=tag,
         )
+        for warning in task.warnings:
+            stderr().print(f"warning: {printable(warning.detail)}", soft_wrap=True)
         if as_json:
             print_lines([task])
         said = "already live" if task.deduplicated else "accepted"

@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from longrun_client import calls, calls_files, calls_queues, calls_schedules
+from longrun_client import calls, calls_files, calls_schedules, calls_why
 from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
@@ -20,14 +20,15 @@ from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
-from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
+from longrun_client.models_why import Why
 from longrun_client.options import ScheduleOptions, SubmitOptions
+from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.transport import Transport
 
 
-class Longrun:
+class Longrun(QueueClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
@@ -64,6 +65,10 @@ class Longrun:
     def get(self, task_id: str) -> Task:
         """Get a task."""
         return self._call(calls.get(task_id))
+
+    def why(self, task_id: str) -> Why:
+        """Get the one cause why a task does not run now, and what would let it run."""
+        return self._call(calls_why.why(task_id))
 
     def page(
         self,
@@ -190,38 +195,6 @@ class Longrun:
     def delete_schedule(self, key: str) -> Schedule:
         """Delete a schedule; its tasks stay."""
         return self._call(calls_schedules.delete_schedule(key))
-
-    def queues(self) -> Iterator[Queue]:
-        """Iterate over all queues in use, by name. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.queue_page)
-
-    def queue(self, name: str) -> Queue:
-        """Get a queue by its name."""
-        return self._call(calls_queues.queue(name))
-
-    def pause_queue(self, name: str) -> Queue:
-        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
-        return self._call(calls_queues.change_queue(name, {"paused": True}))
-
-    def resume_queue(self, name: str) -> Queue:
-        """Resume a paused queue."""
-        return self._call(calls_queues.change_queue(name, {"paused": False}))
-
-    def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
-        return self._call(calls_queues.change_queue(name, {"max_running": max_running}))
-
-    def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.concurrency_limit_page)
-
-    def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return self._call(calls_queues.set_concurrency_limit(key, max_running))
-
-    def clear_concurrency_limit(self, key: str) -> None:
-        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        self._call(calls_queues.clear_concurrency_limit(key))
 
     def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""

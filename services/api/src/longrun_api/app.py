@@ -42,6 +42,7 @@ from longrun_api.routes import (
     task_list,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -50,7 +51,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
