@@ -14,6 +14,7 @@ TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 def test_each_clause_has_its_test_and_each_test_its_clause() -> None:
     text = PAGE.read_text()
     listed = ROW.findall(text)
-    written = [name for file in (ROOT / "tests/conformance").glob("test_*.py") for name in TEST.findall(file.read_text())]
+    files = (ROOT / "tests/conformance").glob("test_*.py")
+    written = [name for file in files for name in TEST.findall(file.read_text())]
     assert sorted(listed) == sorted(written)
     assert len(listed) == text.count("`test_"), "a row of the table is malformed"

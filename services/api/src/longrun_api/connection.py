@@ -12,7 +12,6 @@ This cannot be middleware: the application gets a request only when its head is 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final
@@ -58,8 +57,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_is_whole = False
         self._since = self.loop.time()
         self._begun = 0
-        self._raw_bytes = 0
-        self._body_bytes = 0
+        self._raw_bytes = self._body_bytes = 0
+        self._parsed = b""
         self._refusal: HttpError | None = None
         self._lingering_bytes = 0
         self._unsent: float = inf
@@ -102,7 +101,9 @@ class BoundedConnection(HttpToolsProtocol):
                 self.transport.close()
             return
         self._begun = 1 if self._is_arriving and self._raw_bytes else 0
+        self._parsed = data
         super().data_received(data)
+        self._parsed = b""
         if self._is_arriving and self._refusal is None:
             self._count(len(data))
 
@@ -165,7 +166,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn when the parser failed, also because a callback above raised an error."""
-        self._refuse(self._refusal or malformed(sys.exception()))
+        self._refuse(self._refusal or malformed(self._parsed))
 
     def _count(self, size: int) -> None:
         if self._begun <= 1:  # otherwise an unknown part of `size` belongs to earlier requests
