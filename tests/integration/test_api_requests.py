@@ -102,9 +102,6 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
 @pytest.mark.parametrize(
     "header",
     [
-        "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324",
-        "Prefer: wait=5",
-        "Prefer: respond-async",
         'If-Match: "abc"',
         "If-None-Match: *",
         "If-Unmodified-Since: Sat, 28 Nov 2026 00:00:00 GMT",
@@ -117,10 +114,6 @@ def test_what_a_client_relies_on_is_refused_where_it_is_not_honoured(api: httpx.
         response = api.request(method, path, json=TASK if method == "POST" else {}, headers={name: value})
         assert name in problem(response, 400, "header-not-supported")["detail"]
     assert len(api.get("/tasks", params={"limit": 200}).json()["items"]) == before
-
-
-def test_a_get_is_not_made_to_wait_in_silence(api: httpx.Client, places: dict[str, str]) -> None:
-    problem(api.get(f"/tasks/{places['task_id']}", headers={"prefer": "wait=5"}), 400, "header-not-supported")
 
 
 def test_a_cache_that_asks_whether_something_changed_is_answered(api: httpx.Client) -> None:

@@ -14,14 +14,14 @@ from sqlalchemy import Connection, event, text
 
 from jobcore.admission.intake import Intake
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.models import Accepted, NewJob
+from jobcore.models import Accepted, KnownJob, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
 from tests.backends import end_backends
 from tests.integration.store.world import World
 from tests.waiting import PATIENCE_S, until_async
 
-Answer = Accepted | BaseException
+Answer = Accepted | KnownJob | BaseException
 
 
 class Desk:
@@ -212,7 +212,7 @@ def test_a_waker_that_fails_costs_nobody_an_answer(world: World, database_url: s
     intake = Intake(db, fail)
     intake.start()
 
-    async def submit() -> list[Accepted]:
+    async def submit() -> list[Answer]:
         return [await asyncio.wait_for(intake.submit(world.new()), PATIENCE_S) for _ in range(2)]
 
     assert len(asyncio.run(submit())) == 2

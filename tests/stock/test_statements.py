@@ -20,13 +20,14 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import NewEvent, NewFile
+from jobcore.models import JobFilter, JobOrder, JobPosition, JsonText, NewEvent, NewFile
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
+    counts,
     event_pages,
     events,
     expiry,
@@ -36,6 +37,7 @@ from jobcore.store import (
     gauges,
     glance,
     health,
+    job_sources,
     jobs,
     limits,
     listing,
@@ -97,7 +99,7 @@ def new_database(server: DebianPostgres, name: str) -> str:
 
 def exercise(world: World) -> None:
     """Call every store function, those of the hot path often enough that their plans are the cached ones."""
-    old = old_id(world)
+    old = old_job(world)
     worker = world.worker(concurrency=4)
     key = "tenant-7"
     for _ in range(7):
@@ -105,9 +107,7 @@ def exercise(world: World) -> None:
         for claim in world.take(worker, 3, quick=["echo"]):
             world.finish(claim)
     walk_through(world, worker)
-    for status, task_type, schedule in product([None, *Status], [None, "sleep", "unheard-of"], [None, UUID(int=3)]):
-        for before in (None, old):
-            world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
+    read_lists(world, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -139,7 +139,7 @@ def exercise(world: World) -> None:
     expired = world.insert()
     world.edit(expired, "expires_at = now()")
     world.call(expiry.expire)
-    world.retire(listing.END, 8 * 86_400.0)
+    world.retire(job_sources.LAST_ID, 8 * 86_400.0)
     world.call(fair_turns.forget)
     keep_a_schedule(world)
     world.call(workers.leave, worker)
@@ -150,10 +150,37 @@ def exercise(world: World) -> None:
     world.call(confirm)
 
 
-def old_id(world: World) -> UUID:
-    """An id in the middle of the history."""
-    [row] = world.sql("SELECT id FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1")
-    return UUID(str(row["id"]))
+def read_lists(world: World, old: JobPosition) -> None:
+    """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
+    statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
+    week, day = (datetime.now(UTC) - timedelta(days=days) for days in (7, 1))
+    for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
+        read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
+        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), 1001)
+    for wanted in (
+        JobFilter(queues=("default", "limited", "unheard-of")),
+        JobFilter(created_after=week, created_before=day),
+        JobFilter(finished_after=week, finished_before=day),
+        JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
+        JobFilter(error_contains="refused"),
+        JobFilter(schedule_id=UUID(int=3), tags=("red",)),
+    ):
+        read_list(world, wanted, old)
+        world.call(counts.step, wanted, None, candidates=500)
+
+
+def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
+    """Read steps of a list in each order."""
+    for by_finish, descending, after in product([False, True], [True, False], [None, old]):
+        world.call(listing.page, wanted, JobOrder(by_finish, descending), after, limit=51, candidates=500)
+
+
+def old_job(world: World) -> JobPosition:
+    """A job in the middle of the history."""
+    [row] = world.sql(
+        "SELECT id, finished_at FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1"
+    )
+    return JobPosition(UUID(str(row["id"])), row["finished_at"])
 
 
 def confirm(connection: Connection) -> None:

@@ -24,6 +24,7 @@ from longrun_api.database import AsyncDatabase
 from longrun_api.event_stream import Backlog
 from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
+from longrun_api.long_polls import LongPolls
 from longrun_api.readiness import Readiness
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
@@ -41,6 +42,7 @@ class Runtime:
     waker: Waker
     publisher: EventPublisher
     live_events: LiveEvents
+    long_polls: LongPolls
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
@@ -80,6 +82,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 waker,
                 publisher,
                 live_events,
+                LongPolls(live_events, requests, shutdown, settings.wait_max_s),
                 backlog,
                 keepalive,
                 FileReads(settings.files),

@@ -44,6 +44,8 @@ responses (CORS)."""
     """Seconds after which a stream is cut whose reader reads nothing."""
     stream_backlog_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
     """Bytes that all streams together may buffer for stalled readers; above it, the longest stalled one is cut."""
+    wait_max_s: Annotated[int, Field(ge=0, le=60)] = 55
+    """The most seconds that a request waits for a task (`Prefer: wait`, `?wait=`); many proxies give up after 60."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to finish after SIGTERM."""
 

@@ -126,6 +126,11 @@ class Submission(TaskTemplate):
         description="Latest start: a task that has not started by this time ends as FAILED with `error.kind` "
         "`expired`.",
     )
+    dedupe_key: Key | None = Field(
+        None,
+        description="At most one task with this key is PENDING or RUNNING: while there is one, it is returned, with "
+        "`deduplicated`, and no other is submitted.",
+    )
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -172,6 +177,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         traceparent=traceparent,
         concurrency_key=submission.concurrency_key,
         fairness_key=submission.fairness_key,
+        dedupe_key=submission.dedupe_key,
         retry=_own_backoff(submission) or None,
     )
 
@@ -207,7 +213,7 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key")}
+    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key", "dedupe_key")}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:

@@ -2,6 +2,8 @@
 
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
+from jobcore.models.idempotency import IdempotencyKey, KnownJob
+from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
@@ -14,9 +16,14 @@ __all__ = [
     "Change",
     "Claim",
     "Event",
+    "IdempotencyKey",
     "Job",
     "JobFile",
+    "JobFilter",
+    "JobOrder",
+    "JobPosition",
     "JsonText",
+    "KnownJob",
     "NewEvent",
     "NewFile",
     "NewJob",
