@@ -151,6 +151,7 @@ CREATE TABLE longrun.queues (
     paused boolean DEFAULT false NOT NULL,
     max_running integer,
     idle_since timestamp with time zone,
+    paused_at timestamp with time zone,
     CONSTRAINT queues_max_running_check CHECK ((max_running >= 0))
 )
 WITH (fillfactor='50');

@@ -7,7 +7,7 @@ import re
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs/http.md"
-ROW = re.compile(r"^\| .+ \| (?:RFC \d+|WHATWG HTML), .+ \| `(test_\w+)` \|$", re.MULTILINE)
+ROW = re.compile(r"^\| .+ \| (?:RFC \d+|WHATWG HTML|draft-\d+), .+ \| `(test_\w+)` \|$", re.MULTILINE)
 TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 
 

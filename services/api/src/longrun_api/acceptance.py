@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -30,9 +30,10 @@ async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = Non
     runtime = runtime_of(request)
     async with unavailable_after(runtime.settings.database_timeout_s):
         answer = await runtime.intake.submit(job, key)
+    warnings = runtime.served_queues.warnings(job.queue, job.task_type)
     if isinstance(answer, KnownJob):
-        return _known(request, answer)
-    return _shown(request, answer.id, job.task_type, Status.PENDING, answer.created_at)
+        return _known(request, answer, [] if answer.deduplicated else warnings)
+    return _shown(request, answer.id, job.task_type, Status.PENDING, answer.created_at, warnings)
 
 
 async def accept_once(request: Request, text: str, to_job: Callable[[bytes], NewJob]) -> Response:
@@ -61,18 +62,25 @@ async def accept_once(request: Request, text: str, to_job: Callable[[bytes], New
     stored = await runtime_of(request).database.call(idempotency.find, key)
     if stored is None or stored.job is None:
         raise job
-    return _known(request, stored.job)
+    return _known(request, stored.job, [])
 
 
-def _known(request: Request, job: KnownJob) -> Response:
-    shown = _shown(request, job.id, job.task_type, job.status, job.created_at, deduplicated=job.deduplicated)
+def _known(request: Request, job: KnownJob, warnings: Sequence[Mapping[str, str]]) -> Response:
+    shown = _shown(request, job.id, job.task_type, job.status, job.created_at, warnings, deduplicated=job.deduplicated)
     if job.replayed:
         shown.headers.update(REPLAYED)
     return shown
 
 
 def _shown(
-    request: Request, job_id: UUID, task_type: str, status: Status, created_at: datetime, *, deduplicated: bool = False
+    request: Request,
+    job_id: UUID,
+    task_type: str,
+    status: Status,
+    created_at: datetime,
+    warnings: Sequence[Mapping[str, str]],
+    *,
+    deduplicated: bool = False,
 ) -> Response:
     here = links(job_id, request.scope.get("root_path", ""))
     # serialised by hand: this route must handle thousands of requests a second
@@ -85,6 +93,8 @@ def _shown(
     }
     if deduplicated:
         document["deduplicated"] = True
+    if warnings:
+        document["warnings"] = warnings
     headers = {"Location": here["self"], **RETRY_AFTER}
     code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
     return Response(json_text.dumps(document), code, headers, "application/json")

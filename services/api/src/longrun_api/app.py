@@ -22,7 +22,7 @@ from longrun_api.compression import Compression
 from longrun_api.cors import Cors
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
-from longrun_api.idempotency import check_key_is_taken
+from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
 from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
@@ -42,6 +42,7 @@ from longrun_api.routes import (
     task_list,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -50,7 +51,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
@@ -88,7 +89,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=openapi.TAGS,
         generate_unique_id_function=lambda route: camel_case(route.name),
-        dependencies=[Depends(check_parameters), Depends(check_key_is_taken)],
+        dependencies=[Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )

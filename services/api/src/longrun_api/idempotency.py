@@ -15,6 +15,7 @@ from fastapi import Request
 
 from jobcore.models import IdempotencyKey
 from longrun_api.header_checks import HeaderNotSupported
+from longrun_api.prefixes import own_path
 from longrun_api.problems import HttpError
 
 HEADER: Final = "Idempotency-Key"
@@ -27,7 +28,7 @@ PARAMETER: Final[dict[str, Any]] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 257},
 }
 TAKES_KEY: Final[dict[str, Any]] = {"parameters": [PARAMETER]}
-"""The `openapi_extra` of a POST that takes an idempotency key."""
+"""The `openapi_extra` of a POST that takes a key."""
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 LONGEST: Final = 255
 _NAME: Final = HEADER.lower().encode()
@@ -46,10 +47,13 @@ class MalformedIdempotencyKey(HttpError):
     title = "The Idempotency-Key is malformed"
 
 
-async def check_key_is_taken(request: Request) -> None:
-    """Raise HeaderNotSupported for a key of a POST that takes none. GET, PUT, PATCH and DELETE need none."""
+async def check_key(request: Request) -> None:
+    """Raise MalformedIdempotencyKey, or HeaderNotSupported for a POST that takes no key.
+
+    GET, PUT, PATCH and DELETE are idempotent without one.
+    """
     extra = request.scope["route"].openapi_extra or {}
-    if request.method == "POST" and PARAMETER not in extra.get("parameters", ()) and key_text(request) is not None:
+    if request.method == "POST" and key_text(request) is not None and PARAMETER not in extra.get("parameters", ()):
         raise HeaderNotSupported(f"this POST takes no {HEADER}; send the request without it if it can do without")
 
 
@@ -83,7 +87,7 @@ def fingerprint(request: Request, body: bytes = b"") -> str:
     The body is JSON, or empty.
     """
     canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")) if body.strip() else ""
-    asked = f"{request.method} {request.scope['path']}\n{canonical}"
+    asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 

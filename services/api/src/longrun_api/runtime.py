@@ -26,6 +26,7 @@ from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
 from longrun_api.readiness import Readiness
+from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
@@ -46,6 +47,7 @@ class Runtime:
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
+    served_queues: ServedQueues
     readiness: Readiness
     shutdown: Shutdown
 
@@ -72,6 +74,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await live_events.start()
     await stream_check.start()
     await keepalive.start()
+    served_queues = ServedQueues(requests)
+    await served_queues.start()
     try:
         with shutdown.on_signals():
             yield Runtime(
@@ -86,6 +90,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 backlog,
                 keepalive,
                 FileReads(settings.files),
+                served_queues,
                 readiness,
                 shutdown,
             )
@@ -93,6 +98,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(publisher, waker)  # after the others, whose last changes they announce
+        await served_queues.close()
         await keepalive.close()
         await stream_check.close()
         await live_events.close()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.models import CancelReceipt, Event, Job
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
+from longrun_api.schemas_why import AcceptanceWarning
 from longrun_api.times import Utc
 
 ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
@@ -52,6 +53,9 @@ class Accepted(BaseModel):
     created_at: Utc
     deduplicated: bool = Field(False, description="Whether this is the live task with the same `dedupe_key`.")
     links: Links
+    warnings: list[AcceptanceWarning] = Field(
+        default_factory=list, description="Why the task will not start by itself; absent if nothing is in its way."
+    )
 
 
 class TaskError(BaseModel):

@@ -17,6 +17,7 @@ from starlette.datastructures import MutableHeaders
 
 from jobcore.errors import LongrunError
 from longrun_api import task_documents
+from longrun_api.idempotency import REPLAYED
 from longrun_api.preferences import preferences
 from longrun_api.runtime import runtime_of
 
@@ -63,7 +64,8 @@ async def submitted(request: Request, accepted: Response) -> Response:
         ended = await _ended(request, UUID(here.rpartition("/")[2]), wait_s)
         if ended is not None:
             headers = {"Location": here, "Content-Location": here, "Preference-Applied": applied[0]}
-            return Response(ended.text, HTTPStatus.OK, ended.headers() | headers, "application/json")
+            replayed = REPLAYED if "Idempotency-Replayed" in accepted.headers else {}
+            return Response(ended.text, HTTPStatus.OK, ended.headers() | headers | replayed, "application/json")
     if preferred.respond_async:
         applied.append("respond-async")
     if applied:

@@ -7,14 +7,17 @@ from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
+from jobcore.models.why import Cause, Estimate, Method, Why
 from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
     "Batch",
     "CancelReceipt",
+    "Cause",
     "Change",
     "Claim",
+    "Estimate",
     "Event",
     "IdempotencyKey",
     "Job",
@@ -24,6 +27,7 @@ __all__ = [
     "JobPosition",
     "JsonText",
     "KnownJob",
+    "Method",
     "NewEvent",
     "NewFile",
     "NewJob",
@@ -31,6 +35,7 @@ __all__ = [
     "Run",
     "RunningJob",
     "StoredFile",
+    "Why",
     "Worker",
     "by_lane",
 ]

@@ -79,6 +79,11 @@ def code(error: DBAPIError) -> str | None:
     return getattr(error.orig, "pgcode", None)
 
 
+def constraint(error: DBAPIError) -> str | None:
+    """The name of the constraint or unique index that refused the statement; None if none did."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+
+
 def line(error: DBAPIError) -> str:
     """The first line of the message of PostgreSQL."""
     return str(error.orig).strip().split("\n")[0]

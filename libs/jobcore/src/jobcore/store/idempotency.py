@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
@@ -33,6 +33,7 @@ REUSED: Final = "it was used with another body or path: use a new key for a new 
 OURS: Final = "coalesce(owner, '') = ''"
 """The keys of requests without an owner, as the index has them."""
 
+T = TypeVar("T")
 Submission = tuple[NewJob, IdempotencyKey | None]
 Outcome = Accepted | KnownJob | LongrunError
 
@@ -194,27 +195,27 @@ UPDATE idempotency_keys SET status = :status, location = :location, body = :body
 
 
 def once(
-    connection: Connection, key: IdempotencyKey, work: Callable[[Connection], StoredAnswer]
-) -> tuple[StoredAnswer, bool]:
-    """Do the work of a request and store its answer, in one transaction; or return the answer that is stored.
+    connection: Connection, key: IdempotencyKey, work: Callable[[Connection], tuple[StoredAnswer, T]]
+) -> tuple[StoredAnswer, T | None]:
+    """Do the work of a request and store its answer, in one transaction; or find the stored answer, and None.
 
-    Returns the answer, and whether it was stored before. What `work` raises leaves the key free. Raises
-    IdempotencyKeyReused, and IdempotencyKeyInUse if another transaction holds the key for LOCK_S seconds.
+    What `work` raises leaves the key free. Raises IdempotencyKeyReused, and IdempotencyKeyInUse if another transaction
+    holds the key for LOCK_S seconds.
     """
     try:
         with transaction(connection):
             if connection.execute(CLAIM_KEY, {"key": key.text, "fingerprint": key.fingerprint}).rowcount:
-                answer = work(connection)
+                answer, done = work(connection)
                 stored = {"status": answer.status, "location": answer.location, "body": answer.body}
                 connection.execute(ANSWER, {"key": key.text, **stored})
-                return answer, False
+                return answer, done
     except DBAPIError as error:
         if _is_in_use(error):
             raise IdempotencyKeyInUse(IN_USE) from error
         raise
     if (found := find(connection, key)) is None:
         raise IdempotencyKeyInUse("its answer was just deleted: repeat the request")
-    return found, True
+    return found, None
 
 
 FORGET: Final = text(

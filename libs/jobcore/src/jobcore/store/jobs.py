@@ -7,9 +7,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
+from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, files, json_text, limits
+from jobcore.store import changes, failures, files, json_text, limits
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -228,6 +230,14 @@ WITH found AS MATERIALIZED (
 def retry(connection: Connection, job_id: UUID) -> Change | None:
     """FAILED or CANCELLED → PENDING, at the back of its queue; its tries, crashes and losses count from 0 again.
 
-    None if there is no such job, it has another status, or it was cancelled and its run has not stopped.
+    None if there is no such job, it has another status, or it was cancelled and its run has not stopped. Raises
+    DedupeKeyTaken if another job with its dedupe key is live.
     """
-    return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
+    try:
+        return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
+    except IntegrityError as error:
+        if failures.constraint(error) == "jobs_live_by_dedupe_key":
+            raise DedupeKeyTaken(
+                "another task with its dedupe_key is PENDING or RUNNING: retry this one once that has ended"
+            ) from error
+        raise

@@ -9,20 +9,20 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.errors import JobAlreadyEnded, NotRetryable
+from jobcore.errors import JobAlreadyEnded
 from jobcore.models import Job, NewJob
-from jobcore.states import Status
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import paging, waited
+from longrun_api import answers, paging, waited
 from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
 from longrun_api.body import read_as
-from longrun_api.idempotency import TAKES_KEY, key_text
+from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
+from longrun_api.retrying import retried
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, links, task_json
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
@@ -112,37 +112,19 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     "/{task_id}/retry",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Task,
-    responses=problem_responses(404, 409, 503),
+    responses=problem_responses(400, 404, 409, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
 async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Retry a FAILED or CANCELLED task. It keeps its events, checkpoint and steps; its tries start again from zero."""
-    runtime = runtime_of(request)
-    change = await runtime.database.call(jobs.retry, task_id)
+    runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
+    key = key_of(request)
+    answer, change = await answers.once(request, key, lambda connection: retried(connection, task_id, root_path))
     if change:
         runtime.publisher.publish_changes([change])
         if change.ready:  # otherwise a limit blocks it, and the keeper unblocks it later
             runtime.waker.wake(change.queue, 1)
-    job = await find(request, task_id)
-    if change is None:
-        raise not_retryable(job)
-    root_path = request.scope.get("root_path", "")
-    headers = {"Location": links(job.id, root_path)["self"], **RETRY_AFTER}
-    return Response(task_json(job, root_path), HTTPStatus.ACCEPTED, headers, "application/json")
-
-
-def not_retryable(job: Job) -> NotRetryable:
-    """The error for a job that cannot be retried in its current state."""
-    if job.cancel is not None and job.cancel.stopped_at is None:
-        error = NotRetryable("it was cancelled and is still stopping: retry it once cancel.stopped_at is set")
-        error.retry_after_s = 1
-        return error
-    return NotRetryable(
-        {
-            Status.PENDING: "it is PENDING: it will run by itself",
-            Status.RUNNING: "it is RUNNING: cancel it first if this attempt must not continue",
-            Status.SUCCESS: "it ended as SUCCESS: submit a new task to run it again",
-        }.get(job.status, f"it became {job.status} during the request: try again")
-    )
+    return answers.response(answer, replayed=change is None, **RETRY_AFTER)
 
 
 @router.delete(
