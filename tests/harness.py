@@ -36,6 +36,7 @@ storm = tests.fault.tasks_of_lanes
 neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
 starting = tests.fault.tasks_that_start
+forking = tests.fault.tasks_that_fork
 files = tests.fault.tasks_of_files
 output = tests.fault.tasks_output
 """
