@@ -39,7 +39,7 @@ def test_head_is_what_get_is_without_the_body(
         get, head = api.get(path), api.head(path)
         assert (head.status_code, head.content) == (get.status_code, b""), path
         # an age in the body may have a digit more or less at the second look
-        assert int(head.headers["content-length"]) == pytest.approx(len(get.content), abs=8), path
+        assert int(head.headers["content-length"]) == pytest.approx(int(get.headers["content-length"]), abs=8), path
         assert head.headers.get("content-type") == get.headers.get("content-type"), path
     assert api.head("/tasks/nothing").status_code == 404
 
@@ -102,9 +102,6 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
 @pytest.mark.parametrize(
     "header",
     [
-        "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324",
-        "Prefer: wait=5",
-        "Prefer: respond-async",
         'If-Match: "abc"',
         "If-None-Match: *",
         "If-Unmodified-Since: Sat, 28 Nov 2026 00:00:00 GMT",
@@ -119,10 +116,6 @@ def test_what_a_client_relies_on_is_refused_where_it_is_not_honoured(api: httpx.
     assert len(api.get("/tasks", params={"limit": 200}).json()["items"]) == before
 
 
-def test_a_get_is_not_made_to_wait_in_silence(api: httpx.Client, places: dict[str, str]) -> None:
-    problem(api.get(f"/tasks/{places['task_id']}", headers={"prefer": "wait=5"}), 400, "header-not-supported")
-
-
 def test_a_cache_that_asks_whether_something_changed_is_answered(api: httpx.Client) -> None:
     assert api.get("/tasks", headers={"if-none-match": '"abc"'}).status_code == 200
 
@@ -130,12 +123,12 @@ def test_a_cache_that_asks_whether_something_changed_is_answered(api: httpx.Clie
 def test_operations_have_clean_names_of_their_own(operations: list[tuple[str, str, dict[str, Any]]]) -> None:
     names = [operation["operationId"] for _, _, operation in operations]
     assert len(set(names)) == len(names)
-    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
-    assert {"submit_task", "get_task", "cancel_task", "list_schedules", "run_schedule"} <= set(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name)] == []
+    assert {"submitTask", "getTask", "cancelTask", "listSchedules", "runSchedule"} <= set(names)
 
 
 def test_the_document_names_its_server(api: httpx.Client) -> None:
-    assert [server["url"] for server in api.get("/openapi.json").json()["servers"]] == ["/"]
+    assert [server["url"] for server in api.get("/openapi.json").json()["servers"]] == ["/v1"]
 
 
 def test_trace_is_not_there(api_url: str) -> None:

@@ -20,13 +20,14 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import NewEvent, NewFile
+from jobcore.models import JobFilter, JobOrder, JobPosition, JsonText, NewEvent, NewFile
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
+    counts,
     event_pages,
     events,
     expiry,
@@ -36,16 +37,21 @@ from jobcore.store import (
     gauges,
     glance,
     health,
+    job_sources,
     jobs,
     limits,
     listing,
+    queue_deletion,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     runs,
     schedules,
+    served,
     steps,
     transactions,
+    why,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
@@ -97,7 +103,7 @@ def new_database(server: DebianPostgres, name: str) -> str:
 
 def exercise(world: World) -> None:
     """Call every store function, those of the hot path often enough that their plans are the cached ones."""
-    old = old_id(world)
+    old = old_job(world)
     worker = world.worker(concurrency=4)
     key = "tenant-7"
     for _ in range(7):
@@ -105,9 +111,7 @@ def exercise(world: World) -> None:
         for claim in world.take(worker, 3, quick=["echo"]):
             world.finish(claim)
     walk_through(world, worker)
-    for status, task_type, schedule in product([None, *Status], [None, "sleep", "unheard-of"], [None, UUID(int=3)]):
-        for before in (None, old):
-            world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
+    read_lists(world, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -129,6 +133,10 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
+    world.call(queue_heads.ages, ["backlog"])
+    ask_why(world)
+    world.call(served.read)
+    world.call(queue_deletion.delete, "queue-9")
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
@@ -139,7 +147,7 @@ def exercise(world: World) -> None:
     expired = world.insert()
     world.edit(expired, "expires_at = now()")
     world.call(expiry.expire)
-    world.retire(listing.END, 8 * 86_400.0)
+    world.retire(job_sources.LAST_ID, 8 * 86_400.0)
     world.call(fair_turns.forget)
     keep_a_schedule(world)
     world.call(workers.leave, worker)
@@ -150,10 +158,48 @@ def exercise(world: World) -> None:
     world.call(confirm)
 
 
-def old_id(world: World) -> UUID:
-    """An id in the middle of the history."""
-    [row] = world.sql("SELECT id FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1")
-    return UUID(str(row["id"]))
+def ask_why(world: World) -> None:
+    """Ask why jobs of each kind of backlog do not run, and about one that ended."""
+    for queue, key in (("backlog", None), ("backlog", "full"), ("limited", None)):
+        last = world.insert(task_type="backlog", queue=queue, concurrency_key=key)
+        for types in (["other"], ["backlog", "echo"], None):
+            asked = world.worker(queue, types=types)
+            assert world.call(why.explain, last)
+            world.call(workers.leave, asked)
+    assert world.call(why.explain, old_job(world).id)
+
+
+def read_lists(world: World, old: JobPosition) -> None:
+    """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
+    statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
+    week, day = (datetime.now(UTC) - timedelta(days=days) for days in (7, 1))
+    for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
+        read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
+        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), 1001)
+    for wanted in (
+        JobFilter(queues=("default", "limited", "unheard-of")),
+        JobFilter(created_after=week, created_before=day),
+        JobFilter(finished_after=week, finished_before=day),
+        JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
+        JobFilter(error_contains="refused"),
+        JobFilter(schedule_id=UUID(int=3), tags=("red",)),
+    ):
+        read_list(world, wanted, old)
+        world.call(counts.step, wanted, None, candidates=500)
+
+
+def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
+    """Read steps of a list in each order."""
+    for by_finish, descending, after in product([False, True], [True, False], [None, old]):
+        world.call(listing.page, wanted, JobOrder(by_finish, descending), after, limit=51, candidates=500)
+
+
+def old_job(world: World) -> JobPosition:
+    """A job in the middle of the history."""
+    [row] = world.sql(
+        "SELECT id, finished_at FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1"
+    )
+    return JobPosition(UUID(str(row["id"])), row["finished_at"])
 
 
 def confirm(connection: Connection) -> None:
