@@ -21,6 +21,7 @@ from bench.measures import (
     files,
     hostile,
     idle_readers,
+    idempotent,
     lane_drain,
     lane_pickup,
     lane_stops,
@@ -43,6 +44,7 @@ from tests.harness import ROOT
 MEASURES = {
     "ceiling": ceiling.measure,
     "submit": submit.measure,
+    "idempotent": idempotent.measure,
     "stock": stock.measure,
     "end_to_end": end_to_end.measure,
     "drain": drain.measure,
