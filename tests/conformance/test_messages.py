@@ -111,6 +111,11 @@ def test_an_expectation_is_met_or_refused(base_url: str) -> None:
     assert exchange(base_url, request("POST", "/tasks", *lines, "Expect: magic", body=BODY)).status == 417
 
 
+def test_an_offered_upgrade_costs_no_body(base_url: str) -> None:
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+    assert exchange(base_url, request("POST", "/tasks", *offer, HOST, JSON, LENGTH, body=BODY)).status in (101, 202)
+
+
 @pytest.mark.parametrize("path", ["/tasks", "/nowhere"])
 def test_every_response_has_a_date(base_url: str, path: str) -> None:
     for sent in (request("GET", path, HOST), b"nonsense\r\n\r\n"):

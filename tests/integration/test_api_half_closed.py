@@ -84,3 +84,24 @@ def test_an_http_1_0_request_has_no_transfer_encoding(api_url: str) -> None:
     sent = request("POST", "/tasks", JSON, "Transfer-Encoding: chunked", body=b"0\r\n\r\n", version="1.0")
     answer = exchange(api_url, sent)
     assert (answer.status, answer.slug) == (400, "malformed-request")
+
+
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+"""What Java's client sends by default, to offer HTTP/2."""
+CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(TASK), TASK)
+
+
+@pytest.mark.parametrize("at", [0, 1, 10], ids=["together", "head first", "in the body"])
+@pytest.mark.parametrize(
+    ("framing", "body"), [(LENGTH, TASK), ("Transfer-Encoding: chunked", CHUNKS)], ids=["length", "chunked"]
+)
+def test_a_request_that_offers_an_upgrade_keeps_its_body(api_url: str, framing: str, body: bytes, at: int) -> None:
+    head = "\r\n".join(["POST /tasks HTTP/1.1", *H2C, HOST, JSON, framing, "", ""]).encode()
+    parts = [head + body] if at == 0 else [head + body[: at - 1], body[at - 1 :]]
+    with connected(api_url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            connection.sendall(part)
+        connection.sendall(GET_QUEUES.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert [answer[1:4] for answer in received.split(b"HTTP/1.1")[1:]] == [b"202", b"200"]

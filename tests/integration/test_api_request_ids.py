@@ -46,7 +46,7 @@ def test_the_id_of_a_request_comes_back(api: httpx.Client, path: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "two words", "a" * 129, "<script>", "é"])
 def test_an_id_that_could_spoil_a_log_is_replaced(api: httpx.Client, given: str) -> None:
-    response = api.get("/healthz", headers={"X-Request-Id": given.encode()})
+    response = api.get("/healthz", headers={b"X-Request-Id": given.encode()})
     assert len(response.headers["x-request-id"]) == 32
 
 

@@ -83,6 +83,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version=version("longrun-api"),
         description=DESCRIPTION,
         root_path=settings.root_path,
+        root_path_in_servers=False,  # the document names it already
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -81,7 +81,8 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     )
     openapi["security"] = []
     schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
-    for model in (Problem, Submission, ScheduleSubmission, *STREAM_EVENTS.values()):
+    models: list[type[BaseModel]] = [Problem, Submission, ScheduleSubmission, *STREAM_EVENTS.values()]
+    for model in models:
         schemas |= _schemas(model)
     openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
