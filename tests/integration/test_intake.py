@@ -6,7 +6,8 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import starmap, zip_longest
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, event, text
 
 from jobcore.admission.intake import Intake
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.models import Accepted, KnownJob, NewJob
+from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
 from tests.backends import end_backends
@@ -35,11 +36,12 @@ class Desk:
         event.listen(self.db.engine, "before_cursor_execute", self._note)
         self.intake.start()
 
-    def submit(self, given: list[NewJob]) -> list[Answer]:
+    def submit(self, given: list[NewJob], keys: Sequence[IdempotencyKey | None] = ()) -> list[Answer]:
         """Submit all at once; the answers in the same order."""
 
         async def gather() -> list[Answer]:
-            return await asyncio.gather(*map(self.intake.submit, given), return_exceptions=True)
+            submitted = starmap(self.intake.submit, zip_longest(given, keys))
+            return await asyncio.gather(*submitted, return_exceptions=True)
 
         return asyncio.run(asyncio.wait_for(gather(), 2 * PATIENCE_S))
 

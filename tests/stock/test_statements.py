@@ -43,6 +43,7 @@ from jobcore.store import (
     listing,
     queue_deletion,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     runs,
@@ -132,6 +133,7 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
+    world.call(queue_heads.ages, ["backlog"])
     ask_why(world)
     world.call(served.read)
     world.call(queue_deletion.delete, "queue-9")

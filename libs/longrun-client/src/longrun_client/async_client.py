@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio
 import httpx
@@ -15,7 +15,7 @@ import httpx
 from longrun_client import calls, calls_files, calls_schedules, calls_why
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
-from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
+from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
@@ -25,8 +25,7 @@ from longrun_client.options import ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.transport import AsyncTransport
-
-POLL_S: Final = 1.0
+from longrun_client.wait import Wait
 
 
 class AsyncLongrun(AsyncQueueClient):
@@ -120,11 +119,16 @@ class AsyncLongrun(AsyncQueueClient):
 
     async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
         """Wait until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        try:
-            with anyio.fail_after(timeout_s):
-                return await self._until_ended(task_id)
-        except TimeoutError:
-            raise TimeoutError(await self._where_it_stands(task_id, timeout_s)) from None
+        wait = Wait(task_id, timeout_s, self._server)
+        while True:
+            try:
+                task = await self._call(wait.call())
+                if task.ended:
+                    return task
+                delay = wait.answered(task)
+            except LongrunError as error:
+                delay = wait.broke(error)
+            await anyio.sleep(delay)
 
     async def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""
@@ -195,26 +199,3 @@ class AsyncLongrun(AsyncQueueClient):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _until_ended(self, task_id: str) -> Task:
-        task = await self.get(task_id)
-        if task.ended:
-            return task
-        # If the stream fails, for example because of a proxy, poll.
-        with suppress(UnexpectedAnswer, ProblemError):
-            async with aclosing(self.stream(task_id, after=task.seq)) as events:
-                async for _ in events:
-                    pass
-        while not (task := await self.get(task_id)).ended:  # noqa: ASYNC110
-            await anyio.sleep(POLL_S)
-        return task
-
-    async def _where_it_stands(self, task_id: str, waited_s: float | None) -> str:
-        try:
-            task = await self.get(task_id)
-        except LongrunError as error:
-            return f"task {task_id} did not end within {waited_s:g} s, and {error}"
-        progress = f", at {task.progress.done:g} of {task.progress.total or '?'}" if task.progress else ""
-        return (
-            f"task {task_id} did not end within {waited_s:g} s: it is {task.status}, attempt {task.attempt}{progress}"
-        )

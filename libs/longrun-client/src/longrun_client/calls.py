@@ -46,6 +46,8 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Mapping[str, Any] | None = None
     key: str | None = None
+    wait_s: float = 0.0
+    """For how many seconds the server may wait before it answers."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -62,9 +64,10 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
 
 
-def get(task_id: str) -> Call[Task]:
-    """GET /tasks/{id}."""
-    return Call("GET", task_path(task_id), Task.model_validate)
+def get(task_id: str, wait_s: float = 0.0) -> Call[Task]:
+    """GET /tasks/{id}, which the server answers when the task has ended, or after `wait_s` seconds."""
+    params = {"wait": f"{wait_s:.3f}"} if wait_s else None
+    return Call("GET", task_path(task_id), Task.model_validate, params=params, wait_s=wait_s)
 
 
 def page(

@@ -10,10 +10,8 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
-from anyio.from_thread import start_blocking_portal
 
 from longrun_client import calls, calls_files, calls_schedules, calls_why
-from longrun_client.async_client import AsyncLongrun
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -26,6 +24,7 @@ from longrun_client.options import ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.transport import Transport
+from longrun_client.wait import Wait
 
 
 class Longrun(QueueClient):
@@ -130,14 +129,16 @@ class Longrun(QueueClient):
 
     def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
         """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-
-        async def wait() -> Task:
-            async with AsyncLongrun(self._server.url, **self._server.limits()) as client:
-                return await client.wait(task_id, timeout_s)
-
-        # A blocking read of a stream cannot have a deadline, but an awaited one can.
-        with start_blocking_portal() as portal:
-            return portal.call(wait)
+        wait = Wait(task_id, timeout_s, self._server)
+        while True:
+            try:
+                task = self._call(wait.call())
+                if task.ended:
+                    return task
+                delay = wait.answered(task)
+            except LongrunError as error:
+                delay = wait.broke(error)
+            time.sleep(delay)
 
     def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""

@@ -100,7 +100,14 @@ class Transport:
 
     def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return self._http.request(call.method, call.path, params=call.params, json=call.body, headers=call.headers)
+            return self._http.request(
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                headers=call.headers,
+                timeout=self._server.timeout(call.wait_s),
+            )
         except httpx.TransportError as error:
             return error
 
@@ -181,7 +188,12 @@ class AsyncTransport:
     async def _try(self, call: Call[Any]) -> Outcome:
         try:
             return await self._http.request(
-                call.method, call.path, params=call.params, json=call.body, headers=call.headers
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                headers=call.headers,
+                timeout=self._server.timeout(call.wait_s),
             )
         except httpx.TransportError as error:
             return error

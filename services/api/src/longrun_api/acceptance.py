@@ -21,9 +21,6 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links
 from longrun_api.times import rfc3339
 
-RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds after which a client should poll a task that has not ended."""
-
 
 async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = None) -> Response:
     """Store the job, then return 202 with its id; or 200 with the live job of its dedupe key."""
@@ -33,7 +30,10 @@ async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = Non
     warnings = runtime.served_queues.warnings(job.queue, job.task_type)
     if isinstance(answer, KnownJob):
         return _known(request, answer, [] if answer.deduplicated else warnings)
-    return _shown(request, answer.id, job.task_type, Status.PENDING, answer.created_at, warnings)
+    retry_after_s = runtime.pace.of_new(job)
+    return _shown(
+        request, answer.id, job.task_type, Status.PENDING, answer.created_at, warnings, retry_after_s=retry_after_s
+    )
 
 
 async def accept_once(request: Request, text: str, to_job: Callable[[bytes], NewJob]) -> Response:
@@ -81,6 +81,7 @@ def _shown(
     warnings: Sequence[Mapping[str, str]],
     *,
     deduplicated: bool = False,
+    retry_after_s: int = 1,
 ) -> Response:
     here = links(job_id, request.scope.get("root_path", ""))
     # serialised by hand: this route must handle thousands of requests a second
@@ -95,6 +96,6 @@ def _shown(
         document["deduplicated"] = True
     if warnings:
         document["warnings"] = warnings
-    headers = {"Location": here["self"], **RETRY_AFTER}
+    headers = {"Location": here["self"], "Retry-After": str(retry_after_s)}
     code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
     return Response(json_text.dumps(document), code, headers, "application/json")

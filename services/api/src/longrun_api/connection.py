@@ -16,7 +16,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-from longrun_api import request_ids
+from longrun_api import half_closed, request_ids
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, malformed, raw_response
 from longrun_api.hosts import with_host_of_target
@@ -81,17 +81,17 @@ class BoundedConnection(WithoutUpgrades):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Called when the client has sent everything. It may still read the response (RFC 9112, section 9.6).
 
-        Returns whether to keep the connection open. For a stream or a long-poll, which listen for the end of their
-        client, it is closed: from here, a client that is gone looks the same.
+        Returns whether to keep the connection open. From here, a client that is gone looks the same: so a stream is
+        closed, and a request that waits for a task is answered at once.
         """
         if self._is_arriving and self._raw_bytes and self._refusal is None:
             self._refuse(MalformedRequest("it ends before it is complete"), linger_s=0)
         if self.cycle is None or self.cycle.response_complete:
             return self._refusal is not None
         self.cycle.keep_alive = False
-        is_listening = bool(self.cycle.message_event._waiters)
-        is_download = self.cycle.response_started and not self.cycle.chunked_encoding
-        return is_download or not is_listening
+        half_closed.note(self.cycle)
+        is_stream = self.cycle.response_started and bool(self.cycle.chunked_encoding)
+        return not is_stream
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes from the client, within the bounds."""

@@ -25,6 +25,7 @@ from longrun_api.event_stream import Backlog
 from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
+from longrun_api.pace import Pace
 from longrun_api.readiness import Readiness
 from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
@@ -44,6 +45,7 @@ class Runtime:
     publisher: EventPublisher
     live_events: LiveEvents
     long_polls: LongPolls
+    pace: Pace
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
@@ -70,6 +72,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
+    pace = Pace(requests)
     backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
     await live_events.start()
     await stream_check.start()
@@ -87,6 +90,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 publisher,
                 live_events,
                 LongPolls(live_events, requests, shutdown, settings.wait_max_s),
+                pace,
                 backlog,
                 keepalive,
                 FileReads(settings.files),
@@ -100,6 +104,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await _stop(publisher, waker)  # after the others, whose last changes they announce
         await served_queues.close()
         await keepalive.close()
+        await pace.close()
         await stream_check.close()
         await live_events.close()
         await readiness.close()

@@ -69,7 +69,7 @@ CLAIM_KEYS: Final = f"""
 INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at)
 SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now()
 FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent (key text, fingerprint text, job_id uuid, task_type text)
-ORDER BY key ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
+ORDER BY key, job_id ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
 """
 
 # A job is new unless its key has another job or its dedupe key a live one. A job with the same dedupe key that another

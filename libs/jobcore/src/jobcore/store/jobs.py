@@ -65,7 +65,7 @@ def accepting(*, or_nothing: bool = False) -> str:
     # reads of the table may be older, and two intakes at once would give out the same turns.
     # A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
     # Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
-    or_skip = f"ORDER BY dedupe_key ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
+    or_skip = f"ORDER BY dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
     return f"""
 queue AS (
     INSERT INTO queues (name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,7 +14,7 @@ from jobcore.models import Job, NewJob
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
 from longrun_api import answers, paging, waited
-from longrun_api.acceptance import RETRY_AFTER, accept, accept_once
+from longrun_api.acceptance import accept, accept_once
 from longrun_api.body import read_as
 from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
@@ -28,6 +28,9 @@ from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+RETRY_AFTER: Final = {"Retry-After": "1"}
+"""A cancelled run usually stops within seconds, and a retried task usually starts."""
 
 
 @router.post(
