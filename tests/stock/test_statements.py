@@ -136,6 +136,8 @@ def exercise(world: World) -> None:
     world.call(queues.page)
     world.call(queues.find, "backlog")
     world.call(queue_heads.ages, ["backlog"])
+    if was := world.call(queues.find, "backlog"):
+        world.call(queues.change_if, was, paused=False, set_max=False, max_running=None)
     ask_why(world)
     world.call(served.read)
     world.call(queue_deletion.delete, "queue-9")
