@@ -9,8 +9,12 @@ public class Cancel {
         ApiClient client = new ApiClient();
         client.updateBaseUri(arguments[0]);
         TasksApi tasks = new TasksApi(client);
-        var accepted = tasks.submitTask(new Submission().taskType("sleep").input(Map.of("seconds", 600)));
-        var task = tasks.getTask(accepted.getTaskId());
-        System.out.println(tasks.cancelTask(task.getTaskId()).getStatus());
+        var submission = new Submission().taskType("sleep").input(Map.of("seconds", 600));
+        var accepted = tasks.submitTask(
+            TasksApi.APISubmitTaskRequest.newBuilder().submission(submission).build());
+        var task = tasks.getTask(TasksApi.APIGetTaskRequest.newBuilder().taskId(accepted.getTaskId()).build());
+        var cancelled = tasks.cancelTask(
+            TasksApi.APICancelTaskRequest.newBuilder().taskId(task.getTaskId()).build());
+        System.out.println(cancelled.getStatus());
     }
 }
