@@ -39,7 +39,7 @@ def test_head_is_what_get_is_without_the_body(
         get, head = api.get(path), api.head(path)
         assert (head.status_code, head.content) == (get.status_code, b""), path
         # an age in the body may have a digit more or less at the second look
-        assert int(head.headers["content-length"]) == pytest.approx(len(get.content), abs=8), path
+        assert int(head.headers["content-length"]) == pytest.approx(int(get.headers["content-length"]), abs=8), path
         assert head.headers.get("content-type") == get.headers.get("content-type"), path
     assert api.head("/tasks/nothing").status_code == 404
 
@@ -55,9 +55,11 @@ def test_options_says_what_a_path_takes(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
     for path in {path for _, path, _ in operations}:
-        methods = {method for method, at, _ in operations if at == path}
+        here = path.format(**places)
+        # `/tasks/counts` is also a `/tasks/{task_id}`
+        methods = {method for method, at, _ in operations if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", at), here)}
         allowed = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-        response = api.options(path.format(**places))
+        response = api.options(here)
         assert (response.status_code, response.content) == (204, b"")
         assert set(response.headers["allow"].split(", ")) == allowed, path
         assert "access-control-allow-origin" not in response.headers
@@ -82,8 +84,8 @@ def test_an_unknown_parameter_is_named_everywhere(
 ) -> None:
     for method, path, _ in operations:
         body = TASK if method in ("POST", "PATCH", "PUT") else None
-        response = api.request(method, path.format(**places), params={"wait": "5"}, json=body)
-        assert "wait" in fields(problem(response, 422, "invalid-input")), (method, path)
+        response = api.request(method, path.format(**places), params={"no_such": "5"}, json=body)
+        assert "no_such" in fields(problem(response, 422, "invalid-input")), (method, path)
 
 
 def test_a_parameter_that_is_given_twice_is_named_everywhere(
@@ -92,7 +94,7 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
     tried = 0
     for method, path, operation in operations:
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "query":
+            if parameter["in"] == "query" and "array" not in str(parameter["schema"]):
                 response = api.request(method, f"{path.format(**places)}?{parameter['name']}=1&{parameter['name']}=2")
                 assert "give it once" in fields(problem(response, 422, "invalid-input"))[parameter["name"]]
                 tried += 1
@@ -102,9 +104,6 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
 @pytest.mark.parametrize(
     "header",
     [
-        "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324",
-        "Prefer: wait=5",
-        "Prefer: respond-async",
         'If-Match: "abc"',
         "If-None-Match: *",
         "If-Unmodified-Since: Sat, 28 Nov 2026 00:00:00 GMT",
@@ -119,10 +118,6 @@ def test_what_a_client_relies_on_is_refused_where_it_is_not_honoured(api: httpx.
     assert len(api.get("/tasks", params={"limit": 200}).json()["items"]) == before
 
 
-def test_a_get_is_not_made_to_wait_in_silence(api: httpx.Client, places: dict[str, str]) -> None:
-    problem(api.get(f"/tasks/{places['task_id']}", headers={"prefer": "wait=5"}), 400, "header-not-supported")
-
-
 def test_a_cache_that_asks_whether_something_changed_is_answered(api: httpx.Client) -> None:
     assert api.get("/tasks", headers={"if-none-match": '"abc"'}).status_code == 200
 
@@ -130,12 +125,12 @@ def test_a_cache_that_asks_whether_something_changed_is_answered(api: httpx.Clie
 def test_operations_have_clean_names_of_their_own(operations: list[tuple[str, str, dict[str, Any]]]) -> None:
     names = [operation["operationId"] for _, _, operation in operations]
     assert len(set(names)) == len(names)
-    assert [name for name in names if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
-    assert {"submit_task", "get_task", "cancel_task", "list_schedules", "run_schedule"} <= set(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name)] == []
+    assert {"submitTask", "getTask", "cancelTask", "listSchedules", "runSchedule"} <= set(names)
 
 
 def test_the_document_names_its_server(api: httpx.Client) -> None:
-    assert [server["url"] for server in api.get("/openapi.json").json()["servers"]] == ["/"]
+    assert [server["url"] for server in api.get("/openapi.json").json()["servers"]] == ["/v1"]
 
 
 def test_trace_is_not_there(api_url: str) -> None:

@@ -82,9 +82,10 @@ def statements() -> dict[str, str]:
     found = {}
     for module in pkgutil.iter_modules(store.__path__):
         for name, value in vars(import_module(f"jobcore.store.{module.name}")).items():
-            if isinstance(value, TextClause):
-                found[str(value)] = f"{module.name}.{name}"
-            elif isinstance(value, Prepared):
+            for key, statement in value.items() if isinstance(value, dict) else [("", value)]:
+                if isinstance(statement, TextClause):
+                    found[str(statement)] = f"{module.name}.{name}{key and [key]}"
+            if isinstance(value, Prepared):
                 for text in value.texts:
                     found[str(text)] = f"{module.name}.{name}"
     return found

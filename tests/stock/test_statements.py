@@ -20,13 +20,14 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import NewEvent, NewFile
+from jobcore.models import IdempotencyKey, JobFilter, JobOrder, JobPosition, JsonText, KnownJob, NewEvent, NewFile
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
+    counts,
     event_pages,
     events,
     expiry,
@@ -36,20 +37,27 @@ from jobcore.store import (
     gauges,
     glance,
     health,
+    idempotency,
+    job_sources,
     jobs,
     limits,
     listing,
+    queue_deletion,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     runs,
     schedules,
+    served,
     steps,
     transactions,
+    why,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from jobcore.store.idempotency import StoredAnswer
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -69,7 +77,7 @@ CROWD = 30_000
 COUNTS_TO = {"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000}
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
-LARGE = {"jobs", "job_events", "job_files"}
+LARGE = {"jobs", "job_events", "job_files", "idempotency_keys"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -97,7 +105,7 @@ def new_database(server: DebianPostgres, name: str) -> str:
 
 def exercise(world: World) -> None:
     """Call every store function, those of the hot path often enough that their plans are the cached ones."""
-    old = old_id(world)
+    old = old_job(world)
     worker = world.worker(concurrency=4)
     key = "tenant-7"
     for _ in range(7):
@@ -105,9 +113,7 @@ def exercise(world: World) -> None:
         for claim in world.take(worker, 3, quick=["echo"]):
             world.finish(claim)
     walk_through(world, worker)
-    for status, task_type, schedule in product([None, *Status], [None, "sleep", "unheard-of"], [None, UUID(int=3)]):
-        for before in (None, old):
-            world.call(listing.page, limit=51, status=status, task_type=task_type, schedule_id=schedule, before=before)
+    read_lists(world, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -129,6 +135,12 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
+    world.call(queue_heads.ages, ["backlog"])
+    if was := world.call(queues.find, "backlog"):
+        world.call(queues.change_if, was, paused=False, set_max=False, max_running=None)
+    ask_why(world)
+    world.call(served.read)
+    world.call(queue_deletion.delete, "queue-9")
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
@@ -139,9 +151,10 @@ def exercise(world: World) -> None:
     expired = world.insert()
     world.edit(expired, "expires_at = now()")
     world.call(expiry.expire)
-    world.retire(listing.END, 8 * 86_400.0)
+    world.retire(job_sources.LAST_ID, 8 * 86_400.0)
     world.call(fair_turns.forget)
     keep_a_schedule(world)
+    use_keys(world)
     world.call(workers.leave, worker)
     world.call(cancellations.complete_orphaned)
     lost = world.call(rescue.lost)
@@ -150,10 +163,48 @@ def exercise(world: World) -> None:
     world.call(confirm)
 
 
-def old_id(world: World) -> UUID:
-    """An id in the middle of the history."""
-    [row] = world.sql("SELECT id FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1")
-    return UUID(str(row["id"]))
+def ask_why(world: World) -> None:
+    """Ask why jobs of each kind of backlog do not run, and about one that ended."""
+    for queue, key in (("backlog", None), ("backlog", "full"), ("limited", None)):
+        last = world.insert(task_type="backlog", queue=queue, concurrency_key=key)
+        for types in (["other"], ["backlog", "echo"], None):
+            asked = world.worker(queue, types=types)
+            assert world.call(why.explain, last)
+            world.call(workers.leave, asked)
+    assert world.call(why.explain, old_job(world).id)
+
+
+def read_lists(world: World, old: JobPosition) -> None:
+    """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
+    statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
+    week, day = (datetime.now(UTC) - timedelta(days=days) for days in (7, 1))
+    for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
+        read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
+        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), 1001)
+    for wanted in (
+        JobFilter(queues=("default", "limited", "unheard-of")),
+        JobFilter(created_after=week, created_before=day),
+        JobFilter(finished_after=week, finished_before=day),
+        JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
+        JobFilter(error_contains="refused"),
+        JobFilter(schedule_id=UUID(int=3), tags=("red",)),
+    ):
+        read_list(world, wanted, old)
+        world.call(counts.step, wanted, None, candidates=500)
+
+
+def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
+    """Read steps of a list in each order."""
+    for by_finish, descending, after in product([False, True], [True, False], [None, old]):
+        world.call(listing.page, wanted, JobOrder(by_finish, descending), after, limit=51, candidates=500)
+
+
+def old_job(world: World) -> JobPosition:
+    """A job in the middle of the history."""
+    [row] = world.sql(
+        "SELECT id, finished_at FROM jobs WHERE finished_at < now() - interval '5 days' ORDER BY id DESC LIMIT 1"
+    )
+    return JobPosition(UUID(str(row["id"])), row["finished_at"])
 
 
 def confirm(connection: Connection) -> None:
@@ -211,6 +262,28 @@ def keep_files(world: World, job_id: UUID, fence: int) -> None:
     world.call(files.forget, doomed)
 
 
+def accept_with_keys(world: World) -> None:
+    """Accept jobs with and without keys, and repeat one."""
+    keys = [IdempotencyKey(f"{uuid7()}", "00" * 32) for _ in range(3)]
+    given = [world.new(dedupe_key="live"), world.new(dedupe_key=keys[0].text), world.new(), world.new()]
+    outcomes = world.call(idempotency.accept_once, list(zip(given, [*keys, None], strict=True)))
+    assert len(outcomes) == 4
+    [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
+    assert isinstance(again, KnownJob)
+
+
+def use_keys(world: World) -> None:
+    """Use and forget idempotency keys and dedupe keys."""
+    world.insert(dedupe_key="live")
+    for _ in range(7):
+        accept_with_keys(world)
+    key = IdempotencyKey("once", "00" * 32)
+    answer = StoredAnswer(200, "/here", "{}")
+    for done in (True, None):
+        assert world.call(idempotency.once, key, lambda _: (answer, True)) == (answer, done)
+    assert world.call(idempotency.forget, 8 * 86_400.0, 100) == 100
+
+
 def keep_a_schedule(world: World) -> None:
     """Make, change, fire and forget a schedule."""
     at = datetime.now(UTC) - timedelta(seconds=1)
@@ -234,7 +307,7 @@ def record(server: DebianPostgres, name: str, count: int, statistics: history.St
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
     if statistics != "fresh":
-        for table in ("jobs", "job_events", "job_files", "queues"):
+        for table in ("jobs", "job_events", "job_files", "idempotency_keys", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
     backlog = history.BACKLOG if statistics == "fresh" else CROWD
     history.make(url, count, "longrun", backlog=backlog, statistics=statistics)
@@ -351,13 +424,14 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
             world.insert_many(3, fairness_key="a", priority=2)
             for claim in world.take(worker, 3, quick=["echo"]):
                 world.finish(claim)
+            accept_with_keys(world)
 
         with early.recording(world.db):
             hot()
         history.make(url, SHORT, "longrun", statistics="none")
         with late.recording(world.db):
             hot()
-    for name in ("jobs.INSERT", "claims.CLAIM", "outcomes.FINISH"):
+    for name in ("jobs.INSERT", "idempotency.ACCEPT_ONCE", "claims.CLAIM", "outcomes.FINISH"):
         assert late.plans[name], name
         for plan in late.plans[name]:
             assert plan.blocks < 300, f"{name}: {plan.blocks} blocks\n{plan.text}"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from jobcore.models import Change, Job
+from jobcore.models import Change
 from jobcore.states import TERMINAL, Status
-from jobcore.store import jobs, listing
+from jobcore.store import jobs
 from jobcore.store.database import RowRefused
-from tests.integration.store.world import QUEUE, World, race
+from tests.integration.store.world import QUEUE, World
 
 BAD_ROWS: dict[str, dict[str, Any]] = {
     "a NUL in the input": {"input": {"text": "a\0b"}},
@@ -90,42 +90,6 @@ def test_a_job_is_ready_once_it_waits_for_nothing(world: World, fields: dict[str
 def test_an_unknown_job_is_none(world: World) -> None:
     assert world.call(jobs.get, uuid7()) is None
     assert world.cancel(uuid7()) is None
-
-
-def test_pages_neither_skip_nor_repeat_while_jobs_are_inserted(world: World) -> None:
-    before = world.insert_many(120)
-
-    def insert() -> list[Job]:
-        for _ in range(40):
-            world.insert()
-        return []
-
-    def leaf() -> list[Job]:
-        found: list[Job] = []
-        while page := world.call(listing.page, limit=7, before=found[-1].id if found else None):
-            found += page
-            assert len(found) <= 200, "the pages do not end"
-        return found
-
-    _, seen, seen_too = race(insert, leaf, leaf)
-    for found in (seen, seen_too):
-        ids = [job.id for job in found]
-        assert ids == sorted(set(ids), reverse=True)
-        assert set(before) <= set(ids)
-
-
-def test_a_page_can_be_narrowed_to_a_status_and_a_task_type(world: World) -> None:
-    done = world.ended(Status.SUCCESS)
-    waiting, napping = world.insert(), world.insert(task_type="sleep")
-
-    def page(**conditions: Any) -> list[Job]:
-        return world.call(listing.page, limit=10, **conditions)
-
-    assert [job.id for job in page()] == [napping, waiting, done]
-    assert [job.id for job in page(status=Status.SUCCESS)] == [done]
-    assert [job.id for job in page(task_type="echo", status=Status.PENDING)] == [waiting]
-    assert [job.id for job in page(before=napping)] == [waiting, done]
-    assert all(job.input is None and job.result is None for job in page())
 
 
 def test_a_queued_job_is_cancelled_with_its_whole_receipt(world: World) -> None:

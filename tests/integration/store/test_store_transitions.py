@@ -19,7 +19,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 import jobcore.store
-from jobcore.models import NewEvent, NewFile, Outcome
+from jobcore.models import JobFilter, JobOrder, NewEvent, NewFile, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
@@ -27,6 +27,7 @@ from jobcore.store import (
     cancellations,
     claims,
     concurrency_limits,
+    counts,
     event_pages,
     events,
     expiry,
@@ -207,7 +208,9 @@ UNFENCED = [
     Trial(jobs.insert, insert_again),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
     Trial(jobs.get, lambda case: case.world.call(jobs.get, case.id)),
-    Trial(listing.page, lambda case: case.world.call(listing.page, limit=9)),
+    Trial(listing.page, lambda case: case.world.call(listing.page, JobFilter(), JobOrder(), limit=9)),
+    Trial(counts.of_lists, lambda case: case.world.call(counts.of_lists, JobFilter(), 9)),
+    Trial(counts.step, lambda case: case.world.call(counts.step, JobFilter(), None, candidates=9)),
     Trial(events.after, lambda case: case.world.call(events.after, case.id, 0)),
     Trial(events.logs, lambda case: case.world.call(events.logs, case.id, 0, 9)),
     Trial(events.output, lambda case: case.world.call(events.output, case.id, 0, 9)),

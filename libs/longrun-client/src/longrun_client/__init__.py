@@ -36,8 +36,10 @@ from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
+from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 
 __all__ = [
+    "AcceptanceWarning",
     "AsyncLongrun",
     "Attempt",
     "AttemptError",
@@ -47,6 +49,7 @@ __all__ = [
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
+    "EstimatedStart",
     "Event",
     "FieldError",
     "IncompleteDownload",
@@ -74,5 +77,6 @@ __all__ = [
     "TaskFile",
     "TaskType",
     "UnexpectedAnswer",
+    "Why",
     "Worker",
 ]

@@ -21,6 +21,7 @@ from longrun_client import (
     cli_queues,
     cli_schedules,
     cli_tasks,
+    cli_why,
     cli_workers,
 )
 from longrun_client.console import stderr
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_tasks.app)
+app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)
 app.add_typer(cli_schedules.app, name="schedules")

@@ -174,7 +174,7 @@ class Launcher:
         return Service(
             "api",
             lambda: services.api(settings.host, settings.port),
-            {**self._environment, "OTEL_SERVICE_NAME": "longrun-api"},
+            {"LONGRUN_ACCESS_LOG": "true", **self._environment, "OTEL_SERVICE_NAME": "longrun-api"},
             ready=lambda: _answers(f"{settings.url}/readyz"),
             stop_s=settings.shutdown_s + SHUTDOWN_MARGIN_S,
         )

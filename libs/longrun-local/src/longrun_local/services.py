@@ -17,7 +17,7 @@ def migrations() -> list[str]:
 
 def api(host: str, port: int) -> list[str]:
     """An API process."""
-    return _python("longrun_api", "--host", host, "--port", str(port), "--access-log")
+    return _python("longrun_api", "--host", host, "--port", str(port))
 
 
 def worker(app: str, name: str) -> list[str]:

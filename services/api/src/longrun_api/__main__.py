@@ -13,7 +13,10 @@ import uvicorn
 
 from jobcore.broker.redis_check import refuse_cluster
 from jobcore.settings import read
-from longrun_api.connection import BoundedConnection, Bounds, BufferedBytes
+from longrun_api.access_log import log_refusal
+from longrun_api.connection import BoundedConnection
+from longrun_api.connection_bounds import Bounds, BufferedBytes
+from longrun_api.security_headers import SECURITY_HEADERS
 from longrun_api.server import serve
 from longrun_api.settings import ApiSettings
 
@@ -27,7 +30,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m longrun_api", description="Serve Longrun's API.")
     parser.add_argument("--host", default=settings.host, help="the address to listen on (%(default)s)")
     parser.add_argument("--port", default=settings.port, type=int, help="the port to listen on (%(default)s)")
-    parser.add_argument("--access-log", action="store_true", help="log every request")
     options = parser.parse_args()
     refuse_cluster(settings.redis)
     # after an orderly shutdown, uvicorn raises the signal that stopped it once more
@@ -37,9 +39,16 @@ def main() -> None:
             "longrun_api.main:app",
             host=options.host,
             port=options.port,
-            http=partial(BoundedConnection, bounds=_bounds(settings), buffered=BufferedBytes()),  # type: ignore[arg-type]
+            http=partial(  # type: ignore[arg-type]
+                BoundedConnection,
+                bounds=_bounds(settings),
+                buffered=BufferedBytes(),
+                log_refusal=log_refusal if settings.access_log else None,
+            ),
             ws="none",
-            access_log=options.access_log,
+            access_log=False,
+            server_header=False,
+            headers=list(SECURITY_HEADERS.items()),
             timeout_graceful_shutdown=settings.shutdown_s,
         )
     )

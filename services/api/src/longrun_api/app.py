@@ -12,26 +12,37 @@ from typing import Any, Final
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from longrun_api import openapi, problems
+from longrun_api.access_log import AccessLog
+from longrun_api.compression import Compression
+from longrun_api.cors import Cors
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
+from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
+from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
+from longrun_api.prefixes import Prefixes
+from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
     concurrency_limits,
+    docs,
     files,
     health,
     output,
     queues,
     schedules,
     stream,
+    task,
+    task_list,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -39,6 +50,10 @@ from longrun_api.settings import ApiSettings
 
 log = logs.get(__name__)
 
+ROUTES: Final = (
+    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
+    *(task_types, workers, queues, concurrency_limits, health),
+)
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
 
@@ -67,28 +82,43 @@ def create_app(settings: ApiSettings) -> FastAPI:
         title="Longrun",
         version=version("longrun-api"),
         description=DESCRIPTION,
+        root_path=settings.root_path,
+        root_path_in_servers=False,  # the document names it already
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(check_parameters)],
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=lambda route: camel_case(route.name),
+        dependencies=[Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
     app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
     problems.install(app)
+    app.add_middleware(Compression)
     app.add_middleware(Methods)
     app.add_middleware(HeaderChecks, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # A plain route for `POST /tasks`, found before FastAPI's own of the same function, which is only for the document:
     # FastAPI's route handling would take a third of the time of each of thousands of requests a second.
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
-    for module in (tasks, output, stream, files, schedules, task_types, workers, queues, concurrency_limits, health):
+    for module in ROUTES:
         app.include_router(module.router)
-    app.add_route("/", lambda _request: RedirectResponse("docs"), include_in_schema=False)
+    app.middleware_stack = _around(app.build_middleware_stack(), settings)
     return app
 
 
+def _around(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+    """Middleware around Starlette's own, which answers unexpected errors: these responses need the headers too."""
+    if settings.allowed_origins:
+        app = Cors(app, settings.allowed_origins)
+    if settings.access_log:
+        app = AccessLog(app, quiet=PROBES)
+    return Prefixes(RequestIds(app))
+
+
 def _is_probe(scope: Mapping[str, Any]) -> bool:
-    return scope["path"] in PROBES
+    path: str = scope["path"]
+    return path.endswith(tuple(PROBES))
 
 
 def _let_uvicorn_log_through_root() -> None:

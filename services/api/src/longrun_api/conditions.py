@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from starlette.datastructures import Headers
+
 from longrun_api.problems import HttpError
 
 ENTITY_TAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -21,7 +23,7 @@ class PreconditionFailed(HttpError):
 
     status = 412
     slug = "precondition-failed"
-    title = "The file is not the one that If-Match names"
+    title = "This is not the version that If-Match names"
 
 
 class RangeNotSatisfiable(HttpError):
@@ -44,13 +46,13 @@ class Part:
     end: int
 
 
-def is_current(headers: Mapping[str, str], etag: str) -> bool:
+def is_current(headers: Headers, etag: str) -> bool:
     """Whether the client has this representation (304). Raises PreconditionFailed if it wants only another one."""
-    wanted = headers.get("if-match")
-    if wanted is not None and wanted.strip() != "*" and etag not in _strong(wanted):
+    wanted = strong_tags(headers)
+    if "if-match" in headers and "*" not in wanted and etag not in wanted:
         raise PreconditionFailed(f"its ETag is {etag}")
-    known = headers.get("if-none-match")
-    return known is not None and (known.strip() == "*" or etag in ENTITY_TAG.findall(known))
+    known = ",".join(headers.getlist("if-none-match"))
+    return known.strip() == "*" or etag in ENTITY_TAG.findall(known)
 
 
 def part(headers: Mapping[str, str], etag: str, size: int) -> Part | None:
@@ -76,7 +78,11 @@ def part(headers: Mapping[str, str], etag: str, size: int) -> Part | None:
     return Part(start, end)
 
 
-def _strong(tags: str) -> list[str]:
+def strong_tags(headers: Headers) -> list[str]:
+    """The strong entity tags in If-Match, or `["*"]`; only these count there (RFC 9110, section 13.1.1)."""
+    tags = ",".join(headers.getlist("if-match"))
+    if tags.strip() == "*":
+        return ["*"]
     return [match[1] for match in ENTITY_TAG.finditer(tags) if not match[0].startswith("W/")]
 
 

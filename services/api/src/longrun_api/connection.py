@@ -12,16 +12,18 @@ This cannot be middleware: the application gets a request only when its head is 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, raw_response
+from longrun_api import half_closed, request_ids
+from longrun_api.connection_bounds import Bounds, BufferedBytes
+from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, malformed, raw_response
+from longrun_api.hosts import with_host_of_target
+from longrun_api.http10 import Http10Cycle
 from longrun_api.problems import HttpError, ServerBusy
 from longrun_api.sockets import detect_lost_peers, reset
+from longrun_api.upgrades import WithoutUpgrades
 
 FRAMING_BYTES: Final = 512 * 1024
 """Bytes that chunk headers, chunk extensions and trailers may add to a small body: two of the largest reads."""
@@ -34,32 +36,19 @@ LINGER_BYTES: Final = 1024 * 1024
 """Bytes that such a client may still send; they are read and discarded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What all clients together may take from one process."""
-
-    request_s: float
-    """Seconds from the first byte of a request to its last; a new connection gets the same time for its first head."""
-    buffered_bytes: int
-    """Bytes of all unanswered requests together."""
-    connections: int
-    """Open connections."""
-    head_bytes: int = 32 * 1024
-    headers: int = 100
-
-
-class BufferedBytes:
-    """How many bytes of unanswered requests a process holds in memory."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(WithoutUpgrades):
     """One connection; all connections of a process share `buffered`."""
 
-    def __init__(self, *args: Any, bounds: Bounds, buffered: BufferedBytes, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        bounds: Bounds,
+        buffered: BufferedBytes,
+        log_refusal: Callable[[HttpError, str], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._log_refusal = log_refusal
         self._bounds = bounds
         self._all_buffered = buffered
         self._buffered = 0
@@ -67,8 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_is_whole = False
         self._since = self.loop.time()
         self._begun = 0
-        self._raw_bytes = 0
-        self._body_bytes = 0
+        self._raw_bytes = self._body_bytes = 0
         self._refusal: HttpError | None = None
         self._lingering_bytes = 0
         self._unsent: float = inf
@@ -89,6 +77,21 @@ class BoundedConnection(HttpToolsProtocol):
         self._release()
         if self._timer is not None:
             self._timer.cancel()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Called when the client has sent everything. It may still read the response (RFC 9112, section 9.6).
+
+        Returns whether to keep the connection open. From here, a client that is gone looks the same: so a stream is
+        closed, and a request that waits for a task is answered at once.
+        """
+        if self._is_arriving and self._raw_bytes and self._refusal is None:
+            self._refuse(MalformedRequest("it ends before it is complete"), linger_s=0)
+        if self.cycle is None or self.cycle.response_complete:
+            return self._refusal is not None
+        self.cycle.keep_alive = False
+        half_closed.note(self.cycle)
+        is_stream = self.cycle.response_started and bool(self.cycle.chunked_encoding)
+        return not is_stream
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes from the client, within the bounds."""
@@ -119,8 +122,10 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._bounds.head_bytes:
             raise self._raised(self._too_large())
         if not self.url.startswith(b"/"):
-            self._take_host_of_target()
+            self.headers[:] = with_host_of_target(self.url, self.headers)
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            self.cycle.__class__ = Http10Cycle  # uvicorn has made it, and its task has not begun
         self._head_is_whole = True
         # trailers must not appear among the headers of the request that is running
         self.headers = []
@@ -150,16 +155,12 @@ class BoundedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Called when the client does not read its response."""
         super().pause_writing()
-        self._watch()
-
-    def resume_writing(self) -> None:
-        """Called when the client reads again."""
-        super().resume_writing()
         self._unsent = inf
+        self._watch()
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn when the parser failed, also because a callback above raised an error."""
-        self._refuse(self._refusal or MalformedRequest("it cannot be parsed (RFC 9112)"))
+        self._refuse(self._refusal or malformed(self._parsed))
 
     def _count(self, size: int) -> None:
         if self._begun <= 1:  # otherwise an unknown part of `size` belongs to earlier requests
@@ -224,7 +225,10 @@ class BoundedConnection(HttpToolsProtocol):
         if is_answered or self.transport.is_closing() or (is_silent and isinstance(error, RequestTimeout)):
             self.transport.close()
             return
-        self.transport.write(raw_response(error))
+        request_id = request_ids.new()
+        if self._log_refusal is not None:
+            self._log_refusal(error, request_id)
+        self.transport.write(raw_response(error, request_id))
         if linger_s and self.transport.can_write_eof():
             self.transport.write_eof()
             self._timer = self.loop.call_later(linger_s, self.transport.close)
@@ -237,11 +241,3 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"the request line and headers may have at most {self._bounds.head_bytes:,} bytes together")
-
-    def _take_host_of_target(self) -> None:
-        """`GET http://host/path` addresses that host, whatever `Host` says (RFC 9112, section 3.2.2)."""
-        target = httptools.parse_url(self.url)
-        if target.host:
-            port = b":%d" % target.port if target.port else b""
-            others = [(name, value) for name, value in self.headers if name != b"host"]
-            self.headers[:] = [(b"host", target.host + port), *others]

@@ -90,12 +90,12 @@ class EventStream(Response):
         Nothing is written while a frame is being sent, or if the reader is stalled: the connection resets that one.
         """
         request = self._request
-        if self._is_sending or request is None or request.flow.write_paused or not request.chunked_encoding:
+        if self._is_sending or request is None or request.flow.write_paused or request.chunked_encoding is None:
             return
         if request.disconnected or request.response_complete:
             return
         self.sent_at = asyncio.get_running_loop().time()
-        request.transport.write(COMMENT_CHUNK)
+        request.transport.write(COMMENT_CHUNK if request.chunked_encoding else KEEPALIVE_COMMENT)
 
     async def _send_all(self, receive: Receive, send: Send, everything: anyio.CancelScope) -> None:
         async with aclosing(self._frames) as frames:

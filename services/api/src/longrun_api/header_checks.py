@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobcore.errors import LongrunError
+from longrun_api.connection_errors import MalformedRequest
 from longrun_api.hosts import Hosts
 from longrun_api.origins import SAFE_METHODS, Origins
+from longrun_api.prefixes import own_path
 from longrun_api.problems import HttpError, problem
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Paths for which the host is not checked: they reveal nothing, and load balancers use any host name for them."""
-UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key", b"prefer": "Prefer"}
-"""A client that sends one of these relies on it, so it is refused: otherwise a task could be submitted twice."""
 PRECONDITIONS: Final = {
     b"if-match": "If-Match",
     b"if-none-match": "If-None-Match",
     b"if-unmodified-since": "If-Unmodified-Since",
 }
-"""Headers that protect a change against a concurrent one. Only files have an ETag, and only GET reads them."""
-CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", *UNSUPPORTED, *PRECONDITIONS})
+"""Headers that protect a change against a concurrent one; where they are not honoured, they are refused."""
+TAKES_IF_MATCH: Final = re.compile("(PATCH /(queues|schedules)|(POST|DELETE) /schedules)/.")
+"""The method and path of the changes that honour If-Match."""
+TRANSFER: Final = frozenset({b"expect", b"transfer-encoding"})
+CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *TRANSFER, *PRECONDITIONS})
 
 
 class HeaderNotSupported(HttpError):
@@ -39,6 +43,14 @@ class UnknownTransferCoding(HttpError):
     status = 501
     slug = "transfer-coding-not-supported"
     title = "The server does not support the transfer coding of the request body"
+
+
+class ExpectationFailed(HttpError):
+    """The request expects something other than `100-continue` (RFC 9110, section 10.1.1)."""
+
+    status = 417
+    slug = "expectation-failed"
+    title = "The server does not meet this expectation"
 
 
 class HeaderChecks:
@@ -65,22 +77,32 @@ class HeaderChecks:
             if name in CHECKED:
                 headers.setdefault(name, []).append(value.decode("latin-1"))
         host_values, version = headers.pop(b"host", []), scope["http_version"]
-        if scope["path"] in PROBES:
+        if own_path(scope) in PROBES:
             host = self._hosts.parse(host_values, version)
         else:
             server = scope.get("server")
             host = self._hosts.check(host_values, server[0] if server else None, version)
         if headers:
-            is_safe = scope["method"] in SAFE_METHODS
-            if not is_safe:
+            if scope["method"] not in SAFE_METHODS:
                 self._origins.check(host, headers.get(b"origin", []), headers.get(b"sec-fetch-site", []))
-            _refuse_unsupported(headers, UNSUPPORTED if is_safe else UNSUPPORTED | PRECONDITIONS)
+                if TAKES_IF_MATCH.match(f"{scope['method']} {own_path(scope)}"):
+                    headers.pop(b"if-match", None)
+                _refuse_preconditions(headers)
+            _check_transfer(headers, version)
 
 
-def _refuse_unsupported(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
-    for name, shown in refused.items():
+def _refuse_preconditions(headers: Mapping[bytes, list[str]]) -> None:
+    for name, shown in PRECONDITIONS.items():
         if name in headers:
             raise HeaderNotSupported(f"{shown} is not supported; send the request without it if it can do without")
+
+
+def _check_transfer(headers: Mapping[bytes, list[str]], http_version: str) -> None:
+    expectations = ",".join(headers.get(b"expect", []))
+    if expectations and expectations.strip().lower() != "100-continue":
+        raise ExpectationFailed(f"Expect must be 100-continue, not {expectations[:100]!r}")
     codings = ",".join(headers.get(b"transfer-encoding", [])).lower()
+    if codings and http_version == "1.0":
+        raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding (RFC 9112, section 6.1)")
     if codings and codings.strip() != "chunked":
         raise UnknownTransferCoding(f"Transfer-Encoding must be chunked, not {codings[:100]!r}")

@@ -12,6 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
+import httptools
+
 from longrun_api.problems import HttpError
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -59,6 +61,15 @@ def parse_authority(text: str) -> Authority | None:
     if port is not None and port > 65535:
         return None
     return Authority(name.lower().removesuffix("."), port)
+
+
+def with_host_of_target(target: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with the host of `GET http://host/path`, whatever `Host` says (RFC 9112, section 3.2.2)."""
+    url = httptools.parse_url(target)
+    if not url.host:
+        return headers
+    port = b":%d" % url.port if url.port else b""
+    return [(b"host", url.host + port), *((name, value) for name, value in headers if name != b"host")]
 
 
 class Hosts:

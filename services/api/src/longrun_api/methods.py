@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from longrun_api.prefixes import own_path
+
 ROUTED: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+SERVER: Final = "*"
+"""The path of an OPTIONS request about the whole server (RFC 9112, section 3.2.4)."""
 HEAD: Final = "longrun.head"
 """The key of a scope whose request is a HEAD, although its method says GET."""
 
@@ -22,12 +26,20 @@ def is_head(scope: Scope) -> bool:
 def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
     """The methods that the path of this scope accepts, in alphabetical order; empty if the path does not exist."""
     routes = list(routes)
+    if "app_root_path" in scope:  # a mounted application has changed it
+        scope = {**scope, "root_path": scope["app_root_path"]}
+    if own_path(scope) == SERVER:
+        return sorted([*ROUTED, "HEAD", "OPTIONS"])
     found = [method for method in ROUTED if _is_routed(routes, {**scope, "method": method})]
     return sorted([*found, "OPTIONS", *(["HEAD"] if "GET" in found else [])]) if found else []
 
 
 def _is_routed(routes: list[BaseRoute], scope: Scope) -> bool:
-    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+    # a mounted application takes any method as far as its route knows; ours serve files
+    return any(
+        route.matches(scope)[0] is Match.FULL and (not isinstance(route, Mount) or scope["method"] == "GET")
+        for route in routes
+    )
 
 
 class Methods:
@@ -62,4 +74,6 @@ async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         # a stream continues until its client disconnects, so report that
         return {"type": "http.disconnect"} if is_over else await receive()
 
-    await app({**scope, "method": "GET", HEAD: True}, receive_until_over, send_headers)
+    as_get = {**scope, "method": "GET", HEAD: True}
+    await app(as_get, receive_until_over, send_headers)
+    scope["route"] = as_get.get("route")

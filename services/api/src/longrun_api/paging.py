@@ -7,7 +7,7 @@ bytes, because a page has at least one item.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -31,10 +31,11 @@ class Page(Generic[RowT]):
     last: RowT | None
     has_more: bool
 
-    def response(self, **members: Any) -> Response:
+    def response(self, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
         """The page as a response: its items, then these members."""
         rest = json.dumps(members)[1:]
-        return Response(b'{"items":[' + b",".join(self.items) + b"]," + rest.encode(), media_type="application/json")
+        body = b'{"items":[' + b",".join(self.items) + b"]," + rest.encode()
+        return Response(body, headers=headers, media_type="application/json")
 
 
 async def read(fetch: Fetch[RowT], limit: int, slice_rows: int = SLICE, max_bytes: int = MAX_BYTES) -> Page[RowT]:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from jobcore.errors import FieldError, InvalidInput, LongrunError
 from jobcore.store.database import RowRefused
 from jobcore.telemetry import logs
+from longrun_api import request_ids
 from longrun_api.methods import allowed
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -166,7 +167,9 @@ def _near(request: Request) -> str | None:
 
 
 def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
-    return {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
+    document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
+    request_id = request_ids.current()
+    return document if request_id is None else document | {"request_id": request_id}
 
 
 def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -34,11 +34,18 @@ class ApiSettings(CoreSettings):
     """Host names of the API, besides loopback names and its addresses: comma-separated; `*.example.com` for all names \
 below example.com, `*` for any name."""
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode, CommaSeparated] = ()
-    """Origins such as `https://example.com`, comma-separated, whose pages may change something, besides its own."""
+    """Origins such as `https://example.com`, comma-separated, whose pages may use the API: change something, and read \
+responses (CORS)."""
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """The path under which a proxy serves the API, such as `/longrun`; the proxy may pass it on or remove it."""
+    access_log: bool = False
+    """Log each request, except probes."""
     stream_stall_s: Seconds = 30.0
     """Seconds after which a stream is cut whose reader reads nothing."""
     stream_backlog_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
     """Bytes that all streams together may buffer for stalled readers; above it, the longest stalled one is cut."""
+    wait_max_s: Annotated[int, Field(ge=0, le=60)] = 55
+    """The most seconds that a request waits for a task (`Prefer: wait`, `?wait=`); many proxies give up after 60."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to finish after SIGTERM."""
 

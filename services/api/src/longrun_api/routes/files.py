@@ -30,7 +30,6 @@ SAFE: Final = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "private, no-cache",
     # the bytes are a task's: no browser may take them for a page of this origin
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
 }
 PLAIN: Final = "!#$&+-.^_`|~"

@@ -1,21 +1,23 @@
-"""`/queues`: list, pause, resume and limit queues."""
+"""`/queues`: list, pause, resume, limit and delete queues."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Self
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
 from jobcore.states import Lane
-from jobcore.store import queues
+from jobcore.store import queue_deletion, queues
 from jobcore.store.queues import Queue
+from longrun_api import versions
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
-from longrun_api.submission import QUEUE_NAME, Integer
+from longrun_api.submission import QUEUE_NAME, WHOLE
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
@@ -33,6 +35,14 @@ class QueueNotFound(LongrunError):
     title = "There is no such queue"
 
 
+class QueueInUse(LongrunError):
+    """The queue cannot be deleted now."""
+
+    status = 409
+    slug = "queue-in-use"
+    title = "The queue is in use"
+
+
 class QueueInfo(BaseModel):
     """A queue, its switches and the number of its tasks by state."""
 
@@ -47,6 +57,10 @@ class QueueInfo(BaseModel):
         description=f"Tasks that the limit of their concurrency key or of this queue keeps from running. {COUNTED}"
     )
     waiting: int = Field(description=f"Tasks whose `run_at` has not come. {COUNTED}")
+    unserved: int = Field(
+        description="Tasks that are due and that no active worker can run: none serves the queue, or none has their "
+        f"task type. {COUNTED}"
+    )
     running: int = Field(description="Tasks that run now.")
     workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
@@ -71,8 +85,8 @@ class QueueChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool = Field(default_factory=bool, description="Whether the queue is paused: no task of it starts.")
-    max_running: Integer | None = Field(
-        None, ge=0, le=1_000_000, description="Maximum number of tasks that run at once; null removes the limit."
+    max_running: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = Field(
+        None, description="Maximum number of tasks that run at once; null removes the limit."
     )
 
 
@@ -90,32 +104,78 @@ async def list_queues(
     return QueuePage(items=items, next=items[-1].name if len(found) > limit else None)
 
 
-@router.get("/{name}", responses=problem_responses(404, 422, 503))
-async def get_queue(request: Request, name: QueueName) -> QueueInfo:
+@router.get(
+    "/{name}", response_model=QueueInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 422, 503)}
+)
+async def get_queue(request: Request, name: QueueName) -> Response:
     """Get a queue by its name."""
-    found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
-    if not found:
-        raise QueueNotFound(f"{name} has no task, no worker and no limit, and is not paused: check the name")
-    return QueueInfo.of(found)
+    return _response(request, await _find(request, name))
 
 
-@router.patch("/{name}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(QueueChange))
+@router.patch(
+    "/{name}",
+    response_model=QueueInfo,
+    responses=problem_responses(400, 412, 413, 415, 422, 503),
+    openapi_extra=request_body(QueueChange),
+)
 async def change_queue(
     request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
-) -> QueueInfo:
+) -> Response:
     """Pause, resume or limit a queue. This also works before the queue has its first task.
 
-    The change is in force when the response arrives. Running tasks continue.
+    The change is in force when the response arrives. Running tasks continue. With `If-Match`, nothing is changed if the
+    pause or the limit is another one than when the client got the queue.
     """
     runtime = runtime_of(request)
-    await runtime.database.call(
-        queues.change,
-        name,
-        paused=change.paused if "paused" in change.model_fields_set else None,
-        set_max="max_running" in change.model_fields_set,
-        max_running=change.max_running,
-    )
-    queue = await get_queue(request, name)
+    given: dict[str, Any] = {
+        "paused": change.paused if "paused" in change.model_fields_set else None,
+        "set_max": "max_running" in change.model_fields_set,
+        "max_running": change.max_running,
+    }
+    if versions.is_guarded(request):
+        was = await runtime.database.call(queues.find, name, 1)
+        versions.check(request, was and _settings(was))
+        if was is None or not await runtime.database.call(queues.change_if, was, **given):
+            raise versions.changed()
+    else:
+        await runtime.database.call(queues.change, name, **given)
+    queue = await _find(request, name)
     if not queue.paused and queue.ready:
         runtime.waker.wake(name, queue.ready)
-    return queue
+    return _response(request, queue)
+
+
+async def _find(request: Request, name: str) -> Queue:
+    found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
+    if not found:
+        raise not_found(name)
+    return found
+
+
+def _response(request: Request, queue: Queue) -> Response:
+    return versions.response(request, QueueInfo.of(queue), _settings(queue))
+
+
+def _settings(queue: Queue) -> object:
+    return queue.paused, queue.max_running
+
+
+@router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 409, 422, 503))
+async def delete_queue(request: Request, name: QueueName) -> Response:
+    """Delete a queue that has no tasks which have not ended and that no worker serves, with its pause and its limit.
+
+    The next task that names the queue creates it again.
+    """
+    found = await runtime_of(request).database.call(queue_deletion.delete, name)
+    if found is None:
+        raise not_found(name)
+    if not found.empty:
+        raise QueueInUse(f"{name} has tasks that have not ended: cancel them, or let them run")
+    if found.workers:
+        raise QueueInUse(f"{found.workers} live workers serve {name}: stop them, or have them serve other queues")
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def not_found(name: str) -> QueueNotFound:
+    """The error for an unknown queue."""
+    return QueueNotFound(f"{name} has no task, no worker and no limit, and is not paused: check the name")

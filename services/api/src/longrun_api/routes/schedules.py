@@ -12,12 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound
+from jobcore.models import IdempotencyKey
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
+from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
-from longrun_api import cursors, paging
+from longrun_api import answers, cursors, paging, versions
 from longrun_api.acceptance import accept
 from longrun_api.body import read_as
+from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.scheduling import NAME, merged, parse_schedule, to_plan
@@ -32,11 +35,12 @@ KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_s
 
 
 async def schedule(request: Request, schedule: KeyInPath) -> Schedule:
-    """The schedule that the path names; raises ScheduleNotFound."""
+    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version."""
     key = _key(schedule)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
     if found is None:
         raise ScheduleNotFound(f"no schedule has the id or name {schedule[:100]!r}; GET /schedules lists them")
+    versions.check(request, _settings(found))
     return found
 
 
@@ -53,19 +57,29 @@ def _key(text: str) -> UUID | str | None:
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
+    response_model=ScheduleInfo,
     responses=problem_responses(400, 409, 413, 415, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
-async def create_schedule(request: Request, response: Response) -> ScheduleInfo:
+async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
-    runtime = runtime_of(request)
-    plan = await read_as(request, lambda body: to_plan(parse_schedule(body), runtime.registry))
-    now = await runtime.database.call(schedules.now)
-    made = await runtime.database.call(schedules.insert, uuid7(), plan, plan.next_at(now))
-    if made is None:
-        raise _taken(plan)
-    shown = _shown(request, made)
-    response.headers["Location"] = shown.links.self
-    return shown
+    registry = runtime_of(request).registry
+    text = key_text(request)
+
+    def read(body: bytes) -> tuple[Plan, IdempotencyKey | None]:
+        plan = to_plan(parse_schedule(body), registry)
+        return plan, None if text is None else IdempotencyKey(text, fingerprint(request, body))
+
+    def create(connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
+        made = schedules.insert(connection, uuid7(), plan, plan.next_at(schedules.now(connection)))
+        if made is None:
+            raise _taken(plan)
+        shown = _shown(request, made)
+        return StoredAnswer(HTTPStatus.CREATED, shown.links.self, shown.model_dump_json()), shown
+
+    plan, key = await read_as(request, read)
+    answer, made = await answers.once(request, key, create)
+    return answers.response(answer, replayed=made is None)
 
 
 class ScheduleQuery(BaseModel):
@@ -91,15 +105,22 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
     return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
 
 
-@router.get("/{schedule}", responses=problem_responses(404, 503))
-async def get_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.get(
+    "/{schedule}", response_model=ScheduleInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 503)}
+)
+async def get_schedule(request: Request, schedule: Found) -> Response:
     """Get a schedule by its id or name."""
-    return _shown(request, schedule)
+    return _response(request, schedule)
 
 
-@router.patch("/{schedule}", responses=problem_responses(400, 404, 409, 413, 415, 422, 503))
-async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Change the given fields of a schedule or of its `task`; null resets a field to its default."""
+@router.patch(
+    "/{schedule}", response_model=ScheduleInfo, responses=problem_responses(400, 404, 409, 412, 413, 415, 422, 503)
+)
+async def change_schedule(request: Request, schedule: Found) -> Response:
+    """Change the given fields of a schedule or of its `task`; null resets a field to its default.
+
+    With `If-Match`, nothing is changed if the schedule has been changed since the client got it.
+    """
     registry = runtime_of(request).registry
 
     def changed(body: bytes) -> Plan:
@@ -109,14 +130,24 @@ async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     return await _changed(request, schedule, await read_as(request, changed))
 
 
-@router.post("/{schedule}/pause", responses=problem_responses(404, 409, 503))
-async def pause_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.post(
+    "/{schedule}/pause",
+    response_model=ScheduleInfo,
+    responses=problem_responses(400, 404, 409, 412, 503),
+    openapi_extra=TAKES_KEY,
+)
+async def pause_schedule(request: Request, schedule: Found) -> Response:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
 
 
-@router.post("/{schedule}/resume", responses=problem_responses(404, 409, 422, 503))
-async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.post(
+    "/{schedule}/resume",
+    response_model=ScheduleInfo,
+    responses=problem_responses(400, 404, 409, 412, 422, 503),
+    openapi_extra=TAKES_KEY,
+)
+async def resume_schedule(request: Request, schedule: Found) -> Response:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
 
@@ -125,38 +156,53 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     "/{schedule}/run",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
-    responses=problem_responses(404, 422, 503),
+    responses=problem_responses(400, 404, 409, 412, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
 async def run_schedule(request: Request, schedule: Found) -> Response:
     """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
-    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent()))
+    job = schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent())
+    return await accept(request, job, key_of(request))
 
 
-@router.delete("/{schedule}", responses=problem_responses(404, 503))
+@router.delete("/{schedule}", responses=problem_responses(404, 412, 503))
 async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Delete a schedule and return its last state. Its tasks stay, and those that run continue."""
-    gone = await runtime_of(request).database.call(schedules.delete, schedule.id)
+    version = schedule.version if versions.is_guarded(request) else None
+    gone = await runtime_of(request).database.call(schedules.delete, schedule.id, version)
+    if gone is None and version is not None:
+        raise versions.changed()
     return _shown(request, gone or schedule)
 
 
-async def _changed(request: Request, schedule: Schedule, plan: Plan) -> ScheduleInfo:
+async def _changed(request: Request, schedule: Schedule, plan: Plan) -> Response:
     if plan == schedule.plan:
-        return _shown(request, schedule)
+        return _response(request, schedule)
     database = runtime_of(request).database
     moves = _times(plan) != _times(schedule.plan)
     next_at = plan.next_at(await database.call(schedules.now)) if moves else None
     changed = await database.call(schedules.update, schedule, plan, moves=moves, next_at=next_at)
     if changed is not None:
-        return _shown(request, changed)
+        return _response(request, changed)
     namesake = await database.call(schedules.get, plan.name)
     if namesake is not None and namesake.id != schedule.id:
         raise _taken(plan)
+    if versions.is_guarded(request):
+        raise versions.changed()
     raise ScheduleChanged("another request changed or deleted the schedule: get it again and repeat the change")
 
 
 def _times(plan: Plan) -> tuple[Any, ...]:
     return plan.cron, plan.timezone, plan.paused
+
+
+def _settings(schedule: Schedule) -> object:
+    return schedule.id.hex, schedule.version
+
+
+def _response(request: Request, schedule: Schedule) -> Response:
+    return versions.response(request, _shown(request, schedule), _settings(schedule))
 
 
 def _shown(request: Request, schedule: Schedule) -> ScheduleInfo:

@@ -1,0 +1,86 @@
+"""Walks through the tasks of a filter in steps, each bounded, until a page is full or the walk has gone far enough.
+
+Most filters have an index, and the first step fills the page. For others a step may find nothing among thousands of
+tasks. So a walk ends after `MAX_EXAMINED` tasks or `MAX_S` seconds, whatever it found, and the next page continues
+there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobcore.models import JobPosition
+from longrun_api.paging import MAX_BYTES, SLICE, Page
+
+MAX_EXAMINED: Final = 10_000
+"""Tasks that one request looks at."""
+MAX_S: Final = 0.5
+"""Seconds after which a walk begins no other step."""
+MAX_STEP: Final = 500
+STEP_S: Final = 0.05
+"""Seconds that one step should take: large inputs make tasks dear to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a step found: positions of tasks with their JSON. See `jobcore.store.listing.Step`."""
+
+    rows: Sequence[tuple[JobPosition, bytes]]
+    examined: int
+    reached: JobPosition | None
+    ended: bool
+
+
+Step = Callable[[JobPosition | None, int, int], Awaitable[Found]]
+"""Finds at most a number of tasks behind a position, among a number of candidates."""
+
+
+async def walk(
+    step: Step, start: JobPosition | None, limit: int, max_bytes: int = MAX_BYTES, max_examined: int = MAX_EXAMINED
+) -> Page[JobPosition]:
+    """Read a page of at most `limit` items and about `max_bytes` bytes."""
+    items: list[bytes] = []
+    size = 0
+    last = start
+    pace = Pace(max_examined)
+    while True:
+        fitting = (max_bytes - size) * len(items) // max(size, 1)
+        wanted = min(limit - len(items), max(fitting, 1) if items else SLICE)
+        candidates = max(pace.step, wanted + 1)
+        found = await step(last, wanted + 1, candidates)
+        for position, text in found.rows[:wanted]:
+            if items and size + len(text) > max_bytes:
+                return Page(items, last, has_more=True)
+            items.append(text)
+            size += len(text)
+            last = position
+        if len(found.rows) > wanted:
+            if len(items) == limit:
+                return Page(items, last, has_more=True)
+            continue
+        if found.ended:
+            return Page(items, last, has_more=False)
+        last = found.reached
+        if pace.is_over(found.examined):
+            return Page(items, last, has_more=True)
+
+
+class Pace:
+    """The pace of a walk: how many candidates the next step has, and whether the walk is over."""
+
+    def __init__(self, max_examined: int) -> None:
+        self._left = max_examined
+        self._began = self._step_began = time.monotonic()
+        self.step = SLICE
+
+    def is_over(self, examined: int) -> bool:
+        """Count a step; whether it was the last one."""
+        now = time.monotonic()
+        factor = STEP_S / max(now - self._step_began, 0.001)
+        self.step = max(SLICE, min(MAX_STEP, int(self.step * factor)))
+        self._step_began = now
+        self._left -= examined
+        return self._left <= 0 or now - self._began > MAX_S
