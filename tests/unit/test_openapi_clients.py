@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from longrun_api.openapi_clients import camel_case, for_clients
+from longrun_api.openapi_clients import camel_case, for_clients, with_single_headers
 
 OVERLAP = {"enum": ["skip", "allow_all"], "type": "string"}
 MISSED_RUNS = {"enum": ["skip", "run_once"], "type": "string"}
@@ -58,3 +58,11 @@ def test_names_are_in_camel_case() -> None:
         "listTaskFiles",
         "alive",
     ]
+
+
+def test_a_header_that_may_be_repeated_is_one_string() -> None:
+    """openapi-python-client leaves out an operation with an array in a header."""
+    several = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+    query = {"name": "status", "in": "query", "schema": several}
+    operation = with_single_headers({"parameters": [{"name": "prefer", "in": "header", "schema": several}, query]})
+    assert operation["parameters"] == [{"name": "prefer", "in": "header", "schema": {"type": "string"}}, query]
