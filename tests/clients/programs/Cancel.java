@@ -10,11 +10,8 @@ public class Cancel {
         client.updateBaseUri(arguments[0]);
         TasksApi tasks = new TasksApi(client);
         var submission = new Submission().taskType("sleep").input(Map.of("seconds", 600));
-        var accepted = tasks.submitTask(
-            TasksApi.APISubmitTaskRequest.newBuilder().submission(submission).build());
-        var task = tasks.getTask(TasksApi.APIGetTaskRequest.newBuilder().taskId(accepted.getTaskId()).build());
-        var cancelled = tasks.cancelTask(
-            TasksApi.APICancelTaskRequest.newBuilder().taskId(task.getTaskId()).build());
-        System.out.println(cancelled.getStatus());
+        var accepted = tasks.submitTask(submission, null, null);
+        var task = tasks.getTask(accepted.getTaskId(), null, null, null);
+        System.out.println(tasks.cancelTask(task.getTaskId()).getStatus());
     }
 }

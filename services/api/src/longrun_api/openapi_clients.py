@@ -19,6 +19,20 @@ def for_clients(schemas: dict[str, Schema]) -> dict[str, Schema]:
     return {name: _open(_named_values(name, _each(schema, _plain))) for name, schema in schemas.items()}
 
 
+def with_single_headers(operation: Schema) -> Schema:
+    """The operation with each header as one string: generators know no header that may be repeated.
+
+    Repeated ones mean the same as one with commas (RFC 9110, section 5.3).
+    """
+    parameters = [
+        parameter | {"schema": {"type": "string"}}
+        if parameter["in"] == "header" and "array" in str(parameter["schema"])
+        else parameter
+        for parameter in operation.get("parameters", [])
+    ]
+    return operation | {"parameters": parameters} if parameters else operation
+
+
 def _each(value: Any, change: Callable[[Schema], Schema]) -> Any:
     """The value with `change` applied to every schema in it."""
     if isinstance(value, list):

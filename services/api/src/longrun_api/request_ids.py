@@ -40,7 +40,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = [header, *message["headers"]]
             await send(message)
 
         await self.app(scope, receive, send_with_id)
