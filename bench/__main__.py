@@ -20,6 +20,7 @@ from bench.measures import (
     end_to_end,
     files,
     hostile,
+    idempotent,
     idle_readers,
     lane_drain,
     lane_pickup,
@@ -43,6 +44,7 @@ from tests.harness import ROOT
 MEASURES = {
     "ceiling": ceiling.measure,
     "submit": submit.measure,
+    "idempotent": idempotent.measure,
     "stock": stock.measure,
     "end_to_end": end_to_end.measure,
     "drain": drain.measure,

@@ -55,9 +55,11 @@ def test_options_says_what_a_path_takes(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
     for path in {path for _, path, _ in operations}:
-        methods = {method for method, at, _ in operations if at == path}
+        here = path.format(**places)
+        # `/tasks/counts` is also a `/tasks/{task_id}`
+        methods = {method for method, at, _ in operations if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", at), here)}
         allowed = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-        response = api.options(path.format(**places))
+        response = api.options(here)
         assert (response.status_code, response.content) == (204, b"")
         assert set(response.headers["allow"].split(", ")) == allowed, path
         assert "access-control-allow-origin" not in response.headers
@@ -82,8 +84,8 @@ def test_an_unknown_parameter_is_named_everywhere(
 ) -> None:
     for method, path, _ in operations:
         body = TASK if method in ("POST", "PATCH", "PUT") else None
-        response = api.request(method, path.format(**places), params={"wait": "5"}, json=body)
-        assert "wait" in fields(problem(response, 422, "invalid-input")), (method, path)
+        response = api.request(method, path.format(**places), params={"no_such": "5"}, json=body)
+        assert "no_such" in fields(problem(response, 422, "invalid-input")), (method, path)
 
 
 def test_a_parameter_that_is_given_twice_is_named_everywhere(
@@ -92,7 +94,7 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
     tried = 0
     for method, path, operation in operations:
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "query":
+            if parameter["in"] == "query" and "array" not in str(parameter["schema"]):
                 response = api.request(method, f"{path.format(**places)}?{parameter['name']}=1&{parameter['name']}=2")
                 assert "give it once" in fields(problem(response, 422, "invalid-input"))[parameter["name"]]
                 tried += 1
