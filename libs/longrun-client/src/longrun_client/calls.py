@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -15,8 +15,6 @@ from longrun_client.models import (
     AttemptPage,
     LogLine,
     LogPage,
-    Page,
-    Status,
     Task,
     TaskType,
     Worker,
@@ -40,7 +38,7 @@ class Call(Generic[T]):
     method: str
     path: str
     read: Callable[[Any], T]
-    params: Mapping[str, str | int] | None = None
+    params: Mapping[str, str | int | Sequence[str]] | None = None
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
     doubt: str = "the task may have been accepted, so check `longrun list` before you submit it again"
@@ -57,46 +55,6 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
 def get(task_id: str) -> Call[Task]:
     """GET /tasks/{id}."""
     return Call("GET", task_path(task_id), Task.model_validate)
-
-
-def page(
-    status: Status | str | None, task_type: str | None, limit: int, cursor: str | None, schedule_id: str | None = None
-) -> Call[Page]:
-    """GET /tasks: one page, newest first."""
-    params = {
-        "status": status, "task_type": task_type, "schedule_id": schedule_id, "limit": limit, "cursor": cursor,
-    }  # fmt: skip
-    return Call("GET", "/tasks", Page.model_validate, params=_given(params))
-
-
-class Pages:
-    """An iteration over the pages of GET /tasks, up to `limit` tasks (None: all)."""
-
-    def __init__(
-        self, status: Status | str | None, task_type: str | None, limit: int | None, schedule_id: str | None = None
-    ) -> None:
-        self._status = status
-        self._task_type = task_type
-        self._schedule_id = schedule_id
-        self._left = limit
-        self._cursor: str | None = None
-        self._last = False
-
-    @property
-    def more(self) -> bool:
-        """Whether another page is needed."""
-        return not self._last and (self._left is None or self._left > 0)
-
-    def call(self) -> Call[Page]:
-        """The call for the next page."""
-        size = PAGE_SIZE if self._left is None else min(PAGE_SIZE, self._left)
-        return page(self._status, self._task_type, size, self._cursor, self._schedule_id)
-
-    def take(self, page: Page) -> tuple[Task, ...]:
-        """Return the tasks of this page and advance to the next."""
-        self._cursor, self._last = page.next, page.next is None
-        self._left = None if self._left is None else self._left - len(page.items)
-        return page.items
 
 
 def log_page(task_id: str, after: int) -> Call[SeqPage[LogLine]]:
@@ -244,8 +202,11 @@ def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
 
 
 def _plain(name: str, value: object) -> object:
-    if not isinstance(value, datetime):
-        return value
+    return time_text(name, value) if isinstance(value, datetime) else value
+
+
+def time_text(name: str, value: datetime) -> str:
+    """A time as the API takes it; raises ValueError, which names the option, if it has no time zone."""
     if value.tzinfo is None:
         raise ValueError(f"{name}: {value} has no time zone; use datetime.now(UTC) or .astimezone()")
     return value.isoformat()
