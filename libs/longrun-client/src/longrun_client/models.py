@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import AwareDatetime, Field
 
 from longrun_client.models_files import TaskFile
+from longrun_client.models_timings import Timings
 from longrun_client.wire import KeysetPage, SeqPage, Wire
 
 
@@ -110,6 +111,7 @@ class Task(Wire):
     concurrency_key: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
+    timings: Timings | None = None
     files: tuple[TaskFile, ...] = ()
 
     @property
