@@ -56,7 +56,7 @@ def queries(running: Running) -> Mapping[str, str]:
         "metadata": {"metadata": '{"customer": 42}'},
         "input": {"input": '{"n": 7}'},
     }
-    counted = {f"count of {name}": f"/tasks/counts?{urlencode(parameters[name])}" for name in ("no filter", "tag")}
+    counted = {f"count of {name}": f"/tasks:count?{urlencode(parameters[name])}" for name in ("no filter", "tag")}
     return {name: f"/tasks?{urlencode(given)}" for name, given in parameters.items()} | counted
 
 

@@ -30,7 +30,7 @@ CHECKS = [
 OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
-    "GET /tasks/counts",
+    "GET /tasks:count",
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
