@@ -13,7 +13,7 @@ TEST = $(VENV)/.installed-test
 
 PYTEST = $(BIN)/pytest -n 2 --dist loadfile
 UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
-OTHERS = $(PYTEST) tests/docs tests/integration tests/stock tests/fault tests/chart --ignore tests/integration/store
+OTHERS = $(PYTEST) tests/docs tests/integration tests/conformance tests/clients tests/stock tests/fault tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
 TAG = dev
@@ -24,7 +24,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test unit lint format pages hooks lock version dist bench chaos clean images up down dev \
+.PHONY: help run demo test unit lint format pages hooks lock version dist bench chaos clients clean images up down dev \
     kind-up compose e2e e2e-next
 
 help: ## List these targets
@@ -80,6 +80,9 @@ images: ## Build the container images longrun/api, longrun/worker, longrun/scrap
 	    $(DOCKER) build --quiet --target $$image --tag longrun/$$image:$(TAG) \
 	        --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .; \
 	done
+
+clients: $(TEST) ## Generate clients in Python, TypeScript, Go and Java from the OpenAPI document, compile and try them
+	LONGRUN_CLIENTS_INSTALL=1 $(BIN)/pytest tests/clients --timeout 900
 
 compose: $(TEST) ## Test docker-compose.yml on the container engine here, with the images TAG=dev
 	LONGRUN_COMPOSE_TAG=$(TAG) $(BIN)/pytest tests/compose

@@ -18,7 +18,7 @@ class Scale:
     idle_samples: int
     half_rate_s: int
     streams: int
-    idle_streams: int
+    idle_readers: int
     idle_s: int
     claims: int
     finished_rows: int
@@ -55,7 +55,7 @@ def full() -> Scale:
         idle_samples=300,
         half_rate_s=10,
         streams=50,
-        idle_streams=3_000,
+        idle_readers=10_000,
         idle_s=10,
         claims=1_000,
         finished_rows=5_000_000,
@@ -83,7 +83,7 @@ def quick() -> Scale:
         idle_samples=50,
         half_rate_s=3,
         streams=20,
-        idle_streams=500,
+        idle_readers=500,
         idle_s=2,
         claims=200,
         finished_rows=100_000,

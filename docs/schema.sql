@@ -11,6 +11,21 @@ CREATE TABLE longrun.fair_turns (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE longrun.idempotency_keys (
+    owner text,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    status smallint,
+    location text,
+    body text,
+    job_id uuid,
+    task_type text,
+    job_status text,
+    job_created_at timestamp with time zone,
+    CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32))
+);
+
 CREATE TABLE longrun.job_events (
     job_id uuid NOT NULL,
     seq bigint NOT NULL,
@@ -95,6 +110,7 @@ CREATE TABLE longrun.jobs (
     refusals integer DEFAULT 0 NOT NULL,
     output_bytes bigint DEFAULT 0 NOT NULL,
     last_append bigint DEFAULT 0 NOT NULL,
+    dedupe_key text,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -135,6 +151,7 @@ CREATE TABLE longrun.queues (
     paused boolean DEFAULT false NOT NULL,
     max_running integer,
     idle_since timestamp with time zone,
+    paused_at timestamp with time zone,
     CONSTRAINT queues_max_running_check CHECK ((max_running >= 0))
 )
 WITH (fillfactor='50');
@@ -237,6 +254,10 @@ ALTER TABLE ONLY longrun.schedules
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
+
+CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (COALESCE(owner, ''::text), key);
+
 CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
 
 CREATE INDEX job_files_doomed ON longrun.job_files USING btree (delete_at) WHERE (delete_at IS NOT NULL);
@@ -276,6 +297,8 @@ CASE
     WHEN (gate = 'key'::text) THEN status
     ELSE NULL::text
 END = 'PENDING'::text);
+
+CREATE UNIQUE INDEX jobs_live_by_dedupe_key ON longrun.jobs USING btree (dedupe_key) WHERE ((dedupe_key IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])));
 
 CREATE INDEX jobs_of_key ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
 

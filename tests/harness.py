@@ -31,11 +31,12 @@ ROOT = Path(__file__).parent.parent
 ENTRY_POINTS = """[longrun.tasks]
 tests = tests.fault.tasks
 in_process = tests.fault.tasks_in_process
-lanes = tests.fault.tasks_lanes
-storm = tests.fault.tasks_of_lanes
+lanes = tests.fault.tasks_of_lanes
+harming = tests.fault.tasks_that_harm_lanes
 neighbours = tests.fault.tasks_of_neighbours
 versions = tests.fault.tasks_of_versions
 starting = tests.fault.tasks_that_start
+forking = tests.fault.tasks_that_fork
 files = tests.fault.tasks_of_files
 output = tests.fault.tasks_output
 """

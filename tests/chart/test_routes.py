@@ -32,6 +32,16 @@ def test_streams_are_neither_buffered_nor_cut_by_ingress_controllers(helm: Helm)
     assert annotations["projectcontour.io/response-timeout"] == "infinity"
 
 
+def test_the_api_knows_the_path_under_which_it_is_served(helm: Helm) -> None:
+    objects = helm.render({**INGRESS, **ROUTE, "rootPath": "/longrun"})
+    [rule] = objects.one("Ingress", "longrun-api")["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/longrun"]
+    [route] = objects.one("HTTPRoute", "longrun-api")["spec"]["rules"]
+    assert [match["path"]["value"] for match in route["matches"]] == ["/longrun"]
+    [api] = objects.one("Deployment", "longrun-api")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "LONGRUN_ROOT_PATH", "value": "/longrun"} in api["env"]
+
+
 def test_annotations_of_the_users_are_added_and_win(helm: Helm) -> None:
     mine = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "7200", "cert-manager.io/cluster-issuer": "acme"}
     values = {**INGRESS, "ingress": {**INGRESS["ingress"], "annotations": mine}}

@@ -1,16 +1,14 @@
-"""Task types of the async and thread lanes, and what misbehaves there: a run that blocks, stops, or ends badly."""
+"""Task types of the lanes async and thread: runs that tick, that do not stop, and that start processes."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -67,40 +65,6 @@ def stubborn_thread(ctx: JobContext, input: TickInput) -> Done:
     return Done(fence=ctx.fence, attempt=ctx.attempt)
 
 
-@task("test_block_loop", input=TickInput, output=Done, max_attempts=3, backoff_s=0.2)
-async def block_loop(ctx: AsyncContext, input: TickInput) -> Done:
-    """Tick on the event loop, and let no other run there go on meanwhile."""
-    end = time.monotonic() + input.seconds
-    while time.monotonic() < end:
-        note(input.folder, ctx.job_id, ctx.fence)
-        time.sleep(TICK_S)
-    return Done(fence=ctx.fence, attempt=ctx.attempt)
-
-
-class StopLoop(BaseModel):
-    """How the first attempt ends the event loop of its child."""
-
-    how: Literal["stop", "exit", "interrupt", "thread"]
-
-
-@task("test_stop_loop", input=StopLoop, output=Done, max_attempts=3, backoff_s=0.2)
-async def stop_loop(ctx: AsyncContext, input: StopLoop) -> Done:
-    """End the event loop on which other runs wait; later attempts end well."""
-    if ctx.attempt == 1:
-        if input.how == "exit":
-            raise SystemExit(3)
-        if input.how == "interrupt":
-            raise KeyboardInterrupt
-        if input.how == "thread":
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(threading.get_ident()), ctypes.py_object(SystemExit)
-            )
-        else:
-            asyncio.get_running_loop().stop()
-        await asyncio.sleep(TICK_S)
-    return Done(fence=ctx.fence, attempt=ctx.attempt)
-
-
 class Starting(BaseModel):
     """For how long to tick beside a process that ignores SIGTERM, and how the first attempt ends after that."""
 
@@ -148,3 +112,28 @@ def _end(ctx: JobContext | AsyncContext, input: Starting) -> Done:
     if ctx.attempt == 1 and input.ending == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+@task("test_lane_steps", max_attempts=2, backoff_s=0)
+async def lane_steps(folder: str, ctx: AsyncContext) -> dict[str, Any]:
+    """Two steps and a checkpoint; the first attempt fails after them."""
+
+    async def effect(name: str) -> str:
+        note(folder, ctx.job_id, ctx.fence)
+        return name
+
+    first = await ctx.step("first", effect, "a")
+    second = await ctx.step("second", str.upper, "b")
+    if ctx.attempt == 1:
+        await ctx.checkpoint({"attempt": 1})
+        raise RuntimeError("once more")
+    return {"steps": [first, second], "checkpoint": ctx.checkpoint_state}
+
+
+@task("test_lane_talks", max_attempts=1)
+async def lane_talks(lines: int, ctx: AsyncContext) -> int:
+    """Log more lines at once than may wait to be stored, and print one."""
+    for number in range(lines):
+        ctx.log(f"line {number}")
+    print(f"printed by {ctx.job_id}")
+    return lines

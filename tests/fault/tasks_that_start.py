@@ -20,8 +20,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from jobcore.tasks import AsyncContext, JobContext, task
+from tests.fault.signs import SIGN_S, write_signs
 
-SIGN_S: Final = 0.03
 PATIENCE_S: Final = 60.0
 SHELL: Final = 'while :; do echo "$BASHPID $EPOCHREALTIME" >> "$0"; sleep 0.05; done'
 """A shell that writes signs of life; its file is argument 0."""
@@ -43,14 +43,6 @@ class Seen(BaseModel):
     alive: list[int]
     began_at: float
     fence: int
-
-
-def write_signs(path: str) -> None:
-    """Write signs of life for ever."""
-    while True:
-        with Path(path).open("a") as file:
-            file.write(f"{os.getpid()} {time.time():.6f}\n")
-        time.sleep(SIGN_S)
 
 
 def _shell(path: str) -> None:
@@ -129,7 +121,7 @@ def _forks_on(path: str) -> None:
 def _leaderless(path: str) -> None:
     """A process whose main thread has ended, so that it looks like one that has ended."""
     code = (
-        "import ctypes, sys, threading\nfrom tests.fault.tasks_that_start import write_signs\n"
+        "import ctypes, sys, threading\nfrom tests.fault.signs import write_signs\n"
         "threading.Thread(target=write_signs, args=(sys.argv[1],)).start()\nctypes.CDLL(None).pthread_exit(None)"
     )
     subprocess.Popen([sys.executable, "-c", code, path])
@@ -149,8 +141,8 @@ KINDS: Final[dict[str, Callable[[str], None]]] = {
     "forked-daemon": _forked_daemon,
     "stopped": _stopped,
     "thread": _thread,
-    "forks-on": _forks_on,
     "leaderless": _leaderless,
+    "forks-on": _forks_on,  # the last one: it takes half a core from those that are starting
 }
 
 

@@ -102,6 +102,23 @@ def test_processes_that_a_task_forks_share_none_of_its_connections(apart: Harnes
     check(apart, [job_id])
 
 
+@pytest.mark.parametrize("task_type", ["test_forks_talk", "test_forks_talk_in_thread"])
+def test_what_a_task_and_its_forks_say_is_stored_once_and_no_fork_waits_for_a_thread_that_it_has_not(
+    apart: Harness, task_type: str
+) -> None:
+    worker = apart.worker(concurrency=1)
+    forks = 8
+    job_id = apart.submit(task_type, {"forks": forks})
+    assert apart.reaches(job_id, "SUCCESS")["result"] == forks * [0]
+    events = [(event["kind"], event["data"]) for event in apart.events(job_id)]
+    lines = [data["message"] for kind, data in events if kind == "log"]
+    assert sorted(lines) == sorted(["before the forks", *(f"fork {number}" for number in range(forks))])
+    assert sorted(data["data"] for kind, data in events if kind == "output") == list(range(-1, forks))
+    for what in ("prints", "warns"):
+        assert [worker.log().count(f"fork {number} {what}") for number in range(forks)] == forks * [1]
+    check(apart, [job_id])
+
+
 def test_what_a_task_leaves_in_its_process_is_gone_for_the_next(apart: Harness, tmp_path: Path) -> None:
     apart.worker(concurrency=1)
     before = result(apart, apart.submit("test_state"))

@@ -17,7 +17,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
-BESIDE = ("test_async_tick", "test_thread_tick")
+BESIDE = ("test_tick_async", "test_tick_thread")
 
 
 def ticking(longrun: Harness, task_type: str, seconds: float = 600, **options: Any) -> str:
@@ -64,14 +64,14 @@ def test_jobs_spread_over_the_children(apart: Harness) -> None:
     first = [ticking(apart, "test_polite", 3) for _ in range(2)]
     assert len({apart.runs(job_id).pid for job_id in first}) == 2
     apart.all_reach(first, "SUCCESS")
-    jobs = [ticking(apart, "test_async_tick") for _ in range(8)]
+    jobs = [ticking(apart, "test_tick_async") for _ in range(8)]
     found = Counter(apart.runs(job_id).pid for job_id in jobs)
     assert len(found) == 2, found
     cancel(apart, *jobs)
     check(apart, jobs)
 
 
-@pytest.mark.parametrize(("task_type", "method"), [("test_async_tick", "cooperative"), ("test_thread_tick", "signal")])
+@pytest.mark.parametrize(("task_type", "method"), [("test_tick_async", "cooperative"), ("test_tick_thread", "signal")])
 def test_a_cancel_stops_one_run_and_none_of_its_neighbours(apart: Harness, task_type: str, method: str) -> None:
     apart.worker(concurrency=1, LONGRUN_CANCEL_SIGNAL_S="0.5")
     job_id, *others = [ticking(apart, kind) for kind in (task_type, *BESIDE * 3)]
@@ -88,7 +88,7 @@ def test_a_cancel_stops_one_run_and_none_of_its_neighbours(apart: Harness, task_
 @pytest.mark.parametrize("task_type", BESIDE)
 def test_a_run_that_takes_too_long_is_stopped_and_its_neighbour_is_not(apart: Harness, task_type: str) -> None:
     apart.worker(concurrency=1)
-    neighbour = ticking(apart, "test_async_tick")
+    neighbour = ticking(apart, "test_tick_async")
     apart.runs(neighbour)
     job_id = ticking(apart, task_type, timeout_s=0.5)
     assert apart.reaches(job_id, "FAILED")["error"]["kind"] == "timeout"
@@ -111,7 +111,7 @@ BAD = {
 
 def test_what_would_end_an_event_loop_ends_one_run(apart: Harness) -> None:
     apart.worker(concurrency=1)
-    neighbour = ticking(apart, "test_async_tick")
+    neighbour = ticking(apart, "test_tick_async")
     pid = apart.runs(neighbour).pid
     jobs = {kind: apart.submit("test_async_bad", {"kind": kind}) for kind in BAD}
     errors = {kind: apart.reaches(job_id, "FAILED")["error"] for kind, job_id in jobs.items()}
@@ -124,7 +124,7 @@ def test_what_would_end_an_event_loop_ends_one_run(apart: Harness) -> None:
 
 def test_an_async_task_that_ends_its_process_counts_as_a_crash_of_its_own(apart: Harness) -> None:
     apart.worker(concurrency=1)
-    neighbour = ticking(apart, "test_async_tick", 3)
+    neighbour = ticking(apart, "test_tick_async", 3)
     apart.runs(neighbour)
     deadly = apart.submit("test_async_dies", {"deaths": 1})
     apart.all_reach([neighbour, deadly], "SUCCESS")
@@ -194,14 +194,14 @@ def test_lines_of_an_async_task_are_stored_in_order_and_what_it_prints_has_its_i
 
 def test_the_run_that_blocks_the_event_loop_is_named_in_its_own_log(apart: Harness) -> None:
     apart.worker(concurrency=1)
-    neighbours = [ticking(apart, "test_async_tick") for _ in range(5)]
+    neighbours = [ticking(apart, "test_tick_async") for _ in range(5)]
     for job_id in neighbours:
         apart.runs(job_id)
     blocking = ticking(apart, "test_async_block", 2.5)
     apart.reaches(blocking, "SUCCESS")
     [line] = logged(apart, blocking)
     assert "this task has blocked the event loop for" in line
-    assert "tasks_lanes.py:" in line
+    assert "tasks_that_harm_lanes.py:" in line
     assert " in block;" in line
     assert [logged(apart, job_id) for job_id in neighbours] == [[]] * 5
     assert {apart.job(job_id)["fence"] for job_id in neighbours} == {1}, "the lease held"
@@ -216,7 +216,7 @@ def test_a_child_that_ends_lets_its_runs_finish_and_hands_the_others_back(apart:
     env = {"LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "1", "LONGRUN_DRAIN_S": "4"}
     worker = apart.stack.start("ending", command, {**environment(apart.stack.folder), **env})
     until(lambda: apart.worker_id(worker), READY_S, "the worker has registered")
-    short, long = ticking(apart, "test_async_tick", 3), ticking(apart, "test_thread_tick", 8)
+    short, long = ticking(apart, "test_tick_async", 3), ticking(apart, "test_tick_thread", 8)
     pid = apart.runs(long).pid
     apart.runs(short)
     if end == "signal":

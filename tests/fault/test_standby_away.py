@@ -14,7 +14,7 @@ import pytest
 from jobcore.admission.intake import Intake
 from jobcore.errors import StoreUnavailable
 from jobcore.migrations import upgrade
-from jobcore.models import Accepted
+from jobcore.models import Accepted, KnownJob
 from jobcore.store.database import Database
 from longrun_local.postgres import EmbeddedPostgres
 from tests.fault.standby import Standby, wait_for_commit, waiting
@@ -46,7 +46,7 @@ class Submission:
     """One submission to an intake, under way in a thread."""
 
     def __init__(self, world: World, url: str, timeout_s: float = 3.0) -> None:
-        self.answer: Accepted | BaseException | None = None
+        self.answer: Accepted | KnownJob | BaseException | None = None
         self._db = Database(url, name="intake-under-test", pool_size=1, timeout_s=timeout_s)
         self._intake = Intake(self._db, lambda _accepted: None)
         self._intake.start()
@@ -54,7 +54,7 @@ class Submission:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def end(self) -> Accepted | BaseException | None:
+    def end(self) -> Accepted | KnownJob | BaseException | None:
         """Wait for the answer."""
         self._thread.join()
         self._intake.stop()
@@ -62,7 +62,7 @@ class Submission:
         return self.answer
 
     def _run(self) -> None:
-        async def submit() -> Accepted:
+        async def submit() -> Accepted | KnownJob:
             return await asyncio.wait_for(self._intake.submit(self.job), PATIENCE_S)
 
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,9 @@ from tests.integration.appending import append_events
 class HandWorker:
     """One registered worker on one queue; what it stores it also announces, unless told to be quiet."""
 
-    def __init__(self, database_url: str, broker_url: str, queue: str = "default") -> None:
+    def __init__(
+        self, database_url: str, broker_url: str, queue: str = "default", *, task_types: Sequence[str] | None = None
+    ) -> None:
         self.db = Database(database_url, name="hand-worker", pool_size=1)
         self.publisher = EventPublisher(redis_url.parse(broker_url))
         self.publisher.start()
@@ -39,7 +41,7 @@ class HandWorker:
             queues=[queue],
             concurrency=1,
             version="test",
-            task_types=load_tasks().names(),
+            task_types=task_types or load_tasks().names(),
         )
 
     def claim(self) -> Claim:

@@ -264,11 +264,17 @@ def test_a_request_after_one_that_is_broken_is_not_served_and_the_one_before_is(
 
 @pytest.mark.parametrize(
     "nonsense",
-    [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET\r\n\r\n", b"HELLO / HTTP/1.1\r\n\r\n", b"GET / SPDY/3\r\n\r\n"],
+    [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET\r\n\r\n", b"GET / SPDY/3\r\n\r\n"],
 )
 def test_what_is_no_http_is_answered_with_a_problem_document(api_url: str, nonsense: bytes) -> None:
     answer = exchange(api_url, nonsense)
     assert (answer.status, answer.slug) == (400, "malformed-request")
+
+
+@pytest.mark.parametrize("method", [b"HELLO", b"get", b"X-1"])
+def test_a_method_that_the_server_does_not_know_is_told_so(api_url: str, method: bytes) -> None:
+    answer = exchange(api_url, method + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (answer.status, answer.slug) == (501, "method-not-implemented")
 
 
 def test_a_body_in_another_transfer_coding_is_refused(api_url: str) -> None:

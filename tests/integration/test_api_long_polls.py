@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
@@ -188,6 +189,27 @@ def test_a_client_that_leaves_is_waited_for_no_longer(
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
     until(lambda: channels() == 0, LONG_S / 2, "nobody listens any more")
+
+
+def test_a_client_that_only_ends_its_requests_is_answered_at_once(
+    api_url: str, submit: Submit, worker: HandWorker, channels: Callable[[], int]
+) -> None:
+    place = urlsplit(api_url)
+    body = json.dumps(submission(worker))
+    for request in (
+        f"GET {submit()}?wait={LONG_S} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        f"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nPrefer: wait={LONG_S}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}",
+    ):
+        with socket.create_connection((place.hostname, place.port), timeout=LONG_S / 2) as client:
+            client.sendall(request.encode())
+            until(lambda: channels() == 1, what="the task is listened to")
+            client.shutdown(socket.SHUT_WR)
+            received = b""
+            while piece := client.recv(65536):
+                received += piece
+        assert b'"status":"PENDING"' in received
+        until(lambda: channels() == 0, what="nobody listens any more")
 
 
 def test_many_that_wait_hold_no_connection_to_postgresql(

@@ -6,7 +6,8 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import starmap, zip_longest
 from typing import Any
 
 import pytest
@@ -14,14 +15,14 @@ from sqlalchemy import Connection, event, text
 
 from jobcore.admission.intake import Intake
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.models import Accepted, NewJob
+from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
 from tests.backends import end_backends
 from tests.integration.store.world import World
 from tests.waiting import PATIENCE_S, until_async
 
-Answer = Accepted | BaseException
+Answer = Accepted | KnownJob | BaseException
 
 
 class Desk:
@@ -35,11 +36,12 @@ class Desk:
         event.listen(self.db.engine, "before_cursor_execute", self._note)
         self.intake.start()
 
-    def submit(self, given: list[NewJob]) -> list[Answer]:
+    def submit(self, given: list[NewJob], keys: Sequence[IdempotencyKey | None] = ()) -> list[Answer]:
         """Submit all at once; the answers in the same order."""
 
         async def gather() -> list[Answer]:
-            return await asyncio.gather(*map(self.intake.submit, given), return_exceptions=True)
+            submitted = starmap(self.intake.submit, zip_longest(given, keys))
+            return await asyncio.gather(*submitted, return_exceptions=True)
 
         return asyncio.run(asyncio.wait_for(gather(), 2 * PATIENCE_S))
 
@@ -212,7 +214,7 @@ def test_a_waker_that_fails_costs_nobody_an_answer(world: World, database_url: s
     intake = Intake(db, fail)
     intake.start()
 
-    async def submit() -> list[Accepted]:
+    async def submit() -> list[Answer]:
         return [await asyncio.wait_for(intake.submit(world.new()), PATIENCE_S) for _ in range(2)]
 
     assert len(asyncio.run(submit())) == 2

@@ -103,6 +103,14 @@ def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_r
     assert all(woken.name in ancestors(span, everything) for span in claims)
 
 
+def test_the_span_of_a_request_has_its_id(traced: httpx.Client, receiver: Receiver) -> None:
+    traceparent = new_traceparent()
+    traced.get("/queues", headers={"traceparent": traceparent, "X-Request-Id": "seen-in-the-span"}).raise_for_status()
+    trace_id = traceparent.split("-")[1]
+    found = until(lambda: spans_of(receiver.trace(trace_id), "longrun-api", "SERVER", "GET"), what="its span arrives")
+    assert "seen-in-the-span" in str(found[0].attributes["http.request.header.x-request-id"])
+
+
 def executed(spans: list[Span], statement: str) -> list[Span]:
     """The spans of this prepared statement."""
     return [span for span in spans if f"EXECUTE longrun_{statement}" in span.attributes.get("db.statement", "")]

@@ -41,13 +41,17 @@ from jobcore.store import (
     jobs,
     limits,
     listing,
+    queue_deletion,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     runs,
     schedules,
+    served,
     steps,
     transactions,
+    why,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
@@ -130,6 +134,10 @@ def exercise(world: World) -> None:
     world.call(queues.forget, world.call(queues.names))
     world.call(queues.page)
     world.call(queues.find, "backlog")
+    world.call(queue_heads.ages, ["backlog"])
+    ask_why(world)
+    world.call(served.read)
+    world.call(queue_deletion.delete, "queue-9")
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
@@ -149,6 +157,17 @@ def exercise(world: World) -> None:
     assert lost
     world.release_many(lost)
     world.call(confirm)
+
+
+def ask_why(world: World) -> None:
+    """Ask why jobs of each kind of backlog do not run, and about one that ended."""
+    for queue, key in (("backlog", None), ("backlog", "full"), ("limited", None)):
+        last = world.insert(task_type="backlog", queue=queue, concurrency_key=key)
+        for types in (["other"], ["backlog", "echo"], None):
+            asked = world.worker(queue, types=types)
+            assert world.call(why.explain, last)
+            world.call(workers.leave, asked)
+    assert world.call(why.explain, old_job(world).id)
 
 
 def read_lists(world: World, old: JobPosition) -> None:

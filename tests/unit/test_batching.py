@@ -91,3 +91,15 @@ def test_a_batch_of_runs_as_slow_as_the_average_is_over_in_time(runs_s: list[flo
     average = size._average_s["echo"]
     assert 1 <= count <= MAX_BATCH
     assert count * average <= BATCH_S * 1.001
+
+
+def test_batches_shrink_to_what_starts_in_time_on_a_busy_machine_and_grow_again() -> None:
+    size = learned(QUICK_S)
+    assert grow(size) == MAX_BATCH
+    size.ended(20, 2 * BATCH_S)  # the other 108 jobs were handed back
+    assert 1 <= grow(size) <= 10
+    batches = 0
+    while grow(size) < MAX_BATCH:
+        size.ended(size.next(), size.next() * QUICK_S)
+        batches += 1
+    assert 2 <= batches <= 100

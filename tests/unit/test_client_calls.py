@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,13 +17,11 @@ from longrun_client import (
     ProblemError,
     Status,
     UnexpectedAnswer,
-    calls,
 )
 from longrun_client.answers import TRIES, Outcome, retry_delay_s
-from tests.unit.client_server import AT, ScriptedServer, answer, hang_up, problem, task
+from tests.unit.client_server import AT, Answer, ScriptedServer, answer, hang_up, problem, task
 
-SUBMIT = calls.submit("echo", {}, {})
-READ = calls.get("j1")
+IN_PROGRESS = "urn:longrun:problem:idempotency-key-in-use"
 BUSY = httpx.Response(503)
 BUSY_FOR_NOW = httpx.Response(503, headers={"Retry-After": "2"})
 LOST_ANSWER = httpx.ReadError("")
@@ -42,39 +41,28 @@ def client(server: ScriptedServer) -> Iterator[Longrun]:
         yield longrun
 
 
-@pytest.mark.parametrize("outcome", [REFUSED, httpx.ConnectTimeout(""), BUSY_FOR_NOW])
-def test_a_submission_that_cannot_have_been_accepted_is_sent_again(outcome: Outcome) -> None:
-    assert retry_delay_s(SUBMIT, outcome, 1) is not None
-
-
 @pytest.mark.parametrize(
-    "outcome", [LOST_ANSWER, LATE_ANSWER, httpx.RemoteProtocolError(""), httpx.WriteError(""), BUSY,
-                httpx.Response(500), httpx.Response(502), httpx.Response(504), httpx.Response(202)]
+    "outcome",
+    [REFUSED, LOST_ANSWER, LATE_ANSWER, httpx.RemoteProtocolError(""), httpx.WriteError(""), BUSY, BUSY_FOR_NOW,
+     httpx.Response(502), httpx.Response(504), httpx.Response(409, json={"type": IN_PROGRESS})],
 )  # fmt: skip
-def test_a_submission_that_may_have_been_accepted_is_never_sent_again(outcome: Outcome) -> None:
-    assert retry_delay_s(SUBMIT, outcome, 1) is None
+def test_a_call_without_an_answer_is_sent_again_a_few_times(outcome: Outcome) -> None:
+    assert [retry_delay_s(outcome, attempt) is not None for attempt in range(1, TRIES + 1)] == [True] * 3 + [False]
 
 
-@pytest.mark.parametrize("outcome", [REFUSED, LOST_ANSWER, LATE_ANSWER, BUSY, httpx.Response(502), httpx.Response(504)])
-def test_a_read_is_sent_again_a_few_times(outcome: Outcome) -> None:
-    assert [retry_delay_s(READ, outcome, attempt) is not None for attempt in range(1, TRIES + 1)] == [True] * 3 + [
-        False
-    ]
-
-
-@pytest.mark.parametrize("status", [200, 404, 409, 422, 500])
+@pytest.mark.parametrize("status", [200, 202, 404, 409, 422, 500])
 def test_an_answer_is_an_answer(status: int) -> None:
-    assert retry_delay_s(READ, httpx.Response(status), 1) is None
+    assert retry_delay_s(httpx.Response(status), 1) is None
 
 
 def test_retry_after_is_waited_for_within_reason() -> None:
-    asked = [retry_delay_s(READ, httpx.Response(503, headers={"Retry-After": wait}), 1) for wait in ("3", "3600")]
+    asked = [retry_delay_s(httpx.Response(503, headers={"Retry-After": wait}), 1) for wait in ("3", "3600")]
     assert asked == [3.0, 10.0]
 
 
 def test_waits_grow_and_differ_between_clients() -> None:
-    assert [retry_delay_s(READ, BUSY, attempt, lambda: 0.0) for attempt in (1, 2, 3)] == [0.2, 0.4, 0.8]
-    assert retry_delay_s(READ, BUSY, 1, lambda: 0.5) == pytest.approx(0.3)
+    assert [retry_delay_s(BUSY, attempt, lambda: 0.0) for attempt in (1, 2, 3)] == [0.2, 0.4, 0.8]
+    assert retry_delay_s(BUSY, 1, lambda: 0.5) == pytest.approx(0.3)
 
 
 def test_a_submission_says_what_was_asked_for_and_nothing_else(server: ScriptedServer, client: Longrun) -> None:
@@ -100,11 +88,60 @@ def test_a_busy_server_gets_the_submission_again(server: ScriptedServer, client:
     assert len(server.requests) == 2
 
 
-def test_a_lost_answer_is_not_a_second_task(server: ScriptedServer, client: Longrun) -> None:
+def keys(server: ScriptedServer) -> list[str]:
+    """The idempotency keys of the requests so far."""
+    return [request.headers["Idempotency-Key"] for request in server.requests]
+
+
+@pytest.mark.parametrize("lost", [hang_up, answer("bad gateway", 502), problem(503, "Busy", "soon")])
+def test_a_lost_answer_is_asked_for_again_with_the_same_key(
+    server: ScriptedServer, client: Longrun, lost: Answer
+) -> None:
+    server.on("POST /tasks", lost, answer(task("PENDING"), 202))
+    assert client.submit("echo", {}).task_id == "j1"
+    first, again = keys(server)
+    assert first == again
+    assert str(UUID(first.strip('"'))) == first.strip('"')
+    client.submit("echo", {})
+    assert keys(server)[2] != first
+
+
+def test_every_post_that_has_an_effect_each_time_has_a_key(server: ScriptedServer, client: Longrun) -> None:
+    schedule = {"schedule_id": "s1", "name": "n", "cron": "* * * * *", "timezone": "UTC", "task": {}, "overlap": "skip",
+                "missed_runs": "skip", "max_missed_runs": 1, "paused": False, "runs": 0, "skipped": 0, "missed": 0,
+                "created_at": AT, "updated_at": AT, "links": {}}  # fmt: skip
+    server.on("POST /tasks", answer(task(), 202))
+    server.on("POST /tasks/j1/retry", answer(task(), 202))
+    server.on("POST /schedules/n/run", answer(task(), 202))
+    server.on("POST /schedules", answer(schedule, 201))
+    client.submit("echo", {}, idempotency_key='order 7 "x"')
+    client.retry("j1", idempotency_key="a")
+    client.run_schedule("n", idempotency_key="b")
+    client.create_schedule("n", "* * * * *", {"task_type": "echo", "input": {}}, idempotency_key="c")
+    assert keys(server) == [r'"order 7 \"x\""', '"a"', '"b"', '"c"']
+    assert all("idempotency_key" not in request.body.decode() for request in server.requests)
+
+
+@pytest.mark.parametrize("key", ["", "ü", "a\n", "x" * 256])
+def test_a_key_that_no_header_can_carry_is_refused(client: Longrun, key: str) -> None:
+    with pytest.raises(ValueError, match="idempotency_key"):
+        client.submit("echo", {}, idempotency_key=key)
+
+
+def test_a_task_without_an_answer_in_the_end_says_with_which_key_to_repeat_it(
+    server: ScriptedServer, client: Longrun
+) -> None:
     server.on("POST /tasks", hang_up)
-    with pytest.raises(MaybeAccepted, match=r"may have been accepted, so check `longrun list`"):
-        client.submit("echo", {})
-    assert len(server.requests) == 1
+    with pytest.raises(MaybeAccepted, match=r"key my-key .* not accepted twice") as caught:
+        client.submit("echo", {}, idempotency_key="my-key")
+    assert caught.value.idempotency_key == "my-key"
+    assert len(server.requests) == TRIES
+
+
+def test_a_task_that_was_there_says_so(server: ScriptedServer, client: Longrun) -> None:
+    server.on("POST /tasks", answer(task("RUNNING", deduplicated=True, dedupe_key="d")))
+    found = client.submit("echo", {}, dedupe_key="d")
+    assert (found.deduplicated, found.dedupe_key, server.requests[0].json()["dedupe_key"]) == (True, "d", "d")
 
 
 def test_a_read_outlasts_a_hiccup(server: ScriptedServer, client: Longrun) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longrun_client.answers import TRIES
-from longrun_client.cursor import LONGEST_RETRY_S, RETRY_S, Cursor
+from longrun_client.cursor import Cursor
 from longrun_client.errors import LongrunUnavailable, ProblemError, UnexpectedAnswer
 from longrun_client.models import Task
+from longrun_client.patience import LONGEST_RETRY_S, RETRY_S
 from tests.unit.client_server import AT, task
 
 CUT = httpx.ReadError("cut")

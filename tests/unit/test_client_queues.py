@@ -50,16 +50,24 @@ def test_a_server_that_is_away_leaves_no_doubt_about_a_task(server: ScriptedServ
 
 
 def test_queues_are_a_table_or_json(server: ScriptedServer, run: Run) -> None:
-    full = {"name": "full", "paused": True, "max_running": 0, "ready": 0, "oldest_s": None, "blocked": 1_000}
+    full = {
+        "name": "full",
+        "paused": True,
+        "max_running": 0,
+        "ready": 0,
+        "oldest_s": None,
+        "blocked": 1_000,
+        "unserved": 7,
+    }
     pages = [{"items": [QUEUE], "next": "default"}, {"items": [QUEUE | full | {"workers": 0}], "next": None}]
     server.on("GET /queues", *map(answer, [*pages, *pages]))
     ran = run("queues")
     assert server.lines()[-1] == "GET /queues?limit=100&after=default"
     assert (ran.code, ran.err) == (0, "")
     assert [line.split() for line in ran.out.splitlines()] == [
-        ["NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM"],
-        ["default", "no", "12", "800", "ms", "0", "3", "2", "none", "1", "-"],
-        ["full", "yes", "0", "-", "1000+", "3", "2", "0", "0", "-"],
+        ["NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED", "RUNNING", "LIMIT", "WORKERS", "ROOM"],
+        ["default", "no", "12", "800", "ms", "0", "3", "0", "2", "none", "1", "-"],
+        ["full", "yes", "0", "-", "1000+", "3", "7", "2", "0", "0", "-"],
     ]
     assert json.loads(run("queues", "--json").out.splitlines()[0]) == QUEUE
 

@@ -1,19 +1,20 @@
-"""`wait` returns the ended task, polls where no stream gets through, and keeps its deadline."""
+"""`wait` returns the task once it has ended, outlasts an outage, and keeps its deadline."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 
 import anyio
 import pytest
 
 from longrun_client import AsyncLongrun, Longrun, LongrunUnavailable, ProblemError, Status, Task
-from tests.unit.client_server import ScriptedServer, answer, event, events, problem, task
+from longrun_client.wait import EXCHANGE_S
+from tests.unit.client_server import ScriptedServer, answer, problem, task
 from tests.waiting import PATIENCE_S
 
-STREAM, GET = "GET /tasks/j1/stream", "GET /tasks/j1"
+GET = "GET /tasks/j1"
 Wait = Callable[..., Task]
 
 
@@ -43,32 +44,48 @@ def wait(request: pytest.FixtureRequest) -> Wait:
 
 
 def test_it_returns_the_task_as_it_ended(server: ScriptedServer, wait: Wait) -> None:
-    server.on(GET, answer(task(seq=3)), answer(task("SUCCESS", seq=4, result={"n": 1})))
-    server.on(STREAM, events(event(4, "state", status="SUCCESS")))
+    server.on(GET, answer(task("SUCCESS", result={"n": 1})))
     assert wait(server).result == {"n": 1}
-    assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "3", None]
+    assert server.lines() == [f"{GET}?wait={EXCHANGE_S:.3f}"]
 
 
-def test_an_ended_task_needs_no_stream(server: ScriptedServer, wait: Wait) -> None:
-    server.on(GET, answer(task("FAILED")))
+def test_it_asks_again_until_the_task_has_ended(server: ScriptedServer, wait: Wait) -> None:
+    server.on(GET, answer(task()), answer(task("FAILED")))
     assert wait(server).status is Status.FAILED
-    assert server.lines(STREAM) == []
+    assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("instead", [answer("<html>", 200, "text/html"), problem(406, "No", "no streams here")])
-def test_without_a_stream_it_polls(server: ScriptedServer, wait: Wait, instead) -> None:  # type: ignore[no-untyped-def]
-    server.on(GET, answer(task()), answer(task()), answer(task("SUCCESS")))
-    server.on(STREAM, instead)
-    assert wait(server).status is Status.SUCCESS
-
-
-def test_the_deadline_holds_though_the_server_keeps_pinging(server: ScriptedServer, wait: Wait) -> None:
+def test_a_server_that_does_not_wait_is_not_asked_without_a_rest(server: ScriptedServer, wait: Wait) -> None:
     server.on(GET, answer(task(progress={"done": 3, "total": 10})))
-    server.on(STREAM, events(hold=threading.Event()))
     started = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"task j1 did not end within 0.5 s: it is RUNNING, attempt 1, at 3 of 10"):
-        wait(server, 0.5)
-    assert 0.5 <= time.monotonic() - started < PATIENCE_S
+    with pytest.raises(TimeoutError, match=r"task j1 did not end within 1.5 s: it is RUNNING, attempt 1, at 3 of 10"):
+        wait(server, 1.5)
+    assert 1.5 <= time.monotonic() - started < PATIENCE_S
+    assert len(server.requests) == 2
+
+
+def test_without_time_to_wait_the_task_is_looked_at_once(server: ScriptedServer, wait: Wait) -> None:
+    server.on(GET, answer(task("SUCCESS")), answer(task()))
+    assert wait(server, 0).status is Status.SUCCESS
+    with pytest.raises(TimeoutError, match="did not end within 0 s: it is RUNNING"):
+        wait(server, 0)
+
+
+def test_an_answer_that_takes_as_long_as_the_wait_is_no_timeout(server: ScriptedServer) -> None:
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(1.0)  # twice the timeout of an exchange
+        answer(task("SUCCESS"))(handler)
+
+    server.on(GET, late)
+    with Longrun(server.url, timeout_s=0.5) as client:
+        assert client.wait("j1").status is Status.SUCCESS
+    assert len(server.requests) == 1
+
+
+def test_an_outage_is_outlasted(server: ScriptedServer, wait: Wait) -> None:
+    away = problem(503, "The store is away", "try again")
+    server.on(GET, answer(task()), *[away] * 6, answer(task("SUCCESS")))
+    assert wait(server).status is Status.SUCCESS
 
 
 def test_an_unknown_task_is_an_error(server: ScriptedServer, wait: Wait) -> None:

@@ -20,6 +20,7 @@ from jobcore.supervision.slot import STOP_SIGNAL, Slot
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import Stop, StopReason
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
+from tests.unit.interrupted_run import run_once, spin
 
 FORK = multiprocessing.get_context("fork")
 ROUNDS = 5000
@@ -48,47 +49,12 @@ class Child:
         for number in takewhile(lambda number: number <= ROUNDS or self.seen["struck"] < strikes, count(1)):
             try:
                 self.slot.write(running(number))
-                self._run(number)
+                run_once(self.interrupts, key(number), self.seen)
                 self.slot.write(IDLE)
-                _spin(300)
+                spin()
             except JobInterrupted:
                 self.seen["outside"] += 1
         return self.seen
-
-    def _run(self, number: int) -> None:
-        struck = 0
-
-        def task() -> None:
-            nonlocal struck
-            for _ in range(6):
-                try:
-                    self._spin_shielded()
-                    _spin(300)
-                except JobInterrupted as interrupted:
-                    struck += 1
-                    self.seen["mistaken"] += interrupted.reason is not StopReason.CANCEL
-
-        try:
-            self.interrupts.call(key(number), task)
-        except JobInterrupted:
-            struck += 1
-        self.seen["struck"] += bool(struck)
-        self.seen["twice"] += struck > 1
-
-    def _spin_shielded(self) -> None:
-        shielded = False
-        try:
-            with self.interrupts.shield(), self.interrupts.shield():
-                shielded = True
-                _spin(300)
-                shielded = False
-        finally:
-            self.seen["shielded"] += shielded
-
-
-def _spin(count: int) -> None:
-    for _ in range(count):
-        pass
 
 
 def in_child(work: Callable[[Slot], Report], meanwhile: Callable[[int, Slot], None]) -> Report:

@@ -16,6 +16,7 @@ from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.stops import StopReason
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.thread_interrupts import ThreadInterrupts
+from tests.unit.interrupted_run import run_once, spin
 
 ROUNDS = 5000
 STRUCK = 3000
@@ -35,47 +36,12 @@ class Rounds:
             if number > ROUNDS and self.seen["struck"] >= STRUCK:
                 break
             try:
-                self._run()
-                _spin(200)
+                self.current = ThreadInterrupts()
+                run_once(self.current, KEY, self.seen)
+                spin()
             except JobInterrupted:
                 self.seen["outside"] += 1
         self.over = True
-
-    def _run(self) -> None:
-        self.current = interrupts = ThreadInterrupts()
-        struck = 0
-
-        def task() -> None:
-            nonlocal struck
-            for _ in range(6):
-                try:
-                    self._spin_shielded(interrupts)
-                    _spin(200)
-                except JobInterrupted as interrupted:
-                    struck += 1
-                    self.seen["mistaken"] += interrupted.reason is not StopReason.CANCEL
-
-        try:
-            interrupts.call(KEY, task)
-        except JobInterrupted:
-            struck += 1
-        self.seen["struck"] += bool(struck)
-        self.seen["twice"] += struck > 1
-
-    def _spin_shielded(self, interrupts: ThreadInterrupts) -> None:
-        shielded = False
-        try:
-            with interrupts.shield(), interrupts.shield():
-                shielded = True
-                _spin(200)
-                shielded = False
-        finally:
-            self.seen["shielded"] += shielded
-
-
-def _spin(count: int) -> None:
-    for _ in range(count):
-        pass
 
 
 @pytest.fixture
@@ -129,7 +95,8 @@ def test_an_interrupt_of_a_run_that_has_ended_reaches_nobody() -> None:
     interrupts = ThreadInterrupts()
     assert interrupts.call(KEY, lambda: 5) == 5
     interrupts.interrupt(StopReason.CANCEL)
-    _spin(10_000)
+    for _ in range(50):
+        spin()
 
 
 def test_code_that_was_struck_anywhere_taints_its_process() -> None:
@@ -139,7 +106,7 @@ def test_code_that_was_struck_anywhere_taints_its_process() -> None:
     def task() -> None:
         began.set()
         while True:
-            _spin(100)
+            spin()
 
     def strike() -> None:
         began.wait()

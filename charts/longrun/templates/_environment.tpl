@@ -41,6 +41,10 @@
 {{- if .workload.port }}
 - name: LONGRUN_ALLOWED_HOSTS
   value: {{ include "longrun.allowedHosts" . | quote }}
+{{- with .root.Values.rootPath }}
+- name: LONGRUN_ROOT_PATH
+  value: {{ . | quote }}
+{{- end }}
 {{- else }}
 - name: LONGRUN_DRAIN_S
   value: {{ include "longrun.text" .workload.drainSeconds }}

@@ -9,7 +9,7 @@ from jobcore.states import Status
 from jobcore.store import events
 from jobcore.store.database import RowRefused
 from tests.integration.appending import append_events
-from tests.integration.store.world import World
+from tests.integration.store.world import LOST, World
 
 LOG = NewEvent("log", {"level": "info", "message": "hello"})
 
@@ -37,17 +37,10 @@ def test_progress_and_checkpoint_are_kept_until_the_next(world: World) -> None:
     assert (row["progress"], row["checkpoint"], row["last_seq"]) == ({"done": 1}, {"at": [1]}, 4)
 
 
-@pytest.mark.parametrize("end", ["cancelled", "finished", "handed back", "claimed anew"])
+@pytest.mark.parametrize("end", LOST)
 def test_a_run_that_lost_its_claim_appends_nothing(world: World, end: str) -> None:
     claim = world.running()
-    if end == "cancelled":
-        world.cancel(claim.id)
-    elif end == "finished":
-        world.finish(claim)
-    else:
-        world.release(claim, "handed_back")
-        if end == "claimed anew":
-            world.take(world.worker())
+    world.lose(claim, end)
     before = world.row(claim.id), world.events(claim.id)
     assert world.call(append_events, claim.id, claim.fence, [LOG], progress={}, checkpoint="{}") is None
     assert (world.row(claim.id), world.events(claim.id)) == before

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
 
-from jobcore.store import queue_demand, queues, workers
+from jobcore.store import queue_demand, queue_heads, queues, workers
 from jobcore.store.queue_demand import Demand
 from jobcore.store.releases import Release
 from tests.integration.store.world import HIDDEN, QUEUE, World, race
@@ -249,3 +250,14 @@ def test_a_worker_that_says_no_types_may_take_any(world: World) -> None:
     world.insert_many(2, task_type="unheard-of")
     world.insert(task_type="echo")
     assert [demand.ready for demand in world.call(queue_demand.read)] == [3]
+
+
+def test_the_age_of_a_head_is_that_of_the_job_that_has_been_ready_for_the_longest(world: World) -> None:
+    assert world.call(queue_heads.ages, [QUEUE]) == {}
+    old, _young = world.insert_many(2)
+    world.insert(delay_s=60)
+    world.edit(old, "rank = now() - interval '1 hour'")
+    assert world.call(queue_heads.ages, [QUEUE, "unknown"]) == {QUEUE: pytest.approx(3600, abs=5)}
+    assert world.call(queue_heads.ages, []) == {}
+    world.call(queues.change, QUEUE, paused=True, set_max=False, max_running=None)
+    assert world.call(queue_heads.ages, [QUEUE]) == {QUEUE: math.inf}

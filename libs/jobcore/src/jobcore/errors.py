@@ -79,6 +79,14 @@ class NotRetryable(LongrunError):
     title = "The task cannot be retried now"
 
 
+class DedupeKeyTaken(LongrunError):
+    """Another job with the same dedupe key has not ended."""
+
+    status = 409
+    slug = "dedupe-key-taken"
+    title = "Another task with this dedupe_key is live"
+
+
 class ScheduleNotFound(LongrunError):
     """No schedule has that id or name."""
 

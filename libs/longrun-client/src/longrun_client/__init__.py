@@ -37,8 +37,10 @@ from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
+from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 
 __all__ = [
+    "AcceptanceWarning",
     "AsyncLongrun",
     "Attempt",
     "AttemptError",
@@ -48,6 +50,7 @@ __all__ = [
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
+    "EstimatedStart",
     "Event",
     "FieldError",
     "IncompleteDownload",
@@ -76,5 +79,6 @@ __all__ = [
     "TaskType",
     "Timings",
     "UnexpectedAnswer",
+    "Why",
     "Worker",
 ]

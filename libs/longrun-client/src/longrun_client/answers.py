@@ -26,31 +26,32 @@ TRIES: Final = 4
 FIRST_DELAY_S: Final = 0.2
 LONGEST_RETRY_AFTER_S: Final = 10.0
 BUSY: Final = frozenset({502, 503, 504})
+IN_PROGRESS: Final = b"urn:longrun:problem:idempotency-key-in-use"
 # The request was never sent, so it cannot have had an effect.
 NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-def retry_delay_s(
-    call: Call[T], outcome: Outcome, attempt: int, jitter: Callable[[], float] = random.random
-) -> float | None:
-    """Seconds to wait before sending the call again after its try number `attempt`; None: do not send it again.
+def retry_delay_s(outcome: Outcome, attempt: int, jitter: Callable[[], float] = random.random) -> float | None:
+    """Seconds to wait before sending a call again after its try number `attempt`; None: do not send it again.
 
-    A submission is sent again only if the server cannot have accepted it: the connection was never made, or the server
-    answered 503 with Retry-After.
+    It is sent again without an answer, or if the server, or a proxy before it, was busy. Every call may be.
     """
-    if attempt >= TRIES or not _may_repeat(call, outcome):
+    if attempt >= TRIES or not _is_unanswered(outcome):
         return None
     backoff = FIRST_DELAY_S * 2.0 ** (attempt - 1) * (1 + jitter())
     asked = retry_after_s(outcome) if isinstance(outcome, httpx.Response) else None
     return backoff if asked is None else max(backoff, min(asked, LONGEST_RETRY_AFTER_S))
 
 
-def _may_repeat(call: Call[T], outcome: Outcome) -> bool:
+def _is_unanswered(outcome: Outcome) -> bool:
     if isinstance(outcome, httpx.TransportError):
-        return call.repeatable or isinstance(outcome, NOT_SENT)
-    if call.repeatable:
-        return outcome.status_code in BUSY
-    return outcome.status_code == httpx.codes.SERVICE_UNAVAILABLE and retry_after_s(outcome) is not None
+        return True
+    return outcome.status_code in BUSY or (outcome.status_code == httpx.codes.CONFLICT and _is_in_progress(outcome))
+
+
+def _is_in_progress(response: httpx.Response) -> bool:
+    """Whether an earlier try of the same call, whose connection broke, is not answered yet."""
+    return IN_PROGRESS in response.content
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
@@ -62,7 +63,7 @@ def retry_after_s(response: httpx.Response) -> float | None:
 def value_of(call: Call[T], outcome: Outcome, base_url: str) -> T:
     """The value of the response; raises ProblemError, LongrunUnavailable or UnexpectedAnswer."""
     if isinstance(outcome, httpx.TransportError):
-        raise unreachable(outcome, base_url, doubt="" if _may_repeat(call, outcome) else call.doubt)
+        raise unreachable(outcome, base_url, call.key)
     if not outcome.is_success:
         raise refusal(outcome, base_url)
     try:
@@ -95,15 +96,17 @@ def refusal(response: httpx.Response, base_url: str) -> LongrunError:
         return ProblemError(response.status_code, title, retry_after_s=retry_after_s(response))
 
 
-def unreachable(error: httpx.TransportError, base_url: str, *, doubt: str = "") -> LongrunUnavailable:
-    """The error for a connection that could not be made or that broke."""
-    if doubt:
-        return MaybeAccepted(
-            f"the connection to {base_url} broke before the response arrived ({reason(error)}): {doubt}"
+def unreachable(error: httpx.TransportError, base_url: str, key: str | None = None) -> LongrunUnavailable:
+    """The error for a connection that could not be made or that broke; `key` is the idempotency key of the call."""
+    if key is None or isinstance(error, NOT_SENT):
+        return LongrunUnavailable(
+            f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "
+            "and is LONGRUN_URL (or --server) its address?"
         )
-    return LongrunUnavailable(
-        f"cannot reach Longrun at {base_url} ({reason(error)}): is it running, "
-        "and is LONGRUN_URL (or --server) its address?"
+    return MaybeAccepted(
+        f"the connection to {base_url} broke before the response arrived ({reason(error)}), so the request may have "
+        f"been accepted: repeat it with the idempotency key {key} to find out; it is not accepted twice",
+        key,
     )
 
 

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio
 import httpx
 
-from longrun_client import calls, calls_files, calls_list
+from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
-from longrun_client.errors import LongrunError, ProblemError, UnexpectedAnswer
+from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
-from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
+from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.transport import AsyncTransport
+from longrun_client.wait import Wait
 
-POLL_S: Final = 1.0
 
-
-class AsyncLongrun:
+class AsyncLongrun(AsyncQueueClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
@@ -53,6 +53,10 @@ class AsyncLongrun:
     async def get(self, task_id: str) -> Task:
         """Get a task."""
         return await self._call(calls.get(task_id))
+
+    async def why(self, task_id: str) -> Why:
+        """Get the one cause why a task does not run now, and what would let it run."""
+        return await self._call(calls_why.why(task_id))
 
     async def page(
         self, *, limit: int = calls.PAGE_SIZE, cursor: str | None = None, **options: Unpack[ListOptions]
@@ -106,11 +110,16 @@ class AsyncLongrun:
 
     async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
         """Wait until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        try:
-            with anyio.fail_after(timeout_s):
-                return await self._until_ended(task_id)
-        except TimeoutError:
-            raise TimeoutError(await self._where_it_stands(task_id, timeout_s)) from None
+        wait = Wait(task_id, timeout_s, self._server)
+        while True:
+            try:
+                task = await self._call(wait.call())
+                if task.ended:
+                    return task
+                delay = wait.answered(task)
+            except LongrunError as error:
+                delay = wait.broke(error)
+            await anyio.sleep(delay)
 
     async def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""
@@ -124,75 +133,43 @@ class AsyncLongrun:
         """Cancel the task: see `Longrun.cancel`."""
         return await self._call(calls.cancel(task_id))
 
-    async def retry(self, task_id: str) -> Task:
+    async def retry(self, task_id: str, *, idempotency_key: str | None = None) -> Task:
         """Retry the task: see `Longrun.retry`."""
-        return await self._call(calls.retry(task_id))
+        return await self._call(calls.retry(task_id, idempotency_key))
 
     async def create_schedule(
         self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
     ) -> Schedule:
         """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
-        return await self._call(calls.create_schedule(name, cron, task, options))
+        return await self._call(calls_schedules.create_schedule(name, cron, task, options))
 
     async def schedule(self, key: str) -> Schedule:
         """Get a schedule by its id or name."""
-        return await self._call(calls.schedule(key))
+        return await self._call(calls_schedules.schedule(key))
 
     def schedules(self) -> AsyncGenerator[Schedule, None]:
         """Iterate over all schedules, newest first. Pages are fetched as needed."""
-        return self._transport.walk(calls.schedule_page)
+        return self._transport.walk(calls_schedules.schedule_page)
 
     async def change_schedule(self, key: str, **changes: Any) -> Schedule:
         """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
-        return await self._call(calls.change_schedule(key, changes))
+        return await self._call(calls_schedules.change_schedule(key, changes))
 
     async def pause_schedule(self, key: str) -> Schedule:
         """Pause a schedule: it submits no tasks until it is resumed."""
-        return await self._call(calls.pause_schedule(key))
+        return await self._call(calls_schedules.pause_schedule(key))
 
     async def resume_schedule(self, key: str) -> Schedule:
         """Resume a paused schedule from its next tick on."""
-        return await self._call(calls.resume_schedule(key))
+        return await self._call(calls_schedules.resume_schedule(key))
 
-    async def run_schedule(self, key: str) -> Task:
+    async def run_schedule(self, key: str, *, idempotency_key: str | None = None) -> Task:
         """Submit a schedule's task now, regardless of its ticks."""
-        return await self._call(calls.run_schedule(key))
+        return await self._call(calls_schedules.run_schedule(key, idempotency_key))
 
     async def delete_schedule(self, key: str) -> Schedule:
         """Delete a schedule; its tasks stay."""
-        return await self._call(calls.delete_schedule(key))
-
-    def queues(self) -> AsyncGenerator[Queue, None]:
-        """Iterate over all queues in use, by name. Pages are fetched as needed."""
-        return self._transport.walk(calls.queue_page)
-
-    async def queue(self, name: str) -> Queue:
-        """Get a queue by its name."""
-        return await self._call(calls.queue(name))
-
-    async def pause_queue(self, name: str) -> Queue:
-        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
-        return await self._call(calls.change_queue(name, {"paused": True}))
-
-    async def resume_queue(self, name: str) -> Queue:
-        """Resume a paused queue."""
-        return await self._call(calls.change_queue(name, {"paused": False}))
-
-    async def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
-        return await self._call(calls.change_queue(name, {"max_running": max_running}))
-
-    def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls.concurrency_limit_page)
-
-    async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return await self._call(calls.set_concurrency_limit(key, max_running))
-
-    async def clear_concurrency_limit(self, key: str) -> None:
-        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        await self._call(calls.clear_concurrency_limit(key))
+        return await self._call(calls_schedules.delete_schedule(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""
@@ -213,26 +190,3 @@ class AsyncLongrun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _until_ended(self, task_id: str) -> Task:
-        task = await self.get(task_id)
-        if task.ended:
-            return task
-        # If the stream fails, for example because of a proxy, poll.
-        with suppress(UnexpectedAnswer, ProblemError):
-            async with aclosing(self.stream(task_id, after=task.seq)) as events:
-                async for _ in events:
-                    pass
-        while not (task := await self.get(task_id)).ended:  # noqa: ASYNC110
-            await anyio.sleep(POLL_S)
-        return task
-
-    async def _where_it_stands(self, task_id: str, waited_s: float | None) -> str:
-        try:
-            task = await self.get(task_id)
-        except LongrunError as error:
-            return f"task {task_id} did not end within {waited_s:g} s, and {error}"
-        progress = f", at {task.progress.done:g} of {task.progress.total or '?'}" if task.progress else ""
-        return (
-            f"task {task_id} did not end within {waited_s:g} s: it is {task.status}, attempt {task.attempt}{progress}"
-        )

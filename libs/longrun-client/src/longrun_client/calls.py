@@ -1,4 +1,8 @@
-"""Every call of the API as a value: the request, the parser of its response, and whether it may be repeated."""
+"""Calls of the API as values: the request and the parser of its response. Each may be sent again.
+
+GET, PUT, PATCH and DELETE are idempotent (RFC 9110, section 9.2.2), as are pausing and resuming. Every other POST has
+an idempotency key, by which the server recognises it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from longrun_client.keys import new_key, quoted
 from longrun_client.models import (
     Attempt,
     AttemptPage,
@@ -20,10 +25,8 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_output import OutputPage, Piece
-from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue, QueuePage
-from longrun_client.models_schedules import Schedule, SchedulePage
-from longrun_client.options import ScheduleOptions, SubmitOptions
-from longrun_client.wire import KeysetPage, SeqPage
+from longrun_client.options import SubmitOptions
+from longrun_client.wire import SeqPage
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -33,28 +36,36 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One HTTP exchange. `repeatable`: it is idempotent (RFC 9110, section 9.2.2)."""
+    """One HTTP exchange. `key` is its idempotency key, if it needs one."""
 
     method: str
     path: str
     read: Callable[[Any], T]
     params: Mapping[str, str | int | Sequence[str]] | None = None
     body: Mapping[str, Any] | None = None
-    repeatable: bool = True
-    doubt: str = "the task may have been accepted, so check `longrun list` before you submit it again"
-    """Part of the error message if the connection breaks before the response to a call that is not repeatable."""
+    key: str | None = None
+    wait_s: float = 0.0
+    """For how many seconds the server may wait before it answers."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the request."""
+        return {} if self.key is None else {"Idempotency-Key": quoted(self.key)}
 
 
 def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Task]:
     """POST /tasks; raises ValueError for a time without a time zone."""
-    given = {name: _plain(name, value) for name, value in options.items() if value is not None}
-    body = {"task_type": task_type, "input": dict(input), **given}
-    return Call("POST", "/tasks", Task.model_validate, body=body, repeatable=False)
+    body_options = {name: _plain(name, value) for name, value in options.items() if value is not None}
+    key = new_key(options.get("idempotency_key"))
+    body_options.pop("idempotency_key", None)
+    body = {"task_type": task_type, "input": dict(input), **body_options}
+    return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
 
 
-def get(task_id: str) -> Call[Task]:
-    """GET /tasks/{id}."""
-    return Call("GET", task_path(task_id), Task.model_validate)
+def get(task_id: str, wait_s: float = 0.0) -> Call[Task]:
+    """GET /tasks/{id}, which the server answers when the task has ended, or after `wait_s` seconds."""
+    params = {"wait": f"{wait_s:.3f}"} if wait_s else None
+    return Call("GET", task_path(task_id), Task.model_validate, params=params, wait_s=wait_s)
 
 
 def log_page(task_id: str, after: int) -> Call[SeqPage[LogLine]]:
@@ -72,92 +83,14 @@ def attempt_page(task_id: str, after: int) -> Call[SeqPage[Attempt]]:
     return Call("GET", f"{task_path(task_id)}/attempts", AttemptPage.model_validate, params={"after": after})
 
 
-def retry(task_id: str) -> Call[Task]:
-    """POST /tasks/{id}/retry. It is not repeated: the task could have failed again, and would be retried twice."""
-    return Call("POST", f"{task_path(task_id)}/retry", Task.model_validate, repeatable=False)
+def retry(task_id: str, idempotency_key: str | None = None) -> Call[Task]:
+    """POST /tasks/{id}/retry."""
+    return Call("POST", f"{task_path(task_id)}/retry", Task.model_validate, key=new_key(idempotency_key))
 
 
 def cancel(task_id: str) -> Call[Task]:
     """DELETE /tasks/{id}; a second call returns the same receipt."""
     return Call("DELETE", task_path(task_id), Task.model_validate)
-
-
-def create_schedule(name: str, cron: str, task: Mapping[str, Any], options: ScheduleOptions) -> Call[Schedule]:
-    """POST /schedules."""
-    return Call(
-        "POST",
-        "/schedules",
-        Schedule.model_validate,
-        body={"name": name, "cron": cron, "task": dict(task), **options},
-        repeatable=False,
-        doubt="the schedule may have been created, so check `longrun schedules list`",
-    )
-
-
-def schedule(key: str) -> Call[Schedule]:
-    """GET /schedules/{id or name}."""
-    return Call("GET", _schedule_path(key), Schedule.model_validate)
-
-
-def schedule_page(cursor: str | None) -> Call[KeysetPage[Schedule]]:
-    """GET /schedules: one page, newest first."""
-    return Call("GET", "/schedules", SchedulePage.model_validate, params=_given({"limit": PAGE_SIZE, "cursor": cursor}))
-
-
-def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
-    """PATCH /schedules/{id or name}, which is idempotent."""
-    return Call("PATCH", _schedule_path(key), Schedule.model_validate, body=dict(changes))
-
-
-def pause_schedule(key: str) -> Call[Schedule]:
-    """POST /schedules/{id or name}/pause."""
-    return Call("POST", f"{_schedule_path(key)}/pause", Schedule.model_validate)
-
-
-def resume_schedule(key: str) -> Call[Schedule]:
-    """POST /schedules/{id or name}/resume."""
-    return Call("POST", f"{_schedule_path(key)}/resume", Schedule.model_validate)
-
-
-def run_schedule(key: str) -> Call[Task]:
-    """POST /schedules/{id or name}/run."""
-    return Call("POST", f"{_schedule_path(key)}/run", Task.model_validate, repeatable=False)
-
-
-def delete_schedule(key: str) -> Call[Schedule]:
-    """DELETE /schedules/{id or name}."""
-    return Call("DELETE", _schedule_path(key), Schedule.model_validate)
-
-
-def queue_page(after: str | None) -> Call[KeysetPage[Queue]]:
-    """GET /queues: one page, by name."""
-    return Call("GET", "/queues", QueuePage.model_validate, params=_given({"limit": PAGE_SIZE, "after": after}))
-
-
-def queue(name: str) -> Call[Queue]:
-    """GET /queues/{name}."""
-    return Call("GET", _queue_path(name), Queue.model_validate)
-
-
-def change_queue(name: str, changes: Mapping[str, Any]) -> Call[Queue]:
-    """PATCH /queues/{name}, which is idempotent."""
-    return Call("PATCH", _queue_path(name), Queue.model_validate, body=dict(changes))
-
-
-def concurrency_limit_page(after: str | None) -> Call[KeysetPage[ConcurrencyLimit]]:
-    """GET /concurrency-limits: one page, by key."""
-    params = _given({"limit": PAGE_SIZE, "after": after})
-    return Call("GET", "/concurrency-limits", ConcurrencyLimitPage.model_validate, params=params)
-
-
-def set_concurrency_limit(key: str, max_running: int) -> Call[ConcurrencyLimit]:
-    """PUT /concurrency-limits/{key}."""
-    return Call("PUT", _limit_path(key), ConcurrencyLimit.model_validate, body={"max_running": max_running})
-
-
-def clear_concurrency_limit(key: str) -> Call[None]:
-    """DELETE /concurrency-limits/{key}."""
-    return Call("DELETE", _limit_path(key), lambda _: None)
 
 
 def task_types() -> Call[tuple[TaskType, ...]]:
@@ -180,24 +113,13 @@ def task_path(task_id: str) -> str:
     return f"/tasks/{quote(task_id, safe='')}"
 
 
-def _schedule_path(key: str) -> str:
-    return f"/schedules/{quote(key, safe='')}"
-
-
-def _queue_path(name: str) -> str:
-    return f"/queues/{quote(name, safe='')}"
-
-
-def _limit_path(key: str) -> str:
-    return f"/concurrency-limits/{quote(key, safe='')}"
-
-
 def items(model: type[Answer]) -> Callable[[Any], tuple[Answer, ...]]:
     """Reads the items of an answer that is not paged."""
     return lambda body: tuple(model.model_validate(item) for item in body["items"])
 
 
-def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
+def without_none(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    """The parameters of a query, without those that are None."""
     return {name: value for name, value in params.items() if value is not None}
 
 

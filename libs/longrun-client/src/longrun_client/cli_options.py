@@ -15,6 +15,12 @@ FairnessKey = Annotated[str | None, typer.Option(help="Keys take turns in a queu
 ConcurrencyKey = Annotated[
     str | None, typer.Option(help="Tasks with the same key run one at a time, or as many as `longrun limits` shows.")
 ]
+DedupeKey = Annotated[
+    str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
+]
+IdempotencyKey = Annotated[
+    str | None, typer.Option(help="Key of this one request: a repeated command with it submits nothing more.")
+]
 
 
 def connect(context: typer.Context) -> Longrun:

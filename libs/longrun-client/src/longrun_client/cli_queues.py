@@ -1,4 +1,4 @@
-"""`longrun queues …`: list, pause, resume and limit queues."""
+"""`longrun queues …`: list, pause, resume, limit and delete queues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
 
 @app.callback(invoke_without_command=True)
 def list_queues(context: typer.Context, as_json: Json = False) -> None:
-    """List queues and the tasks in each; pause, resume or limit a queue."""
+    """List queues and the tasks in each; pause, resume, limit or delete a queue."""
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.queues()
@@ -51,6 +51,14 @@ def limit(
     """Limit how many tasks of a queue run at once; `none` removes the limit. Running tasks continue."""
     with connect(context) as client:
         _say(client.limit_queue(name, _number(most)), as_json)
+
+
+@app.command()
+def delete(context: typer.Context, name: Name) -> None:
+    """Delete a queue with its pause and its limit, unless tasks or workers use it."""
+    with connect(context) as client:
+        client.delete_queue(name)
+    stderr().print(f"{printable(name)}: deleted", soft_wrap=True)
 
 
 def _number(most: str) -> int | None:

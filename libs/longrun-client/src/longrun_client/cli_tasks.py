@@ -12,7 +12,7 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
+from longrun_client.cli_options import ConcurrencyKey, DedupeKey, FairnessKey, IdempotencyKey, Input, Json, connect
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.follow import watch
@@ -46,6 +46,8 @@ def submit(
     delay: Annotated[float | None, typer.Option(help="Earliest start, in seconds from now.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
+    dedupe_key: DedupeKey = None,
+    idempotency_key: IdempotencyKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
     follow: Follow = False,
     as_json: Json = False,
@@ -63,15 +65,20 @@ def submit(
             delay_s=delay,
             max_attempts=max_attempts,
             concurrency_key=concurrency_key,
+            dedupe_key=dedupe_key,
+            idempotency_key=idempotency_key,
             tags=tag,
         )
+        for warning in task.warnings:
+            stderr().print(f"warning: {printable(warning.detail)}", soft_wrap=True)
         if as_json:
             print_lines([task])
+        said = "already live" if task.deduplicated else "accepted"
         if follow:
-            _follow(client, task.task_id, as_json, said=f"accepted as {task.task_id}")
+            _follow(client, task.task_id, as_json, said=f"{said} as {task.task_id}")
         elif not as_json:
             print(task.task_id)
-            stderr().print(f"accepted, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
+            stderr().print(f"{said}, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
 
 
 @app.command()

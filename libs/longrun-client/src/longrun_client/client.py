@@ -10,24 +10,24 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
-from anyio.from_thread import start_blocking_portal
 
-from longrun_client import calls, calls_files, calls_list
-from longrun_client.async_client import AsyncLongrun
+from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
-from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
+from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.transport import Transport
+from longrun_client.wait import Wait
 
 
-class Longrun:
+class Longrun(QueueClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
@@ -56,14 +56,18 @@ class Longrun:
     ) -> Task:
         """Submit a task. Once this returns, the task is stored and will not be lost.
 
-        The request is sent again only if the server cannot have accepted it. MaybeAccepted is raised if the connection
-        broke before the response, so that the task may or may not have been accepted.
+        The request has an idempotency key (a new one, if none is given), so it is sent again after a lost connection,
+        a timeout or an answer such as 503, and accepted once. MaybeAccepted is raised if no answer came in the end.
         """
         return self._call(calls.submit(task_type, input, options))
 
     def get(self, task_id: str) -> Task:
         """Get a task."""
         return self._call(calls.get(task_id))
+
+    def why(self, task_id: str) -> Why:
+        """Get the one cause why a task does not run now, and what would let it run."""
+        return self._call(calls_why.why(task_id))
 
     def page(self, *, limit: int = calls.PAGE_SIZE, cursor: str | None = None, **options: Unpack[ListOptions]) -> Page:
         """Get a page of at most `limit` tasks, newest first; `cursor` is the `next` of the previous page.
@@ -114,14 +118,16 @@ class Longrun:
 
     def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
         """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-
-        async def wait() -> Task:
-            async with AsyncLongrun(self._server.url, **self._server.limits()) as client:
-                return await client.wait(task_id, timeout_s)
-
-        # A blocking read of a stream cannot have a deadline, but an awaited one can.
-        with start_blocking_portal() as portal:
-            return portal.call(wait)
+        wait = Wait(task_id, timeout_s, self._server)
+        while True:
+            try:
+                task = self._call(wait.call())
+                if task.ended:
+                    return task
+                delay = wait.answered(task)
+            except LongrunError as error:
+                delay = wait.broke(error)
+            time.sleep(delay)
 
     def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""
@@ -139,78 +145,46 @@ class Longrun:
         """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""
         return self._call(calls.cancel(task_id))
 
-    def retry(self, task_id: str) -> Task:
+    def retry(self, task_id: str, *, idempotency_key: str | None = None) -> Task:
         """Retry a FAILED or CANCELLED task. It keeps its events; its tries start again from zero.
 
         Raises ProblemError (409) if it has another status, or is cancelled and has not stopped yet.
         """
-        return self._call(calls.retry(task_id))
+        return self._call(calls.retry(task_id, idempotency_key))
 
     def create_schedule(
         self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
     ) -> Schedule:
         """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
-        return self._call(calls.create_schedule(name, cron, task, options))
+        return self._call(calls_schedules.create_schedule(name, cron, task, options))
 
     def schedule(self, key: str) -> Schedule:
         """Get a schedule by its id or name."""
-        return self._call(calls.schedule(key))
+        return self._call(calls_schedules.schedule(key))
 
     def schedules(self) -> Iterator[Schedule]:
         """Iterate over all schedules, newest first. Pages are fetched as needed."""
-        return self._transport.walk(calls.schedule_page)
+        return self._transport.walk(calls_schedules.schedule_page)
 
     def change_schedule(self, key: str, **changes: Any) -> Schedule:
         """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
-        return self._call(calls.change_schedule(key, changes))
+        return self._call(calls_schedules.change_schedule(key, changes))
 
     def pause_schedule(self, key: str) -> Schedule:
         """Pause a schedule: it submits no tasks until it is resumed."""
-        return self._call(calls.pause_schedule(key))
+        return self._call(calls_schedules.pause_schedule(key))
 
     def resume_schedule(self, key: str) -> Schedule:
         """Resume a paused schedule from its next tick on."""
-        return self._call(calls.resume_schedule(key))
+        return self._call(calls_schedules.resume_schedule(key))
 
-    def run_schedule(self, key: str) -> Task:
+    def run_schedule(self, key: str, *, idempotency_key: str | None = None) -> Task:
         """Submit a schedule's task now, regardless of its ticks."""
-        return self._call(calls.run_schedule(key))
+        return self._call(calls_schedules.run_schedule(key, idempotency_key))
 
     def delete_schedule(self, key: str) -> Schedule:
         """Delete a schedule; its tasks stay."""
-        return self._call(calls.delete_schedule(key))
-
-    def queues(self) -> Iterator[Queue]:
-        """Iterate over all queues in use, by name. Pages are fetched as needed."""
-        return self._transport.walk(calls.queue_page)
-
-    def queue(self, name: str) -> Queue:
-        """Get a queue by its name."""
-        return self._call(calls.queue(name))
-
-    def pause_queue(self, name: str) -> Queue:
-        """Pause a queue: none of its tasks starts until it is resumed. Running tasks continue."""
-        return self._call(calls.change_queue(name, {"paused": True}))
-
-    def resume_queue(self, name: str) -> Queue:
-        """Resume a paused queue."""
-        return self._call(calls.change_queue(name, {"paused": False}))
-
-    def limit_queue(self, name: str, max_running: int | None) -> Queue:
-        """Limit how many tasks of a queue run at once; None removes the limit. Running tasks continue."""
-        return self._call(calls.change_queue(name, {"max_running": max_running}))
-
-    def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls.concurrency_limit_page)
-
-    def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return self._call(calls.set_concurrency_limit(key, max_running))
-
-    def clear_concurrency_limit(self, key: str) -> None:
-        """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        self._call(calls.clear_concurrency_limit(key))
+        return self._call(calls_schedules.delete_schedule(key))
 
     def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""

@@ -24,7 +24,14 @@ class LongrunUnavailable(LongrunError):
 
 
 class MaybeAccepted(LongrunUnavailable):
-    """The connection broke after a task was sent. It may or may not have been accepted, so it was not sent again."""
+    """A request was sent several times, and no answer came. It may or may not have been accepted.
+
+    The same request with this `idempotency_key` is answered as the first one was, and accepted once.
+    """
+
+    def __init__(self, message: str, idempotency_key: str) -> None:
+        self.idempotency_key = idempotency_key
+        super().__init__(message)
 
 
 class UnexpectedAnswer(LongrunError):

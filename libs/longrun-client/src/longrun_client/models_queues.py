@@ -23,6 +23,8 @@ class Queue(Wire):
     """Tasks that the limit of their concurrency key or of this queue keeps from running."""
     waiting: int
     """Tasks whose `run_at` has not come."""
+    unserved: int = 0
+    """Tasks that are due and that no active worker can run."""
     running: int
     workers: int
     """Active workers that serve the queue."""

@@ -45,6 +45,10 @@ class SubmitOptions(TypedDict, total=False):
     """Labels that are returned with the task."""
     metadata: dict[str, Any] | None
     """Any JSON object; it is returned with the task."""
+    dedupe_key: str | None
+    """At most one task with this key is live: while there is one, it is returned, with `deduplicated`."""
+    idempotency_key: str | None
+    """A key of this one submission, by which it is accepted once however often it is sent; by default, a new one."""
 
 
 class ListOptions(TypedDict, total=False):
@@ -93,3 +97,5 @@ class ScheduleOptions(TypedDict, total=False):
     """A tick that is late by more than this number of seconds is missed."""
     paused: bool
     """Whether the schedule is paused."""
+    idempotency_key: str | None
+    """A key of this one request; by default, a new one."""

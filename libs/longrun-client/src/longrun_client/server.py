@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Self
 
 import httpx
 
@@ -16,13 +16,6 @@ from longrun_client.errors import InvalidAddress
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 # The server sends a comment on an idle stream every 15 s: after three missing ones the connection is dead.
 SILENCE_S: Final = 45.0
-
-
-class Limits(TypedDict):
-    """Timeouts of a client, in seconds."""
-
-    timeout_s: float
-    patience_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +37,6 @@ class Server:
             )
         return cls(given, timeout_s, patience_s)
 
-    def limits(self) -> Limits:
-        """The timeouts, for another client of the same server."""
-        return Limits(timeout_s=self.timeout_s, patience_s=self.patience_s)
-
     def http_options(self) -> dict[str, Any]:
         """Arguments of httpx.Client and httpx.AsyncClient."""
         return {
@@ -56,6 +45,10 @@ class Server:
             "headers": {"User-Agent": f"longrun-client/{version('longrun-client')}"},
             "verify": _ssl_context(),
         }
+
+    def timeout(self, wait_s: float) -> httpx.Timeout:
+        """The timeout of an exchange whose answer the server may hold back for `wait_s` seconds."""
+        return httpx.Timeout(self.timeout_s, read=self.timeout_s + wait_s)
 
     def stream_timeout(self) -> httpx.Timeout:
         """The timeout of streams, which may be idle for longer than other responses."""

@@ -105,7 +105,9 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
 
 def queue_table(queues: Iterable[Queue]) -> Table:
     """One row per queue."""
-    table = new_table("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "RUNNING", "LIMIT", "WORKERS", "ROOM")
+    table = new_table(
+        "NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED", "RUNNING", "LIMIT", "WORKERS", "ROOM"
+    )
     for queue in queues:
         table.add_row(
             printable(queue.name),
@@ -114,6 +116,7 @@ def queue_table(queues: Iterable[Queue]) -> Table:
             "-" if queue.oldest_s is None else duration(queue.oldest_s),
             _count(queue.blocked),
             _count(queue.waiting),
+            Text(_count(queue.unserved), "red" if queue.unserved else ""),
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
             str(queue.workers),
@@ -132,12 +135,12 @@ def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
 
 def schedule_sheet(schedule: Schedule) -> Table:
     """All fields of a schedule except its task, one per line."""
-    return _sheet(_schedule_fields(schedule))
+    return sheet(_schedule_fields(schedule))
 
 
 def task_sheet(task: Task) -> Table:
     """All fields of a task except its input and result, one per line."""
-    return _sheet(_task_fields(task))
+    return sheet(_task_fields(task))
 
 
 def example_command(task_type: TaskType) -> str:
@@ -155,6 +158,7 @@ def _task_fields(task: Task) -> Iterator[tuple[str, str | Text]]:
     yield "queue", f"{printable(task.queue)}, priority {task.priority or 0}" if task.queue else ""
     yield "concurrency", printable(task.concurrency_key or "")
     yield "fairness", printable(task.fairness_key or "")
+    yield "dedupe", printable(task.dedupe_key or "")
     yield "tags", printable(", ".join(task.tags))
     yield "metadata", printable(json.dumps(task.metadata, ensure_ascii=False)) if task.metadata else ""
     yield "created", f"{local_time(task.created_at)}, {age(task.created_at)} ago"
@@ -227,14 +231,15 @@ def _arguments(example: dict[str, Any]) -> Iterator[str]:
         yield shlex.quote(value if isinstance(value, str) else json.dumps(value))
 
 
-def _sheet(fields: Iterable[tuple[str, str | Text]]) -> Table:
-    sheet = Table.grid(padding=(0, 2))
-    sheet.add_column(style="dim", no_wrap=True)
-    sheet.add_column(overflow="fold")
+def sheet(fields: Iterable[tuple[str, str | Text]]) -> Table:
+    """The fields that have a value, one per line."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
     for label, value in fields:
         if value:
-            sheet.add_row(label, value)
-    return sheet
+            lines.add_row(label, value)
+    return lines
 
 
 def new_table(*columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""Send calls to a server, and again where that is safe: blocking and async."""
+"""Send calls to a server, and again if no answer comes: blocking and async."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Transport:
         self._http = httpx.Client(**server.http_options())
 
     def call(self, call: Call[T]) -> T:
-        """Send the call, up to TRIES times if it may be repeated, and return the value of its response."""
+        """Send the call, up to TRIES times until it is answered, and return the value of its response."""
         attempt = 1
         while True:
             outcome = self._try(call)
-            delay = retry_delay_s(call, outcome, attempt)
+            delay = retry_delay_s(outcome, attempt)
             if delay is None:
                 return value_of(call, outcome, self._server.url)
             time.sleep(delay)
@@ -100,7 +100,14 @@ class Transport:
 
     def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return self._http.request(call.method, call.path, params=call.params, json=call.body)
+            return self._http.request(
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                headers=call.headers,
+                timeout=self._server.timeout(call.wait_s),
+            )
         except httpx.TransportError as error:
             return error
 
@@ -117,7 +124,7 @@ class AsyncTransport:
         attempt = 1
         while True:
             outcome = await self._try(call)
-            delay = retry_delay_s(call, outcome, attempt)
+            delay = retry_delay_s(outcome, attempt)
             if delay is None:
                 return value_of(call, outcome, self._server.url)
             await anyio.sleep(delay)
@@ -180,6 +187,13 @@ class AsyncTransport:
 
     async def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return await self._http.request(call.method, call.path, params=call.params, json=call.body)
+            return await self._http.request(
+                call.method,
+                call.path,
+                params=call.params,
+                json=call.body,
+                headers=call.headers,
+                timeout=self._server.timeout(call.wait_s),
+            )
         except httpx.TransportError as error:
             return error

@@ -1,36 +1,101 @@
-"""The 202 response to a submission, by `POST /tasks` or `POST /schedules/{schedule}/run`."""
+"""The response to a submission, by `POST /tasks` or `POST /schedules/{schedule}/run`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
+from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 
-from jobcore.models import NewJob
+from jobcore.errors import InvalidInput
+from jobcore.models import IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
-from jobcore.store import json_text
+from jobcore.store import idempotency, json_text
+from longrun_api.body import read_as
 from longrun_api.database import unavailable_after
+from longrun_api.idempotency import REPLAYED, fingerprint
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links
 from longrun_api.times import rfc3339
 
-RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds after which a client should poll a task that has not ended."""
 
-
-async def accept(request: Request, job: NewJob) -> Response:
-    """Store the job, then return 202 with its id."""
+async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = None) -> Response:
+    """Store the job, then return 202 with its id; or 200 with the live job of its dedupe key."""
     runtime = runtime_of(request)
     async with unavailable_after(runtime.settings.database_timeout_s):
-        accepted = await runtime.intake.submit(job)
-    here = links(accepted.id, request.scope.get("root_path", ""))
+        answer = await runtime.intake.submit(job, key)
+    warnings = runtime.served_queues.warnings(job.queue, job.task_type)
+    if isinstance(answer, KnownJob):
+        return _known(request, answer, [] if answer.deduplicated else warnings)
+    retry_after_s = runtime.pace.of_new(job)
+    return _shown(
+        request, answer.id, job.task_type, Status.PENDING, answer.created_at, warnings, retry_after_s=retry_after_s
+    )
+
+
+async def accept_once(request: Request, text: str, to_job: Callable[[bytes], NewJob]) -> Response:
+    """`accept` the job of the body, once for this idempotency key.
+
+    What was accepted before is answered in the same way although it would be refused now, for example because its
+    `expires_at` has passed.
+    """
+
+    def read(body: bytes) -> tuple[str, NewJob | InvalidInput]:
+        try:
+            job: NewJob | InvalidInput = to_job(body)
+        except InvalidInput as error:
+            job = error
+        try:
+            return fingerprint(request, body), job
+        except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
+            if isinstance(job, NewJob):
+                raise
+            raise job from None
+
+    asked, job = await read_as(request, read)
+    key = IdempotencyKey(text, asked)
+    if isinstance(job, NewJob):
+        return await accept(request, job, key)
+    stored = await runtime_of(request).database.call(idempotency.find, key)
+    if stored is None or stored.job is None:
+        raise job
+    return _known(request, stored.job, [])
+
+
+def _known(request: Request, job: KnownJob, warnings: Sequence[Mapping[str, str]]) -> Response:
+    shown = _shown(request, job.id, job.task_type, job.status, job.created_at, warnings, deduplicated=job.deduplicated)
+    if job.replayed:
+        shown.headers.update(REPLAYED)
+    return shown
+
+
+def _shown(
+    request: Request,
+    job_id: UUID,
+    task_type: str,
+    status: Status,
+    created_at: datetime,
+    warnings: Sequence[Mapping[str, str]],
+    *,
+    deduplicated: bool = False,
+    retry_after_s: int = 1,
+) -> Response:
+    here = links(job_id, request.scope.get("root_path", ""))
     # serialised by hand: this route must handle thousands of requests a second
-    document = {
-        "task_id": str(accepted.id),
-        "task_type": job.task_type,
-        "status": Status.PENDING,
-        "created_at": rfc3339(accepted.created_at),
+    document: dict[str, Any] = {
+        "task_id": str(job_id),
+        "task_type": task_type,
+        "status": status,
+        "created_at": rfc3339(created_at),
         "links": here,
     }
-    headers = {"Location": here["self"], **RETRY_AFTER}
-    return Response(json_text.dumps(document), HTTPStatus.ACCEPTED, headers, "application/json")
+    if deduplicated:
+        document["deduplicated"] = True
+    if warnings:
+        document["warnings"] = warnings
+    headers = {"Location": here["self"], "Retry-After": str(retry_after_s)}
+    code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
+    return Response(json_text.dumps(document), code, headers, "application/json")

@@ -22,7 +22,9 @@ from longrun_api.compression import Compression
 from longrun_api.cors import Cors
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
+from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
+from longrun_api.openapi_clients import camel_case
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
@@ -40,6 +42,7 @@ from longrun_api.routes import (
     task_list,
     task_types,
     tasks,
+    why,
     workers,
 )
 from longrun_api.runtime import running
@@ -48,7 +51,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, task, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
@@ -80,11 +83,13 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version=version("longrun-api"),
         description=DESCRIPTION,
         root_path=settings.root_path,
+        root_path_in_servers=False,  # the document names it already
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(check_parameters)],
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=lambda route: camel_case(route.name),
+        dependencies=[Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )

@@ -12,20 +12,18 @@ This cannot be middleware: the application gets a request only when its head is 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from longrun_api import request_ids
+from longrun_api import half_closed, request_ids
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, malformed, raw_response
 from longrun_api.hosts import with_host_of_target
 from longrun_api.http10 import Http10Cycle
 from longrun_api.problems import HttpError, ServerBusy
 from longrun_api.sockets import detect_lost_peers, reset
+from longrun_api.upgrades import WithoutUpgrades
 
 FRAMING_BYTES: Final = 512 * 1024
 """Bytes that chunk headers, chunk extensions and trailers may add to a small body: two of the largest reads."""
@@ -38,7 +36,7 @@ LINGER_BYTES: Final = 1024 * 1024
 """Bytes that such a client may still send; they are read and discarded."""
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(WithoutUpgrades):
     """One connection; all connections of a process share `buffered`."""
 
     def __init__(
@@ -58,8 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_is_whole = False
         self._since = self.loop.time()
         self._begun = 0
-        self._raw_bytes = 0
-        self._body_bytes = 0
+        self._raw_bytes = self._body_bytes = 0
         self._refusal: HttpError | None = None
         self._lingering_bytes = 0
         self._unsent: float = inf
@@ -84,13 +81,15 @@ class BoundedConnection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Called when the client has sent everything. It may still read the response (RFC 9112, section 9.6).
 
-        Returns whether to keep the connection open for that. A stream ends: its client is gone, as far as we can tell.
+        Returns whether to keep the connection open. From here, a client that is gone looks the same: so a stream is
+        closed, and a request that waits for a task is answered at once.
         """
         if self._is_arriving and self._raw_bytes and self._refusal is None:
             self._refuse(MalformedRequest("it ends before it is complete"), linger_s=0)
         if self.cycle is None or self.cycle.response_complete:
             return self._refusal is not None
         self.cycle.keep_alive = False
+        half_closed.note(self.cycle)
         is_stream = self.cycle.response_started and bool(self.cycle.chunked_encoding)
         return not is_stream
 
@@ -156,16 +155,12 @@ class BoundedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Called when the client does not read its response."""
         super().pause_writing()
-        self._watch()
-
-    def resume_writing(self) -> None:
-        """Called when the client reads again."""
-        super().resume_writing()
         self._unsent = inf
+        self._watch()
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn when the parser failed, also because a callback above raised an error."""
-        self._refuse(self._refusal or malformed(sys.exception()))
+        self._refuse(self._refusal or malformed(self._parsed))
 
     def _count(self, size: int) -> None:
         if self._begun <= 1:  # otherwise an unknown part of `size` belongs to earlier requests

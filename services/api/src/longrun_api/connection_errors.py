@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
-from http import HTTPStatus
-
-import httptools
+from http import HTTPMethod, HTTPStatus
+from typing import Final
 
 from longrun_api.problems import HttpError, problem
 from longrun_api.security_headers import SECURITY_HEADERS
+
+REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
+METHODS: Final = frozenset(HTTPMethod)
+"""The methods of RFC 9110 and RFC 5789. The parser knows them all."""
 
 
 class MalformedRequest(HttpError):
@@ -43,9 +47,10 @@ class RequestTimeout(HttpError):
     title = "The request took too long to arrive"
 
 
-def malformed(error: BaseException | None) -> HttpError:
-    """The error for a request that the parser refused."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
+def malformed(data: bytes) -> HttpError:
+    """The error for bytes that the parser refused, which takes a method that it does not know for nonsense."""
+    line = REQUEST_LINE.match(data)
+    if line and line[1].decode() not in METHODS:
         return MethodNotImplemented("OPTIONS tells the methods of a path")
     return MalformedRequest("it cannot be parsed (RFC 9112)")
 

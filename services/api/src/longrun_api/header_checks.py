@@ -16,8 +16,6 @@ from longrun_api.problems import HttpError, problem
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Paths for which the host is not checked: they reveal nothing, and load balancers use any host name for them."""
-UNSUPPORTED: Final = {b"idempotency-key": "Idempotency-Key"}
-"""A client that sends one of these relies on it, so it is refused: otherwise a task could be submitted twice."""
 PRECONDITIONS: Final = {
     b"if-match": "If-Match",
     b"if-none-match": "If-None-Match",
@@ -25,7 +23,7 @@ PRECONDITIONS: Final = {
 }
 """Headers that protect a change against a concurrent one. Only files have an ETag, and only GET reads them."""
 TRANSFER: Final = frozenset({b"expect", b"transfer-encoding"})
-CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *TRANSFER, *UNSUPPORTED, *PRECONDITIONS})
+CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *TRANSFER, *PRECONDITIONS})
 
 
 class HeaderNotSupported(HttpError):
@@ -82,15 +80,14 @@ class HeaderChecks:
             server = scope.get("server")
             host = self._hosts.check(host_values, server[0] if server else None, version)
         if headers:
-            is_safe = scope["method"] in SAFE_METHODS
-            if not is_safe:
+            if scope["method"] not in SAFE_METHODS:
                 self._origins.check(host, headers.get(b"origin", []), headers.get(b"sec-fetch-site", []))
-            _refuse_unsupported(headers, UNSUPPORTED if is_safe else UNSUPPORTED | PRECONDITIONS)
+                _refuse_preconditions(headers)
             _check_transfer(headers, version)
 
 
-def _refuse_unsupported(headers: Mapping[bytes, list[str]], refused: Mapping[bytes, str]) -> None:
-    for name, shown in refused.items():
+def _refuse_preconditions(headers: Mapping[bytes, list[str]]) -> None:
+    for name, shown in PRECONDITIONS.items():
         if name in headers:
             raise HeaderNotSupported(f"{shown} is not supported; send the request without it if it can do without")
 

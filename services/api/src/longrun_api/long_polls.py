@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect
 from jobcore.broker.live_events import LiveEvents, Subscription
 from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
 from jobcore.store import event_pages
+from longrun_api import half_closed
 from longrun_api.database import AsyncDatabase, unavailable_after
 from longrun_api.shutdown import Shutdown
 
@@ -88,11 +89,12 @@ async def _hears_news(subscription: Subscription, after: int | None) -> bool:
 
 @contextmanager
 def _while_connected(request: Request) -> Iterator[None]:
-    """Leave the block and raise ClientDisconnect when the client closes the connection."""
+    """Leave the block when the client closes the connection; raises ClientDisconnect unless it can still read."""
+    has_left = False
 
     async def notice() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+        nonlocal has_left
+        has_left = await half_closed.left(request.scope, request.receive)
         scope.cancel()
 
     with anyio.CancelScope() as scope:
@@ -101,5 +103,5 @@ def _while_connected(request: Request) -> Iterator[None]:
             yield
         finally:
             noticing.cancel()
-    if scope.cancelled_caught:
+    if has_left:
         raise ClientDisconnect

@@ -10,11 +10,24 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
+from longrun_api.openapi_clients import for_clients
+from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
+from longrun_api.schemas_events import STREAM_EVENTS
 from longrun_api.submission import Submission, TaskTemplate
 
 REFERENCE: Final = "#/components/schemas/{model}"
+CONTACT: Final = {"name": "The Longrun authors"}
+LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
+TAGS: Final = [
+    {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
+    {"name": "schedules", "description": "Submit a task again and again."},
+    {"name": "task types", "description": "What can be submitted."},
+    {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys."},
+    {"name": "workers", "description": "What runs where."},
+    {"name": "health", "description": "Probes."},
+]
 
 
 class ProblemField(BaseModel):
@@ -35,6 +48,7 @@ class Problem(BaseModel):
     detail: str = Field(examples=["input.url: is required"])
     instance: str | None = Field(None, description="The incident, under which the server's log has details.")
     errors: list[ProblemField] | None = Field(None, description="The invalid fields.")
+    request_id: str | None = Field(None, description="The id of the request, as in `X-Request-Id` and the log.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -60,11 +74,17 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
         description=app.description,
         openapi_version=app.openapi_version,
         tags=app.openapi_tags,
-        servers=[{"url": "/", "description": "The server that serves this document."}],
+        servers=[{"url": f"{app.root_path}{VERSION}", "description": "The server that serves this document."}],
+        contact=CONTACT,
+        license_info=LICENSE,
         routes=app.routes,
     )
-    openapi["components"]["schemas"] |= _schemas(Problem) | _schemas(Submission) | _schemas(ScheduleSubmission)
-    openapi["components"]["schemas"] |= {"ScheduleChange": _change(ScheduleSubmission)}
+    openapi["security"] = []
+    schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
+    models: list[type[BaseModel]] = [Problem, Submission, ScheduleSubmission, *STREAM_EVENTS.values()]
+    for model in models:
+        schemas |= _schemas(model)
+    openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks"]["post"]["requestBody"] = {
@@ -82,6 +102,10 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
             }
         },
     }
+    stream = openapi["paths"]["/tasks/{task_id}/stream"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
+    data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in STREAM_EVENTS.values()]
+    stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
     return openapi
 
 

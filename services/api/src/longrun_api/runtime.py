@@ -25,7 +25,9 @@ from longrun_api.event_stream import Backlog
 from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
+from longrun_api.pace import Pace
 from longrun_api.readiness import Readiness
+from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
@@ -43,9 +45,11 @@ class Runtime:
     publisher: EventPublisher
     live_events: LiveEvents
     long_polls: LongPolls
+    pace: Pace
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
+    served_queues: ServedQueues
     readiness: Readiness
     shutdown: Shutdown
 
@@ -68,10 +72,13 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
+    pace = Pace(requests)
     backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
     await live_events.start()
     await stream_check.start()
     await keepalive.start()
+    served_queues = ServedQueues(requests)
+    await served_queues.start()
     try:
         with shutdown.on_signals():
             yield Runtime(
@@ -83,9 +90,11 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 publisher,
                 live_events,
                 LongPolls(live_events, requests, shutdown, settings.wait_max_s),
+                pace,
                 backlog,
                 keepalive,
                 FileReads(settings.files),
+                served_queues,
                 readiness,
                 shutdown,
             )
@@ -93,7 +102,9 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(publisher, waker)  # after the others, whose last changes they announce
+        await served_queues.close()
         await keepalive.close()
+        await pace.close()
         await stream_check.close()
         await live_events.close()
         await readiness.close()

@@ -18,7 +18,7 @@ from jobcore.tasks import Registry
 from longrun_api.submission import DAY_S, Integer, Submission, TaskTemplate, parse_as, to_job
 
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
-PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for"}
+PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for", "dedupe_key"}
 OPTIONS: Final = tuple(field.name for field in fields(NewJob) if field.name not in PER_JOB)
 """Fields of a job that are the same at every tick."""
 

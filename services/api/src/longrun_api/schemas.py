@@ -11,6 +11,7 @@ from jobcore.models import CancelReceipt, Event, Job
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
 from longrun_api.schemas_timings import Timings
+from longrun_api.schemas_why import AcceptanceWarning
 from longrun_api.times import Utc
 
 ROOM_NOTE: Final = "`async` and `thread` share theirs; a child that runs a `process` task has none."
@@ -51,7 +52,11 @@ class Accepted(BaseModel):
     task_type: str
     status: Status
     created_at: Utc
+    deduplicated: bool = Field(False, description="Whether this is the live task with the same `dedupe_key`.")
     links: Links
+    warnings: list[AcceptanceWarning] = Field(
+        default_factory=list, description="Why the task will not start by itself; absent if nothing is in its way."
+    )
 
 
 class TaskError(BaseModel):
@@ -129,6 +134,7 @@ class TaskSummary(BaseModel):
     timeout_s: float | None = Field(description="Maximum duration of one attempt, in seconds; null: no limit.")
     concurrency_key: str | None
     fairness_key: str | None
+    dedupe_key: str | None = Field(description="At most one task with this key is PENDING or RUNNING.")
     tags: list[str]
     metadata: dict[str, Any]
     trace_id: str | None = Field(description="Trace id of the request that submitted the task (W3C Trace Context).")
@@ -180,6 +186,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "timeout_s": job.timeout_s,
         "concurrency_key": job.concurrency_key,
         "fairness_key": job.fairness_key,
+        "dedupe_key": job.dedupe_key,
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),

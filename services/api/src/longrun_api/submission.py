@@ -63,7 +63,8 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
+WHOLE: Final = BeforeValidator(_whole)
+Integer = Annotated[int, WHOLE]
 """A whole number. 5.0 is accepted too: to JSON Schema it is an integer (2020-12, validation, section 6.1.1)."""
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
@@ -92,8 +93,8 @@ class TaskTemplate(BaseModel):
         allow_inf_nan=False,
         description="Maximum duration of one attempt, in seconds; by default, the task type's own.",
     )
-    max_attempts: Integer | None = Field(
-        None, ge=1, le=100, description="Maximum number of tries; by default, the task type's own."
+    max_attempts: Annotated[int, Field(ge=1, le=100), WHOLE] | None = Field(
+        None, description="Maximum number of tries; by default, the task type's own."
     )
     concurrency_key: Key | None = Field(
         None,
@@ -124,6 +125,11 @@ class Submission(TaskTemplate):
         None,
         description="Latest start: a task that has not started by this time ends as FAILED with `error.kind` "
         "`expired`.",
+    )
+    dedupe_key: Key | None = Field(
+        None,
+        description="At most one task with this key is PENDING or RUNNING: while there is one, it is returned, with "
+        "`deduplicated`, and no other is submitted.",
     )
 
 
@@ -171,6 +177,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         traceparent=traceparent,
         concurrency_key=submission.concurrency_key,
         fairness_key=submission.fairness_key,
+        dedupe_key=submission.dedupe_key,
         retry=_own_backoff(submission) or None,
     )
 
@@ -206,7 +213,7 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key")}
+    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key", "dedupe_key")}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:

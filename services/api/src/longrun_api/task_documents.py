@@ -11,9 +11,10 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
+from jobcore.models import Job
 from jobcore.store import jobs
 from longrun_api import conditions
-from longrun_api.acceptance import RETRY_AFTER
+from longrun_api.runtime import runtime_of
 from longrun_api.schemas import task_json
 from longrun_api.task_ids import not_found
 
@@ -24,15 +25,17 @@ class TaskDocument:
 
     text: bytes
     etag: str
-    ended: bool
+    job: Job
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, request: Request) -> dict[str, str]:
         """The headers of a response with this document."""
-        return {"ETag": self.etag, "Cache-Control": "private, no-cache", **({} if self.ended else RETRY_AFTER)}
+        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
+        retry_after_s = runtime_of(request).pace.of(self.job)
+        return headers if retry_after_s is None else headers | {"Retry-After": str(retry_after_s)}
 
     def response(self, request: Request, headers: Mapping[str, str]) -> Response:
         """The response to a GET: the task, or 304 if the client has this document."""
-        shown = {**self.headers(), **headers}
+        shown = {**self.headers(request), **headers}
         if conditions.is_current(request.headers, self.etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=shown)
         return Response(self.text, headers=shown, media_type="application/json")
@@ -44,7 +47,7 @@ def read(connection: Any, task_id: UUID, root_path: str) -> TaskDocument:
     if job is None:
         raise not_found(task_id)
     text = task_json(job, root_path)
-    return TaskDocument(text, entity_tag(text), job.ended)
+    return TaskDocument(text, entity_tag(text), job)
 
 
 def entity_tag(text: bytes) -> str:

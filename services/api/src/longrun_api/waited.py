@@ -17,6 +17,7 @@ from starlette.datastructures import MutableHeaders
 
 from jobcore.errors import LongrunError
 from longrun_api import task_documents
+from longrun_api.idempotency import REPLAYED
 from longrun_api.preferences import preferences
 from longrun_api.runtime import runtime_of
 
@@ -31,7 +32,7 @@ PARAMETER: Final[dict[str, Any]] = {
 
 
 async def task(
-    request: Request, task_id: UUID, prefer: Sequence[str], wait_s: int | None, after: int | None
+    request: Request, task_id: UUID, prefer: Sequence[str], wait_s: float | None, after: int | None
 ) -> Response:
     """The task: at once, or when the wait is over that the client asked for, by `wait_s` or else by Prefer."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
@@ -63,7 +64,8 @@ async def submitted(request: Request, accepted: Response) -> Response:
         ended = await _ended(request, UUID(here.rpartition("/")[2]), wait_s)
         if ended is not None:
             headers = {"Location": here, "Content-Location": here, "Preference-Applied": applied[0]}
-            return Response(ended.text, HTTPStatus.OK, ended.headers() | headers, "application/json")
+            replayed = REPLAYED if "Idempotency-Replayed" in accepted.headers else {}
+            return Response(ended.text, HTTPStatus.OK, ended.headers(request) | headers | replayed, "application/json")
     if preferred.respond_async:
         applied.append("respond-async")
     if applied:
@@ -80,4 +82,4 @@ async def _ended(request: Request, task_id: UUID, wait_s: int) -> task_documents
         document = await runtime.long_polls.read(task_documents.read, task_id, root_path)
     except LongrunError:
         return None
-    return document if document.ended else None
+    return document if document.job.ended else None

@@ -1,8 +1,4 @@
-"""Intake: a thread inserts all waiting submissions, commits once, and then answers them.
-
-A submission is answered only after its row is committed. If the connection breaks during COMMIT, the thread reconnects
-and reads the rows by id: a submission whose row exists is accepted.
-"""
+"""Intake: a thread inserts all waiting submissions, commits once, and then answers them (see `batches`)."""
 
 from __future__ import annotations
 
@@ -14,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from jobcore.admission import batches
 from jobcore.admission.limits import Limits
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.models import Accepted, NewJob
-from jobcore.store import health, jobs
-from jobcore.store.database import Database, RowRefused
+from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
+from jobcore.store import health
+from jobcore.store.database import Database
+from jobcore.store.idempotency import IdempotencyKeyInUse, Outcome
 from jobcore.telemetry import logs, metrics, traces
 
 MAX_BATCH: Final = 500
@@ -34,8 +32,12 @@ log = logs.get(__name__)
 @dataclass(frozen=True, slots=True)
 class _Submission:
     job: NewJob
+    key: IdempotencyKey | None
     loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Accepted]
+    answer: asyncio.Future[Accepted | KnownJob]
+
+
+_Pair = tuple[asyncio.Future[Accepted | KnownJob], Outcome]
 
 
 class Intake(BackgroundThread):
@@ -64,18 +66,19 @@ class Intake(BackgroundThread):
         with self._changed:
             self._changed.notify()
 
-    async def submit(self, job: NewJob) -> Accepted:
-        """Accept a job; returns once its row is committed.
+    async def submit(self, job: NewJob, key: IdempotencyKey | None = None) -> Accepted | KnownJob:
+        """Accept a job; returns once its row is committed. A KnownJob is there already: see `NewJob.dedupe_key`, `key`.
 
-        Raises StoreUnavailable (nothing was accepted), Overloaded, or RowRefused if PostgreSQL cannot store the job.
+        Raises StoreUnavailable, Overloaded, RowRefused if PostgreSQL cannot store the job, IdempotencyKeyReused, or
+        IdempotencyKeyInUse if another request with the key is not answered yet.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Accepted] = loop.create_future()
+        answer: asyncio.Future[Accepted | KnownJob] = loop.create_future()
         with self._changed:
             self._refuse_if_stopping()
             if len(self._waiting) >= MAX_WAITING:
                 raise Overloaded(f"{MAX_WAITING:,} submissions already wait for their commit: try again later")
-            self._waiting.append(_Submission(job, loop, answer))
+            self._waiting.append(_Submission(job, key, loop, answer))
             self._changed.notify()
         return await answer
 
@@ -120,13 +123,13 @@ class Intake(BackgroundThread):
         return (batch, checks) if batch or checks else None
 
     def _serve(self, batch: list[_Submission], checks: list[Future[None]]) -> None:
-        answers: list[Accepted | LongrunError] = []
+        answers: list[Outcome] = []
         if batch:
             with traces.within(batch[0].job.traceparent):
                 answers = self._accept(batch)
             _answer(batch, answers)
         accepted = [answer for answer in answers if isinstance(answer, Accepted)]
-        if any(not isinstance(answer, Accepted | RowRefused) for answer in answers):
+        if any(isinstance(answer, LongrunError) and not batches.is_answer(answer) for answer in answers):
             self._doubtful = True
         elif accepted:
             self._doubtful = False
@@ -149,47 +152,44 @@ class Intake(BackgroundThread):
         self._doubtful = False
         return None
 
-    def _accept(self, batch: Sequence[_Submission]) -> list[Accepted | LongrunError]:
-        given = [submission.job for submission in batch]
+    def _accept(self, batch: Sequence[_Submission]) -> list[Outcome]:
         self.beat()
         try:
-            accepted = {job.id: job for job in self._insert(given)}
-        except RowRefused as refused:
-            if len(batch) == 1:
-                return [refused]
-            # one bad row must not fail the others
-            return [answer for submission in batch for answer in self._accept([submission])]
+            outcomes = batches.insert(self._db, [(submission.job, submission.key) for submission in batch])
         except StoreUnavailable as error:
             self._outage.begin(error)
             return [error] * len(batch)
         except LongrunError as error:
-            return [error] * len(batch)
+            if len(batch) == 1 or not batches.concerns_one(error):
+                return [error] * len(batch)
+            return self._accept_one_by_one(batch)
         except Exception as error:
             log.exception("cannot store submissions")
             return [LongrunError(str(error))] * len(batch)
         self._outage.end()
-        metrics.accepted(job for job in given if job.id in accepted)
-        self._wake_for(list(accepted.values()))
-        missing = StoreUnavailable("the database became unavailable before it confirmed the commit")
-        return [accepted.get(job.id, missing) for job in given]
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+        made = {job.id for job in accepted}
+        metrics.accepted(submission.job for submission in batch if submission.job.id in made)
+        self._wake_for(accepted)
+        return outcomes
+
+    def _accept_one_by_one(self, batch: Sequence[_Submission]) -> list[Outcome]:
+        """Accept all but those that cannot be accepted. A key that is in use is waited for once."""
+        answers: list[Outcome] = []
+        in_use: dict[str, IdempotencyKeyInUse] = {}
+        for submission in batch:
+            key = submission.key.text if submission.key else None
+            [answer] = [in_use[key]] if key in in_use else self._accept([submission])
+            if key is not None and isinstance(answer, IdempotencyKeyInUse):
+                in_use[key] = answer
+            answers.append(answer)
+        return answers
 
     def _wake_for(self, accepted: list[Accepted]) -> None:
         try:
             self._on_accepted(accepted)
         except Exception:
             log.exception("could not send wake-ups; the keeper will")
-
-    def _insert(self, given: Sequence[NewJob]) -> list[Accepted]:
-        try:
-            return self._db.call(jobs.insert, given)
-        except StoreUnavailable as error:
-            try:
-                found = self._db.call(health.committed, [job.id for job in given])
-            except StoreUnavailable:
-                raise error from None
-            if not found:
-                raise
-            return found
 
 
 def _wanted(batch: Sequence[_Submission]) -> list[_Submission]:
@@ -206,8 +206,8 @@ def _resolve_checks(checks: Sequence[Future[None]], failure: LongrunError | None
                 future.set_result(None)
 
 
-def _answer(batch: Sequence[_Submission], answers: Sequence[Accepted | LongrunError]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Accepted], Accepted | LongrunError]]] = {}
+def _answer(batch: Sequence[_Submission], answers: Sequence[Outcome]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Pair]] = {}
     for submission, answer in zip(batch, answers, strict=True):
         by_loop.setdefault(submission.loop, []).append((submission.answer, answer))
     for loop, pairs in by_loop.items():
@@ -215,7 +215,7 @@ def _answer(batch: Sequence[_Submission], answers: Sequence[Accepted | LongrunEr
             loop.call_soon_threadsafe(_resolve_answers, pairs)
 
 
-def _resolve_answers(pairs: Sequence[tuple[asyncio.Future[Accepted], Accepted | LongrunError]]) -> None:
+def _resolve_answers(pairs: Sequence[_Pair]) -> None:
     for future, answer in pairs:
         if future.done():
             continue  # it has an answer, or its client left; an accepted job stays accepted

@@ -2,7 +2,8 @@
 
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
-    forgetting   past turns of fairness keys, unused queues and limits, and workers that ended a day ago are deleted
+    forgetting   past turns of fairness keys, unused queues and limits, old idempotency keys, and workers that ended a
+                 day ago are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -23,7 +24,7 @@ from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
-from jobcore.store import concurrency_limits, expiry, fair_turns, queues, retention, workers
+from jobcore.store import concurrency_limits, expiry, fair_turns, idempotency, queues, retention, workers
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
@@ -101,6 +102,7 @@ class Housekeeping(BackgroundThread):
         self._publisher = publisher
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
+        self._keys_s = settings.idempotency_keys_s
         self._db = Database(
             settings.database_url, schema=settings.database_schema, name="longrun-housekeeping", pool_size=1
         )
@@ -113,6 +115,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_turns),
             Pass(self._forget_queues),
             Pass(self._forget_limits),
+            Pass(self._forget_keys),
             Pass(self._forget_workers),
         ]
 
@@ -174,6 +177,10 @@ class Housekeeping(BackgroundThread):
             return Done(0, False)
         forgotten = self._db.call(concurrency_limits.forget, self._retention_s)
         return Done(forgotten, forgotten > 0)
+
+    def _forget_keys(self, size: int) -> Done:
+        forgotten = self._db.call(idempotency.forget, self._keys_s, size)
+        return Done(forgotten, forgotten == size)
 
     def _forget_workers(self, _size: int) -> Done:
         return Done(self._db.call(workers.forget), False)

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from jobcore.errors import StoreUnavailable
-from jobcore.store import gauges
+from jobcore.store import gauges, served
 from jobcore.store.database import Database
 from jobcore.store.gauges import Fleet, OpenJobs
+from jobcore.store.served import Served
 from jobcore.telemetry import instruments, logs, metrics
 from jobcore.telemetry.instruments import Gauge
 
@@ -38,7 +39,7 @@ class QueueGauges:
         elif time.monotonic() >= self._due:
             self._due = time.monotonic() + REFRESH_S
             try:
-                set_gauges(self._db.call(gauges.open_jobs), self._db.call(gauges.fleets))
+                set_gauges(self._db.call(gauges.open_jobs), self._db.call(gauges.fleets), self._db.call(served.read))
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
@@ -48,7 +49,7 @@ class QueueGauges:
         metrics.KEEPER_LEADS.set({(): 0.0})
 
 
-def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
+def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet], served: Served) -> None:
     """Set the gauges from rows of the store. Queues that share the attribute `_OTHER` are added up."""
     values: dict[Gauge, dict[tuple[str, ...], float]] = {gauge: defaultdict(float) for gauge in metrics.READ_BY_KEEPER}
     oldest, heartbeats = values[metrics.OLDEST_READY], values[metrics.HEARTBEAT_AGE]
@@ -56,6 +57,8 @@ def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet]) -> None:
         queue = metrics.queue(group.queue)
         values[metrics.JOBS_OPEN][group.task_type, queue, group.state] += group.count
         oldest[(queue,)] = max(oldest[(queue,)], group.oldest_s)
+        if group.state == "ready" and served.lacks(group.queue, group.task_type):
+            values[metrics.JOBS_UNSERVED][group.task_type, queue] += group.count
     for fleet in fleets:
         queue = metrics.queue(fleet.queue)
         oldest[(queue,)] += 0.0

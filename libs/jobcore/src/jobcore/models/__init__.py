@@ -2,25 +2,32 @@
 
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
+from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
+from jobcore.models.why import Cause, Estimate, Method, Why
 from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
     "Accepted",
     "Batch",
     "CancelReceipt",
+    "Cause",
     "Change",
     "Claim",
+    "Estimate",
     "Event",
+    "IdempotencyKey",
     "Job",
     "JobFile",
     "JobFilter",
     "JobOrder",
     "JobPosition",
     "JsonText",
+    "KnownJob",
+    "Method",
     "NewEvent",
     "NewFile",
     "NewJob",
@@ -28,6 +35,7 @@ __all__ = [
     "Run",
     "RunningJob",
     "StoredFile",
+    "Why",
     "Worker",
     "by_lane",
 ]

@@ -35,6 +35,8 @@ class NewJob:
     """What replaces values of its task type's retry policy: backoff_s, backoff_max_s, jitter."""
     schedule_id: UUID | None = None
     scheduled_for: datetime | None = None
+    dedupe_key: str | None = None
+    """At most one job with this key is live, which means PENDING or RUNNING."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Job:
     fairness_key: str | None
     schedule_id: UUID | None
     scheduled_for: datetime | None
+    dedupe_key: str | None
     due_at: datetime
     """When the latest run became due or, if the job is PENDING, when the next one did or will."""
     first_started_at: datetime | None

@@ -80,6 +80,8 @@ compose and the chart set it. Unset: `ctx.file` fails."""
     """How often a job may lose its worker through no fault of its own before it is failed."""
     retention_days: Annotated[float, Field(ge=0)] = 30
     """Days that ended jobs are kept; 0 keeps them for good (some 1.2 kB of disk a job)."""
+    idempotency_keys_s: Annotated[float, Field(ge=60, le=366 * 86_400)] = 86_400
+    """Seconds that an `Idempotency-Key` and the answer to its request are kept."""
 
     @field_validator("database_url")
     @classmethod

@@ -22,13 +22,14 @@ READ_ONLY: Final = (
     "and default_transaction_read_only must be off for the role, the database and the server"
 )
 
+LOCK_TIMEOUT: Final = "55P03"
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _DETAILS: Final = {
     "25006": READ_ONLY,
     "53100": "PostgreSQL's disk is full",
     "53200": "PostgreSQL has no memory left",
     "53300": EXHAUSTED,
-    "55P03": "PostgreSQL waited too long for a lock",
+    LOCK_TIMEOUT: "PostgreSQL waited too long for a lock",
     "57014": "PostgreSQL did not finish in time",
     "57P01": AWAY,
     "57P02": AWAY,
@@ -76,6 +77,11 @@ def unavailable(error: DBAPIError) -> StoreUnavailable:
 def code(error: DBAPIError) -> str | None:
     """The SQLSTATE; None if PostgreSQL gave none."""
     return getattr(error.orig, "pgcode", None)
+
+
+def constraint(error: DBAPIError) -> str | None:
+    """The name of the constraint or unique index that refused the statement; None if none did."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
 
 
 def line(error: DBAPIError) -> str:

@@ -7,9 +7,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
+from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -22,7 +24,7 @@ SUMMARY: Final = f"""
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
     {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
-    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for,
+    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for, dedupe_key,
     {ready_jobs.DUE_AT} AS due_at,
     CASE WHEN attempt < 2 THEN started_at ELSE (
         SELECT at FROM job_events WHERE job_id = jobs.id AND kind = 'state' AND data ->> 'status' = 'RUNNING'
@@ -34,7 +36,7 @@ SUMMARY: Final = f"""
 PARSED: Final = ("error", "metadata", "retry", "progress")
 """The columns of `SUMMARY` that are JSON texts, and that a `Job` has as values."""
 
-_ACCEPTED: Final = Rows(Accepted)
+ACCEPTED: Final = Rows(Accepted)
 
 TURN: Final = "interval '1 s'"
 """How far behind the job before it the next job of a fairness key ranks."""
@@ -44,22 +46,33 @@ HORIZON: Final = "interval '600 s'"
 INTAKES: Final = 0x6C6F6E67_01
 """The key of the advisory lock that all who add jobs to queues share. Whoever forgets queues takes it alone."""
 
-# The turns of a key come from the row that the upsert returns and keeps locked until the commit. What the statement
-# reads of the table may be older, and two intakes at once would give out the same turns.
-# A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
-# Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
-INSERT: Final = Prepared(
-    "accept",
-    f"""
-WITH given AS MATERIALIZED (
+GIVEN: Final = """
     SELECT *, coalesce(run_at, now() + make_interval(secs => coalesce(delay_s, 0))) AS due
     FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS sent (
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
         input_exact text, metadata_exact text,
-        schedule_id uuid, scheduled_for timestamptz)
-), queue AS (
+        schedule_id uuid, scheduled_for timestamptz, dedupe_key text)
+"""
+"""The jobs of the parameter `:jobs`, each with the time at which it is due."""
+
+LIVE: Final = "dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"
+"""The condition of the index `jobs_live_by_dedupe_key`."""
+
+
+def accepting(*, or_nothing: bool = False) -> str:
+    """SQL that makes jobs of the rows of `given` and ends with the CTEs `accepted` and `event`.
+
+    With `or_nothing`, a job whose dedupe key has a live job is left out; otherwise that is an error.
+    """
+    # The turns of a key come from the row that the upsert returns and keeps locked until the commit. What the statement
+    # reads of the table may be older, and two intakes at once would give out the same turns.
+    # A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
+    # Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
+    or_skip = f"ORDER BY dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
+    return f"""
+queue AS (
     INSERT INTO queues (name)
     SELECT DISTINCT queue FROM given ORDER BY queue
     ON CONFLICT (name) DO NOTHING
@@ -88,43 +101,51 @@ WITH given AS MATERIALIZED (
 ), accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
-                      schedule_id, scheduled_for, input_exact, metadata_exact)
+                      schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND concurrency_key IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata,
            traceparent, concurrency_key, fairness_key,
            CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for,
-           input_exact, metadata_exact
-    FROM given LEFT JOIN turn USING (id)
+           dedupe_key, input_exact, metadata_exact
+    FROM given LEFT JOIN turn USING (id) {or_skip}
     RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, 1, created_at, 0, 'state', '{{"status": "PENDING"}}' FROM accepted
-)
-SELECT {_ACCEPTED.columns} FROM accepted
+)"""
+
+
+LOCK_INTAKES: Final = f"SELECT pg_advisory_xact_lock_shared({INTAKES})"
+
+INSERT: Final = Prepared(
+    "accept",
+    f"""
+WITH given AS MATERIALIZED ({GIVEN}), {accepting()}
+SELECT {ACCEPTED.columns} FROM accepted
 """,
-    first=f"SELECT pg_advisory_xact_lock_shared({INTAKES})",
+    first=LOCK_INTAKES,
     jobs="text",
 )
 
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs with their first events in one durable transaction, all of them or none."""
-    return _ACCEPTED.read(INSERT.execute(connection, {"jobs": json_text.rows(jobs)}))
+    return ACCEPTED.read(INSERT.execute(connection, {"jobs": json_text.rows(jobs)}))
 
 
 def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """`insert` as a part of the transaction of the caller."""
-    return _ACCEPTED.read(INSERT.inside(connection, {"jobs": json_text.rows(jobs)}))
+    return ACCEPTED.read(INSERT.inside(connection, {"jobs": json_text.rows(jobs)}))
 
 
 FIND: Final = text(f"""
-SELECT {_ACCEPTED.columns} FROM (SELECT *, gate AS blocked_by FROM jobs WHERE id = ANY(:ids)) AS found
+SELECT {ACCEPTED.columns} FROM (SELECT *, gate AS blocked_by FROM jobs WHERE id = ANY(:ids)) AS found
 """)
 
 
 def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
     """Those of these jobs that exist, which tells what an `insert` without a reply has committed."""
-    return _ACCEPTED.read(connection.execute(FIND, {"ids": list(ids)}))
+    return ACCEPTED.read(connection.execute(FIND, {"ids": list(ids)}))
 
 
 GET: Final = text(
@@ -214,6 +235,14 @@ WITH found AS MATERIALIZED (
 def retry(connection: Connection, job_id: UUID) -> Change | None:
     """FAILED or CANCELLED → PENDING, at the back of its queue; its tries, crashes and losses count from 0 again.
 
-    None if there is no such job, it has another status, or it was cancelled and its run has not stopped.
+    None if there is no such job, it has another status, or it was cancelled and its run has not stopped. Raises
+    DedupeKeyTaken if another job with its dedupe key is live.
     """
-    return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
+    try:
+        return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
+    except IntegrityError as error:
+        if failures.constraint(error) == "jobs_live_by_dedupe_key":
+            raise DedupeKeyTaken(
+                "another task with its dedupe_key is PENDING or RUNNING: retry this one once that has ended"
+            ) from error
+        raise

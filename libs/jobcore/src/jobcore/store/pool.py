@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 
-from jobcore.host import ticker
+from jobcore.host import forks, ticker
 from jobcore.store.connecting import Connecting
 from jobcore.store.deadlines import DEADLINES, Socket
 
@@ -60,6 +60,13 @@ class Pool:
         event.listen(self.engine, "do_connect", self._connect)
         event.listen(self.engine, "close", _close_socket)
         ticker.add(self._shrink)
+        forks.watch(self)
+
+    def in_fork(self) -> None:
+        """Make connections of its own: on those of the original process, both would mix up their statements."""
+        self._connecting = Connecting()
+        self._left_behind = set()
+        self.engine.dispose(close=False)
 
     def socket(self, connection: Connection) -> Socket:
         """The socket of a connection that a call begins to use; a connection that was cut while idle is replaced."""

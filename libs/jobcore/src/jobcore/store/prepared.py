@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -44,19 +44,22 @@ _SHARED: Final = "longrun_shared"
 class Prepared:
     """A durable statement with `:name` parameters of the given SQL types.
 
-    `first` is a statement that is sent before it in the same transaction, with the same parameters; it takes locks that
-    the statement needs before it reads. Both are planned with the settings `BY_INDEX`.
+    `first` are statements that are sent before it in the same transaction, with the same parameters; they take locks
+    that the statement needs before it reads. All are planned with the settings `BY_INDEX`. `settings` are more of them.
     """
 
-    def __init__(self, label: str, sql: str, *, first: str = "", **types: str) -> None:
-        statement = _Statement.of(label, sql, types)
-        statements = [_Statement.of(f"before_{label}", first, types), statement] if first else [statement]
-        execute = ";\n".join(one.execute for one in statements)
+    def __init__(
+        self, label: str, sql: str, *, first: str | Sequence[str] = (), settings: str = "", **types: str
+    ) -> None:
+        first = [first] if isinstance(first, str) else first
+        before = [_Statement.of(f"before_{label}", one, types) for one in first]
+        statements = [*before, _Statement.of(label, sql, types)]
+        execute = settings + ";\n".join(one.execute for one in statements)
         missing = "".join(_unless_known(one) for one in statements)
         self._prepare = {one.name: text(one.prepare) for one in statements}
         self._execute = text(f"{DURABLE}{BY_INDEX}{execute}")
         self._prepare_and_execute = text(f"{DURABLE}{BY_INDEX}{missing}{execute}")
-        self._plain = text(f"{DURABLE}{first};\n{sql}" if first else f"{DURABLE}{sql}")
+        self._plain = text(DURABLE + ";\n".join([*first, sql]))
 
     @property
     def texts(self) -> tuple[TextClause, ...]:

@@ -11,6 +11,7 @@ from jobcore.store.prepared import ORDERED
 from jobcore.store.queue_limits import OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import OF_TYPE, READY, READY_SINCE
 from jobcore.store.room import FLEET
+from jobcore.store.served import KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,7 @@ DEMAND: Final = text(f"""{ORDERED}
 WITH {FLEET}, {OCCUPIED}, served AS MATERIALIZED (
     SELECT name, low_rank, free, {PERMITS} AS permits FROM queues JOIN fleet USING (name)
     WHERE NOT paused
-), known AS MATERIALIZED (
-    -- a worker of version 0.1 names no types, and runs any
-    SELECT DISTINCT queue AS name, task_type
-    FROM workers CROSS JOIN LATERAL unnest(queues) AS queue
-    CROSS JOIN LATERAL unnest(coalesce(task_types, CAST(ARRAY[NULL] AS text[]))) AS task_type
-    WHERE state = 'active'
-)
+), {KNOWN}
 SELECT name, head.ready, head.oldest_s, free
 FROM served CROSS JOIN LATERAL (
     SELECT count(*) AS ready, coalesce(extract(epoch FROM now() - min(ready_since)), 0) AS oldest_s

@@ -22,6 +22,7 @@ from jobcore.store.queue_limits import LOCK_FOR_CHANGE, OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import IN_ORDER, READY, READY_SINCE
 from jobcore.store.room import FLEET
 from jobcore.store.rows import Rows
+from jobcore.store.served import KNOWN, UNSERVED
 from jobcore.store.transactions import DURABLE
 
 IDLE: Final = "interval '1 hour'"
@@ -51,7 +52,8 @@ class Queue:
     """A queue as operators see it; counts stop at the limit of the query.
 
     `ready` jobs may be claimed now, `blocked` jobs have no permit of their key or of the queue, and `waiting` jobs wait
-    for their time. `oldest_s` is for how many seconds the first ready job has been ready. `workers` and `children` are
+    for their time. `unserved` jobs are due, and no active worker can run them: none serves the queue, or none knows
+    their task type. `oldest_s` is for how many seconds the first ready job has been ready. `workers` and `children` are
     those that serve the queue; `room` is how many more jobs of each lane these could start now.
     """
 
@@ -62,6 +64,7 @@ class Queue:
     oldest_s: float | None
     blocked: int
     waiting: int
+    unserved: int
     running: int
     workers: int
     children: int
@@ -73,7 +76,7 @@ HEAD: Final = 50
 """The job that has been ready for the longest is looked for among so many jobs at the head of a queue."""
 
 SHOW: Final = f"""{ORDERED}
-WITH {OCCUPIED}, chosen AS MATERIALIZED (
+WITH {OCCUPIED}, {KNOWN}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
     -- each count reads an index only
@@ -81,11 +84,13 @@ WITH {OCCUPIED}, chosen AS MATERIALIZED (
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {BLOCKED}
                                LIMIT :limit) AS seen) AS at_key,
-        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting
+        (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {WAITS} LIMIT :limit) AS seen) AS waiting,
+        {UNSERVED} AS unserved
     FROM chosen
 ), {FLEET}
 SELECT name, paused, max_running, least(due, permits) AS ready, head.oldest_s,
-       least(:limit, at_key + due - least(due, permits)) AS blocked, waiting, coalesce(running, 0) AS running,
+       least(:limit, at_key + due - least(due, permits)) AS blocked, waiting, unserved,
+       coalesce(running, 0) AS running,
        coalesce(fleet.workers, 0) AS workers, coalesce(fleet.children, 0) AS children,
        coalesce(fleet.room, ARRAY[0, 0, 0]) AS room
 FROM counted CROSS JOIN LATERAL (
@@ -114,8 +119,11 @@ SET: Final = text(
     + f"""
 SET LOCAL lock_timeout = '3s';
 {LOCK_FOR_CHANGE}
-INSERT INTO queues (name, paused, max_running) VALUES (:name, coalesce(:paused, false), :max_running)
+INSERT INTO queues (name, paused, paused_at, max_running)
+VALUES (:name, coalesce(:paused, false), CASE WHEN :paused THEN now() END, :max_running)
 ON CONFLICT (name) DO UPDATE SET paused = coalesce(:paused, queues.paused),
+    paused_at = CASE WHEN coalesce(:paused, queues.paused) THEN
+        CASE WHEN queues.paused THEN queues.paused_at ELSE now() END END,
     max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END
 """
 )
@@ -129,12 +137,16 @@ def change(connection: Connection, name: str, *, paused: bool | None, set_max: b
     connection.execute(SET, {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running})
 
 
-UNUSED: Final = f"""(
-    NOT paused AND max_running IS NULL
-    AND (SELECT 1 FROM jobs WHERE queue = name AND {READY} LIMIT 1) IS NULL
+EMPTY: Final = f"""(
+    (SELECT 1 FROM jobs WHERE queue = name AND {READY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {WAITS} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE queue = name AND {BLOCKED} LIMIT 1) IS NULL
     AND name NOT IN (SELECT queue FROM occupied)
+)"""
+"""Whether a row of `queues` has no job that has not ended; needs `OCCUPIED`."""
+
+UNUSED: Final = f"""(
+    NOT paused AND max_running IS NULL AND {EMPTY}
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""
 """Whether nobody uses a row of `queues`; needs `OCCUPIED`. The next job of the queue creates the row again."""

@@ -13,8 +13,14 @@ IN_ORDER: Final = f"{READY} AND rank >= low_rank ORDER BY rank, id"
 CLAIMABLE: Final = "(expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)"
 """Whether a ready row of `jobs` may still start: a job expires only before its first run."""
 
-OF_TYPE: Final = """
-ARRAY[queue, jobs.task_type] = ARRAY[{queue}, {task_type}] AND CASE WHEN ready THEN status END = 'PENDING'
+TYPE_OF_QUEUE: Final = "ARRAY[jobs.queue, jobs.task_type]"
+"""The queue and the task type of a row of `jobs`, written as in the index `jobs_ready_by_type`."""
+
+OF_ANY_TYPE: Final = "CASE WHEN ready THEN status END = 'PENDING'"
+"""Whether a row of `jobs` is ready, written as in that index."""
+
+OF_TYPE: Final = f"""
+{TYPE_OF_QUEUE} = ARRAY[{{queue}}, {{task_type}}] AND {OF_ANY_TYPE}
 """
 """Whether a row of `jobs` is ready, and of a queue and a task type.
 

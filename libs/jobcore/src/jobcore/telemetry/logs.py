@@ -12,6 +12,7 @@ import structlog
 from opentelemetry import trace
 
 from jobcore.settings import CoreSettings
+from jobcore.telemetry import streams
 
 OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
 """Loggers of threads that do not work only for the job that runs."""
@@ -58,6 +59,7 @@ def setup(settings: CoreSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    streams.reopen_in_forks()
     root.setLevel(settings.log_level.upper())
     for noisy in ("celery.worker.strategy", "celery.app.trace", "urllib3", "alembic", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -86,6 +86,12 @@ JOBS_OPEN: Final = Gauge(
     "Jobs that have not ended: ready, waiting for their time, or running; counted up to 20,000 a queue.",
     *(TASK_TYPE, QUEUE, STATE),
 )
+JOBS_UNSERVED: Final = Gauge(
+    "longrun.jobs.unserved",
+    "{job}",
+    "Ready jobs that no active worker can run: none serves their queue, or none knows their task type.",
+    *(TASK_TYPE, QUEUE),
+)
 OLDEST_READY: Final = Gauge(
     "longrun.queue.oldest.age", "s", "How long the oldest ready job of a queue has been ready; 0 if none is.", QUEUE
 )
@@ -111,7 +117,7 @@ ROOM: Final = Gauge(
 HEARTBEAT_AGE: Final = Gauge(
     "longrun.worker.heartbeat.age", "s", "Age of the oldest heartbeat of the workers of a queue.", QUEUE
 )
-READ_BY_KEEPER: Final = (JOBS_OPEN, OLDEST_READY, WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE)
+READ_BY_KEEPER: Final = (JOBS_OPEN, JOBS_UNSERVED, OLDEST_READY, WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE)
 
 
 def accepted(jobs: Iterable[NewJob]) -> None:

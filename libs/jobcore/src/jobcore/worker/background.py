@@ -126,7 +126,6 @@ class Background:
         """
         hand_back_at = time.monotonic() + self._settings.drain_s
         leave_at = hand_back_at + max(MIN_STOP_S, self._settings.cancel_kill_s - self._settings.cancel_signal_s)
-        asked: set[RunKey] = set()
         while not self.room.wait_empty(FINISH_POLL_S):
             if is_stopped() or (now := time.monotonic()) < hand_back_at:
                 continue
@@ -135,8 +134,7 @@ class Background:
                 return
             for run in tuple(self._live.values()):
                 run.store.drain()
-                if run.key not in asked and self._interrupt(Stop(run.key, StopReason.DRAIN, interrupt=True)):
-                    asked.add(run.key)
+                self._interrupt(Stop(run.key, StopReason.DRAIN, interrupt=True))  # each is interrupted once
 
     def _leave_behind(self) -> None:
         """Some runs do not stop: they end with this process, and the supervisor returns their jobs."""

@@ -18,13 +18,19 @@ class BatchSize:
     def __init__(self) -> None:
         self._average_s: dict[str, float] = {}
         self._runs: dict[str, int] = {}
+        self._share_s = 0.0
         self._size = 1
 
     def record(self, task_type: str, run_s: float) -> None:
         """Measure a run of `run_s` seconds: a slow run raises the average at once, quick ones lower it slowly."""
         average = self._average_s.get(task_type, run_s)
-        self._average_s[task_type] = max(average, run_s) if run_s > BATCH_S else average + _WEIGHT * (run_s - average)
+        self._average_s[task_type] = _smoothed(average, run_s, late=run_s > BATCH_S)
         self._runs[task_type] = self._runs.get(task_type, 0) + 1
+
+    def ended(self, started: int, batch_s: float) -> None:
+        """Measure a batch of which `started` jobs ran in `batch_s` seconds: on a busy machine, each takes more than its
+        run, and those that do not start in time are claimed in vain."""
+        self._share_s = _smoothed(self._share_s, batch_s / max(1, started), late=batch_s > BATCH_S)
 
     def quick(self) -> list[str]:
         """The task types whose runs are so short that several fit into a batch."""
@@ -44,5 +50,9 @@ class BatchSize:
         if not quick:
             return 1
         slowest = max(self._average_s[task_type] for task_type in quick)
-        fits = int(BATCH_S / max(slowest, BATCH_S / MAX_BATCH))
+        fits = int(BATCH_S / max(slowest, self._share_s, BATCH_S / MAX_BATCH))
         return max(1, min(self._size, fits))
+
+
+def _smoothed(average: float, value: float, *, late: bool) -> float:
+    return max(average, value) if late else average + _WEIGHT * (value - average)

@@ -109,7 +109,4 @@ class Child:
 
 
 def _database(settings: WorkerSettings, name: str, connections: int) -> Database:
-    db = Database(settings.database_url, schema=settings.database_schema, name=name, pool_size=connections)
-    # a process that a task forks inherits `ctx`; on this process's connections it would mix up the statements
-    os.register_at_fork(after_in_child=lambda: db.engine.dispose(close=False))
-    return db
+    return Database(settings.database_url, schema=settings.database_schema, name=name, pool_size=connections)

@@ -44,6 +44,9 @@ from jobcore.worker.runs import Claimed
 
 SLICE_S: Final = 5.0
 FAN_OUT: Final = 2
+"""The wake-ups that a child sends when more is ready than it claims, so that others help."""
+FAN_OUT_S: Final = 0.05
+"""The time until it sends them again, in seconds."""
 PACE_PER_JOB_S: Final = 0.001
 """The minimum time between two claims, in seconds per job of the first one: a claim costs as much as ten quick runs, so
 it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
@@ -87,6 +90,7 @@ class ClaimLoop:
         self._room = background.room
         self._batch_size = batch_size
         self._retirement = retirement
+        self._fan_out_at = 0.0
 
     def work(self, queue: str) -> None:
         """Claim and run ready jobs of this queue, until none is left or a time slice is over."""
@@ -175,7 +179,8 @@ class ClaimLoop:
         self._claims.claimed(taken.claims)
         metrics.claimed(queue, taken.claims, time.monotonic() - began)
         self._batch_size.claimed(len(taken.claims), more=taken.more)
-        if taken.more:
+        if taken.more and (len(taken.claims) == 1 or began > self._fan_out_at):
+            self._fan_out_at = began + FAN_OUT_S
             self._waker.wake(queue, FAN_OUT)
         return Claimed(taken.claims, worker_id, sent_at, quick, taken.more)
 
@@ -194,15 +199,21 @@ class ClaimLoop:
         nothing_else = not waiting
         if len(waiting) > 1:
             self._completer.watch(waiting)
+        began, started = time.monotonic(), 0
         while (claim := _first(waiting)) is not None:
             if self._is_leaving():
                 self._completer.hand_back(claim)
             elif not self._background.takes(claim):
                 self._main_lane.run(claim, claimed)
+                started += claim.task_type in claimed.quick
             elif self._wait_for_place():
-                self._background.start([claim, *self._others(waiting)], claimed)
+                together = [claim, *self._others(waiting)]
+                self._background.start(together, claimed)
+                started += len(together)
             else:
                 self._completer.hand_back(claim)
+        if started:
+            self._batch_size.ended(started, time.monotonic() - began)
         return nothing_else
 
     def _others(self, waiting: deque[Claim]) -> Iterator[Claim]:

@@ -76,6 +76,13 @@ class EventBuffer:
         self._progress: dict[str, Any] | None = None
         self._progress_kept_at = float("-inf")
 
+    def in_fork(self) -> None:
+        """This process was forked: what waits is stored by the original process, so it is dropped here."""
+        self._lock = threading.Lock()
+        self._events.clear()
+        self._size = self._dropped = self._hasty = 0
+        self._progress = None
+
     @property
     def size(self) -> int:
         """How many events wait to be stored; a long one counts as several."""

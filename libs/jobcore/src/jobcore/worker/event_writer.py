@@ -6,7 +6,6 @@ PostgreSQL refuses a batch, its events are stored one by one, and a log line tak
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +39,16 @@ class EventWriter:
         """Why PostgreSQL refused a piece of output; None if it has refused none."""
         self._claim = claim
         self._publish = publish
-        self._pid = os.getpid()
-        self._number = claim.fence << NUMBERS
+        self._number: int | None = claim.fence << NUMBERS
+        """Of the last event; None in a fork, whose numbers would be those of the original process."""
         self._batches: deque[tuple[Batch, float]] = deque()
         """Each with the monotonic time at which the age of its events was right."""
+
+    def in_fork(self) -> None:
+        """This process was forked: what is not stored for sure is the original process's to store."""
+        self._publish = nowhere
+        self._number = None
+        self._batches.clear()
 
     @property
     def next(self) -> Batch | None:
@@ -62,10 +67,10 @@ class EventWriter:
         checkpoint: str | None = None,
     ) -> None:
         """Add a batch; `checkpoint` is JSON text."""
-        self._number += len(events)
-        number = self._number if os.getpid() == self._pid else None
+        if self._number is not None:
+            self._number += len(events)
         text = None if checkpoint is None else JsonText(checkpoint)
-        batch = Batch(self._claim.id, self._claim.fence, number, tuple(events), progress, text, output_bytes)
+        batch = Batch(self._claim.id, self._claim.fence, self._number, tuple(events), progress, text, output_bytes)
         self._batches.append((batch, time.monotonic()))
 
     def store(self, call: Call) -> None:
@@ -110,6 +115,10 @@ class EventWriter:
             self.refused_output = str(error)
         if event.data.get("unstorable") is None:
             self._batches.appendleft((replace(batch, events=(refusal_line(event, error),), progress=None), now))
+
+
+def nowhere(_event: Event) -> None:
+    """Publish nothing: readers find the event in PostgreSQL."""
 
 
 def _one_by_one(batch: Batch) -> list[Batch]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from jobcore.telemetry import logs
+from jobcore.host import forks
+from jobcore.telemetry import logs, streams
 
 LINE_MAX = 10_000
 """A line of more characters is logged in parts, because a progress bar never ends its line."""
@@ -50,6 +51,13 @@ class CapturedStream(io.TextIOBase):
         self._lines: dict[str, str] = {}
         """The line of each job that has no end yet."""
         self._logging = threading.local()
+        forks.watch(self)
+
+    def in_fork(self) -> None:
+        """Write with locks that nobody holds; lines that have no end yet are the original process's."""
+        self._stream = streams.reopened(self._stream)
+        self._lock = threading.Lock()
+        self._lines = {}
 
     def write(self, text: str) -> int:
         """Log each complete line."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from jobcore.errors import StoreUnavailable
+from jobcore.host import forks
 from jobcore.store.database import Database
 
 CONNECTIONS: Final = 2
@@ -21,6 +22,11 @@ class RunDatabase:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._turns = threading.BoundedSemaphore(CONNECTIONS)
+        forks.watch(self)
+
+    def in_fork(self) -> None:
+        """Nobody else waits for a turn here."""
         self._turns = threading.BoundedSemaphore(CONNECTIONS)
 
     def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
+from jobcore.host import forks
 from jobcore.models import Batch, Claim, Event, NewEvent, Outcome
 from jobcore.store import steps
 from jobcore.store.database import RowRefused
@@ -16,7 +17,7 @@ from jobcore.supervision.slot import Slot
 from jobcore.supervision.stops import StopReason
 from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import BATCH_MAX, Buffered, EventBuffer
-from jobcore.worker.event_writer import Call, EventWriter
+from jobcore.worker.event_writer import Call, EventWriter, nowhere
 from jobcore.worker.files import RunFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
@@ -64,6 +65,15 @@ class RunStore:
         self._on_event = on_event
         self._own_stop = StopReason.NONE
         self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
+        forks.watch(self)
+
+    def in_fork(self) -> None:
+        """A task forked this process, which has no completer: store at once what is said here, and only that."""
+        self.order = threading.RLock()
+        self.buffer.in_fork()
+        self.writer.in_fork()
+        self.publish = nowhere
+        self._on_event = RunStore.flush
 
     @property
     def stop_reason(self) -> StopReason:

@@ -81,8 +81,7 @@ class ThreadInterrupts:
     def open(self) -> None:
         """The task's code runs from here on. Raises an interrupt that came meanwhile."""
         self._closed -= 1
-        while self._injecting:
-            time.sleep(0)
+        self._await_injection()
         reason = self._delayed
         if reason is not None and not self._closed and not self._set:
             self._set = self._arrived = True
@@ -92,13 +91,17 @@ class ThreadInterrupts:
         """Our own code runs from here on. Raises an interrupt that is on its way; then the thread is open still."""
         self._closed += 1
         try:
-            while self._injecting:
-                time.sleep(0)
+            self._await_injection()
             if self._set and not self._arrived:
                 self._await_arrival()
         except BaseException:
             self._closed -= 1
             raise
+
+    def _await_injection(self) -> None:
+        """In a process that the task forked, the other thread does not exist."""
+        while self._injecting and os.getpid() == self._pid:
+            time.sleep(0)
 
     def _await_arrival(self) -> None:
         give_up = time.monotonic() + ARRIVAL_S

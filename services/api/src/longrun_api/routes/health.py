@@ -17,13 +17,13 @@ router = APIRouter(tags=["health"])
 class Alive(BaseModel):
     """The process runs."""
 
-    status: Literal["alive"] = "alive"
+    status: Literal["alive"]
 
 
 class Ready(BaseModel):
     """The process can accept tasks."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"]
     redis: Literal["up", "down"] = Field(
         description="Whether Redis can carry wake-ups. While it is down, tasks are still accepted."
     )
@@ -33,14 +33,16 @@ class Ready(BaseModel):
     )
 
 
-@router.get("/healthz", responses=problem_responses())
-async def alive() -> Alive:
+@router.get("/healthz", responses=problem_responses(422))
+async def check_health() -> Alive:
     """Liveness: 200 if the process runs. It does not check PostgreSQL or Redis."""
-    return Alive()
+    return Alive(status="alive")
 
 
-@router.get("/readyz", responses=problem_responses(503))
-async def ready(request: Request) -> Ready:
+@router.get("/readyz", responses=problem_responses(422, 503))
+async def check_readiness(request: Request) -> Ready:
     """Readiness: 200 if the process can accept tasks. At most once a second, it commits a small transaction."""
     problem = await runtime_of(request).readiness.check()
-    return Ready(redis="down" if problem else "up", redis_problem=problem, stalled=background_thread.stalled())
+    return Ready(
+        status="ready", redis="down" if problem else "up", redis_problem=problem, stalled=background_thread.stalled()
+    )

@@ -1,21 +1,22 @@
-"""`/queues`: list, pause, resume and limit queues."""
+"""`/queues`: list, pause, resume, limit and delete queues."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Final, Self
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
 from jobcore.states import Lane
-from jobcore.store import queues
+from jobcore.store import queue_deletion, queues
 from jobcore.store.queues import Queue
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
-from longrun_api.submission import QUEUE_NAME, Integer
+from longrun_api.submission import QUEUE_NAME, WHOLE
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
@@ -33,6 +34,14 @@ class QueueNotFound(LongrunError):
     title = "There is no such queue"
 
 
+class QueueInUse(LongrunError):
+    """The queue cannot be deleted now."""
+
+    status = 409
+    slug = "queue-in-use"
+    title = "The queue is in use"
+
+
 class QueueInfo(BaseModel):
     """A queue, its switches and the number of its tasks by state."""
 
@@ -47,6 +56,10 @@ class QueueInfo(BaseModel):
         description=f"Tasks that the limit of their concurrency key or of this queue keeps from running. {COUNTED}"
     )
     waiting: int = Field(description=f"Tasks whose `run_at` has not come. {COUNTED}")
+    unserved: int = Field(
+        description="Tasks that are due and that no active worker can run: none serves the queue, or none has their "
+        f"task type. {COUNTED}"
+    )
     running: int = Field(description="Tasks that run now.")
     workers: int = Field(description="Active workers that serve the queue.")
     children: int = Field(description="Child processes of those workers.")
@@ -71,8 +84,8 @@ class QueueChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     paused: bool = Field(default_factory=bool, description="Whether the queue is paused: no task of it starts.")
-    max_running: Integer | None = Field(
-        None, ge=0, le=1_000_000, description="Maximum number of tasks that run at once; null removes the limit."
+    max_running: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = Field(
+        None, description="Maximum number of tasks that run at once; null removes the limit."
     )
 
 
@@ -95,7 +108,7 @@ async def get_queue(request: Request, name: QueueName) -> QueueInfo:
     """Get a queue by its name."""
     found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
     if not found:
-        raise QueueNotFound(f"{name} has no task, no worker and no limit, and is not paused: check the name")
+        raise not_found(name)
     return QueueInfo.of(found)
 
 
@@ -119,3 +132,24 @@ async def change_queue(
     if not queue.paused and queue.ready:
         runtime.waker.wake(name, queue.ready)
     return queue
+
+
+@router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 409, 422, 503))
+async def delete_queue(request: Request, name: QueueName) -> Response:
+    """Delete a queue that has no tasks which have not ended and that no worker serves, with its pause and its limit.
+
+    The next task that names the queue creates it again.
+    """
+    found = await runtime_of(request).database.call(queue_deletion.delete, name)
+    if found is None:
+        raise not_found(name)
+    if not found.empty:
+        raise QueueInUse(f"{name} has tasks that have not ended: cancel them, or let them run")
+    if found.workers:
+        raise QueueInUse(f"{found.workers} live workers serve {name}: stop them, or have them serve other queues")
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def not_found(name: str) -> QueueNotFound:
+    """The error for an unknown queue."""
+    return QueueNotFound(f"{name} has no task, no worker and no limit, and is not paused: check the name")

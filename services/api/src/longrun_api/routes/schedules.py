@@ -12,12 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound
+from jobcore.models import IdempotencyKey
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
+from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
-from longrun_api import cursors, paging
+from longrun_api import answers, cursors, paging
 from longrun_api.acceptance import accept
 from longrun_api.body import read_as
+from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.scheduling import NAME, merged, parse_schedule, to_plan
@@ -53,19 +56,29 @@ def _key(text: str) -> UUID | str | None:
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
+    response_model=ScheduleInfo,
     responses=problem_responses(400, 409, 413, 415, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
-async def create_schedule(request: Request, response: Response) -> ScheduleInfo:
+async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
-    runtime = runtime_of(request)
-    plan = await read_as(request, lambda body: to_plan(parse_schedule(body), runtime.registry))
-    now = await runtime.database.call(schedules.now)
-    made = await runtime.database.call(schedules.insert, uuid7(), plan, plan.next_at(now))
-    if made is None:
-        raise _taken(plan)
-    shown = _shown(request, made)
-    response.headers["Location"] = shown.links.self
-    return shown
+    registry = runtime_of(request).registry
+    text = key_text(request)
+
+    def read(body: bytes) -> tuple[Plan, IdempotencyKey | None]:
+        plan = to_plan(parse_schedule(body), registry)
+        return plan, None if text is None else IdempotencyKey(text, fingerprint(request, body))
+
+    def create(connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
+        made = schedules.insert(connection, uuid7(), plan, plan.next_at(schedules.now(connection)))
+        if made is None:
+            raise _taken(plan)
+        shown = _shown(request, made)
+        return StoredAnswer(HTTPStatus.CREATED, shown.links.self, shown.model_dump_json()), shown
+
+    plan, key = await read_as(request, read)
+    answer, made = await answers.once(request, key, create)
+    return answers.response(answer, replayed=made is None)
 
 
 class ScheduleQuery(BaseModel):
@@ -109,13 +122,13 @@ async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     return await _changed(request, schedule, await read_as(request, changed))
 
 
-@router.post("/{schedule}/pause", responses=problem_responses(404, 409, 503))
+@router.post("/{schedule}/pause", responses=problem_responses(400, 404, 409, 503), openapi_extra=TAKES_KEY)
 async def pause_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
 
 
-@router.post("/{schedule}/resume", responses=problem_responses(404, 409, 422, 503))
+@router.post("/{schedule}/resume", responses=problem_responses(400, 404, 409, 422, 503), openapi_extra=TAKES_KEY)
 async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
@@ -125,12 +138,14 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     "/{schedule}/run",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
-    responses=problem_responses(404, 422, 503),
+    responses=problem_responses(400, 404, 409, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
 async def run_schedule(request: Request, schedule: Found) -> Response:
     """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
     runtime_of(request).registry.get(schedule.plan.job["task_type"])
-    return await accept(request, schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent()))
+    job = schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent())
+    return await accept(request, job, key_of(request))
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 503))

@@ -26,8 +26,12 @@ async def get_task(
     request: Request,
     task_id: TaskId,
     wait: Annotated[
-        int | None,
-        Query(ge=0, description="Answer when the task has ended, or has news, or after this number of seconds."),
+        float | None,
+        Query(
+            ge=0,
+            allow_inf_nan=False,
+            description="Answer when the task has ended, or has news, or after this number of seconds.",
+        ),
     ] = None,
     after: Annotated[
         int | None,

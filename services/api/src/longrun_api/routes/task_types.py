@@ -55,7 +55,7 @@ class TaskTypeList(BaseModel):
     items: list[TaskTypeInfo]
 
 
-@router.get("", responses=problem_responses())
+@router.get("", responses=problem_responses(422))
 async def list_task_types(request: Request) -> TaskTypeList:
     """List the task types that can be submitted, with the JSON Schemas of their input and output."""
     return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.errors import JobAlreadyEnded, NotRetryable
-from jobcore.models import Job
-from jobcore.states import Status
+from jobcore.errors import JobAlreadyEnded
+from jobcore.models import Job, NewJob
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import paging, waited
-from longrun_api.acceptance import RETRY_AFTER, accept
+from longrun_api import answers, paging, waited
+from longrun_api.acceptance import accept, accept_once
 from longrun_api.body import read_as
+from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
+from longrun_api.retrying import retried
 from longrun_api.runtime import runtime_of
-from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, links, task_json
+from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+RETRY_AFTER: Final = {"Retry-After": "1"}
+"""A cancelled run usually stops within seconds, and a retried task usually starts."""
 
 
 @router.post(
@@ -34,18 +38,27 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
     responses={
-        200: {"model": Task, "description": "The task has ended while the client waited: see `Prefer`"},
-        **problem_responses(400, 413, 415, 422, 503),
+        200: {
+            "model": Accepted | Task,
+            "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
+            "as `Prefer` asked",
+        },
+        **problem_responses(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra={"parameters": [waited.PARAMETER]},
+    openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
     if request.scope["query_string"]:  # most requests have none, and this route must handle thousands a second
         refuse_others(request.query_params, {})
     registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
-    job = await read_as(request, lambda body: to_job(parse(body), registry, traceparent))
-    return await waited.submitted(request, await accept(request, job))
+
+    def read(body: bytes) -> NewJob:
+        return to_job(parse(body), registry, traceparent)
+
+    key = key_text(request)
+    accepted = accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read)
+    return await waited.submitted(request, await accepted)
 
 
 class LogQuery(BaseModel):
@@ -102,37 +115,19 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     "/{task_id}/retry",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Task,
-    responses=problem_responses(404, 409, 503),
+    responses=problem_responses(400, 404, 409, 422, 503),
+    openapi_extra=TAKES_KEY,
 )
 async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Retry a FAILED or CANCELLED task. It keeps its events, checkpoint and steps; its tries start again from zero."""
-    runtime = runtime_of(request)
-    change = await runtime.database.call(jobs.retry, task_id)
+    runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
+    key = key_of(request)
+    answer, change = await answers.once(request, key, lambda connection: retried(connection, task_id, root_path))
     if change:
         runtime.publisher.publish_changes([change])
         if change.ready:  # otherwise a limit blocks it, and the keeper unblocks it later
             runtime.waker.wake(change.queue, 1)
-    job = await find(request, task_id)
-    if change is None:
-        raise not_retryable(job)
-    root_path = request.scope.get("root_path", "")
-    headers = {"Location": links(job.id, root_path)["self"], **RETRY_AFTER}
-    return Response(task_json(job, root_path), HTTPStatus.ACCEPTED, headers, "application/json")
-
-
-def not_retryable(job: Job) -> NotRetryable:
-    """The error for a job that cannot be retried in its current state."""
-    if job.cancel is not None and job.cancel.stopped_at is None:
-        error = NotRetryable("it was cancelled and is still stopping: retry it once cancel.stopped_at is set")
-        error.retry_after_s = 1
-        return error
-    return NotRetryable(
-        {
-            Status.PENDING: "it is PENDING: it will run by itself",
-            Status.RUNNING: "it is RUNNING: cancel it first if this attempt must not continue",
-            Status.SUCCESS: "it ended as SUCCESS: submit a new task to run it again",
-        }.get(job.status, f"it became {job.status} during the request: try again")
-    )
+    return answers.response(answer, replayed=change is None, **RETRY_AFTER)
 
 
 @router.delete(

@@ -99,7 +99,7 @@ class WorkerList(BaseModel):
         return cls(items=[WorkerInfo.of(worker, jobs[worker.id]) for worker in live])
 
 
-@router.get("", response_model=WorkerList, responses=problem_responses(503))
+@router.get("", response_model=WorkerList, responses=problem_responses(422, 503))
 async def list_workers(request: Request) -> Response:
     """List the live workers and the tasks that their child processes run now: at most 10,000 tasks in total."""
     # read and serialised in a thread: many workers must not block the event loop

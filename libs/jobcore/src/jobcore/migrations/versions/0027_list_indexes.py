@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobcore.migrations import indexes
 
 revision = "0027_list_indexes"
-down_revision = "0025"
+down_revision = "0026_indexes"
 branch_labels = None
 depends_on = None
 

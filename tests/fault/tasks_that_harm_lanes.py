@@ -1,4 +1,4 @@
-"""Task types of the lanes async and thread, good ones and bad ones; diaries are those of `tests.fault.tasks`."""
+"""Task types that harm the lanes async and thread: they block, end or stop what other runs share."""
 
 from __future__ import annotations
 
@@ -9,57 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel
 
 from jobcore import AsyncContext, JobContext, task
 from tests.fault.diary import note
-from tests.fault.tasks import TICK_S
-
-
-@task("test_async_tick", max_attempts=1)
-async def async_tick(seconds: float, folder: str, ctx: AsyncContext) -> int:
-    """Tick until the time is over, or until it is cancelled."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        note(folder, ctx.job_id, ctx.fence)
-        await asyncio.sleep(TICK_S)
-    return ctx.fence
-
-
-@task("test_async_deaf", max_attempts=1)
-async def async_deaf(seconds: float, folder: str, ctx: AsyncContext) -> int:
-    """Tick, and swallow every cancellation."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        note(folder, ctx.job_id, ctx.fence)
-        try:
-            await asyncio.sleep(TICK_S)
-        except asyncio.CancelledError:
-            continue
-    return ctx.fence
-
-
-@task("test_thread_tick", max_attempts=1, lane="thread")
-def thread_tick(seconds: float, folder: str, ctx: JobContext) -> int:
-    """Tick, deaf to every polite request to stop."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        note(folder, ctx.job_id, ctx.fence)
-        time.sleep(TICK_S)
-    return ctx.fence
-
-
-@task("test_thread_deaf", max_attempts=1, lane="thread")
-def thread_deaf(seconds: float, folder: str, ctx: JobContext) -> int:
-    """Tick, and swallow whatever is raised inside."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            note(folder, ctx.job_id, ctx.fence)
-            time.sleep(TICK_S)
-        except BaseException:
-            continue
-    return ctx.fence
+from tests.fault.tasks import Done, TickInput
+from tests.fault.tasks_of_lanes import TICK_S, stubborn_async, tick_async
 
 
 def block(seconds: float) -> None:
@@ -162,8 +119,8 @@ async def async_ends_the_loop(deaths: int, ctx: AsyncContext) -> int:
 @task("test_async_leaves", max_attempts=1)
 async def async_leaves(folder: str, deaf: bool, ctx: AsyncContext) -> str:
     """Return before tasks that it has started."""
-    function: Any = async_deaf if deaf else async_tick
-    asyncio.create_task(function(600, folder, ctx), name="left")  # noqa: RUF006
+    tick = stubborn_async if deaf else tick_async
+    asyncio.create_task(tick(ctx, TickInput(seconds=600, folder=folder)), name="left")  # noqa: RUF006
     await asyncio.sleep(0.1)
     return "returned"
 
@@ -175,26 +132,35 @@ def thread_leaves(folder: str, ctx: JobContext) -> str:
     return "returned"
 
 
-@task("test_lane_steps", max_attempts=2, backoff_s=0)
-async def lane_steps(folder: str, ctx: AsyncContext) -> dict[str, Any]:
-    """Two steps and a checkpoint; the first attempt fails after them."""
+@task("test_block_loop", input=TickInput, output=Done, max_attempts=3, backoff_s=0.2)
+async def block_loop(ctx: AsyncContext, input: TickInput) -> Done:
+    """Tick on the event loop, and let no other run there go on meanwhile."""
+    end = time.monotonic() + input.seconds
+    while time.monotonic() < end:
+        note(input.folder, ctx.job_id, ctx.fence)
+        time.sleep(TICK_S)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
 
-    async def effect(name: str) -> str:
-        note(folder, ctx.job_id, ctx.fence)
-        return name
 
-    first = await ctx.step("first", effect, "a")
-    second = await ctx.step("second", str.upper, "b")
+class StopLoop(BaseModel):
+    """How the first attempt ends the event loop of its child."""
+
+    how: Literal["stop", "exit", "interrupt", "thread"]
+
+
+@task("test_stop_loop", input=StopLoop, output=Done, max_attempts=3, backoff_s=0.2)
+async def stop_loop(ctx: AsyncContext, input: StopLoop) -> Done:
+    """End the event loop on which other runs wait; later attempts end well."""
     if ctx.attempt == 1:
-        await ctx.checkpoint({"attempt": 1})
-        raise RuntimeError("once more")
-    return {"steps": [first, second], "checkpoint": ctx.checkpoint_state}
-
-
-@task("test_lane_talks", max_attempts=1)
-async def lane_talks(lines: int, ctx: AsyncContext) -> int:
-    """Log more lines at once than may wait to be stored, and print one."""
-    for number in range(lines):
-        ctx.log(f"line {number}")
-    print(f"printed by {ctx.job_id}")
-    return lines
+        if input.how == "exit":
+            raise SystemExit(3)
+        if input.how == "interrupt":
+            raise KeyboardInterrupt
+        if input.how == "thread":
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(threading.get_ident()), ctypes.py_object(SystemExit)
+            )
+        else:
+            asyncio.get_running_loop().stop()
+        await asyncio.sleep(TICK_S)
+    return Done(fence=ctx.fence, attempt=ctx.attempt)

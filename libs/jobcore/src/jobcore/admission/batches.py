@@ -1,0 +1,71 @@
+"""Batches of submissions: one commit for each, and the truth about a commit whose reply was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from jobcore.errors import LongrunError, StoreUnavailable
+from jobcore.store import health, idempotency, jobs
+from jobcore.store.database import Database, RowRefused
+from jobcore.store.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused, Outcome, Submission
+
+ROUNDS: Final = 5
+"""How often a job is given again that meets others with its dedupe key; then its client has to."""
+
+
+def insert(database: Database, given: Sequence[Submission]) -> list[Outcome]:
+    """Accept jobs, in one commit as a rule; returns their outcomes in the order given.
+
+    If the connection breaks during the commit, the rows are read by id: a job whose row exists is accepted. A request
+    with a key that is told StoreUnavailable may be repeated, and will be answered by what its key has.
+
+    Raises a LongrunError if none was accepted; `concerns_one` tells whether others could be.
+    """
+    outcomes: dict[UUID, Outcome] = {}
+    left = list(given)
+    for _ in range(ROUNDS):
+        try:
+            outcomes |= _insert(database, left)
+        except LongrunError as error:
+            if not outcomes:
+                raise
+            outcomes |= {job.id: error for job, _ in left}
+        left = [(job, key) for job, key in left if job.id not in outcomes]
+        if not left:
+            break
+    unknown = StoreUnavailable("whether the task is stored could not be found out in time: try again")
+    return [outcomes.get(job.id, unknown) for job, _ in given]
+
+
+def concerns_one(error: LongrunError) -> bool:
+    """Whether a batch failed because of one of its jobs, which the others must not suffer for."""
+    return isinstance(error, RowRefused | IdempotencyKeyInUse)
+
+
+def is_answer(error: LongrunError) -> bool:
+    """Whether this outcome of one job says nothing about the database."""
+    return isinstance(error, RowRefused | IdempotencyKeyInUse | IdempotencyKeyReused)
+
+
+def _insert(database: Database, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+    try:
+        if any(key or job.dedupe_key for job, key in given):
+            return database.call(idempotency.accept_once, given)
+        return {job.id: job for job in database.call(jobs.insert, [job for job, _ in given])}
+    except StoreUnavailable as error:
+        return _committed(database, given, error)
+
+
+def _committed(database: Database, given: Sequence[Submission], failure: StoreUnavailable) -> dict[UUID, Outcome]:
+    """What an insert without a reply has committed; raises `failure` if that is nothing, or cannot be found out."""
+    try:
+        found = database.call(health.committed, [job.id for job, _ in given])
+    except StoreUnavailable:
+        raise failure from None
+    if not found:
+        raise failure
+    missing = StoreUnavailable("the database became unavailable before it confirmed the commit")
+    committed = {job.id: job for job in found}
+    return {job.id: committed.get(job.id, missing) for job, _ in given}

@@ -1,0 +1,233 @@
+"""Idempotency keys: the answer to a request is stored with its effect, in one transaction, and repeated.
+
+Whoever uses a key inserts its row first. A second transaction with the key waits there until the first one ends; then
+its own statement, which begins later, sees the row of the first. So of any number of requests with one key, in any
+number of processes, one has an effect. A transaction that fails leaves its key free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DBAPIError
+
+from jobcore.errors import LongrunError
+from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
+from jobcore.states import Status
+from jobcore.store import failures, json_text
+from jobcore.store.jobs import ACCEPTED, GIVEN, LIVE, LOCK_INTAKES, accepting
+from jobcore.store.prepared import ORDERED, Prepared
+from jobcore.store.transactions import DURABLE, transaction
+
+LOCK_S: Final = 1
+"""How long a statement waits for another transaction with the same key, in seconds."""
+_WAIT: Final = f"SET LOCAL lock_timeout = '{LOCK_S}s';\n"
+ACCEPTED_STATUS: Final = 202
+DEDUPLICATED_STATUS: Final = 200
+IN_USE: Final = "the first request with this key is not answered yet: repeat this one later"
+REUSED: Final = "it was used with another body or path: use a new key for a new request"
+OURS: Final = "coalesce(owner, '') = ''"
+"""The keys of requests without an owner, as the index has them."""
+
+T = TypeVar("T")
+Submission = tuple[NewJob, IdempotencyKey | None]
+Outcome = Accepted | KnownJob | LongrunError
+
+
+class IdempotencyKeyReused(LongrunError):
+    """The key was used by a request that asked for something else."""
+
+    status = 422
+    slug = "idempotency-key-reused"
+    title = "The idempotency key belongs to another request"
+
+
+class IdempotencyKeyInUse(LongrunError):
+    """A request with the same key is not answered yet."""
+
+    status = 409
+    slug = "idempotency-key-in-use"
+    title = "A request with this idempotency key is in progress"
+    retry_after_s = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer to repeat: its HTTP status, Location and body; or, for a submission, the job that it shows."""
+
+    status: int
+    location: str | None = None
+    body: str | None = None
+    job: KnownJob | None = None
+
+
+CLAIM_KEYS: Final = f"""
+INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at)
+SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now()
+FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent (key text, fingerprint text, job_id uuid, task_type text)
+ORDER BY key, job_id ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
+"""
+
+# A job is new unless its key has another job or its dedupe key a live one. A job with the same dedupe key that another
+# transaction, or the same batch, makes meanwhile is not in `live`. Then the job is left out of the result, as are those
+# that share its key, and the key is free again.
+ACCEPT_ONCE: Final = Prepared(
+    "accept_once",
+    f"""
+WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
+), stored AS MATERIALIZED (
+    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at
+    FROM idempotency_keys WHERE {OURS} AND key = ANY(ARRAY(SELECT key FROM key))
+), fresh AS MATERIALIZED (
+    SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
+), live AS MATERIALIZED (
+    SELECT id AS live_id, dedupe_key, task_type, status, created_at FROM jobs
+    WHERE dedupe_key = ANY(ARRAY(SELECT dedupe_key FROM fresh)) AND {LIVE}
+), duplicate AS MATERIALIZED (
+    SELECT fresh.id AS sent_id, live_id, live.task_type, status, created_at FROM fresh JOIN live USING (dedupe_key)
+), given AS MATERIALIZED (
+    SELECT * FROM fresh WHERE id NOT IN (SELECT sent_id FROM duplicate)
+), {accepting(or_nothing=True)}, answered AS (
+    UPDATE idempotency_keys SET status = {DEDUPLICATED_STATUS}, job_id = live_id, task_type = duplicate.task_type,
+        job_status = duplicate.status, job_created_at = duplicate.created_at
+    FROM duplicate
+    WHERE {OURS} AND job_id = sent_id
+      AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT sent_id FROM duplicate)))
+), undecided AS MATERIALIZED (
+    SELECT id FROM given WHERE id NOT IN (SELECT id FROM accepted)
+), freed AS (
+    DELETE FROM idempotency_keys
+    WHERE {OURS} AND job_id IN (SELECT id FROM undecided)
+      AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT id FROM undecided)))
+)
+SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated
+FROM accepted
+UNION ALL
+SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true FROM duplicate
+UNION ALL
+SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status, fingerprint,
+       status = {DEDUPLICATED_STATUS}
+FROM key JOIN stored USING (key)
+WHERE key.job_id IS DISTINCT FROM stored.job_id
+  AND (stored.job_id IS NULL OR stored.job_id NOT IN (SELECT job_id FROM key)
+       OR stored.job_id IN (SELECT id FROM accepted))
+""",
+    first=(LOCK_INTAKES, CLAIM_KEYS),
+    settings=_WAIT,
+    jobs="text",
+    keys="text",
+)
+
+
+def accept_once(connection: Connection, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+    """Accept jobs in one transaction, but none a second time for its idempotency key or its dedupe key.
+
+    Returns outcomes by the ids of the given jobs: the accepted job, the one that was there, or IdempotencyKeyReused. A
+    job without an outcome met another one with its dedupe key that was being made: give it again. Raises
+    IdempotencyKeyInUse if another transaction holds one of the keys for LOCK_S seconds.
+    """
+    keys = [
+        {"key": key.text, "fingerprint": key.fingerprint, "job_id": job.id, "task_type": job.task_type}
+        for job, key in given
+        if key
+    ]
+    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.rows(keys)}
+    try:
+        rows = ACCEPT_ONCE.execute(connection, parameters).all()
+    except DBAPIError as error:
+        if keys and _is_in_use(error):
+            raise IdempotencyKeyInUse(IN_USE) from error
+        raise
+    fingerprints = {job.id: key.fingerprint for job, key in given if key}
+    return {row.sent_id: _outcome(row, fingerprints.get(row.sent_id)) for row in rows}
+
+
+def _outcome(row: Row[Any], fingerprint: str | None) -> Outcome:
+    if row.queue is not None:
+        return ACCEPTED.read([row])[0]
+    if row.fingerprint is not None and row.fingerprint != fingerprint:
+        return IdempotencyKeyReused(REUSED)
+    status = Status(row.status)
+    return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, row.fingerprint is not None)
+
+
+def _is_in_use(error: DBAPIError) -> bool:
+    return failures.code(error) == failures.LOCK_TIMEOUT
+
+
+FIND: Final = text(f"""
+SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at
+FROM idempotency_keys WHERE {OURS} AND key = :key
+""")
+
+
+def find(connection: Connection, key: IdempotencyKey) -> StoredAnswer | None:
+    """The stored answer to the request with this key; None if it has none. Raises IdempotencyKeyReused."""
+    row = connection.execute(FIND, {"key": key.text}).first()
+    if row is None:
+        return None
+    if row.fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused(REUSED)
+    if row.job_id is None:
+        return StoredAnswer(row.status, row.location, row.body)
+    deduplicated = row.status == DEDUPLICATED_STATUS
+    known = KnownJob(row.job_id, row.task_type, Status(row.job_status), row.job_created_at, deduplicated, True)
+    return StoredAnswer(row.status, job=known)
+
+
+CLAIM_KEY: Final = text(
+    f"""{DURABLE}{_WAIT}
+-- a process that freezes in this transaction must not hold its key for long
+SET LOCAL idle_in_transaction_session_timeout = '5s';
+INSERT INTO idempotency_keys (key, fingerprint) VALUES (:key, decode(:fingerprint, 'hex'))
+ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
+"""
+)
+
+ANSWER: Final = text(f"""
+UPDATE idempotency_keys SET status = :status, location = :location, body = :body WHERE {OURS} AND key = :key
+""")
+
+
+def once(
+    connection: Connection, key: IdempotencyKey, work: Callable[[Connection], tuple[StoredAnswer, T]]
+) -> tuple[StoredAnswer, T | None]:
+    """Do the work of a request and store its answer, in one transaction; or find the stored answer, and None.
+
+    What `work` raises leaves the key free. Raises IdempotencyKeyReused, and IdempotencyKeyInUse if another transaction
+    holds the key for LOCK_S seconds.
+    """
+    try:
+        with transaction(connection):
+            if connection.execute(CLAIM_KEY, {"key": key.text, "fingerprint": key.fingerprint}).rowcount:
+                answer, done = work(connection)
+                stored = {"status": answer.status, "location": answer.location, "body": answer.body}
+                connection.execute(ANSWER, {"key": key.text, **stored})
+                return answer, done
+    except DBAPIError as error:
+        if _is_in_use(error):
+            raise IdempotencyKeyInUse(IN_USE) from error
+        raise
+    if (found := find(connection, key)) is None:
+        raise IdempotencyKeyInUse("its answer was just deleted: repeat the request")
+    return found, None
+
+
+FORGET: Final = text(
+    ORDERED
+    + """
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(secs => :age_s)
+    ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED))
+"""
+)
+
+
+def forget(connection: Connection, age_s: float, limit: int = 5000) -> int:
+    """Delete up to `limit` keys that were used first `age_s` seconds ago or earlier; returns how many."""
+    return connection.execute(FORGET, {"age_s": age_s, "limit": limit}).rowcount

@@ -1,0 +1,51 @@
+"""What `why` says: for each cause, what keeps the job from running, and what would let it run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from jobcore.models import Cause
+from jobcore.states import Status
+from jobcore.store.situations import Situation
+
+SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
+    Cause.ENDED: ("it ended as {job.status}", "a client retries it: POST /tasks/{job.id}/retry"),
+    Cause.STOPPING: ("it was cancelled, and its run is still stopping", "it can be retried once the run has stopped"),
+    Cause.RUNNING: ("its attempt {job.attempt} runs on the worker {job.worker_id}", None),
+    Cause.EXPIRED: ("it did not start before its expires_at, so it ends as FAILED within seconds", None),
+    Cause.RETRY: ("its attempt {job.attempt} did not succeed, and the next one waits for its time", "its run_at comes"),
+    Cause.RUN_AT: ("its run_at has not come", "its run_at comes"),
+    Cause.QUEUE_NOT_SERVED: (
+        "no active worker serves the queue {job.queue}",
+        "a worker starts that serves the queue (LONGRUN_QUEUES), or check the name of the queue",
+    ),
+    Cause.TASK_TYPE_UNKNOWN: (
+        "{job.serving} active workers serve the queue {job.queue}, and none has the task type {job.task_type}",
+        "a worker of the queue starts that has the task type: GET /workers lists the task types of each",
+    ),
+    Cause.QUEUE_PAUSED: (
+        "the queue {job.queue} is paused",
+        'it is resumed: PATCH /queues/{job.queue} {{"paused": false}}',
+    ),
+    Cause.CONCURRENCY_LIMIT: (
+        "its concurrency_key {job.concurrency_key!r} has a limit of {job.key_limit}, and {job.key_taken} have permits",
+        "one of `blocking` ends, or the limit is raised: PUT /concurrency-limits/{{key}}",
+    ),
+    Cause.QUEUE_LIMIT: (
+        "the queue {job.queue} has a limit of {job.queue_limit}, and {job.queue_taken} run",
+        "one of `blocking` ends, or the limit is raised: PATCH /queues/{job.queue}",
+    ),
+    Cause.TURN: ("it is ready and waits for its turn", "the tasks before it start, and a worker has room for it"),
+}
+UNSERVED: Final = "; no active worker serves its queue now"
+
+
+def sentences(job: Situation, cause: Cause) -> tuple[str, str | None]:
+    """What keeps the job from running, and what would let it run (None: nothing can or must)."""
+    detail, freed_by = SENTENCES[cause]
+    if cause is Cause.ENDED and job.status is Status.SUCCESS:
+        freed_by = None
+    if cause in (Cause.RETRY, Cause.RUN_AT) and not job.serving:
+        detail += UNSERVED
+    return detail.format(job=job), freed_by and freed_by.format(job=job)

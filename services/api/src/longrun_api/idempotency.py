@@ -1,0 +1,97 @@
+"""The header `Idempotency-Key`: a POST that is repeated with its key has one effect, and gets the same answer.
+
+The syntax is that of draft-ietf-httpapi-idempotency-key-header-07, an Internet-Draft that has expired: a string of
+structured fields (RFC 9651, section 3.3.3). Most clients send the key without quotes, so this is accepted too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Final
+
+from fastapi import Request
+
+from jobcore.models import IdempotencyKey
+from longrun_api.header_checks import HeaderNotSupported
+from longrun_api.prefixes import own_path
+from longrun_api.problems import HttpError
+
+HEADER: Final = "Idempotency-Key"
+PARAMETER: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A value that no other request has, such as a UUID. A repeated request with the same key and body "
+    "has no second effect and gets the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+}
+TAKES_KEY: Final[dict[str, Any]] = {"parameters": [PARAMETER]}
+"""The `openapi_extra` of a POST that takes a key."""
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
+LONGEST: Final = 255
+_NAME: Final = HEADER.lower().encode()
+_QUOTED: Final = re.compile(
+    r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
+    r'(?:; *[a-z*][a-z0-9_.*-]*(?:=(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[^\s",;]+))?)*'
+)  # a string with parameters, which mean nothing here
+_BARE: Final = re.compile(r"[!#-+\--~]+")  # visible ASCII, but no quote, and no comma, which joins two headers
+
+
+class MalformedIdempotencyKey(HttpError):
+    """The value of Idempotency-Key is no key."""
+
+    status = 400
+    slug = "malformed-idempotency-key"
+    title = "The Idempotency-Key is malformed"
+
+
+async def check_key(request: Request) -> None:
+    """Raise MalformedIdempotencyKey, or HeaderNotSupported for a POST that takes no key.
+
+    GET, PUT, PATCH and DELETE are idempotent without one.
+    """
+    extra = request.scope["route"].openapi_extra or {}
+    if request.method == "POST" and key_text(request) is not None and PARAMETER not in extra.get("parameters", ()):
+        raise HeaderNotSupported(f"this POST takes no {HEADER}; send the request without it if it can do without")
+
+
+def key_text(request: Request) -> str | None:
+    """The key of the request; None if it has none. Raises MalformedIdempotencyKey."""
+    values = [value for name, value in request.scope["headers"] if name == _NAME]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise MalformedIdempotencyKey(f"it is given {len(values)} times: give it once")
+    return parse_key(values[0].decode("latin-1"))
+
+
+def parse_key(value: str) -> str:
+    """The key in a header's value. Raises MalformedIdempotencyKey."""
+    value = value.strip(" \t")
+    if quoted := _QUOTED.fullmatch(value):
+        value = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif not _BARE.fullmatch(value):
+        raise MalformedIdempotencyKey(
+            'it must be a string of printable ASCII characters, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
+        )
+    if not 1 <= len(value) <= LONGEST:
+        raise MalformedIdempotencyKey(f"it must have 1 to {LONGEST} characters, not {len(value)}")
+    return value
+
+
+def fingerprint(request: Request, body: bytes = b"") -> str:
+    """SHA-256 of the method, the path and the body. JSON that differs in whitespace or in the order of keys is equal.
+
+    The body is JSON, or empty.
+    """
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")) if body.strip() else ""
+    asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_of(request: Request) -> IdempotencyKey | None:
+    """The key of a request that has no body; None if it has none. Raises MalformedIdempotencyKey."""
+    text = key_text(request)
+    return IdempotencyKey(text, fingerprint(request)) if text is not None else None

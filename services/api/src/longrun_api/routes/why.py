@@ -1,0 +1,22 @@
+"""`GET /tasks/{id}/why`: why a task does not run."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from jobcore.store import why
+from longrun_api.openapi import problem_responses
+from longrun_api.runtime import runtime_of
+from longrun_api.schemas_why import TaskWhy
+from longrun_api.task_ids import TaskId, not_found
+
+router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+
+@router.get("/{task_id}/why", responses=problem_responses(404, 503))
+async def get_task_why(request: Request, task_id: TaskId) -> TaskWhy:
+    """Get the one cause why a task does not run now, since when, what would let it run, and when it may start."""
+    found = await runtime_of(request).database.call(why.explain, task_id)
+    if found is None:
+        raise not_found(task_id)
+    return TaskWhy.of(task_id, found)

@@ -1,0 +1,73 @@
+"""Warnings about submissions that no active worker can run, from what this process read of the workers last."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Final
+
+from jobcore.errors import StoreUnavailable
+from jobcore.models import Cause
+from jobcore.store import served
+from jobcore.store.served import Served
+from jobcore.telemetry import logs
+from longrun_api.database import AsyncDatabase
+
+REFRESH_S: Final = 1.0
+"""Seconds between two reads of what workers can run."""
+STALE_S: Final = 10.0
+"""Seconds after which a read says nothing any more, because PostgreSQL was unavailable since."""
+
+DETAILS: Final = {
+    Cause.QUEUE_NOT_SERVED: "no active worker serves the queue {queue}; the task waits until one does",
+    Cause.TASK_TYPE_UNKNOWN: "no active worker of the queue {queue} can run the task type {task_type}; "
+    "the task waits until one can",
+}
+
+log = logs.get(__name__)
+
+
+class ServedQueues:
+    """What active workers can run, read again each second, so that no submission has to ask PostgreSQL for it."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self._database = database
+        self._served: Served | None = None
+        self._read_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._outage = logs.Outage(log, "cannot read what workers serve", "what workers serve is read again")
+
+    async def start(self) -> None:
+        """Start reading. There are no warnings before the first read."""
+        self._task = asyncio.create_task(self._run(), name="served-queues")
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def warnings(self, queue: str, task_type: str) -> list[dict[str, str]]:
+        """Why a task just submitted will not start by itself, as in `Accepted.warnings`; empty if nothing is known."""
+        if self._served is None or time.monotonic() > self._read_at + STALE_S:
+            return []
+        cause = self._served.lacks(queue, task_type)
+        return [{"cause": cause, "detail": DETAILS[cause].format(queue=queue, task_type=task_type)}] if cause else []
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+                self._outage.end()
+            except StoreUnavailable as error:
+                self._outage.begin(error)
+            except Exception:
+                log.exception("cannot read what workers serve")
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh(self) -> None:
+        """Read what active workers can run now; raises StoreUnavailable."""
+        self._served = await self._database.call(served.read)
+        self._read_at = time.monotonic()

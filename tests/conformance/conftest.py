@@ -1,0 +1,71 @@
+"""The server under test: the one at `LONGRUN_CONFORMANCE_URL`, or an API and a worker that are started here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.valkey import EmbeddedValkey
+from tests.conftest import database
+from tests.processes import Stack
+from tests.waiting import until
+
+ENDED = ("SUCCESS", "FAILED", "CANCELLED")
+SHORT = json.loads(os.environ.get("LONGRUN_CONFORMANCE_SHORT", '{"task_type": "echo", "input": {"a": 1}}'))
+"""A task that ends by itself within a second."""
+LONG = json.loads(
+    os.environ.get("LONGRUN_CONFORMANCE_LONG", '{"task_type": "sleep", "input": {"seconds": 600, "steps": 6000}}')
+)
+"""A task that runs for minutes and can be cancelled."""
+
+
+@pytest.fixture(scope="package")
+def base_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the server under test answers."""
+    if given := os.environ.get("LONGRUN_CONFORMANCE_URL"):
+        yield given.rstrip("/")
+        return
+    postgres: EmbeddedPostgres = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("migrated_template")
+    redis: EmbeddedValkey = request.getfixturevalue("redis_server")
+    folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    with database(postgres, template) as url, Stack(url, redis.url, folders.mktemp("conformance")) as stack:
+        stack.worker()
+        yield stack.api().url
+
+
+@pytest.fixture
+def client(base_url: str) -> Iterator[httpx.Client]:
+    """A plain HTTP client of the server."""
+    with httpx.Client(base_url=base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def ended(client: httpx.Client) -> str:
+    """The path of a task that has ended."""
+    location = str(client.post("/tasks", json=SHORT).headers["location"])
+    until(lambda: client.get(location).json()["status"] in ENDED, what="the task has ended")
+    return location
+
+
+@pytest.fixture
+def running(client: httpx.Client) -> Iterator[str]:
+    """The path of a task that runs for minutes."""
+    location = str(client.post("/tasks", json=LONG).headers["location"])
+    until(lambda: client.get(location).json()["status"] == "RUNNING", what="the task runs")
+    yield location
+    client.delete(location)
+
+
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The problem document of a response."""
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    return document
