@@ -21,6 +21,7 @@ from bench.measures import (
     files,
     filters,
     hostile,
+    idempotent,
     idle_readers,
     lane_drain,
     lane_pickup,
@@ -44,6 +45,7 @@ from tests.harness import ROOT
 MEASURES = {
     "ceiling": ceiling.measure,
     "submit": submit.measure,
+    "idempotent": idempotent.measure,
     "stock": stock.measure,
     "end_to_end": end_to_end.measure,
     "drain": drain.measure,

@@ -13,12 +13,16 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
+from uuid import uuid4
 
 import httptools
 import uvloop
 
 from bench.figures import percentile
+
+KEY: Final = b"00000000-0000-4000-8000-000000000000"
+KEY_LINE: Final = f'Idempotency-Key: "{KEY.decode()}"\r\n'
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Load:
     rate: float | None = None
     task_type: str = "echo"
     input: str = '{"hello": "world"}'
+    keys: bool = False
+    """Send an idempotency key with each request, a new one each time."""
 
     def request(self) -> bytes:
+        """The bytes of a request, with the place for its key."""
         body = f'{{"task_type": "{self.task_type}", "input": {self.input}}}'.encode()
         head = (
-            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{KEY_LINE if self.keys else ''}"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
@@ -87,7 +94,7 @@ class Run:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self.request = load.request()
+        self.template = load.request()
         self.started = time.perf_counter()
         self.unsent = load.count
         self.latencies: list[float] = []
@@ -101,6 +108,10 @@ class Run:
         number = self.load.count - self.unsent
         self.unsent -= 1
         return self.started + number / self.load.rate if self.load.rate else 0.0
+
+    def next_request(self) -> bytes:
+        """The bytes to send."""
+        return self.template.replace(KEY, str(uuid4()).encode(), 1) if self.load.keys else self.template
 
     def answered(self, latency: float, status: str) -> None:
         self.latencies.append(latency)
@@ -134,7 +145,7 @@ class Connection(asyncio.Protocol):
 
     def send(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(self.run.request)
+        self.transport.write(self.run.next_request())
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)

@@ -79,10 +79,10 @@ class Running:
         """Start `python -m command` as one more process of the system, and do not wait."""
         return self._stack.start(name, [sys.executable, "-m", *command], {**self.system.env, **(env or {})})
 
-    def post(self, count: int, clients: int = 32, rate: float | None = None) -> Answers:
+    def post(self, count: int, clients: int = 32, rate: float | None = None, *, keys: bool = False) -> Answers:
         """Post `count` jobs; see `bench.load`."""
         self.check()
-        return post(Load(port=self.port, count=count, clients=clients, rate=rate))
+        return post(Load(port=self.port, count=count, clients=clients, rate=rate, keys=keys))
 
     def finish(self, timeout_s: float = 180, poll_s: float = 0.05) -> float:
         """Wait until every job is terminal; returns that Unix time."""

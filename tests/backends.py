@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
 
 import psutil
 
@@ -21,13 +20,7 @@ WHERE application_name LIKE %s AND pid <> pg_backend_pid() AND backend_type = 'c
 
 def end_backends(database_url: str, application: str) -> int:
     """End the connections whose application name matches this LIKE pattern; returns their number."""
-    with closing(connect(database_url)) as connection:
-        return end_backends_by(connection, application)
-
-
-def end_backends_by(connection: Any, application: str) -> int:
-    """`end_backends` through an open psycopg2 connection, for a server that accepts no other."""
-    with connection.cursor() as cursor:
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
         cursor.execute(END, [application])
         ended = [(int(pid), int(port)) for pid, port, _ in cursor.fetchall()]
     pids, ports = {pid for pid, _ in ended}, {port for _, port in ended}

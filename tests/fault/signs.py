@@ -1,4 +1,4 @@
-"""Signs of life of processes that a run leaves. It imports little, because every such process that is Python imports it."""
+"""Signs of life of processes that a run leaves; it imports little, because each of them that is Python imports it."""
 
 from __future__ import annotations
 

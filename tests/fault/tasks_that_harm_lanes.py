@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -98,6 +98,29 @@ async def async_bad(kind: str) -> None:
     await BAD[kind]()
 
 
+@task("test_thread_bad", max_attempts=1, lane="thread")
+def thread_bad(kind: str) -> None:
+    """Do to a thread what would end it, or an event loop in it."""
+    if kind == "exit":
+        sys.exit(3)
+    if kind == "interrupt":
+        raise KeyboardInterrupt
+    if kind == "run_a_loop":  # a thread may have a loop of its own
+        asyncio.run(_exit())
+    if kind == "fork":
+        if (pid := os.fork()) == 0:
+            return  # this process must end here, and not take the next run
+        raise ValueError(f"the fork exited with {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+
+
+@task("test_thread_dies", max_attempts=1, lane="thread")
+def thread_dies(deaths: int, ctx: JobContext) -> int:
+    """End the whole process, some times."""
+    if ctx.attempt <= deaths:
+        os._exit(1)
+    return ctx.attempt
+
+
 @task("test_async_dies", max_attempts=1)
 async def async_dies(deaths: int, ctx: AsyncContext) -> int:
     """End the whole process, some times."""
@@ -120,7 +143,8 @@ async def async_ends_the_loop(deaths: int, ctx: AsyncContext) -> int:
 async def async_leaves(folder: str, deaf: bool, ctx: AsyncContext) -> str:
     """Return before tasks that it has started."""
     tick = stubborn_async if deaf else tick_async
-    asyncio.create_task(tick(ctx, TickInput(seconds=600, folder=folder)), name="left")  # noqa: RUF006
+    left: Any = tick(ctx, TickInput(seconds=600, folder=folder))
+    asyncio.create_task(left, name="left")  # noqa: RUF006
     await asyncio.sleep(0.1)
     return "returned"
 

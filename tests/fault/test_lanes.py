@@ -122,6 +122,39 @@ def test_what_would_end_an_event_loop_ends_one_run(apart: Harness) -> None:
     check(apart, [*jobs.values(), neighbour])
 
 
+BAD_IN_A_THREAD = {
+    "exit": ("SystemExit", "3"),
+    "interrupt": ("KeyboardInterrupt", "KeyboardInterrupt"),
+    "run_a_loop": ("SystemExit", "3"),
+    "fork": ("ValueError", "the fork exited with 0"),
+}
+
+
+def test_what_would_end_a_thread_ends_one_run(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    neighbours = [ticking(apart, task_type) for task_type in BESIDE]
+    pids = {job_id: apart.runs(job_id).pid for job_id in neighbours}
+    jobs = {kind: apart.submit("test_thread_bad", {"kind": kind}) for kind in BAD_IN_A_THREAD}
+    errors = {kind: apart.reaches(job_id, "FAILED")["error"] for kind, job_id in jobs.items()}
+    assert {kind: (error["type"], error["message"]) for kind, error in errors.items()} == BAD_IN_A_THREAD
+    assert {job_id: {tick.pid for tick in apart.ticks(job_id)} for job_id in neighbours} == {
+        job_id: {pid} for job_id, pid in pids.items()
+    }
+    cancel(apart, *neighbours)
+    check(apart, [*jobs.values(), *neighbours])
+
+
+def test_a_thread_job_that_ends_its_process_costs_its_neighbours_a_loss_and_no_crash(apart: Harness) -> None:
+    apart.worker(concurrency=1)
+    neighbours = [ticking(apart, task_type, 3) for task_type in BESIDE]
+    for job_id in neighbours:
+        apart.runs(job_id)
+    deadly = apart.submit("test_thread_dies", {"deaths": 1})
+    apart.all_reach([*neighbours, deadly], "SUCCESS")
+    assert {(job["crashes"], job["losses"]) for job in map(apart.job, [*neighbours, deadly])} == {(0, 1)}
+    check(apart, [*neighbours, deadly])
+
+
 def test_an_async_task_that_ends_its_process_counts_as_a_crash_of_its_own(apart: Harness) -> None:
     apart.worker(concurrency=1)
     neighbour = ticking(apart, "test_tick_async", 3)

@@ -87,6 +87,28 @@ def test_a_flushed_redis_loses_none_of_200_queued_jobs_and_all_children_are_used
     check(longrun, busy + queued)
 
 
+def test_runs_beside_each_other_survive_a_restart_of_redis_and_their_full_child_claims_again(
+    apart: Harness, redis_server: EmbeddedValkey
+) -> None:
+    apart.worker(concurrency=1, LONGRUN_JOBS_PER_CHILD="6")
+    endless = {"seconds": 600, "folder": str(apart.folder)}
+    jobs = [apart.submit(task_type, endless) for task_type in 3 * ("test_tick_async", "test_tick_thread")]
+    for job_id in jobs:
+        apart.runs(job_id)
+    waiting = [apart.submit("test_tick_async", {**endless, "seconds": 0}) for _ in range(6)]
+    with stopped(redis_server):
+        counts = {job_id: len(apart.ticks(job_id)) for job_id in jobs}
+        until(lambda: all(len(apart.ticks(job_id)) > count for job_id, count in counts.items()), what="all go on")
+    apart.api.delete(f"/tasks/{jobs[0]}")
+    apart.all_reach(waiting, "SUCCESS")
+    assert {apart.job(job_id)["fence"] for job_id in jobs} == {1}
+    for job_id in jobs[1:]:
+        apart.api.delete(f"/tasks/{job_id}")
+    for job_id in jobs:
+        apart.stopped(job_id)
+    check(apart, [*jobs, *waiting])
+
+
 def test_after_a_restart_of_redis_under_long_jobs_as_many_new_ones_start_at_once(
     longrun: Harness, redis_server: EmbeddedValkey
 ) -> None:

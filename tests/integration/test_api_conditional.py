@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -75,3 +76,87 @@ def test_who_wants_another_version_of_a_task_is_refused(api: httpx.Client, submi
     here = submit()
     problem(api.get(here, headers={"if-match": '"x"'}), 412, "precondition-failed")
     assert api.get(here, headers={"if-match": api.get(here).headers["etag"]}).status_code == 200
+
+
+@pytest.fixture
+def schedule(api: httpx.Client) -> Iterator[str]:
+    """The path of a schedule."""
+    body = {"name": "conditional", "cron": "@yearly", "task": {"task_type": "echo", "input": {}}}
+    response = api.post("/schedules", json=body)
+    assert response.status_code == 201, response.text
+    yield response.headers["location"]
+    api.delete(response.headers["location"])
+
+
+@pytest.fixture(params=["queue", "schedule"])
+def resource(request: pytest.FixtureRequest, worker: HandWorker, schedule: str) -> str:
+    """The path of something that can be paused by PATCH."""
+    return schedule if request.param == "schedule" else f"/queues/{worker.queue}"
+
+
+def patch(api: httpx.Client, path: str, paused: bool, tag: str) -> httpx.Response:
+    return api.patch(path, json={"paused": paused}, headers={"if-match": tag})
+
+
+def test_a_change_by_if_match_does_not_overwrite_another(api: httpx.Client, resource: str) -> None:
+    api.patch(resource, json={"paused": False})
+    tag = api.get(resource).headers["etag"]
+    changed = patch(api, resource, True, tag)
+    assert (changed.status_code, changed.json()["paused"]) == (200, True)
+    document = problem(patch(api, resource, False, tag), 412, "precondition-failed")
+    assert "get it again" in document["detail"]
+    assert api.get(resource).json()["paused"] is True
+    assert patch(api, resource, False, f'"x", {changed.headers["etag"]}').status_code == 200
+    assert patch(api, resource, True, "*").status_code == 200
+
+
+@pytest.mark.parametrize("tag", ['"x"', "W/{tag}", "x", ""])
+def test_a_tag_that_is_not_this_strong_one_changes_nothing(api: httpx.Client, resource: str, tag: str) -> None:
+    api.patch(resource, json={"paused": False})
+    current = api.get(resource).headers["etag"]
+    problem(patch(api, resource, True, tag.format(tag=current)), 412, "precondition-failed")
+    assert api.get(resource).json()["paused"] is False
+
+
+def test_of_two_changes_by_the_same_tag_one_wins(api: httpx.Client, resource: str) -> None:
+    for _ in range(5):
+        paused = not api.get(resource).json()["paused"] if resource.startswith("/schedules") else False
+        tag = api.patch(resource, json={"paused": not paused}).headers["etag"]
+        with ThreadPoolExecutor() as threads:
+            both = [threads.submit(patch, api, resource, paused, tag) for _ in range(2)]
+            assert sorted(each.result().status_code for each in both) == [200, 412]
+
+
+def test_a_get_of_what_has_not_changed_is_304(api: httpx.Client, resource: str) -> None:
+    api.patch(resource, json={"paused": False})
+    tag = api.get(resource).headers["etag"]
+    assert api.get(resource, headers={"if-none-match": tag}).status_code == 304
+    api.patch(resource, json={"paused": True})
+    assert api.get(resource, headers={"if-none-match": tag}).status_code == 200
+
+
+def test_the_counts_of_a_queue_change_its_tag_and_hinder_no_change(
+    api: httpx.Client, worker: HandWorker, submit: Submit
+) -> None:
+    path = f"/queues/{worker.queue}"
+    api.patch(path, json={"paused": False})
+    tag = api.get(path).headers["etag"]
+    submit()
+    assert api.get(path, headers={"if-none-match": tag}).status_code == 200
+    assert patch(api, path, True, tag).status_code == 200
+
+
+def test_a_queue_that_does_not_exist_has_no_version(api: httpx.Client) -> None:
+    problem(patch(api, "/queues/never-seen", True, "*"), 412, "precondition-failed")
+    assert api.get("/queues/never-seen").status_code == 404
+
+
+@pytest.mark.parametrize(("method", "action"), [("DELETE", ""), ("POST", "/pause"), ("POST", "/run")])
+def test_other_changes_of_a_schedule_honour_if_match_too(
+    api: httpx.Client, schedule: str, method: str, action: str
+) -> None:
+    tag = api.get(schedule).headers["etag"]
+    stale = api.request(method, schedule + action, headers={"if-match": '"x"'})
+    problem(stale, 412, "precondition-failed")
+    assert api.get(schedule).headers["etag"] == tag
+    assert api.request(method, schedule + action, headers={"if-match": tag}).is_success

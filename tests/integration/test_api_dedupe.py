@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.harness import connect
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_idempotency import same
 from tests.integration.test_api_submit import problem
@@ -88,3 +90,24 @@ def test_a_retry_is_refused_while_another_task_with_the_key_is_live(
         assert "dedupe_key" in problem(api.post(f"{here}/retry", headers=headers), 409, "dedupe-key-taken")["detail"]
     worker.finish(worker.claim())
     assert api.post(f"{here}/retry", headers=key).status_code == 202
+
+
+def test_a_key_that_a_transaction_holds_holds_up_nobody_else(
+    api: httpx.Client,
+    shared_stack: Stack,
+    worker: HandWorker,
+    submit: Submit,
+    dedupe_key: str,
+    again: Callable[..., httpx.Response],
+) -> None:
+    here = submit()
+    with closing(connect(shared_stack.database_url)) as holder, ThreadPoolExecutor(8) as pool:
+        job_id = here.rpartition("/")[2]
+        holder.cursor().execute("UPDATE jobs SET dedupe_key = %s WHERE id = %s", [dedupe_key, job_id])
+        held = [pool.submit(again) for _ in range(3)]
+        others = [pool.submit(submit) for _ in range(5)]
+        assert all(other.result() for other in others)
+        for answer in held:
+            problem(answer.result(), 409, "dedupe-key-in-use")
+        holder.rollback()
+    assert again().status_code == 202

@@ -55,9 +55,11 @@ def test_options_says_what_a_path_takes(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
     for path in {path for _, path, _ in operations}:
-        methods = {method for method, at, _ in operations if at == path}
+        here = path.format(**places)
+        # `/tasks/counts` is also a `/tasks/{task_id}`
+        methods = {method for method, at, _ in operations if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", at), here)}
         allowed = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-        response = api.options(path.format(**places))
+        response = api.options(here)
         assert (response.status_code, response.content) == (204, b"")
         assert set(response.headers["allow"].split(", ")) == allowed, path
         assert "access-control-allow-origin" not in response.headers
@@ -93,7 +95,7 @@ def test_a_parameter_that_is_given_twice_is_named_everywhere(
     tried = 0
     for method, path, operation in operations:
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "query" and parameter["schema"].get("type") != "array":
+            if parameter["in"] == "query" and "array" not in str(parameter["schema"]):
                 response = api.request(method, f"{path.format(**places)}?{parameter['name']}=1&{parameter['name']}=2")
                 assert "give it once" in fields(problem(response, 422, "invalid-input"))[parameter["name"]]
                 tried += 1

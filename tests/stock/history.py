@@ -45,6 +45,11 @@ FILES = """
 INSERT INTO {schema}.job_files (id, job_id, fence, name, media_type, size, sha256, stored_at)
 SELECT id, id, 1, 'report', 'text/plain', 1, '0', created_at FROM {schema}.jobs
 """
+KEYS = """
+INSERT INTO {schema}.idempotency_keys
+    (key, fingerprint, created_at, status, job_id, task_type, job_status, job_created_at)
+SELECT 'key-' || id, sha256('body'), created_at, 202, id, task_type, 'PENDING', created_at FROM {schema}.jobs
+"""
 
 
 def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistics: Statistics = "fresh") -> None:
@@ -52,7 +57,7 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistic
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        for statement in (JOBS, EVENTS, FILES):
+        for statement in (JOBS, EVENTS, FILES, KEYS):
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
         if statistics == "outdated":
             cursor.execute("ANALYZE")

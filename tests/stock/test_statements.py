@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import JobFilter, JobOrder, JobPosition, JsonText, NewEvent, NewFile
+from jobcore.models import IdempotencyKey, JobFilter, JobOrder, JobPosition, JsonText, KnownJob, NewEvent, NewFile
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
@@ -37,6 +37,7 @@ from jobcore.store import (
     gauges,
     glance,
     health,
+    idempotency,
     job_sources,
     jobs,
     limits,
@@ -56,6 +57,7 @@ from jobcore.store import (
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from jobcore.store.idempotency import StoredAnswer
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -76,7 +78,7 @@ CROWD = 30_000
 COUNTS_TO = {"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000}
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
-LARGE = {"jobs", "job_events", "job_files"}
+LARGE = {"jobs", "job_events", "job_files", "idempotency_keys"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -135,6 +137,8 @@ def exercise(world: World) -> None:
     world.call(queues.page)
     world.call(queues.find, "backlog")
     world.call(queue_heads.ages, ["backlog"])
+    if was := world.call(queues.find, "backlog"):
+        world.call(queues.change_if, was, paused=False, set_max=False, max_running=None)
     ask_why(world)
     world.call(served.read)
     world.call(queue_deletion.delete, "queue-9")
@@ -151,6 +155,7 @@ def exercise(world: World) -> None:
     world.retire(job_sources.LAST_ID, 8 * 86_400.0)
     world.call(fair_turns.forget)
     keep_a_schedule(world)
+    use_keys(world)
     world.call(workers.leave, worker)
     world.call(cancellations.complete_orphaned)
     lost = world.call(rescue.lost)
@@ -258,6 +263,28 @@ def keep_files(world: World, job_id: UUID, fence: int) -> None:
     world.call(files.forget, doomed)
 
 
+def accept_with_keys(world: World) -> None:
+    """Accept jobs with and without keys, and repeat one."""
+    keys = [IdempotencyKey(f"{uuid7()}", "00" * 32) for _ in range(3)]
+    given = [world.new(dedupe_key="live"), world.new(dedupe_key=keys[0].text), world.new(), world.new()]
+    outcomes = world.call(idempotency.accept_once, list(zip(given, [*keys, None], strict=True)))
+    assert len(outcomes) == 4
+    [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
+    assert isinstance(again, KnownJob)
+
+
+def use_keys(world: World) -> None:
+    """Use and forget idempotency keys and dedupe keys."""
+    world.insert(dedupe_key="live")
+    for _ in range(7):
+        accept_with_keys(world)
+    key = IdempotencyKey("once", "00" * 32)
+    answer = StoredAnswer(200, "/here", "{}")
+    for done in (True, None):
+        assert world.call(idempotency.once, key, lambda _: (answer, True)) == (answer, done)
+    assert world.call(idempotency.forget, 8 * 86_400.0, 100) == 100
+
+
 def keep_a_schedule(world: World) -> None:
     """Make, change, fire and forget a schedule."""
     at = datetime.now(UTC) - timedelta(seconds=1)
@@ -281,7 +308,7 @@ def record(server: DebianPostgres, name: str, count: int, statistics: history.St
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
     if statistics != "fresh":
-        for table in ("jobs", "job_events", "job_files", "queues"):
+        for table in ("jobs", "job_events", "job_files", "idempotency_keys", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
     backlog = history.BACKLOG if statistics == "fresh" else CROWD
     history.make(url, count, "longrun", backlog=backlog, statistics=statistics)
@@ -398,13 +425,14 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
             world.insert_many(3, fairness_key="a", priority=2)
             for claim in world.take(worker, 3, quick=["echo"]):
                 world.finish(claim)
+            accept_with_keys(world)
 
         with early.recording(world.db):
             hot()
         history.make(url, SHORT, "longrun", statistics="none")
         with late.recording(world.db):
             hot()
-    for name in ("jobs.INSERT", "claims.CLAIM", "outcomes.FINISH"):
+    for name in ("jobs.INSERT", "idempotency.ACCEPT_ONCE", "claims.CLAIM", "outcomes.FINISH"):
         assert late.plans[name], name
         for plan in late.plans[name]:
             assert plan.blocks < 300, f"{name}: {plan.blocks} blocks\n{plan.text}"

@@ -9,8 +9,9 @@ public class Cancel {
         ApiClient client = new ApiClient();
         client.updateBaseUri(arguments[0]);
         TasksApi tasks = new TasksApi(client);
-        var accepted = tasks.submitTask(new Submission().taskType("sleep").input(Map.of("seconds", 600)));
-        var task = tasks.getTask(accepted.getTaskId());
+        var submission = new Submission().taskType("sleep").input(Map.of("seconds", 600));
+        var accepted = tasks.submitTask(submission, null, null);
+        var task = tasks.getTask(accepted.getTaskId(), null, null, null);
         System.out.println(tasks.cancelTask(task.getTaskId()).getStatus());
     }
 }

@@ -229,3 +229,19 @@ def test_it_only_reads(world: World) -> None:
     with pytest.raises(Exception, match="read-only"):
         world.call(write_inside)
     world.insert()
+
+
+@pytest.mark.parametrize(
+    ("limit", "taken", "expected"),
+    [(1, 1, "one of `blocking` ends, or the limit"), (0, 0, "the limit is raised"), (2, 1, "there is a free permit")],
+)
+def test_what_frees_a_job_of_a_key_follows_from_its_limit(world: World, limit: int, taken: int, expected: str) -> None:
+    world.worker()
+    held = world.insert_many(taken, concurrency_key=KEY)
+    world.call(limits.unblock, [KEY])
+    job_id = world.insert(concurrency_key=KEY)
+    world.call(concurrency_limits.put, ConcurrencyLimit(KEY, limit))
+    found = explain(world, job_id)
+    assert (found.cause, list(found.blocking)) == (Cause.CONCURRENCY_LIMIT, held)
+    assert (found.freed_by or "").startswith(expected)
+    assert KEY in found.detail

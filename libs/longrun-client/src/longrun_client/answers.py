@@ -26,7 +26,7 @@ TRIES: Final = 4
 FIRST_DELAY_S: Final = 0.2
 LONGEST_RETRY_AFTER_S: Final = 10.0
 BUSY: Final = frozenset({502, 503, 504})
-IN_PROGRESS: Final = b"urn:longrun:problem:idempotency-key-in-use"
+IN_PROGRESS: Final = (b"urn:longrun:problem:idempotency-key-in-use", b"urn:longrun:problem:dedupe-key-in-use")
 # The request was never sent, so it cannot have had an effect.
 NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -50,8 +50,8 @@ def _is_unanswered(outcome: Outcome) -> bool:
 
 
 def _is_in_progress(response: httpx.Response) -> bool:
-    """Whether an earlier try of the same call, whose connection broke, is not answered yet."""
-    return IN_PROGRESS in response.content
+    """Whether another request with a key of this one, such as an earlier try of it, is not answered yet."""
+    return any(problem in response.content for problem in IN_PROGRESS)
 
 
 def retry_after_s(response: httpx.Response) -> float | None:

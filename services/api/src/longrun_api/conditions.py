@@ -48,8 +48,8 @@ class Part:
 
 def is_current(headers: Headers, etag: str) -> bool:
     """Whether the client has this representation (304). Raises PreconditionFailed if it wants only another one."""
-    wanted = ",".join(headers.getlist("if-match"))
-    if "if-match" in headers and wanted.strip() != "*" and etag not in _strong(wanted):
+    wanted = strong_tags(headers)
+    if "if-match" in headers and "*" not in wanted and etag not in wanted:
         raise PreconditionFailed(f"its ETag is {etag}")
     known = ",".join(headers.getlist("if-none-match"))
     return known.strip() == "*" or etag in ENTITY_TAG.findall(known)
@@ -78,7 +78,11 @@ def part(headers: Mapping[str, str], etag: str, size: int) -> Part | None:
     return Part(start, end)
 
 
-def _strong(tags: str) -> list[str]:
+def strong_tags(headers: Headers) -> list[str]:
+    """The strong entity tags in If-Match, or `["*"]`; only these count there (RFC 9110, section 13.1.1)."""
+    tags = ",".join(headers.getlist("if-match"))
+    if tags.strip() == "*":
+        return ["*"]
     return [match[1] for match in ENTITY_TAG.finditer(tags) if not match[0].startswith("W/")]
 
 

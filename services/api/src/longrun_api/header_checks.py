@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,7 +22,9 @@ PRECONDITIONS: Final = {
     b"if-none-match": "If-None-Match",
     b"if-unmodified-since": "If-Unmodified-Since",
 }
-"""Headers that protect a change against a concurrent one. Only files have an ETag, and only GET reads them."""
+"""Headers that protect a change against a concurrent one; where they are not honoured, they are refused."""
+TAKES_IF_MATCH: Final = re.compile("(PATCH /(queues|schedules)|(POST|DELETE) /schedules)/.")
+"""The method and path of the changes that honour If-Match."""
 TRANSFER: Final = frozenset({b"expect", b"transfer-encoding"})
 CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *TRANSFER, *PRECONDITIONS})
 
@@ -82,6 +85,8 @@ class HeaderChecks:
         if headers:
             if scope["method"] not in SAFE_METHODS:
                 self._origins.check(host, headers.get(b"origin", []), headers.get(b"sec-fetch-site", []))
+                if TAKES_IF_MATCH.match(f"{scope['method']} {own_path(scope)}"):
+                    headers.pop(b"if-match", None)
                 _refuse_preconditions(headers)
             _check_transfer(headers, version)
 

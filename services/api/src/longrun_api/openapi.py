@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
-from longrun_api.openapi_clients import for_clients
+from longrun_api.openapi_clients import for_clients, with_single_headers
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
@@ -85,6 +85,10 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     for model in models:
         schemas |= _schemas(model)
     openapi["components"]["schemas"] = for_clients(schemas)
+    openapi["paths"] = {
+        path: {method: with_single_headers(operation) for method, operation in operations.items()}
+        for path, operations in openapi["paths"].items()
+    }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks"]["post"]["requestBody"] = {

@@ -16,7 +16,21 @@ def camel_case(name: str) -> str:
 
 def for_clients(schemas: dict[str, Schema]) -> dict[str, Schema]:
     """These schemas, for generators."""
-    return {name: _named_values(name, _each(schema, _plain)) for name, schema in schemas.items()}
+    return {name: _open(_named_values(name, _each(schema, _plain))) for name, schema in schemas.items()}
+
+
+def with_single_headers(operation: Schema) -> Schema:
+    """The operation with each header as one string: generators know no header that may be repeated.
+
+    Repeated ones mean the same as one with commas (RFC 9110, section 5.3).
+    """
+    parameters = [
+        parameter | {"schema": {"type": "string"}}
+        if parameter["in"] == "header" and "array" in str(parameter["schema"])
+        else parameter
+        for parameter in operation.get("parameters", [])
+    ]
+    return operation | {"parameters": parameters} if parameters else operation
 
 
 def _each(value: Any, change: Callable[[Schema], Schema]) -> Any:
@@ -45,6 +59,14 @@ def _plain(schema: Schema) -> Schema:
         return kept
     shown = "true" if default is True else "false" if default is False else default
     return kept | {"description": f"{kept.get('description', '')} Default: `{shown}`.".strip()}
+
+
+def _open(schema: Schema) -> Schema:
+    """The schema of an object, which says that it may have other fields: answers may gain some.
+
+    This is what JSON Schema means anyway, but generated Go refuses unknown fields unless it is said.
+    """
+    return {"additionalProperties": True, **schema} if "properties" in schema else schema
 
 
 def _named_values(name: str, schema: Schema) -> Schema:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 import structlog.contextvars
 from opentelemetry import trace
@@ -40,7 +40,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = [header, *message["headers"]]
             await send(message)
 
         await self.app(scope, receive, send_with_id)
@@ -48,7 +48,7 @@ class RequestIds:
 
 def new() -> str:
     """A new id."""
-    return uuid4().hex
+    return token_hex(16)
 
 
 def current() -> str | None:

@@ -9,7 +9,13 @@ from uuid import UUID
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.store import health, idempotency, jobs
 from jobcore.store.database import Database, RowRefused
-from jobcore.store.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused, Outcome, Submission
+from jobcore.store.idempotency import (
+    DedupeKeyInUse,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    Outcome,
+    Submission,
+)
 
 ROUNDS: Final = 5
 """How often a job is given again that meets others with its dedupe key; then its client has to."""
@@ -41,12 +47,17 @@ def insert(database: Database, given: Sequence[Submission]) -> list[Outcome]:
 
 def concerns_one(error: LongrunError) -> bool:
     """Whether a batch failed because of one of its jobs, which the others must not suffer for."""
-    return isinstance(error, RowRefused | IdempotencyKeyInUse)
+    return isinstance(error, RowRefused) or is_in_use(error)
+
+
+def is_in_use(error: object) -> bool:
+    """Whether another transaction holds a key of the job."""
+    return isinstance(error, IdempotencyKeyInUse | DedupeKeyInUse)
 
 
 def is_answer(error: LongrunError) -> bool:
     """Whether this outcome of one job says nothing about the database."""
-    return isinstance(error, RowRefused | IdempotencyKeyInUse | IdempotencyKeyReused)
+    return concerns_one(error) or isinstance(error, IdempotencyKeyReused)
 
 
 def _insert(database: Database, given: Sequence[Submission]) -> dict[UUID, Outcome]:

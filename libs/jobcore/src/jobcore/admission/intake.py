@@ -17,7 +17,7 @@ from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store import health
 from jobcore.store.database import Database
-from jobcore.store.idempotency import IdempotencyKeyInUse, Outcome
+from jobcore.store.idempotency import Outcome
 from jobcore.telemetry import logs, metrics, traces
 
 MAX_BATCH: Final = 500
@@ -35,6 +35,12 @@ class _Submission:
     key: IdempotencyKey | None
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Accepted | KnownJob]
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """What another transaction may hold: the kind and the text of each key."""
+        found = [("idempotency", self.key and self.key.text), ("dedupe", self.job.dedupe_key)]
+        return [(kind, text) for kind, text in found if text]
 
 
 _Pair = tuple[asyncio.Future[Accepted | KnownJob], Outcome]
@@ -70,7 +76,7 @@ class Intake(BackgroundThread):
         """Accept a job; returns once its row is committed. A KnownJob is there already: see `NewJob.dedupe_key`, `key`.
 
         Raises StoreUnavailable, Overloaded, RowRefused if PostgreSQL cannot store the job, IdempotencyKeyReused, or
-        IdempotencyKeyInUse if another request with the key is not answered yet.
+        IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is not answered yet.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted | KnownJob] = loop.create_future()
@@ -176,12 +182,13 @@ class Intake(BackgroundThread):
     def _accept_one_by_one(self, batch: Sequence[_Submission]) -> list[Outcome]:
         """Accept all but those that cannot be accepted. A key that is in use is waited for once."""
         answers: list[Outcome] = []
-        in_use: dict[str, IdempotencyKeyInUse] = {}
+        in_use: dict[tuple[str, str], Outcome] = {}
         for submission in batch:
-            key = submission.key.text if submission.key else None
-            [answer] = [in_use[key]] if key in in_use else self._accept([submission])
-            if key is not None and isinstance(answer, IdempotencyKeyInUse):
-                in_use[key] = answer
+            keys = submission.keys
+            known = next((in_use[key] for key in keys if key in in_use), None)
+            [answer] = self._accept([submission]) if known is None else [known]
+            if batches.is_in_use(answer):
+                in_use |= dict.fromkeys(keys, answer)
             answers.append(answer)
         return answers
 

@@ -28,7 +28,7 @@ LOCK_S: Final = 1
 _WAIT: Final = f"SET LOCAL lock_timeout = '{LOCK_S}s';\n"
 ACCEPTED_STATUS: Final = 202
 DEDUPLICATED_STATUS: Final = 200
-IN_USE: Final = "the first request with this key is not answered yet: repeat this one later"
+IN_USE: Final = "another request with this key is not answered yet: repeat this one later"
 REUSED: Final = "it was used with another body or path: use a new key for a new request"
 OURS: Final = "coalesce(owner, '') = ''"
 """The keys of requests without an owner, as the index has them."""
@@ -52,6 +52,15 @@ class IdempotencyKeyInUse(LongrunError):
     status = 409
     slug = "idempotency-key-in-use"
     title = "A request with this idempotency key is in progress"
+    retry_after_s = 1
+
+
+class DedupeKeyInUse(LongrunError):
+    """A request that makes a job with the same dedupe key live is not answered yet."""
+
+    status = 409
+    slug = "dedupe-key-in-use"
+    title = "A request with this dedupe_key is in progress"
     retry_after_s = 1
 
 
@@ -129,7 +138,7 @@ def accept_once(connection: Connection, given: Sequence[Submission]) -> dict[UUI
 
     Returns outcomes by the ids of the given jobs: the accepted job, the one that was there, or IdempotencyKeyReused. A
     job without an outcome met another one with its dedupe key that was being made: give it again. Raises
-    IdempotencyKeyInUse if another transaction holds one of the keys for LOCK_S seconds.
+    IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for LOCK_S seconds.
     """
     keys = [
         {"key": key.text, "fingerprint": key.fingerprint, "job_id": job.id, "task_type": job.task_type}
@@ -140,8 +149,8 @@ def accept_once(connection: Connection, given: Sequence[Submission]) -> dict[UUI
     try:
         rows = ACCEPT_ONCE.execute(connection, parameters).all()
     except DBAPIError as error:
-        if keys and _is_in_use(error):
-            raise IdempotencyKeyInUse(IN_USE) from error
+        if _is_in_use(error):
+            raise (IdempotencyKeyInUse(IN_USE) if keys else DedupeKeyInUse(IN_USE)) from error
         raise
     fingerprints = {job.id: key.fingerprint for job, key in given if key}
     return {row.sent_id: _outcome(row, fingerprints.get(row.sent_id)) for row in rows}

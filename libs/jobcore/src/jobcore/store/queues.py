@@ -114,19 +114,19 @@ def find(connection: Connection, name: str, limit: int = 10_000) -> Queue | None
     return found[0] if found else None
 
 
-SET: Final = text(
-    DURABLE
-    + f"""
-SET LOCAL lock_timeout = '3s';
-{LOCK_FOR_CHANGE}
+CHANGES: Final = """
+paused = coalesce(:paused, queues.paused),
+paused_at = CASE WHEN coalesce(:paused, queues.paused) THEN
+    CASE WHEN queues.paused THEN queues.paused_at ELSE now() END END,
+max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END
+"""
+LOCKED: Final = f"{DURABLE}SET LOCAL lock_timeout = '3s';{LOCK_FOR_CHANGE}"
+
+SET: Final = text(f"""{LOCKED}
 INSERT INTO queues (name, paused, paused_at, max_running)
 VALUES (:name, coalesce(:paused, false), CASE WHEN :paused THEN now() END, :max_running)
-ON CONFLICT (name) DO UPDATE SET paused = coalesce(:paused, queues.paused),
-    paused_at = CASE WHEN coalesce(:paused, queues.paused) THEN
-        CASE WHEN queues.paused THEN queues.paused_at ELSE now() END END,
-    max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END
-"""
-)
+ON CONFLICT (name) DO UPDATE SET {CHANGES}
+""")
 
 
 def change(connection: Connection, name: str, *, paused: bool | None, set_max: bool, max_running: int | None) -> None:
@@ -135,6 +135,20 @@ def change(connection: Connection, name: str, *, paused: bool | None, set_max: b
     Every later claim obeys.
     """
     connection.execute(SET, {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running})
+
+
+SET_IF: Final = text(f"""{LOCKED}
+UPDATE queues SET {CHANGES}
+WHERE name = :name AND paused = :was_paused AND max_running IS NOT DISTINCT FROM CAST(:was_max AS integer)
+""")
+
+
+def change_if(
+    connection: Connection, was: Queue, *, paused: bool | None, set_max: bool, max_running: int | None
+) -> bool:
+    """`change` a queue unless it has been changed since it was as `was`; returns whether it did."""
+    given = {"name": was.name, "paused": paused, "set_max": set_max, "max_running": max_running}
+    return connection.execute(SET_IF, {**given, "was_paused": was.paused, "was_max": was.max_running}).rowcount > 0
 
 
 EMPTY: Final = f"""(

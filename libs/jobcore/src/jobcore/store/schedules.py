@@ -91,12 +91,17 @@ def update(
     return _one(connection, UPDATE, parameters | _columns(plan))
 
 
-DELETE: Final = text(DURABLE + f"DELETE FROM schedules WHERE id = :id RETURNING {COLUMNS}")
+DELETE: Final = text(
+    DURABLE
+    + f"""
+DELETE FROM schedules WHERE id = :id AND version = coalesce(CAST(:version AS bigint), version) RETURNING {COLUMNS}
+"""
+)
 
 
-def delete(connection: Connection, schedule_id: UUID) -> Schedule | None:
-    """Delete a schedule and return it; its jobs stay. None if there is none."""
-    return _one(connection, DELETE, {"id": schedule_id})
+def delete(connection: Connection, schedule_id: UUID, version: int | None = None) -> Schedule | None:
+    """Delete a schedule, in any version or in this one, and return it; its jobs stay. None if there is none."""
+    return _one(connection, DELETE, {"id": schedule_id, "version": version})
 
 
 IS_DUE: Final = f"next_at <= now() AND (error_at IS NULL OR error_at < now() - interval '{RETRY_S} s')"

@@ -30,15 +30,17 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
     ),
     Cause.CONCURRENCY_LIMIT: (
         "its concurrency_key {job.concurrency_key!r} has a limit of {job.key_limit}, and {job.key_taken} have permits",
-        "one of `blocking` ends, or the limit is raised: PUT /concurrency-limits/{{key}}",
+        "the limit is raised: PUT /concurrency-limits/{{key}}",
     ),
     Cause.QUEUE_LIMIT: (
         "the queue {job.queue} has a limit of {job.queue_limit}, and {job.queue_taken} run",
-        "one of `blocking` ends, or the limit is raised: PATCH /queues/{job.queue}",
+        "the limit is raised: PATCH /queues/{job.queue}",
     ),
     Cause.TURN: ("it is ready and waits for its turn", "the tasks before it start, and a worker has room for it"),
 }
 UNSERVED: Final = "; no active worker serves its queue now"
+SOON: Final = "there is a free permit: the job becomes ready within a second"
+ONE_ENDS: Final = "one of `blocking` ends, or "
 
 
 def sentences(job: Situation, cause: Cause) -> tuple[str, str | None]:
@@ -48,4 +50,12 @@ def sentences(job: Situation, cause: Cause) -> tuple[str, str | None]:
         freed_by = None
     if cause in (Cause.RETRY, Cause.RUN_AT) and not job.serving:
         detail += UNSERVED
+    limit, taken = {
+        Cause.CONCURRENCY_LIMIT: (job.key_limit, job.key_taken),
+        Cause.QUEUE_LIMIT: (job.queue_limit or 0, job.queue_taken),
+    }.get(cause, (0, 0))
+    if taken < limit:
+        freed_by = SOON
+    elif limit:
+        freed_by = f"{ONE_ENDS}{freed_by}"
     return detail.format(job=job), freed_by and freed_by.format(job=job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from jobcore.errors import LongrunError
 from jobcore.states import Lane
 from jobcore.store import queue_deletion, queues
 from jobcore.store.queues import Queue
+from longrun_api import versions
 from longrun_api.body import json_body
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
@@ -103,35 +104,60 @@ async def list_queues(
     return QueuePage(items=items, next=items[-1].name if len(found) > limit else None)
 
 
-@router.get("/{name}", responses=problem_responses(404, 422, 503))
-async def get_queue(request: Request, name: QueueName) -> QueueInfo:
+@router.get(
+    "/{name}", response_model=QueueInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 422, 503)}
+)
+async def get_queue(request: Request, name: QueueName) -> Response:
     """Get a queue by its name."""
+    return _response(request, await _find(request, name))
+
+
+@router.patch(
+    "/{name}",
+    response_model=QueueInfo,
+    responses=problem_responses(400, 412, 413, 415, 422, 503),
+    openapi_extra=request_body(QueueChange),
+)
+async def change_queue(
+    request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
+) -> Response:
+    """Pause, resume or limit a queue. This also works before the queue has its first task.
+
+    The change is in force when the response arrives. Running tasks continue. With `If-Match`, nothing is changed if the
+    pause or the limit is another one than when the client got the queue.
+    """
+    runtime = runtime_of(request)
+    given: dict[str, Any] = {
+        "paused": change.paused if "paused" in change.model_fields_set else None,
+        "set_max": "max_running" in change.model_fields_set,
+        "max_running": change.max_running,
+    }
+    if versions.is_guarded(request):
+        was = await runtime.database.call(queues.find, name, 1)
+        versions.check(request, was and _settings(was))
+        if was is None or not await runtime.database.call(queues.change_if, was, **given):
+            raise versions.changed()
+    else:
+        await runtime.database.call(queues.change, name, **given)
+    queue = await _find(request, name)
+    if not queue.paused and queue.ready:
+        runtime.waker.wake(name, queue.ready)
+    return _response(request, queue)
+
+
+async def _find(request: Request, name: str) -> Queue:
     found = await runtime_of(request).database.call(queues.find, name, COUNT_MAX)
     if not found:
         raise not_found(name)
-    return QueueInfo.of(found)
+    return found
 
 
-@router.patch("/{name}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(QueueChange))
-async def change_queue(
-    request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
-) -> QueueInfo:
-    """Pause, resume or limit a queue. This also works before the queue has its first task.
+def _response(request: Request, queue: Queue) -> Response:
+    return versions.response(request, QueueInfo.of(queue), _settings(queue))
 
-    The change is in force when the response arrives. Running tasks continue.
-    """
-    runtime = runtime_of(request)
-    await runtime.database.call(
-        queues.change,
-        name,
-        paused=change.paused if "paused" in change.model_fields_set else None,
-        set_max="max_running" in change.model_fields_set,
-        max_running=change.max_running,
-    )
-    queue = await get_queue(request, name)
-    if not queue.paused and queue.ready:
-        runtime.waker.wake(name, queue.ready)
-    return queue
+
+def _settings(queue: Queue) -> object:
+    return queue.paused, queue.max_running
 
 
 @router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 409, 422, 503))

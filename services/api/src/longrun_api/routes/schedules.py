@@ -17,7 +17,7 @@ from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
-from longrun_api import answers, cursors, paging
+from longrun_api import answers, cursors, paging, versions
 from longrun_api.acceptance import accept
 from longrun_api.body import read_as
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
@@ -35,11 +35,12 @@ KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_s
 
 
 async def schedule(request: Request, schedule: KeyInPath) -> Schedule:
-    """The schedule that the path names; raises ScheduleNotFound."""
+    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version."""
     key = _key(schedule)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
     if found is None:
         raise ScheduleNotFound(f"no schedule has the id or name {schedule[:100]!r}; GET /schedules lists them")
+    versions.check(request, _settings(found))
     return found
 
 
@@ -104,15 +105,22 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
     return page.response(next=cursors.encode(page.last) if page.last and page.has_more else None)
 
 
-@router.get("/{schedule}", responses=problem_responses(404, 503))
-async def get_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.get(
+    "/{schedule}", response_model=ScheduleInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 503)}
+)
+async def get_schedule(request: Request, schedule: Found) -> Response:
     """Get a schedule by its id or name."""
-    return _shown(request, schedule)
+    return _response(request, schedule)
 
 
-@router.patch("/{schedule}", responses=problem_responses(400, 404, 409, 413, 415, 422, 503))
-async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
-    """Change the given fields of a schedule or of its `task`; null resets a field to its default."""
+@router.patch(
+    "/{schedule}", response_model=ScheduleInfo, responses=problem_responses(400, 404, 409, 412, 413, 415, 422, 503)
+)
+async def change_schedule(request: Request, schedule: Found) -> Response:
+    """Change the given fields of a schedule or of its `task`; null resets a field to its default.
+
+    With `If-Match`, nothing is changed if the schedule has been changed since the client got it.
+    """
     registry = runtime_of(request).registry
 
     def changed(body: bytes) -> Plan:
@@ -122,14 +130,24 @@ async def change_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     return await _changed(request, schedule, await read_as(request, changed))
 
 
-@router.post("/{schedule}/pause", responses=problem_responses(400, 404, 409, 503), openapi_extra=TAKES_KEY)
-async def pause_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.post(
+    "/{schedule}/pause",
+    response_model=ScheduleInfo,
+    responses=problem_responses(400, 404, 409, 412, 503),
+    openapi_extra=TAKES_KEY,
+)
+async def pause_schedule(request: Request, schedule: Found) -> Response:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
 
 
-@router.post("/{schedule}/resume", responses=problem_responses(400, 404, 409, 422, 503), openapi_extra=TAKES_KEY)
-async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
+@router.post(
+    "/{schedule}/resume",
+    response_model=ScheduleInfo,
+    responses=problem_responses(400, 404, 409, 412, 422, 503),
+    openapi_extra=TAKES_KEY,
+)
+async def resume_schedule(request: Request, schedule: Found) -> Response:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
 
@@ -138,7 +156,7 @@ async def resume_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     "/{schedule}/run",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
-    responses=problem_responses(400, 404, 409, 422, 503),
+    responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
 async def run_schedule(request: Request, schedule: Found) -> Response:
@@ -148,30 +166,43 @@ async def run_schedule(request: Request, schedule: Found) -> Response:
     return await accept(request, job, key_of(request))
 
 
-@router.delete("/{schedule}", responses=problem_responses(404, 503))
+@router.delete("/{schedule}", responses=problem_responses(404, 412, 503))
 async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Delete a schedule and return its last state. Its tasks stay, and those that run continue."""
-    gone = await runtime_of(request).database.call(schedules.delete, schedule.id)
+    version = schedule.version if versions.is_guarded(request) else None
+    gone = await runtime_of(request).database.call(schedules.delete, schedule.id, version)
+    if gone is None and version is not None:
+        raise versions.changed()
     return _shown(request, gone or schedule)
 
 
-async def _changed(request: Request, schedule: Schedule, plan: Plan) -> ScheduleInfo:
+async def _changed(request: Request, schedule: Schedule, plan: Plan) -> Response:
     if plan == schedule.plan:
-        return _shown(request, schedule)
+        return _response(request, schedule)
     database = runtime_of(request).database
     moves = _times(plan) != _times(schedule.plan)
     next_at = plan.next_at(await database.call(schedules.now)) if moves else None
     changed = await database.call(schedules.update, schedule, plan, moves=moves, next_at=next_at)
     if changed is not None:
-        return _shown(request, changed)
+        return _response(request, changed)
     namesake = await database.call(schedules.get, plan.name)
     if namesake is not None and namesake.id != schedule.id:
         raise _taken(plan)
+    if versions.is_guarded(request):
+        raise versions.changed()
     raise ScheduleChanged("another request changed or deleted the schedule: get it again and repeat the change")
 
 
 def _times(plan: Plan) -> tuple[Any, ...]:
     return plan.cron, plan.timezone, plan.paused
+
+
+def _settings(schedule: Schedule) -> object:
+    return schedule.id.hex, schedule.version
+
+
+def _response(request: Request, schedule: Schedule) -> Response:
+    return versions.response(request, _shown(request, schedule), _settings(schedule))
 
 
 def _shown(request: Request, schedule: Schedule) -> ScheduleInfo:

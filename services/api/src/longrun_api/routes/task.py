@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from longrun_api import waited
+from longrun_api import versions, waited
 from longrun_api.openapi import problem_responses
 from longrun_api.schemas import Task
 from longrun_api.task_ids import TaskId
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     "/{task_id}",
     response_model=Task,
     responses={
-        304: {"description": "The client has this document: `If-None-Match` names its ETag"},
+        304: versions.KNOWN,
         **problem_responses(404, 412, 422, 503),
     },
 )

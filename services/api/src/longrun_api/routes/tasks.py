@@ -39,9 +39,10 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
     response_model=Accepted,
     responses={
         200: {
-            "model": Accepted | Task,
+            # not `Accepted | Task`: generators make an awkward type of a union, and a Task has these fields too
+            "model": Accepted,
             "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
-            "as `Prefer` asked",
+            "as `Prefer` asked: then this is a whole `Task`",
         },
         **problem_responses(400, 409, 413, 415, 422, 503),
     },
