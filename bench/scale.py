@@ -30,11 +30,18 @@ class Scale:
     stops: int
     backlog: int
     queues: int
+    filter_rows: int
+    filter_samples: int
 
 
 def _drain_jobs(default: int) -> int:
     """`BENCH_JOBS` or the default."""
     return int(os.environ.get("BENCH_JOBS", default))
+
+
+def _filter_rows(default: int) -> int:
+    """`BENCH_FILTER_ROWS` or the default."""
+    return int(os.environ.get("BENCH_FILTER_ROWS", default))
 
 
 def full() -> Scale:
@@ -60,6 +67,8 @@ def full() -> Scale:
         stops=20,
         backlog=100_000,
         queues=10_000,
+        filter_rows=_filter_rows(10_000_000),
+        filter_samples=300,
     )
 
 
@@ -86,4 +95,6 @@ def quick() -> Scale:
         stops=3,
         backlog=20_000,
         queues=2_000,
+        filter_rows=_filter_rows(200_000),
+        filter_samples=100,
     )

@@ -137,8 +137,7 @@ def test_a_cursor_belongs_to_its_filter_and_order(api: httpx.Client, submit: Sub
 )
 def test_a_filter_that_means_nothing_is_named(api: httpx.Client, query: str, field: str) -> None:
     path = "/tasks?" + quote(query, safe="=&%")
-    [(name, _)] = fields(problem(api.get(path), 422, "invalid-input")).items()
-    assert name.split(".")[0].split("[")[0] == field
+    assert list(fields(problem(api.get(path), 422, "invalid-input"))) == [field]
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
@@ -159,9 +158,9 @@ def test_a_search_among_many_tasks_gives_empty_pages_that_go_on(
         assert len(pages) < 100
     assert ids(pages[0]) == []
     assert [each for page in pages for each in ids(page)] == [needle]
-    counts = api.get("/tasks/counts", params={"input": query["input"]}).json()["counts"]
+    counts = api.get("/tasks:count", params={"input": query["input"]}).json()["counts"]
     assert counts["PENDING"] == {"count": 0, "exact": False}
-    counts = api.get("/tasks/counts", params={"task_type": "many"}).json()["counts"]
+    counts = api.get("/tasks:count", params={"task_type": "many"}).json()["counts"]
     assert counts["SUCCESS"] == {"count": task_walk.MAX_EXAMINED, "exact": False}
     assert counts["FAILED"] == {"count": 0, "exact": True}
 
@@ -183,7 +182,7 @@ def test_tasks_are_counted_by_status(api: httpx.Client, submit: Submit, worker: 
     worker.claim()
 
     def counted(**params: Any) -> dict[str, int]:
-        found = api.get("/tasks/counts", params={"queue": worker.queue, **params}).raise_for_status().json()["counts"]
+        found = api.get("/tasks:count", params={"queue": worker.queue, **params}).raise_for_status().json()["counts"]
         assert all(each["exact"] for each in found.values())
         return {status: each["count"] for status, each in found.items()}
 

@@ -15,7 +15,8 @@ from tests.integration.test_api_submit import fields, problem
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 TASK_FIELDS = {
     *("task_id", "task_type", "status", "input", "result", "error", "progress", "attempt", "seq", "cancel", "queue"),
-    *("priority", "tags", "metadata", "trace_id", "created_at", "started_at", "finished_at", "links"),
+    *("priority", "tags", "metadata", "trace_id", "created_at", "started_at", "finished_at", "timings"),
+    "links",
 }
 Submit = Callable[..., str]
 

@@ -82,10 +82,11 @@ def test_a_slash_too_many_is_told_where_to_go_and_sent_nowhere(
 def test_an_unknown_parameter_is_named_everywhere(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
-    for method, path, _ in operations:
+    routes = [(method, path.format(**places)) for method, path, _ in operations]
+    for method, path in [*routes, ("GET", "/"), ("GET", "/docs")]:
         body = TASK if method in ("POST", "PATCH", "PUT") else None
-        response = api.request(method, path.format(**places), params={"no_such": "5"}, json=body)
-        assert "no_such" in fields(problem(response, 422, "invalid-input")), (method, path)
+        response = api.request(method, path, params={"limti": "5"}, json=body)
+        assert "limti" in fields(problem(response, 422, "invalid-input")), (method, path)
 
 
 def test_a_parameter_that_is_given_twice_is_named_everywhere(

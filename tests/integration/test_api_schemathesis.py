@@ -47,6 +47,7 @@ EXAMPLES: Final = int(os.environ.get("LONGRUN_SCHEMATHESIS_EXAMPLES", "40"))
 OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
+    "GET /tasks:count",
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",

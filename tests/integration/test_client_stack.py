@@ -96,8 +96,8 @@ def test_the_history_is_walked_page_by_page(client: Longrun) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     ids = [client.submit("echo", {"n": n}, run_at=later).task_id for n in range(120)]
     assert [task.task_id for task in client.list(limit=120)] == ids[::-1]
-    assert [task.task_id for task in client.list(Status.PENDING, "echo")] == ids[::-1]
-    assert list(client.list(Status.PENDING, "sleep")) == []
+    assert [task.task_id for task in client.list(status=Status.PENDING, task_type="echo")] == ids[::-1]
+    assert list(client.list(status=Status.PENDING, task_type="sleep")) == []
 
 
 def test_a_refusal_names_the_field(client: Longrun) -> None:

@@ -68,6 +68,7 @@ SHORT = 10_000
 LONG = int(os.environ.get("LONGRUN_TEST_HISTORY", "300000"))
 SLACK = 60
 """Blocks: a level more of some indexes, pages that a vacuum left differently."""
+PAGE = 51
 UNSEEN = 1_100
 """Blocks: rows of a page of 51, of each of four types and five statuses, that no vacuum has marked as visible."""
 COUNTS_MANY = {"gauges.OPEN"}
@@ -177,26 +178,26 @@ def ask_why(world: World) -> None:
 def read_lists(world: World, old: JobPosition) -> None:
     """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
     statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
-    week, day = (datetime.now(UTC) - timedelta(days=days) for days in (7, 1))
+    long_ago, now = datetime.now(UTC) - timedelta(days=10), datetime.now(UTC)
     for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
         read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
-        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), 1001)
+        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), PAGE)
     for wanted in (
         JobFilter(queues=("default", "limited", "unheard-of")),
-        JobFilter(created_after=week, created_before=day),
-        JobFilter(finished_after=week, finished_before=day),
+        JobFilter(created_after=long_ago, created_before=now),
+        JobFilter(finished_after=long_ago, finished_before=now),
         JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
         JobFilter(error_contains="refused"),
         JobFilter(schedule_id=UUID(int=3), tags=("red",)),
     ):
         read_list(world, wanted, old)
-        world.call(counts.step, wanted, None, candidates=500)
+        world.call(counts.step, wanted, None, candidates=PAGE)
 
 
 def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
     """Read steps of a list in each order."""
     for by_finish, descending, after in product([False, True], [True, False], [None, old]):
-        world.call(listing.page, wanted, JobOrder(by_finish, descending), after, limit=51, candidates=500)
+        world.call(listing.page, wanted, JobOrder(by_finish, descending), after, limit=PAGE, candidates=PAGE)
 
 
 def old_job(world: World) -> JobPosition:

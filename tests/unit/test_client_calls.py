@@ -203,12 +203,17 @@ def test_list_walks_the_pages_by_the_cursor_until_the_limit(server: ScriptedServ
     first = {"items": [task(task_id=f"a{n}") for n in range(100)], "next": "c1"}
     second = {"items": [task(task_id=f"b{n}") for n in range(20)], "next": "c2"}
     server.on("GET /tasks", answer(first), answer(second))
-    found = list(client.list(Status.RUNNING, limit=120))
+    found = list(client.list(status=Status.RUNNING, limit=120))
     assert (len(found), found[-1].task_id) == (120, "b19")
     assert server.lines() == [
         "GET /tasks?status=RUNNING&limit=100",
         "GET /tasks?status=RUNNING&limit=20&cursor=c1",
     ]
+
+
+def test_list_goes_on_after_an_empty_page(server: ScriptedServer, client: Longrun) -> None:
+    server.on("GET /tasks", answer({"items": [], "next": "c"}), answer({"items": [task()], "next": None}))
+    assert len(list(client.list(input={"n": 1}, limit=5))) == 1
 
 
 def test_list_without_a_limit_ends_at_the_last_page(server: ScriptedServer, client: Longrun) -> None:

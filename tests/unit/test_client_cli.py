@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -222,6 +223,45 @@ def test_list_fits_whole_ids_in_a_pipe(server: ScriptedServer, run: Run) -> None
     assert row.split()[:4] == [long_id, "a_task_type_with_a_rather_long_name", "RUNNING", "1"]
     assert row.rstrip().endswith(" 1/4")
     assert server.requests[-1].line == "GET /tasks?status=RUNNING&task_type=echo&limit=7"
+
+
+def test_list_takes_every_filter_of_the_api(server: ScriptedServer, run: Run) -> None:
+    server.on("GET /tasks", answer({"items": [], "next": None}))
+    ran = run(
+        "list",
+        *("--status", "failed", "--status", "cancelled", "--queue", "q", "--tag", "a", "--tag", "b"),
+        *("--created-after", "2026-11-24T12:00:00+01:00", "--finished-before", "2026-11-25T00:00:00Z"),
+        *("--metadata", '{"customer": 42}', "--input", '{"n": "1"}', "--error", "re fused", "--sort", "finished"),
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert parse_qsl(server.requests[-1].line.partition("?")[2]) == [
+        ("status", "FAILED"),
+        ("status", "CANCELLED"),
+        ("queue", "q"),
+        ("tag", "a"),
+        ("tag", "b"),
+        ("created_after", "2026-11-24T12:00:00+01:00"),
+        ("finished_before", "2026-11-25T00:00:00+00:00"),
+        ("metadata", '{"customer": 42}'),
+        ("input", '{"n": "1"}'),
+        ("error_contains", "re fused"),
+        ("sort", "finished"),
+        ("limit", "20"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--created-after", "yesterday"], "'yesterday' is not a time such as"),
+        (["--metadata", "customer=42"], "--metadata: this is not JSON"),
+        (["--input", "[1]"], "--input: give a JSON object"),
+    ],
+)
+def test_a_filter_that_cannot_be_sent_is_named(run: Run, arguments: list[str], complaint: str) -> None:
+    ran = run("list", *arguments)
+    assert ran.code == 2
+    assert complaint in " ".join(ran.err.split())
 
 
 def test_show_has_everything(server: ScriptedServer, run: Run) -> None:

@@ -36,6 +36,7 @@ from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
+from longrun_client.models_timings import Timings
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "TaskError",
     "TaskFile",
     "TaskType",
+    "Timings",
     "UnexpectedAnswer",
     "Why",
     "Worker",

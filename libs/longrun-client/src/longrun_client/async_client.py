@@ -12,16 +12,16 @@ from typing import Any, Self, Unpack
 import anyio
 import httpx
 
-from longrun_client import calls, calls_files, calls_schedules, calls_why
+from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
-from longrun_client.models import Attempt, Event, LogLine, Page, Status, Task, TaskType, Worker
+from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import ScheduleOptions, SubmitOptions
+from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.transport import AsyncTransport
@@ -59,26 +59,17 @@ class AsyncLongrun(AsyncQueueClient):
         return await self._call(calls_why.why(task_id))
 
     async def page(
-        self,
-        *,
-        status: Status | str | None = None,
-        task_type: str | None = None,
-        schedule_id: str | None = None,
-        limit: int = calls.PAGE_SIZE,
-        cursor: str | None = None,
+        self, *, limit: int = calls.PAGE_SIZE, cursor: str | None = None, **options: Unpack[ListOptions]
     ) -> Page:
-        """Get a page of at most `limit` tasks, newest first; `cursor` is the `next` of the previous page."""
-        return await self._call(calls.page(status, task_type, limit, cursor, schedule_id))
+        """Get a page of at most `limit` tasks, newest first; `cursor` is the `next` of the previous page.
 
-    async def list(
-        self,
-        status: Status | str | None = None,
-        task_type: str | None = None,
-        limit: int | None = None,
-        schedule_id: str | None = None,
-    ) -> AsyncGenerator[Task, None]:
-        """Iterate over all tasks, or the newest `limit`, newest first. Pages are fetched as needed."""
-        pages = calls.Pages(status, task_type, limit, schedule_id)
+        A page may have fewer tasks, or none, although `next` is not None: the server only searches so far at once.
+        """
+        return await self._call(calls_list.page(limit, cursor, options))
+
+    async def list(self, *, limit: int | None = None, **options: Unpack[ListOptions]) -> AsyncGenerator[Task, None]:
+        """Iterate over all tasks, or the first `limit`, newest first. Pages are fetched as needed."""
+        pages = calls_list.Pages(limit, options)
         while pages.more:
             for task in pages.take(await self._call(pages.call())):
                 yield task

@@ -6,7 +6,7 @@ an idempotency key, by which the server recognises it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -20,8 +20,6 @@ from longrun_client.models import (
     AttemptPage,
     LogLine,
     LogPage,
-    Page,
-    Status,
     Task,
     TaskType,
     Worker,
@@ -43,7 +41,7 @@ class Call(Generic[T]):
     method: str
     path: str
     read: Callable[[Any], T]
-    params: Mapping[str, str | int] | None = None
+    params: Mapping[str, str | int | Sequence[str]] | None = None
     body: Mapping[str, Any] | None = None
     key: str | None = None
     wait_s: float = 0.0
@@ -68,46 +66,6 @@ def get(task_id: str, wait_s: float = 0.0) -> Call[Task]:
     """GET /tasks/{id}, which the server answers when the task has ended, or after `wait_s` seconds."""
     params = {"wait": f"{wait_s:.3f}"} if wait_s else None
     return Call("GET", task_path(task_id), Task.model_validate, params=params, wait_s=wait_s)
-
-
-def page(
-    status: Status | str | None, task_type: str | None, limit: int, cursor: str | None, schedule_id: str | None = None
-) -> Call[Page]:
-    """GET /tasks: one page, newest first."""
-    params = {
-        "status": status, "task_type": task_type, "schedule_id": schedule_id, "limit": limit, "cursor": cursor,
-    }  # fmt: skip
-    return Call("GET", "/tasks", Page.model_validate, params=without_none(params))
-
-
-class Pages:
-    """An iteration over the pages of GET /tasks, up to `limit` tasks (None: all)."""
-
-    def __init__(
-        self, status: Status | str | None, task_type: str | None, limit: int | None, schedule_id: str | None = None
-    ) -> None:
-        self._status = status
-        self._task_type = task_type
-        self._schedule_id = schedule_id
-        self._left = limit
-        self._cursor: str | None = None
-        self._last = False
-
-    @property
-    def more(self) -> bool:
-        """Whether another page is needed."""
-        return not self._last and (self._left is None or self._left > 0)
-
-    def call(self) -> Call[Page]:
-        """The call for the next page."""
-        size = PAGE_SIZE if self._left is None else min(PAGE_SIZE, self._left)
-        return page(self._status, self._task_type, size, self._cursor, self._schedule_id)
-
-    def take(self, page: Page) -> tuple[Task, ...]:
-        """Return the tasks of this page and advance to the next."""
-        self._cursor, self._last = page.next, page.next is None
-        self._left = None if self._left is None else self._left - len(page.items)
-        return page.items
 
 
 def log_page(task_id: str, after: int) -> Call[SeqPage[LogLine]]:
@@ -166,8 +124,11 @@ def without_none(params: Mapping[str, str | int | None]) -> dict[str, str | int]
 
 
 def _plain(name: str, value: object) -> object:
-    if not isinstance(value, datetime):
-        return value
+    return time_text(name, value) if isinstance(value, datetime) else value
+
+
+def time_text(name: str, value: datetime) -> str:
+    """A time as the API takes it; raises ValueError, which names the option, if it has no time zone."""
     if value.tzinfo is None:
         raise ValueError(f"{name}: {value} has no time zone; use datetime.now(UTC) or .astimezone()")
     return value.isoformat()

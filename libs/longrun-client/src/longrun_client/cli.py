@@ -16,6 +16,7 @@ import typer
 from longrun_client import (
     cli_files,
     cli_limits,
+    cli_list,
     cli_local,
     cli_output,
     cli_queues,
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_tasks.app)
+app.add_typer(cli_list.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)

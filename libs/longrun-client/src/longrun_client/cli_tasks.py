@@ -1,4 +1,4 @@
-"""`longrun submit`, `list`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: commands for tasks."""
+"""`longrun submit`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: commands for tasks."""
 
 from __future__ import annotations
 
@@ -79,22 +79,6 @@ def submit(
         elif not as_json:
             print(task.task_id)
             stderr().print(f"{said}, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
-
-
-@app.command("list")
-def list_tasks(
-    context: typer.Context,
-    status: Annotated[Status | None, typer.Option(case_sensitive=False, help="Only tasks with this status.")] = None,
-    task_type: Annotated[str | None, typer.Option(help="Only tasks of this task type.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only tasks of this schedule (name or id).")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of tasks.")] = 20,
-    as_json: Json = False,
-) -> None:
-    """List tasks, newest first."""
-    with connect(context) as client:
-        schedule_id = None if schedule is None else client.schedule(schedule).schedule_id
-        tasks = client.list(status, task_type, limit, schedule_id)
-        print_lines(tasks) if as_json else stdout().print(tables.task_table(tasks))
 
 
 @app.command()

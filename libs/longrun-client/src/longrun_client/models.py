@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import AwareDatetime, Field
 
 from longrun_client.models_files import TaskFile
+from longrun_client.models_timings import Timings
 from longrun_client.models_why import AcceptanceWarning
 from longrun_client.wire import KeysetPage, SeqPage, Wire
 
@@ -114,6 +115,7 @@ class Task(Wire):
     """Whether it answers a submission that made no task, because it is live and has the same `dedupe_key`."""
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
+    timings: Timings | None = None
     files: tuple[TaskFile, ...] = ()
     warnings: tuple[AcceptanceWarning, ...] = ()
     """In the response to a submission: why the task will not start by itself."""

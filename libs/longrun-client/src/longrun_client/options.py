@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -48,6 +49,37 @@ class SubmitOptions(TypedDict, total=False):
     """At most one task with this key is live: while there is one, it is returned, with `deduplicated`."""
     idempotency_key: str | None
     """A key of this one submission, by which it is accepted once however often it is sent; by default, a new one."""
+
+
+class ListOptions(TypedDict, total=False):
+    """Which tasks to list, and in which order. A task is listed if it matches every option."""
+
+    status: str | Sequence[str] | None
+    """Any of these."""
+    task_type: str | Sequence[str] | None
+    """Any of these."""
+    schedule_id: str | None
+    """The schedule that submitted it."""
+    queue: str | Sequence[str] | None
+    """Any of these."""
+    tag: str | Sequence[str] | None
+    """All of these."""
+    created_after: datetime | None
+    """Created at this time or later; all times have a time zone."""
+    created_before: datetime | None
+    """Created before this time."""
+    finished_after: datetime | None
+    """Ended at this time or later."""
+    finished_before: datetime | None
+    """Ended before this time."""
+    metadata: Mapping[str, Any] | None
+    """What its metadata contains."""
+    input: Mapping[str, Any] | None
+    """What its input contains."""
+    error_contains: str | None
+    """A part of the type and message of its error, written as `type: message`, in upper or lower case."""
+    sort: str | None
+    """`-created` (default), `created`, `-finished` or `finished`; `-` is for the latest first."""
 
 
 class ScheduleOptions(TypedDict, total=False):

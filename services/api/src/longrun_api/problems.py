@@ -129,8 +129,8 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # the first part of a loc is the place of the parameter: query, path or header
-    errors = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
+    # the first part of a loc is the place of the parameter: query, path or header; of a list, the index follows
+    errors = [{**item, "loc": item["loc"][1:2]} for item in error.errors()]
     return problem(InvalidInput(*field_errors(errors)))
 
 

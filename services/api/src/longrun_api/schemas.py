@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.models import CancelReceipt, Event, Job
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
+from longrun_api.schemas_timings import Timings
 from longrun_api.schemas_why import AcceptanceWarning
 from longrun_api.times import Utc
 
@@ -142,6 +143,7 @@ class TaskSummary(BaseModel):
     created_at: Utc
     started_at: Utc | None = Field(description="Start of the latest attempt.")
     finished_at: Utc | None = Field(description="When the task ended.")
+    timings: Timings
     links: Links
 
     @classmethod
@@ -193,6 +195,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "timings": Timings.of(job),
         "links": links(job.id, root_path),
     }
 

@@ -102,6 +102,9 @@ class Job:
     schedule_id: UUID | None
     scheduled_for: datetime | None
     dedupe_key: str | None
+    due_at: datetime
+    """When the latest run became due or, if the job is PENDING, when the next one did or will."""
+    first_started_at: datetime | None
     input: str | None = None
     result: str | None = None
     files: str | None = None
@@ -117,6 +120,19 @@ class Job:
     def ended(self) -> bool:
         """True in a terminal status."""
         return self.status in TERMINAL
+
+    @property
+    def run_started_at(self) -> datetime | None:
+        """When the latest run began; None if the job waits for its next one, or ended while it waited."""
+        waited = self.status is Status.PENDING or (self.cancel is not None and self.cancel.method == "queued")
+        return None if waited else self.started_at
+
+    @property
+    def run_ended_at(self) -> datetime | None:
+        """When the latest run ended; None if it has not, or `run_started_at` is None."""
+        if self.run_started_at is None:
+            return None
+        return self.finished_at if self.cancel is None else self.cancel.stopped_at
 
 
 def _receipt(row: Mapping[Any, Any]) -> CancelReceipt | None:

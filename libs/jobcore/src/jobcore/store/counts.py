@@ -71,7 +71,8 @@ class Counted:
 
 def step(connection: Connection, wanted: JobFilter, after: JobPosition | None, *, candidates: int) -> Counted:
     """Count the jobs of a filter among the next `candidates` behind a position."""
-    order = JobOrder(by_finish=bool(wanted.finished_after or wanted.finished_before))
+    by_finish = bool(wanted.finished_after or wanted.finished_before) and not (wanted.queues or wanted.schedule_id)
+    order = JobOrder(by_finish)
     parameters = listing.parameters(wanted, order, after) | {"candidates": candidates}
     rows = connection.execute(STEPS[Source.of(wanted, order)], parameters).all()
     first = rows[0]

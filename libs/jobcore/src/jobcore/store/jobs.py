@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, files, json_text, limits
+from jobcore.store import changes, failures, files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -24,7 +24,12 @@ SUMMARY: Final = f"""
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
     {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
-    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for, dedupe_key
+    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for, dedupe_key,
+    {ready_jobs.DUE_AT} AS due_at,
+    CASE WHEN attempt < 2 THEN started_at ELSE (
+        SELECT at FROM job_events WHERE job_id = jobs.id AND kind = 'state' AND data ->> 'status' = 'RUNNING'
+        ORDER BY seq LIMIT 1
+    ) END AS first_started_at
 """
 """The columns of a `Job` without its input and result."""
 

@@ -36,3 +36,10 @@ CASE WHEN fairness_key IS NOT NULL AND attempt = {attempts} THEN greatest(run_at
 `attempts` is the value of `attempt` before the first run: 0, or 1 in a statement that has just raised it."""
 
 READY_SINCE: Final = SINCE.format(attempts=0)
+
+DUE_AT: Final = """
+CASE WHEN fairness_key IS NOT NULL AND attempt < CASE status WHEN 'PENDING' THEN 1 ELSE 2 END
+     THEN greatest(run_at, created_at)
+     ELSE greatest(run_at, rank + priority * interval '60 s') END
+"""
+"""When a row of `jobs` became due, or will, for its latest run or, if it is PENDING, for its next one."""

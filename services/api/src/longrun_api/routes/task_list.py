@@ -1,4 +1,4 @@
-"""`GET /tasks`: the tasks of a filter in pages, and how many there are."""
+"""`GET /tasks` and `GET /tasks:count`: the tasks of a filter in pages, and how many there are."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
     return page.response(headers={"Link": _link(request, more)}, next=more)
 
 
-@router.get("/counts", responses=problem_responses(422, 503))
+@router.get(":count", responses=problem_responses(422, 503))
 async def count_tasks(request: Request, query: Annotated[FilterQuery, Query()]) -> TaskCounts:
     """Count the tasks that match every parameter, by status.
 
