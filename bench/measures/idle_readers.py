@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import resource
 import socket
 import time
@@ -20,8 +18,6 @@ from bench.stage import Running, Stage, pid_of, say
 from bench.systems import LONGRUN
 from tests.waiting import until
 
-DELAY_S = 3600
-TASK = json.dumps({"task_type": "echo", "input": {}, "delay_s": DELAY_S})
 SETTLE_S = 5.0
 """A pause until the work of opening the connections is done."""
 WAIT_S = 55
@@ -43,16 +39,10 @@ class Usage:
 
 
 def submit(running: Running, count: int) -> list[str]:
-    """Submit jobs that do not start; returns their paths."""
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
-    paths = []
-    for _ in range(count):
-        connection.request("POST", "/tasks", TASK, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
-        paths.append(response.headers["Location"])
-    connection.close()
-    return paths
+    """Submit jobs, which nothing runs; returns their paths."""
+    running.post(count)
+    rows = running.database.rows("SELECT id FROM jobs ORDER BY id DESC LIMIT %s", count)
+    return [f"/tasks/{job_id}" for (job_id,) in rows]
 
 
 def ask(running: Running, paths: Sequence[str], what: str, stack: ExitStack) -> list[socket.socket]:
@@ -91,7 +81,7 @@ def measure(stage: Stage, scale: Scale) -> list[Row]:
     count = scale.idle_readers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count + 256)), hard))
-    seconds, postgres = 2.0 * scale.idle_s, pid_of(stage.postgres)
+    seconds, postgres = 1.5 * scale.idle_s, pid_of(stage.postgres)
     say(f"idle readers: {count}")
     with (
         stage.run(LONGRUN, worker=False) as running,

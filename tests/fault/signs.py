@@ -13,4 +13,4 @@ def write_signs(path: str) -> None:
     while True:
         with open(path, "a") as file:
             file.write(f"{os.getpid()} {time.time():.6f}\n")
-        time.sleep(SIGN_S)
+        time.sleep(SIGN_S)  # the pace of the signs

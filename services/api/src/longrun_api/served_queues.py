@@ -16,6 +16,8 @@ from longrun_api.database import AsyncDatabase
 
 REFRESH_S: Final = 1.0
 """Seconds between two reads of what workers can run."""
+STARTING_S: Final = 15.0
+"""Seconds after the start of this process without warnings: where an API starts, its workers often start too."""
 STALE_S: Final = 10.0
 """Seconds after which a read says nothing any more, because PostgreSQL was unavailable since."""
 
@@ -35,11 +37,12 @@ class ServedQueues:
         self._database = database
         self._served: Served | None = None
         self._read_at = 0.0
+        self._warn_from = time.monotonic() + STARTING_S
         self._task: asyncio.Task[None] | None = None
         self._outage = logs.Outage(log, "cannot read what workers serve", "what workers serve is read again")
 
     async def start(self) -> None:
-        """Start reading. There are no warnings before the first read."""
+        """Start reading."""
         self._task = asyncio.create_task(self._run(), name="served-queues")
 
     async def close(self) -> None:
@@ -51,7 +54,8 @@ class ServedQueues:
 
     def warnings(self, queue: str, task_type: str) -> list[dict[str, str]]:
         """Why a task just submitted will not start by itself, as in `Accepted.warnings`; empty if nothing is known."""
-        if self._served is None or time.monotonic() > self._read_at + STALE_S:
+        now = time.monotonic()
+        if self._served is None or now < self._warn_from or now > self._read_at + STALE_S:
             return []
         cause = self._served.lacks(queue, task_type)
         return [{"cause": cause, "detail": DETAILS[cause].format(queue=queue, task_type=task_type)}] if cause else []
