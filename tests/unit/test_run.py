@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -24,6 +26,20 @@ class BrokenError(Exception):
         raise RuntimeError("no words")
 
     __repr__ = __str__
+
+
+def test_what_a_run_held_is_freed_as_it_ends_and_does_not_wait_for_the_garbage_collector() -> None:
+    held: list[weakref.ref[Any]] = []
+
+    def function(ctx: Any, input: Input) -> None:
+        held.append(weakref.ref(ctx._store))
+
+    gc.disable()
+    try:
+        run(function)
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_what_a_task_returns_is_the_result_with_its_last_words() -> None:

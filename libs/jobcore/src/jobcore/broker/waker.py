@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import redis
@@ -53,6 +53,8 @@ class Waker(BackgroundThread):
         self._redis = self._server.client(TIMEOUT_S)
         self._wanted: dict[str, int] = defaultdict(int)
         self._traces: dict[str, str] = {}
+        self._empty: frozenset[str] = frozenset()
+        """The queues whose lists were empty at the last look."""
         self._changed = threading.Condition()
         self._sending = threading.Lock()
         self._outage = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "wake-ups are sent again")
@@ -88,20 +90,31 @@ class Waker(BackgroundThread):
                 return False
         return True
 
-    def fill(self, wanted: Mapping[str, int]) -> int:
-        """Send each queue the wake-ups that its list lacks; returns how many. Raises one of `REDIS_ERRORS`."""
-        lengths = self._lengths(list(wanted))
-        lacking = [queue for queue, count in wanted.items() for _ in range(count - lengths[queue])]
+    def fill(self, wanted: Mapping[str, int]) -> None:
+        """Send each queue the wake-ups that its list lacks. Raises one of `REDIS_ERRORS`.
+
+        A list that was empty at the last look gets one before the next look, so that an idle worker starts sooner.
+        """
+        at_once = self._empty.intersection(wanted)
+        self._send_all(at_once)
+        lengths = self._lengths(wanted)
+        lacking = [queue for queue in wanted for _ in range(wanted[queue] - max(lengths[queue], queue in at_once))]
+        self._send_all(lacking)
+        if len(lacking) == 1:
+            lengths = self._lengths(wanted)
+        self._empty = self._empty.difference(wanted) | {queue for queue, length in lengths.items() if not length}
+
+    def _send_all(self, queues: Iterable[str]) -> None:
         with self._sending:
             try:
-                for queue in lacking:
+                for queue in queues:
                     self._send(queue, self._traces.pop(queue, None))
             except REDIS_ERRORS:
+                self._empty = frozenset()
                 self._forget_connection()
                 raise
-        return len(lacking)
 
-    def _lengths(self, queues: list[str]) -> dict[str, int]:
+    def _lengths(self, queues: Collection[str]) -> dict[str, int]:
         pipeline = self._redis.pipeline(transaction=False)
         for queue in queues:
             pipeline.llen(self._server.queue(queue))

@@ -64,8 +64,12 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._own_stop = StopReason.NONE
-        self.files = RunFiles(claim, bounds, db.call, self._insist, self._lose)
         forks.watch(self)
+
+    @property
+    def files(self) -> RunFiles:
+        """The files of this run. It is not kept, because a cycle of references waits for the garbage collector."""
+        return RunFiles(self.claim, self.bounds, self._db.call, self._insist, self._lose)
 
     def in_fork(self) -> None:
         """A task forked this process, which has no completer: store at once what is said here, and only that."""
