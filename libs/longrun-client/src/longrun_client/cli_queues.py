@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longrun_client import tables
+from longrun_client import tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.inputs import InputError
@@ -24,7 +24,7 @@ def list_queues(context: typer.Context, as_json: Json = False) -> None:
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.queues()
-            print_lines(found) if as_json else stdout().print(tables.queue_table(found))
+            print_lines(found) if as_json else stdout().print(tables_queues.queue_table(found))
 
 
 @app.command()

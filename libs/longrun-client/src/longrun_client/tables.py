@@ -1,4 +1,4 @@
-"""Tables of tasks, attempts, workers, task types, schedules, queues and limits for the terminal."""
+"""Tables of tasks, attempts, workers, task types and schedules for the terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from longrun_client.models import Attempt, CancelReceipt, Task, TaskType, Worker
-from longrun_client.models_queues import ConcurrencyLimit, Queue
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
 
 OUTCOMES: Final = {"success": "green", "failed": "red", "running": "cyan", "cancelled": "magenta"}
-
-COUNTED_TO: Final = 1_000
-"""The server counts up to this number."""
 
 
 def task_table(tasks: Iterable[Task]) -> Table:
@@ -103,36 +99,6 @@ def schedule_table(schedules: Iterable[Schedule]) -> Table:
     return table
 
 
-def queue_table(queues: Iterable[Queue]) -> Table:
-    """One row per queue."""
-    table = new_table(
-        "NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED", "RUNNING", "LIMIT", "WORKERS", "ROOM"
-    )
-    for queue in queues:
-        table.add_row(
-            printable(queue.name),
-            Text("yes", "yellow") if queue.paused else "no",
-            _count(queue.ready),
-            "-" if queue.oldest_s is None else duration(queue.oldest_s),
-            _count(queue.blocked),
-            _count(queue.waiting),
-            Text(_count(queue.unserved), "red" if queue.unserved else ""),
-            str(queue.running),
-            "none" if queue.max_running is None else str(queue.max_running),
-            str(queue.workers),
-            _room(queue.room),
-        )
-    return table
-
-
-def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
-    """One row per limit of a concurrency key."""
-    table = new_table("KEY", "LIMIT")
-    for limit in limits:
-        table.add_row(printable(limit.key), str(limit.max_running))
-    return table
-
-
 def schedule_sheet(schedule: Schedule) -> Table:
     """All fields of a schedule except its task, one per line."""
     return sheet(_schedule_fields(schedule))
@@ -193,7 +159,7 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     yield "created", f"{local_time(schedule.created_at)}, {age(schedule.created_at)} ago"
 
 
-def _room(by_lane: Mapping[str, int]) -> str:
+def room_text(by_lane: Mapping[str, int]) -> str:
     """The room of the lane that has the most; a server of an earlier version says nothing about it."""
     return str(max(by_lane.values())) if by_lane else "-"
 
@@ -203,10 +169,6 @@ def _busy(worker: Worker) -> str:
         return f"{len(worker.tasks)}/{worker.concurrency}"
     runs = sum(worker.runs.values())
     return f"{runs}/{runs + max(worker.room.values())}"
-
-
-def _count(tasks: int) -> str:
-    return f"{tasks}+" if tasks >= COUNTED_TO else str(tasks)
 
 
 def _next(schedule: Schedule) -> Text:

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from jobcore.models import JobFilter, JobOrder, JsonText
 from jobcore.states import Status
 from jobcore.store import json_text
+from longrun_api.field_types import Time
 from longrun_api.schemas import TaskSummary
-from longrun_api.submission import Time
 
 MOST_VALUES: Final = 20
 FIELDS: Final = frozenset(TaskSummary.model_fields)

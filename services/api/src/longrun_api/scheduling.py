@@ -15,7 +15,8 @@ from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
 from jobcore.schedule import MissedRuns, Overlap, Plan
 from jobcore.tasks import Registry
-from longrun_api.submission import DAY_S, Integer, Submission, TaskTemplate, parse_as, to_job
+from longrun_api.field_types import Integer
+from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to_job
 
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for", "dedupe_key"}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
@@ -16,23 +15,16 @@ from jobcore.models import JsonText, NewJob
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
+from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
 
-QUEUE_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_ERRORS: Final = 20
-RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 log = logs.get(__name__)
-
-
-def _rfc3339(value: object) -> object:
-    if value is None or (isinstance(value, str) and RFC_3339.fullmatch(value)):
-        return value
-    raise ValueError("must be an RFC 3339 time with its offset, such as 2026-11-24T12:00:00Z")
 
 
 class Retry(BaseModel):
@@ -57,18 +49,6 @@ class Retry(BaseModel):
         allow_inf_nan=False,
         description="Share by which a delay varies at random, up or down: 0.1 is 10 %.",
     )
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE: Final = BeforeValidator(_whole)
-Integer = Annotated[int, WHOLE]
-"""A whole number. 5.0 is accepted too: to JSON Schema it is an integer (2020-12, validation, section 6.1.1)."""
-Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
-Tag = Annotated[str, Field(min_length=1, max_length=64)]
-Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class TaskTemplate(BaseModel):

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.store import concurrency_limits
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from longrun_api.body import json_body
+from longrun_api.field_types import Integer
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
-from longrun_api.submission import Integer
 
 router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
 

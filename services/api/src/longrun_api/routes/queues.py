@@ -14,10 +14,10 @@ from jobcore.store import queue_deletion, queues
 from jobcore.store.queues import Queue
 from longrun_api import versions
 from longrun_api.body import json_body
+from longrun_api.field_types import QUEUE_NAME, WHOLE
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
-from longrun_api.submission import QUEUE_NAME, WHOLE
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
