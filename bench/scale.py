@@ -68,7 +68,7 @@ def full() -> Scale:
         backlog=100_000,
         queues=10_000,
         filter_rows=_filter_rows(10_000_000),
-        filter_samples=300,
+        filter_samples=100,
     )
 
 
@@ -96,5 +96,5 @@ def quick() -> Scale:
         backlog=20_000,
         queues=2_000,
         filter_rows=_filter_rows(200_000),
-        filter_samples=100,
+        filter_samples=30,
     )
