@@ -256,7 +256,7 @@ ALTER TABLE ONLY longrun.workers
 
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
-CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (COALESCE(owner, ''::text), key);
+CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (key, COALESCE(owner, ''::text));
 
 CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
 

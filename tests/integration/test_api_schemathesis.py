@@ -24,6 +24,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.processes import Stack
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -82,6 +84,12 @@ OPERATIONS = [
 
 
 TAKE_ANY_TEXT = {"DELETE /concurrency-limits/{key}"}
+
+
+@pytest.fixture(scope="module")
+def api_url(shared_stack: Stack) -> str:
+    """An API whose requests wait for no task: some ask it to wait for as long as it allows."""
+    return shared_stack.api(env={"LONGRUN_WAIT_MAX_S": "0"}).url
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ CLAIM_KEYS: Final = f"""
 INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at)
 SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now()
 FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent (key text, fingerprint text, job_id uuid, task_type text)
-ORDER BY key, job_id ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
+ORDER BY key, job_id ON CONFLICT (key, coalesce(owner, '')) DO NOTHING
 """
 
 # A job is new unless its key has another job or its dedupe key a live one. A job with the same dedupe key that another
@@ -91,7 +91,7 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
 ), stored AS MATERIALIZED (
     SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at
-    FROM idempotency_keys WHERE {OURS} AND key = ANY(ARRAY(SELECT key FROM key))
+    FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
 ), fresh AS MATERIALIZED (
     SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
 ), live AS MATERIALIZED (
@@ -171,7 +171,7 @@ def _is_in_use(error: DBAPIError) -> bool:
 
 FIND: Final = text(f"""
 SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at
-FROM idempotency_keys WHERE {OURS} AND key = :key
+FROM idempotency_keys WHERE key = :key AND {OURS}
 """)
 
 
@@ -194,12 +194,12 @@ CLAIM_KEY: Final = text(
 -- a process that freezes in this transaction must not hold its key for long
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 INSERT INTO idempotency_keys (key, fingerprint) VALUES (:key, decode(:fingerprint, 'hex'))
-ON CONFLICT (coalesce(owner, ''), key) DO NOTHING
+ON CONFLICT (key, coalesce(owner, '')) DO NOTHING
 """
 )
 
 ANSWER: Final = text(f"""
-UPDATE idempotency_keys SET status = :status, location = :location, body = :body WHERE {OURS} AND key = :key
+UPDATE idempotency_keys SET status = :status, location = :location, body = :body WHERE key = :key AND {OURS}
 """)
 
 

@@ -27,7 +27,8 @@ CREATE TABLE idempotency_keys (
     job_status text,
     job_created_at timestamptz
 );
-CREATE UNIQUE INDEX idempotency_keys_by_key ON idempotency_keys ((coalesce(owner, '')), key);
+-- the key comes first: with the owner first, a plan made for an empty table would read all keys of an owner
+CREATE UNIQUE INDEX idempotency_keys_by_key ON idempotency_keys (key, (coalesce(owner, '')));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 ALTER TABLE jobs ADD COLUMN dedupe_key text;
 """
