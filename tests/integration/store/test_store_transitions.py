@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
 import jobcore.store
-from jobcore.models import JobFilter, JobOrder, NewEvent, NewFile, Outcome
+from jobcore.models import IdempotencyKey, JobFilter, JobOrder, NewEvent, NewFile, Outcome
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
@@ -37,18 +38,24 @@ from jobcore.store import (
     gauges,
     glance,
     health,
+    idempotency,
     jobs,
     limits,
     listing,
     low_ranks,
     promotion,
+    queue_deletion,
     queue_demand,
+    queue_heads,
     queues,
     rescue,
     retention,
     runs,
     schedules,
+    served,
+    situations,
     steps,
+    why,
     workers,
 )
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
@@ -56,6 +63,7 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
+from jobcore.store.situations import Situation
 from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
@@ -139,6 +147,36 @@ def insert_inside_again(case: Case) -> None:
         case.world.call(jobs.insert_inside, [replace(case.world.new(), id=case.id)])
 
 
+def accept_once_again(case: Case) -> None:
+    with pytest.raises(RowRefused):
+        case.world.call(idempotency.accept_once, [(replace(case.world.new(), id=case.id), new_key())])
+
+
+def answer_once(case: Case) -> object:
+    return case.world.call(idempotency.once, new_key(), lambda _: (idempotency.StoredAnswer(202), None))
+
+
+def change_queue_if(case: Case) -> object:
+    was = case.world.call(queues.find, QUEUE)
+    assert was is not None
+    return case.world.call(queues.change_if, was, paused=True, set_max=True, max_running=0)
+
+
+def new_key() -> IdempotencyKey:
+    return IdempotencyKey(str(uuid7()), "0" * 64)
+
+
+def of_situation(function: Callable[[Any, Situation], object]) -> Trial:
+    """A function that is given what was found about the job."""
+
+    def use(case: Case) -> object:
+        situation = case.world.call(situations.find, case.id)
+        assert situation is not None
+        return case.world.call(function, situation)
+
+    return Trial(function, use)
+
+
 def schedule(case: Case) -> Schedule:
     """A schedule that cancels its own jobs, and no others."""
     plan = Plan(
@@ -206,6 +244,10 @@ UNFENCED = [
     Trial(fair_turns.forget, lambda case: case.world.call(fair_turns.forget)),
     Trial(rescue.lost, lambda case: case.world.call(rescue.lost)),
     Trial(jobs.insert, insert_again),
+    Trial(idempotency.accept_once, accept_once_again),
+    Trial(idempotency.once, answer_once),
+    Trial(idempotency.find, lambda case: case.world.call(idempotency.find, new_key())),
+    Trial(idempotency.forget, lambda case: case.world.call(idempotency.forget, 0.0)),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
     Trial(jobs.get, lambda case: case.world.call(jobs.get, case.id)),
     Trial(listing.page, lambda case: case.world.call(listing.page, JobFilter(), JobOrder(), limit=9)),
@@ -230,12 +272,21 @@ UNFENCED = [
     Trial(health.rehearse, lambda case: case.world.call(health.rehearse)),
     Trial(promotion.promote, lambda case: case.world.promote()),
     Trial(queue_demand.read, lambda case: case.world.call(queue_demand.read)),
+    Trial(queue_heads.ages, lambda case: case.world.call(queue_heads.ages, [QUEUE])),
+    Trial(queue_deletion.delete, lambda case: case.world.call(queue_deletion.delete, "another")),
+    Trial(served.read, lambda case: case.world.call(served.read)),
+    Trial(situations.find, lambda case: case.world.call(situations.find, case.id)),
+    of_situation(situations.before),
+    of_situation(situations.blocking),
+    of_situation(situations.pace),
+    Trial(why.explain, lambda case: case.world.call(why.explain, case.id)),
     Trial(queues.page, lambda case: case.world.call(queues.page)),
     Trial(queues.find, lambda case: case.world.call(queues.find, QUEUE)),
     Trial(queues.names, lambda case: case.world.call(queues.names)),
     Trial(queues.busy, lambda case: case.world.call(queues.busy)),
     Trial(queues.forget, lambda case: case.world.call(queues.forget, [QUEUE])),
     Trial(queues.change, lambda case: case.world.call(queues.change, QUEUE, paused=True, set_max=True, max_running=0)),
+    Trial(queues.change_if, change_queue_if),
     Trial(limits.unblock, lambda case: case.world.call(limits.unblock, ["key"])),
     Trial(limits.blocked_keys, lambda case: case.world.call(limits.blocked_keys)),
     Trial(concurrency_limits.page, lambda case: case.world.call(concurrency_limits.page)),
