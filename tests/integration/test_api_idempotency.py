@@ -178,8 +178,11 @@ def test_a_thousand_requests_with_one_key_at_several_apis_make_one_task(
     answers = asyncio.run(asyncio.wait_for(send_all(), 2 * PATIENCE_S))
     assert {answer.status for answer in answers} == {202}
     [task] = ids(api, shared_stack, queue)
-    [body_of_all] = {answer.body for answer in answers}
-    assert json.loads(body_of_all)["task_id"] == task
+    bodies = [json.loads(answer.body) for answer in answers]
+    for body_of_one in bodies:
+        body_of_one.pop("warnings", None)  # these are of now, as this API process sees it
+    assert bodies == [bodies[0]] * CLIENTS
+    assert bodies[0]["task_id"] == task
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
 
 
