@@ -56,8 +56,7 @@ def test_options_says_what_a_path_takes(
 ) -> None:
     for path in {path for _, path, _ in operations}:
         here = path.format(**places)
-        # `/tasks/counts` is also a `/tasks/{task_id}`
-        methods = {method for method, at, _ in operations if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", at), here)}
+        methods = {method for method, at, _ in operations if at == path}
         allowed = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
         response = api.options(here)
         assert (response.status_code, response.content) == (204, b"")

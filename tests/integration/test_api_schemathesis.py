@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -46,6 +48,8 @@ CONFIGURATION: Final = SchemathesisConfig.from_dict(
 )
 EXAMPLES: Final = int(os.environ.get("LONGRUN_SCHEMATHESIS_EXAMPLES", "40"))
 """Requests of each operation and kind; 160 make 10,000 in all."""
+ROUNDS: Final = 20
+"""The most attempts to make as many steps in sequences."""
 OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
@@ -75,7 +79,6 @@ OPERATIONS = [
     "GET /concurrency-limits",
     "PUT /concurrency-limits/{key}",
     "DELETE /concurrency-limits/{key}",
-    "GET /tasks/counts",
     "GET /tasks/{task_id}/why",
     "DELETE /queues/{name}",
     "GET /healthz",
@@ -132,8 +135,13 @@ def test_every_answer_in_a_sequence_is_as_documented(openapi: schemathesis.BaseS
         max_examples=EXAMPLES,
         stateful_step_count=6,
         deadline=None,
-        derandomize=True,
+        database=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(Sequences, settings=chosen)
+    for _ in range(ROUNDS):
+        # a server's answers are not the same when Hypothesis repeats a sequence, so it gives up and has to start again
+        with suppress(FlakyStrategyDefinition):
+            run_state_machine_as_test(Sequences, settings=chosen)
+        if steps >= EXAMPLES:
+            break
     assert steps >= EXAMPLES

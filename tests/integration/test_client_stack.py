@@ -44,7 +44,8 @@ def client(api: Process) -> Iterator[Longrun]:
 
 
 def _longrun(api: Process, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"LONGRUN_URL": api.url}
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # pytest-xdist sets it
+    environment["LONGRUN_URL"] = api.url
     return subprocess.run(
         [*LONGRUN, *arguments], env=environment, capture_output=True, check=False, text=True, timeout=60
     )

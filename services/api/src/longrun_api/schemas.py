@@ -205,10 +205,20 @@ def _trace_id(traceparent: str | None) -> str | None:
     return traceparent.split("-")[1] if traceparent else None
 
 
+def _require_nothing(schema: dict[str, Any]) -> None:
+    schema.pop("required")
+
+
+class ListedTask(TaskSummary):
+    """A task of a list: with all members, or only those that `fields` names."""
+
+    model_config = ConfigDict(json_schema_extra=_require_nothing)
+
+
 class TaskPage(BaseModel):
     """A page of tasks, newest first."""
 
-    items: list[TaskSummary]
+    items: list[ListedTask]
     next: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")
 
 
