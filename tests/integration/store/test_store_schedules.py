@@ -275,7 +275,7 @@ def test_a_thousand_due_schedules_are_fired_in_one_check(world: World) -> None:
 
 
 def test_a_name_is_kept_once(world: World) -> None:
-    made = race(*[partial(world.call, schedules.insert, uuid7(), plan(name="one"), None)] * 4)
+    made = race(*[partial(world.call, schedules.insert, uuid7(), plan(name="one"), None) for _ in range(4)])
     assert sum(each is not None for each in made) == 1
     other = keep(world)
     assert world.call(schedules.update, other, plan(name="one"), moves=False, next_at=None) is None
