@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -75,6 +75,26 @@ def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator
     """A fresh, migrated database of this test alone."""
     with database(postgres, migrated_template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def new_stack(
+    postgres: EmbeddedPostgres,
+    migrated_template: str,
+    redis_server: EmbeddedValkey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], AbstractContextManager[Stack]]:
+    """Makes a context in which processes run on a database of their own, with data in a folder of this name."""
+
+    @contextmanager
+    def made(folder: str) -> Iterator[Stack]:
+        with (
+            database(postgres, migrated_template) as url,
+            Stack(url, redis_server.url, tmp_path_factory.mktemp(folder)) as stack,
+        ):
+            yield stack
+
+    return made
 
 
 @contextmanager

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from longrun_local.postgres import EmbeddedPostgres
-from longrun_local.valkey import EmbeddedValkey
 from tests.clients.tools import Tools
-from tests.conftest import database
 from tests.processes import Stack
 
 
 @pytest.fixture(scope="package")
-def url(
-    postgres: EmbeddedPostgres,
-    migrated_template: str,
-    redis_server: EmbeddedValkey,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
+def url(new_stack: Callable[[str], AbstractContextManager[Stack]]) -> Iterator[str]:
     """Where an API answers; a worker runs its tasks."""
-    with (
-        database(postgres, migrated_template) as database_url,
-        Stack(database_url, redis_server.url, tmp_path_factory.mktemp("clients")) as stack,
-    ):
+    with new_stack("clients") as stack:
         stack.worker()
         yield stack.api().url
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
 import pytest
 
-from longrun_local.postgres import EmbeddedPostgres
-from longrun_local.valkey import EmbeddedValkey
-from tests.conftest import database
 from tests.processes import Stack
 from tests.waiting import until
 
@@ -31,11 +29,8 @@ def base_url(request: pytest.FixtureRequest) -> Iterator[str]:
     if given := os.environ.get("LONGRUN_CONFORMANCE_URL"):
         yield given.rstrip("/")
         return
-    postgres: EmbeddedPostgres = request.getfixturevalue("postgres")
-    template: str = request.getfixturevalue("migrated_template")
-    redis: EmbeddedValkey = request.getfixturevalue("redis_server")
-    folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    with database(postgres, template) as url, Stack(url, redis.url, folders.mktemp("conformance")) as stack:
+    new_stack: Callable[[str], AbstractContextManager[Stack]] = request.getfixturevalue("new_stack")
+    with new_stack("conformance") as stack:
         stack.worker()
         yield stack.api().url
 

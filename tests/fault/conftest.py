@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import httpx
 import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
-from longrun_local.valkey import EmbeddedValkey
 from tests.conftest import database
 from tests.harness import Harness, environment
 from tests.processes import Process, Stack
@@ -23,17 +23,9 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="package")
-def shared_stack(
-    postgres: EmbeddedPostgres,
-    migrated_template: str,
-    redis_server: EmbeddedValkey,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stack]:
+def shared_stack(new_stack: Callable[[str], AbstractContextManager[Stack]]) -> Iterator[Stack]:
     """The database and the processes that outlive a test."""
-    with (
-        database(postgres, migrated_template) as url,
-        Stack(url, redis_server.url, tmp_path_factory.mktemp("shared")) as stack,
-    ):
+    with new_stack("shared") as stack:
         yield stack
 
 

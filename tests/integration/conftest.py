@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
@@ -10,9 +11,9 @@ import httpx
 import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
-from longrun_local.valkey import EmbeddedValkey
-from tests.conftest import database
+from tests.integration.desk import Desk
 from tests.integration.hand_worker import HandWorker
+from tests.integration.store.world import World
 from tests.processes import Stack
 from tests.servers import execute
 
@@ -20,17 +21,9 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def shared_stack(
-    postgres: EmbeddedPostgres,
-    migrated_template: str,
-    redis_server: EmbeddedValkey,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stack]:
+def shared_stack(new_stack: Callable[[str], AbstractContextManager[Stack]]) -> Iterator[Stack]:
     """The processes that a module's tests share, on a database of their own."""
-    with (
-        database(postgres, migrated_template) as url,
-        Stack(url, redis_server.url, tmp_path_factory.mktemp("stack")) as stack,
-    ):
+    with new_stack("stack") as stack:
         yield stack
 
 
@@ -38,6 +31,22 @@ def shared_stack(
 def api_url(shared_stack: Stack) -> str:
     """Where the module's shared API listens."""
     return shared_stack.api().url
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """The store on an empty database."""
+    with World(database_url) as world:
+        yield world
+
+
+@pytest.fixture
+def desk(database_url: str) -> Iterator[Desk]:
+    """An intake on an empty database."""
+    desk = Desk(database_url)
+    yield desk
+    desk.intake.stop()
+    desk.db.close()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from itertools import starmap, zip_longest
 from typing import Any
 
 import pytest
@@ -15,55 +13,13 @@ from sqlalchemy import Connection, event, text
 
 from jobcore.admission.intake import Intake
 from jobcore.errors import LongrunError, StoreUnavailable
-from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
+from jobcore.models import Accepted
 from jobcore.store import jobs
 from jobcore.store.database import Database, RowRefused
 from tests.backends import end_backends
+from tests.integration.desk import Answer, Desk
 from tests.integration.store.world import World
 from tests.waiting import PATIENCE_S, until_async
-
-Answer = Accepted | KnownJob | BaseException
-
-
-class Desk:
-    """An intake with its own connection, and a note of each statement it sent and each batch it reported."""
-
-    def __init__(self, url: str) -> None:
-        self.db = Database(url, name="intake-under-test", pool_size=1)
-        self.statements: list[str] = []
-        self.reported: list[list[Accepted]] = []
-        self.intake = Intake(self.db, self.reported.append)
-        event.listen(self.db.engine, "before_cursor_execute", self._note)
-        self.intake.start()
-
-    def submit(self, given: list[NewJob], keys: Sequence[IdempotencyKey | None] = ()) -> list[Answer]:
-        """Submit all at once; the answers in the same order."""
-
-        async def gather() -> list[Answer]:
-            submitted = starmap(self.intake.submit, zip_longest(given, keys))
-            return await asyncio.gather(*submitted, return_exceptions=True)
-
-        return asyncio.run(asyncio.wait_for(gather(), 2 * PATIENCE_S))
-
-    def inserts(self) -> int:
-        return sum("EXECUTE longrun_accept" in statement for statement in self.statements)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self.statements.append(statement)
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    with World(database_url) as world:
-        yield world
-
-
-@pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
-    desk = Desk(database_url)
-    yield desk
-    desk.intake.stop()
-    desk.db.close()
 
 
 def test_many_concurrent_submissions_share_few_commits(world: World, desk: Desk) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import random
 import threading
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -18,25 +17,11 @@ from jobcore.models import Accepted, IdempotencyKey, KnownJob
 from jobcore.store import health, idempotency, jobs
 from jobcore.store.idempotency import IdempotencyKeyReused
 from tests.backends import end_backends
+from tests.integration.desk import Desk
 from tests.integration.store.world import World
-from tests.integration.test_intake import Desk
 from tests.waiting import PATIENCE_S
 
 CUTS = 60
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    with World(database_url) as world:
-        yield world
-
-
-@pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
-    desk = Desk(database_url)
-    yield desk
-    desk.intake.stop()
-    desk.db.close()
 
 
 def key(text: str, asked: str = "a") -> IdempotencyKey:

@@ -25,12 +25,6 @@ KEYS = 4000
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    with World(database_url) as world:
-        yield world
-
-
-@pytest.fixture
 def settings(database_url: str, redis_url: str) -> CoreSettings:
     return CoreSettings(DATABASE_URL=database_url, REDIS_URL=redis_url)
 

@@ -24,10 +24,3 @@ def database_url(module_database: str) -> str:
     with World(module_database) as world:
         world.call(empty)
     return module_database
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    """The store on an empty database."""
-    with World(database_url) as world:
-        yield world

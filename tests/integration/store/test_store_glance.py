@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
@@ -16,12 +16,6 @@ from tests.integration.store.world import World, race
 
 TTL_S = 10.0
 ME = uuid7()
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    with World(database_url) as world:
-        yield world
 
 
 def look(world: World, me: UUID = ME) -> Glance:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from fastapi import Request, Response
 from starlette.datastructures import Headers
 
+from longrun_api.origins import SAFE_METHODS
 from longrun_api.problems import HttpError
 
 ENTITY_TAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -53,6 +57,24 @@ def is_current(headers: Headers, etag: str) -> bool:
         raise PreconditionFailed(f"its ETag is {etag}")
     known = ",".join(headers.getlist("if-none-match"))
     return known.strip() == "*" or etag in ENTITY_TAG.findall(known)
+
+
+def digest(text: bytes) -> str:
+    """A hash of a representation, for a strong entity tag (RFC 9110, section 8.8.1)."""
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def shown_with(etag: str) -> dict[str, str]:
+    """The headers of a representation that clients may keep, and ask for again by its tag."""
+    return {"ETag": etag, "Cache-Control": "private, no-cache"}
+
+
+def document(request: Request, text: bytes, etag: str, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """The response with this JSON, or 304 to a client that asks for it and has it. Raises PreconditionFailed."""
+    shown = {**shown_with(etag), **headers}
+    if request.method in SAFE_METHODS and is_current(request.headers, etag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=shown)
+    return Response(text, headers=shown, media_type="application/json")
 
 
 def part(headers: Mapping[str, str], etag: str, size: int) -> Part | None:

@@ -6,10 +6,10 @@ One asyncio task sends the comments of all streams: no stream needs a timer of i
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Final, Protocol
 
 from jobcore.telemetry import logs
+from longrun_api import background_tasks
 
 PING_S: Final = 14.0
 """Idle seconds after which a stream gets a comment."""
@@ -42,10 +42,7 @@ class Keepalive:
 
     async def close(self) -> None:
         """Stop pinging."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await background_tasks.end(self._task)
 
     def add(self, stream: Pingable) -> None:
         """Add a stream that was opened."""

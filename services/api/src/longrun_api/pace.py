@@ -20,6 +20,7 @@ from jobcore.errors import LongrunError
 from jobcore.models import Job, NewJob
 from jobcore.states import Status
 from jobcore.store import queue_heads
+from longrun_api import background_tasks
 from longrun_api.database import AsyncDatabase
 
 SHORTEST_S: Final = 1
@@ -61,10 +62,7 @@ class Pace:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._reading:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+        await background_tasks.end(self._reading)
 
     def _age_s(self, queue: str) -> float:
         """For how long the head of a queue has been ready, as of the last read; 0 if it was not asked about then."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Final
 
 from jobcore.errors import StoreUnavailable
@@ -12,6 +11,7 @@ from jobcore.models import Cause
 from jobcore.store import served
 from jobcore.store.served import Served
 from jobcore.telemetry import logs
+from longrun_api import background_tasks
 from longrun_api.database import AsyncDatabase
 
 REFRESH_S: Final = 1.0
@@ -47,10 +47,7 @@ class ServedQueues:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await background_tasks.end(self._task)
 
     def warnings(self, queue: str, task_type: str) -> list[dict[str, str]]:
         """Why a task just submitted will not start by itself, as in `Accepted.warnings`; empty if nothing is known."""

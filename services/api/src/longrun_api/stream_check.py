@@ -8,7 +8,6 @@ that.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from operator import attrgetter
 from typing import Final
 
@@ -16,6 +15,7 @@ from jobcore.broker.live_events import LiveEvents
 from jobcore.errors import StoreUnavailable
 from jobcore.store import event_pages
 from jobcore.telemetry import logs
+from longrun_api import background_tasks
 from longrun_api.database import AsyncDatabase
 
 CHECK_S: Final = 5.0
@@ -41,10 +41,7 @@ class StreamCheck:
 
     async def close(self) -> None:
         """Stop checking."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await background_tasks.end(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -29,16 +27,13 @@ class TaskDocument:
 
     def headers(self, request: Request) -> dict[str, str]:
         """The headers of a response with this document."""
-        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
+        headers = conditions.shown_with(self.etag)
         retry_after_s = runtime_of(request).pace.of(self.job)
         return headers if retry_after_s is None else headers | {"Retry-After": str(retry_after_s)}
 
     def response(self, request: Request, headers: Mapping[str, str]) -> Response:
         """The response to a GET: the task, or 304 if the client has this document."""
-        shown = {**self.headers(request), **headers}
-        if conditions.is_current(request.headers, self.etag):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=shown)
-        return Response(self.text, headers=shown, media_type="application/json")
+        return conditions.document(request, self.text, self.etag, {**self.headers(request), **headers})
 
 
 def read(connection: Any, task_id: UUID, root_path: str) -> TaskDocument:
@@ -47,9 +42,4 @@ def read(connection: Any, task_id: UUID, root_path: str) -> TaskDocument:
     if job is None:
         raise not_found(task_id)
     text = task_json(job, root_path)
-    return TaskDocument(text, entity_tag(text), job)
-
-
-def entity_tag(text: bytes) -> str:
-    """A strong entity tag of a representation."""
-    return f'"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
+    return TaskDocument(text, f'"{conditions.digest(text)}"', job)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jobcore.models import JobPosition
-from longrun_api.paging import MAX_BYTES, SLICE, Page
+from longrun_api.paging import MAX_BYTES, SLICE, Filling, Page
 
 MAX_EXAMINED: Final = 10_000
 """Tasks that one request looks at."""
@@ -42,30 +42,23 @@ async def walk(
     step: Step, start: JobPosition | None, limit: int, max_bytes: int = MAX_BYTES, max_examined: int = MAX_EXAMINED
 ) -> Page[JobPosition]:
     """Read a page of at most `limit` items and about `max_bytes` bytes."""
-    items: list[bytes] = []
-    size = 0
-    last = start
+    filling: Filling[JobPosition] = Filling(limit, max_bytes)
+    filling.last = start
     pace = Pace(max_examined)
     while True:
-        fitting = (max_bytes - size) * len(items) // max(size, 1)
-        wanted = min(limit - len(items), max(fitting, 1) if items else SLICE)
-        candidates = max(pace.step, wanted + 1)
-        found = await step(last, wanted + 1, candidates)
-        for position, text in found.rows[:wanted]:
-            if items and size + len(text) > max_bytes:
-                return Page(items, last, has_more=True)
-            items.append(text)
-            size += len(text)
-            last = position
+        wanted = filling.wanted
+        found = await step(filling.last, wanted + 1, max(pace.step, wanted + 1))
+        if not filling.take(found.rows[:wanted]):
+            return filling.page(has_more=True)
         if len(found.rows) > wanted:
-            if len(items) == limit:
-                return Page(items, last, has_more=True)
+            if filling.is_full:
+                return filling.page(has_more=True)
             continue
         if found.ended:
-            return Page(items, last, has_more=False)
-        last = found.reached
+            return filling.page(has_more=False)
+        filling.last = found.reached
         if pace.is_over(found.examined):
-            return Page(items, last, has_more=True)
+            return filling.page(has_more=True)
 
 
 class Pace:

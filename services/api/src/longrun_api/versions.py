@@ -8,7 +8,6 @@ client that changes its limit means no counts.
 from __future__ import annotations
 
 from hashlib import blake2b
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -25,11 +24,7 @@ KNOWN: Final[dict[str, Any]] = {"description": "The client has this document: `I
 def response(request: Request, document: BaseModel, settings: object) -> Response:
     """The document with its ETag, or 304; `settings` is what clients can change, as a value with an exact `repr`."""
     text = document.model_dump_json().encode()
-    etag = f'"{_part(settings)}.{blake2b(text, digest_size=16).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if request.method in SAFE_METHODS and conditions.is_current(request.headers, etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(text, headers=headers, media_type="application/json")
+    return conditions.document(request, text, f'"{_part(settings)}.{conditions.digest(text)}"')
 
 
 def is_guarded(request: Request) -> bool:
