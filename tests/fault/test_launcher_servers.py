@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -193,16 +194,60 @@ def test_a_torn_end_of_the_append_only_file_costs_only_that_end(valkey: Embedded
         assert connected.get("kept") == "42"
 
 
-def test_an_unreadable_append_only_file_is_kept_aside_once(valkey: EmbeddedValkey) -> None:
-    damaged = appended(valkey)
-    damaged.write_bytes(b"no command at all\r\n" * 10 + damaged.read_bytes())
+def not_a_command(files: Path) -> None:
+    rewritten(next(files.glob("*.incr.aof")), lambda aof: b"no command at all\r\n" * 10 + aof)
+
+
+def a_command_that_does_not_exist(files: Path) -> None:
+    rewritten(next(files.glob("*.incr.aof")), lambda aof: aof + b"*1\r\n$3\r\nSEX\r\n")
+
+
+def a_damaged_base(files: Path) -> None:
+    rewritten(next(files.glob("*.base.rdb")), lambda base: base[:9] + bytes(255 - byte for byte in base[9:]))
+
+
+def a_damaged_manifest(files: Path) -> None:
+    rewritten(next(files.glob("*.manifest")), lambda manifest: manifest[::-1])
+
+
+def a_file_of_the_manifest_is_missing(files: Path) -> None:
+    next(files.glob("*.base.rdb")).unlink()
+
+
+def rewritten(file: Path, change: Callable[[bytes], bytes]) -> None:
+    file.write_bytes(change(file.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        not_a_command,
+        a_command_that_does_not_exist,
+        a_damaged_base,
+        a_damaged_manifest,
+        a_file_of_the_manifest_is_missing,
+    ],
+)
+def test_append_only_files_that_valkey_refuses_are_kept_aside_once(
+    valkey: EmbeddedValkey, harm: Callable[[Path], None]
+) -> None:
+    files = valkey.folder / "appendonlydir"
+    harm(files)
+    damaged = {file.name: file.read_bytes() for file in files.iterdir()}
     with valkey, client(valkey) as connected:
         assert connected.keys() == []
         connected.set("new", "1")
     aside = valkey.folder / "appendonlydir.damaged-1"
-    assert (aside / damaged.name).read_bytes().startswith(b"no command at all")
+    assert {file.name: file.read_bytes() for file in aside.iterdir()} == damaged
     with valkey, client(valkey) as connected:
-        assert connected.get("new") == "1", "a second start must not take the healthy file away"
+        assert connected.get("new") == "1", "a second start must not take the healthy files away"
+
+
+def test_a_start_that_fails_for_another_reason_moves_no_data(valkey: EmbeddedValkey) -> None:
+    with socket.create_server(("127.0.0.1", valkey.port)), pytest.raises(StartError, match="Valkey does not start"):
+        valkey.start()
+    with valkey, client(valkey) as connected:
+        assert connected.get("kept") == "42"
 
 
 def appended(valkey: EmbeddedValkey) -> Path:

@@ -39,6 +39,7 @@ class EmbeddedServer(ABC):
         self.port = port or free_port()
         self.log = log or self.data_dir / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_before = 0
 
     @property
     @abstractmethod
@@ -61,6 +62,10 @@ class EmbeddedServer(ABC):
     def ready(self) -> bool:
         """Whether the server accepts clients now."""
 
+    def repair(self) -> bool:
+        """Move away what made the server end at its start; returns whether another start may succeed."""
+        return False
+
     @property
     def pid(self) -> int | None:
         """The process id of the server; None before `start` and after the server has ended."""
@@ -69,8 +74,7 @@ class EmbeddedServer(ABC):
 
     def start(self, timeout_s: float = 60.0) -> Self:
         """Start the server and wait until it is ready; raises StartError with the end of its log."""
-        # Twice: `prepare` repairs some faults that only a failed start reveals.
-        if not self._start_once(timeout_s) and not self._start_once(timeout_s):
+        if not self._start_once(timeout_s) and not (self.repair() and self._start_once(timeout_s)):
             raise StartError(f"{self.title} does not start; the end of {self.log} says:\n{self.log_tail()}")
         return self
 
@@ -125,6 +129,12 @@ class EmbeddedServer(ABC):
             log.seek(max(0, self.log.stat().st_size - 8192))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
+    def log_of_start(self) -> str:
+        """What the server wrote since its latest start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_before)
+            return log.read().decode(errors="replace")
+
     def _make_data_dir(self) -> None:
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -139,6 +149,7 @@ class EmbeddedServer(ABC):
 
     def _start_once(self, timeout_s: float) -> bool:
         command = self.prepare()
+        self._log_before = self.log.stat().st_size
         with self.log.open("ab") as log:
             # A session of its own: only the owner gets Ctrl-C, and stops the servers in order.
             self._process = subprocess.Popen(

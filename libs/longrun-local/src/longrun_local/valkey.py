@@ -13,7 +13,9 @@ import redis
 from longrun_local.errors import StartError
 from longrun_local.server import EmbeddedServer
 
-BROKEN_FILE = "Bad file format reading the append only file"
+LOADS_DATA = "Server initialized"
+"""What it logs after it has its memory and its port, and before it reads its append-only files."""
+LOADED = "Ready to accept connections"
 
 
 class EmbeddedValkey(EmbeddedServer):
@@ -35,12 +37,10 @@ class EmbeddedValkey(EmbeddedServer):
         return self.data_dir.resolve() / "data"
 
     def prepare(self) -> list[str]:
-        """Write the configuration; move an unreadable append-only file away: Longrun can do without its data."""
+        """Write the configuration."""
         self._make_data_dir()
         self.stop_leftover()
         self.folder.mkdir(exist_ok=True)
-        if BROKEN_FILE in self.log_tail(2):
-            self._move_aside()
         config = self.data_dir / "valkey.conf"
         config.touch(mode=0o600)
         config.write_text(self.configuration())
@@ -76,6 +76,14 @@ class EmbeddedValkey(EmbeddedServer):
                 return bool(client.ping())
         except redis.RedisError:
             return False
+
+    def repair(self) -> bool:
+        """Move append-only files at which it ended, whatever is wrong with them: Longrun can do without their data."""
+        log = self.log_of_start()
+        if LOADS_DATA not in log or LOADED in log:
+            return False
+        self._move_aside()
+        return True
 
     def _move_aside(self) -> None:
         aside = next(
