@@ -16,6 +16,7 @@ from bench.measures import (
     backlogs,
     ceiling,
     claims,
+    client_submit,
     drain,
     end_to_end,
     files,
@@ -44,6 +45,7 @@ from tests.harness import ROOT
 
 MEASURES = {
     "ceiling": ceiling.measure,
+    "client_submit": client_submit.measure,
     "submit": submit.measure,
     "idempotent": idempotent.measure,
     "stock": stock.measure,

@@ -14,8 +14,8 @@ import random
 import time
 from collections.abc import Callable
 
-import httpx
-from httpx_sse import ServerSentEvent
+import httpx2
+from httpx2 import ServerSentEvent
 from pydantic import ValidationError
 
 from longrun_client.answers import reason
@@ -46,9 +46,9 @@ class Cursor:
         resume = {"Last-Event-ID": str(self.seq)} if self.seq else {}
         return {"Accept": "text/event-stream", "Cache-Control": "no-store", **resume}
 
-    def opened(self, response: httpx.Response) -> None:
+    def opened(self, response: httpx2.Response) -> None:
         """Handle the head of a response: an event stream, or 204 if no event is left. Raises UnexpectedAnswer."""
-        if response.status_code == httpx.codes.NO_CONTENT:
+        if response.status_code == httpx2.codes.NO_CONTENT:
             self.ended = True
             return
         content_type = response.headers.get("Content-Type", "no content type").partition(";")[0]
@@ -76,7 +76,7 @@ class Cursor:
 
 
 def _event(sse: ServerSentEvent) -> Event:
-    # httpx-sse repeats the last id for events without one, so read the seq from the data.
+    # httpx2 repeats the last id for events without one, so read the seq from the data.
     try:
         data = sse.json()
         head = {name: data.pop(name, None) for name in ("seq", "at", "attempt")}
