@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -35,14 +35,14 @@ class EventPublisher(BackgroundThread):
     """Publishes from its own thread. Its callers never wait for Redis, and no call raises.
 
     The queue of the thread is bounded, and is dropped while Redis is unavailable. Most jobs have no stream: the thread
-    first asks which jobs of a batch have one, and encodes and sends only their events.
+    first asks whether any job has one, then which jobs of a batch have, and encodes and sends only their events.
     """
 
     def __init__(self, server: RedisServer) -> None:
         super().__init__("event-publisher", stop_s=STOP_S)
         self._server = server
         self._redis = server.client(TIMEOUT_S)
-        self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
+        self._messages: deque[tuple[UUID, Event | Change]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._something = threading.Event()
         self._outage = logs.Outage(log, "live events are dropped: Redis is unavailable", "live events are sent again")
@@ -60,7 +60,7 @@ class EventPublisher(BackgroundThread):
         """Publish stored transitions to streams and cancels to supervisors, and count both in the metrics."""
         metrics.changed(changes)
         for change in changes:
-            self._messages.append((change.id, change.event))
+            self._messages.append((change.id, change))
             if change.status is Status.CANCELLED:
                 self._cancelled.append(change.id)
         self._something.set()
@@ -81,20 +81,25 @@ class EventPublisher(BackgroundThread):
                     self._messages.clear()
                     self.pause(RETRY_S)
 
-    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
-        channel = self._server.job
-        channels = list({channel(job_id) for job_id, _ in messages})
+    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event | Change]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in cancelled:
             pipeline.publish(self._server.cancels, str(job_id))
-        pipeline.pubsub_numsub(*channels)
-        followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
-        if not followed:
+        pipeline.pubsub_numsub(self._server.readers)
+        if not any(_followed(pipeline.execute()[-1])):
             return
-        for job_id, event in messages:
+        channel = self._server.job
+        followed = set(_followed(self._redis.pubsub_numsub(*{channel(job_id) for job_id, _ in messages})))
+        for job_id, told in messages:
             if channel(job_id) in followed:
-                pipeline.publish(channel(job_id), encode(event))
-        pipeline.execute()
+                pipeline.publish(channel(job_id), encode(told.event if isinstance(told, Change) else told))
+        if followed:
+            pipeline.execute()
+
+
+def _followed(counts: Iterable[tuple[bytes, int]]) -> Iterator[str]:
+    """The channels that somebody listens to, in the answer to PUBSUB NUMSUB."""
+    return (name.decode() for name, listeners in counts if listeners)
 
 
 def _popped(waiting: deque[T]) -> list[T]:

@@ -89,6 +89,11 @@ class RedisServer:
         return self.key(f"job:{job_id}")
 
     @property
+    def readers(self) -> str:
+        """The channel that an API process listens to while it has streams; nothing is sent on it."""
+        return self.key("readers")
+
+    @property
     def cancels(self) -> str:
         """The channel on which supervisors receive cancels."""
         return self.key("cancels")
