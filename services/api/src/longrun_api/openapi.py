@@ -16,6 +16,7 @@ from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
 from longrun_api.schemas_events import STREAM_EVENTS
 from longrun_api.submission import Submission, TaskTemplate
+from longrun_api.task_batch import TaskBatch
 
 REFERENCE: Final = "#/components/schemas/{model}"
 CONTACT: Final = {"name": "The Longrun authors"}
@@ -81,7 +82,7 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     )
     openapi["security"] = []
     schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
-    models: list[type[BaseModel]] = [Problem, Submission, ScheduleSubmission, *STREAM_EVENTS.values()]
+    models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *STREAM_EVENTS.values()]
     for model in models:
         schemas |= _schemas(model)
     openapi["components"]["schemas"] = for_clients(schemas)
@@ -91,6 +92,7 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
+    openapi["paths"]["/tasks:batch"]["post"]["requestBody"] = _body("TaskBatch")
     openapi["paths"]["/tasks"]["post"]["requestBody"] = {
         "required": True,
         "content": {

@@ -42,6 +42,7 @@ class Runtime:
     database: AsyncDatabase
     intake: Intake
     waker: Waker
+    limits: Limits
     publisher: EventPublisher
     live_events: LiveEvents
     long_polls: LongPolls
@@ -87,6 +88,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 requests,
                 intake,
                 waker,
+                Limits(database, waker.wake),
                 publisher,
                 live_events,
                 LongPolls(live_events, requests, shutdown, settings.wait_max_s),
