@@ -31,6 +31,7 @@ from longrun_api.prefixes import Prefixes
 from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
     batch,
+    bulk,
     concurrency_limits,
     docs,
     files,
@@ -52,7 +53,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, task, why, output, stream, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

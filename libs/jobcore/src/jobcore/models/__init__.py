@@ -1,5 +1,6 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
+from jobcore.models.bulk import BULK_QUEUE, BULK_TYPES, BulkAction, Tally
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
@@ -11,8 +12,11 @@ from jobcore.models.why import Cause, Estimate, Method, Why
 from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
+    "BULK_QUEUE",
+    "BULK_TYPES",
     "Accepted",
     "Batch",
+    "BulkAction",
     "CancelReceipt",
     "Cause",
     "Change",
@@ -35,6 +39,7 @@ __all__ = [
     "Run",
     "RunningJob",
     "StoredFile",
+    "Tally",
     "Why",
     "Worker",
     "by_lane",
