@@ -32,6 +32,7 @@ from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
     concurrency_limits,
     docs,
+    events,
     files,
     health,
     output,
@@ -51,7 +52,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
+    *(docs, tasks, task_list, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi.sse import format_sse_event
@@ -45,9 +45,13 @@ def frame(event: Event, retry_ms: int | None) -> bytes:
 
     `retry_ms` is sent with the first event, because some clients take a block without data for an event.
     """
-    data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
     seq = None if event.seq is None else str(event.seq)
-    return format_sse_event(id=seq, event=event.kind, data_str=json_text.dumps(data), retry=retry_ms)
+    return format_sse_event(id=seq, event=event.kind, data_str=json_text.dumps(event_data(event)), retry=retry_ms)
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """The `data` of an event."""
+    return {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
 
 
 async def follow_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:

@@ -1,6 +1,7 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
 from jobcore.models.events import Batch, Event, NewEvent
+from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
@@ -19,6 +20,9 @@ __all__ = [
     "Claim",
     "Estimate",
     "Event",
+    "FeedEvent",
+    "FeedFilter",
+    "FeedPosition",
     "IdempotencyKey",
     "Job",
     "JobFile",
