@@ -140,9 +140,7 @@ class EventFeed:
         """Read a page, and wait until there may be another."""
         hints.behind = False
         try:
-            page = await self._database.call(
-                feed.page, EVERYTHING, after, candidates=PAGE_EVENTS, max_bytes=PAGE_BYTES
-            )
+            page = await self._database.call(feed.page, EVERYTHING, after, candidates=PAGE_EVENTS, max_bytes=PAGE_BYTES)
             self._outage.end()
         except StoreUnavailable as error:
             self._outage.begin(error)

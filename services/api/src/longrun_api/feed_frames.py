@@ -11,7 +11,7 @@ from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import FeedEvent, FeedPosition
 from jobcore.store import json_text
 from longrun_api import cursors
-from longrun_api.task_events import event_data
+from longrun_api.event_frames import event_data
 
 NUMBER_BYTES: Final = 8
 ID_BYTES: Final = 16

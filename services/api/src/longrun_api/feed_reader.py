@@ -18,9 +18,9 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import FeedFilter, FeedPosition
 from jobcore.store import feed
 from longrun_api.event_feed import PAGE_BYTES, PAGE_EVENTS, Channel
+from longrun_api.event_frames import RECONNECT_MS
 from longrun_api.feed_frames import cursor_frame, event_frame
 from longrun_api.runtime import Runtime
-from longrun_api.task_events import RECONNECT_MS
 
 SENT_BYTES: Final = 64 * 1024
 """The most bytes that are sent at once, unless one event is larger."""

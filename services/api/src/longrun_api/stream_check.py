@@ -57,7 +57,9 @@ class StreamCheck:
         readers = sorted(self._live_events.idle(), key=lambda reader: reader[1].cursor, reverse=True)
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
-            cursors = {job_id: reader.cursor for job_id, reader in batch}  # the lowest one of a job with several readers
+            cursors = {
+                job_id: reader.cursor for job_id, reader in batch
+            }  # the lowest one of a job with several readers
             if ahead := await self._database.call(event_pages.ahead, cursors):
                 for job_id, reader in batch:
                     if job_id in ahead:
