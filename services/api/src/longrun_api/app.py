@@ -34,6 +34,7 @@ from longrun_api.routes import (
     bulk,
     concurrency_limits,
     docs,
+    events,
     files,
     health,
     output,
@@ -53,7 +54,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
