@@ -28,6 +28,7 @@ from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
 from longrun_api.pace import Pace
+from longrun_api.published_types import PublishedTypes
 from longrun_api.readiness import Readiness
 from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
@@ -90,11 +91,14 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await keepalive.start()
     served_queues = ServedQueues(requests)
     await served_queues.start()
+    registry = load_tasks(settings.tasks)
+    published_types = PublishedTypes(requests, registry)
+    await published_types.start()
     try:
         with shutdown.on_signals():
             yield Runtime(
                 settings,
-                load_tasks(settings.tasks),
+                registry,
                 requests,
                 intake,
                 waker,
@@ -115,6 +119,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(publisher, waker)  # after the others, whose last changes they announce
+        await published_types.close()
         await served_queues.close()
         await keepalive.close()
         await pace.close()
