@@ -5,7 +5,7 @@ the connection subscribes and unsubscribes accordingly, so no subscription outli
 kept open without readers too, and is pinged every second: a Redis that is silent for SILENT_S seconds counts as
 unavailable. Events that are missed meanwhile are read in PostgreSQL.
 
-Every reader also listens to one channel on which nothing is sent: by it, publishers know whether anybody reads at all.
+Every reader of a job also listens to one channel on which nothing is sent: by it, publishers know whether there is any.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ log = logs.get(__name__)
 
 
 class Subscription:
-    """The live events of one job since the subscription was made, in order of arrival; some may be missing."""
+    """The live events of one job since the subscription was made, in order of arrival; some may be missing.
 
-    def __init__(self, job_id: UUID) -> None:
+    Without a job, it tells of events of any job, but does not have them: `next` returns None when there are new ones.
+    """
+
+    def __init__(self, job_id: UUID | None) -> None:
         self.job_id = job_id
         self.cursor = 0
         """The seq up to which the reader has every event; the reader updates it."""
@@ -122,17 +125,22 @@ class LiveEvents:
         with suppress(redis.RedisError, OSError):
             await self._redis.aclose()
 
-    def idle(self) -> Iterator[Subscription]:
-        """The subscriptions whose readers wait for an event."""
+    def idle(self) -> Iterator[tuple[UUID, Subscription]]:
+        """The jobs, and the subscriptions to them, whose readers wait for an event."""
         everybody = self._channels.get(self._server.readers)
-        yield from (reader for reader in (everybody.readers if everybody else ()) if reader.idle)
+        for reader in everybody.readers if everybody else ():
+            if reader.idle and reader.job_id is not None:
+                yield reader.job_id, reader
 
     @asynccontextmanager
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
-        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable."""
+    async def subscribe(self, job_id: UUID | None) -> AsyncIterator[Subscription]:
+        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable.
+
+        None subscribes to the news that there are events of any job.
+        """
         subscription = Subscription(job_id)
-        names = self._server.readers, self._server.job(job_id)
-        _, channel = channels = [self._channels.setdefault(name, _Channel()) for name in names]
+        names = [self._server.news] if job_id is None else [self._server.readers, self._server.job(job_id)]
+        channels = [self._channels.setdefault(name, _Channel()) for name in names]
         for each in channels:
             each.readers.add(subscription)
         self._note(names)
@@ -140,7 +148,7 @@ class LiveEvents:
             if self.connected:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CONFIRM_S):
-                        await channel.confirmed.wait()
+                        await channels[-1].confirmed.wait()
             yield subscription
         finally:
             for each in channels:
