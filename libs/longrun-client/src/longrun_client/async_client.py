@@ -24,11 +24,12 @@ from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
+from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.transport import AsyncTransport
 from longrun_client.wait import Wait
 
 
-class AsyncLongrun(AsyncQueueClient):
+class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:

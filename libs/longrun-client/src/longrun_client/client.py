@@ -23,11 +23,12 @@ from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
+from longrun_client.submit_many import SubmitMany
 from longrun_client.transport import Transport
 from longrun_client.wait import Wait
 
 
-class Longrun(QueueClient):
+class Longrun(QueueClient, SubmitMany):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`

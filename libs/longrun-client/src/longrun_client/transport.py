@@ -105,6 +105,7 @@ class Transport:
                 call.path,
                 params=call.params,
                 json=call.body,
+                content=call.content,
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )
@@ -192,6 +193,7 @@ class AsyncTransport:
                 call.path,
                 params=call.params,
                 json=call.body,
+                content=call.content,
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )
