@@ -23,9 +23,9 @@ from jobcore.store.jobs import ACCEPTED, GIVEN, LIVE, LOCK_INTAKES, accepting
 from jobcore.store.prepared import ORDERED, Prepared
 from jobcore.store.transactions import DURABLE, transaction
 
-LOCK_S: Final = 1
-"""How long a statement waits for another transaction with the same key, in seconds."""
-_WAIT: Final = f"SET LOCAL lock_timeout = '{LOCK_S}s';\n"
+WAIT_MS: Final = 1000
+"""How long a statement waits for another transaction with the same key, in milliseconds, if nothing else is said."""
+_WAIT: Final = "SET LOCAL lock_timeout = :wait_ms;\n"
 ACCEPTED_STATUS: Final = 202
 DEDUPLICATED_STATUS: Final = 200
 IN_USE: Final = "another request with this key is not answered yet: repeat this one later"
@@ -133,19 +133,19 @@ WHERE key.job_id IS DISTINCT FROM stored.job_id
 )
 
 
-def accept_once(connection: Connection, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: int = WAIT_MS) -> dict[UUID, Outcome]:
     """Accept jobs in one transaction, but none a second time for its idempotency key or its dedupe key.
 
     Returns outcomes by the ids of the given jobs: the accepted job, the one that was there, or IdempotencyKeyReused. A
     job without an outcome met another one with its dedupe key that was being made: give it again. Raises
-    IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for LOCK_S seconds.
+    IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for `wait_ms`.
     """
     keys = [
         {"key": key.text, "fingerprint": key.fingerprint, "job_id": job.id, "task_type": job.task_type}
         for job, key in given
         if key
     ]
-    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.rows(keys)}
+    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.rows(keys), "wait_ms": wait_ms}
     try:
         rows = ACCEPT_ONCE.execute(connection, parameters).all()
     except DBAPIError as error:
@@ -209,11 +209,12 @@ def once(
     """Do the work of a request and store its answer, in one transaction; or find the stored answer, and None.
 
     What `work` raises leaves the key free. Raises IdempotencyKeyReused, and IdempotencyKeyInUse if another transaction
-    holds the key for LOCK_S seconds.
+    holds the key for WAIT_MS.
     """
     try:
+        claim = {"key": key.text, "fingerprint": key.fingerprint, "wait_ms": WAIT_MS}
         with transaction(connection):
-            if connection.execute(CLAIM_KEY, {"key": key.text, "fingerprint": key.fingerprint}).rowcount:
+            if connection.execute(CLAIM_KEY, claim).rowcount:
                 answer, done = work(connection)
                 stored = {"status": answer.status, "location": answer.location, "body": answer.body}
                 connection.execute(ANSWER, {"key": key.text, **stored})
