@@ -75,9 +75,10 @@ class StoredAnswer:
 
 
 CLAIM_KEYS: Final = f"""
-INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at)
-SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now()
-FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent (key text, fingerprint text, job_id uuid, task_type text)
+INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at, warnings)
+SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now(), warnings
+FROM jsonb_to_recordset(CAST(:keys AS jsonb))
+    AS sent (key text, fingerprint text, job_id uuid, task_type text, warnings text)
 ORDER BY key, job_id ON CONFLICT (key, coalesce(owner, '')) DO NOTHING
 """
 
@@ -90,7 +91,8 @@ ACCEPT_ONCE: Final = Prepared(
 WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
 ), stored AS MATERIALIZED (
-    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at
+    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at,
+           warnings
     FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
 ), fresh AS MATERIALIZED (
     SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
@@ -103,7 +105,7 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     SELECT * FROM fresh WHERE id NOT IN (SELECT sent_id FROM duplicate)
 ), {accepting(or_nothing=True)}, answered AS (
     UPDATE idempotency_keys SET status = {DEDUPLICATED_STATUS}, job_id = live_id, task_type = duplicate.task_type,
-        job_status = duplicate.status, job_created_at = duplicate.created_at
+        job_status = duplicate.status, job_created_at = duplicate.created_at, warnings = NULL
     FROM duplicate
     WHERE {OURS} AND job_id = sent_id
       AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT sent_id FROM duplicate)))
@@ -114,13 +116,14 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     WHERE {OURS} AND job_id IN (SELECT id FROM undecided)
       AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT id FROM undecided)))
 )
-SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated
+SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated,
+       NULL AS warnings
 FROM accepted
 UNION ALL
-SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true FROM duplicate
+SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true, NULL FROM duplicate
 UNION ALL
 SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status, fingerprint,
-       status = {DEDUPLICATED_STATUS}
+       status = {DEDUPLICATED_STATUS}, warnings
 FROM key JOIN stored USING (key)
 WHERE key.job_id IS DISTINCT FROM stored.job_id
   AND (stored.job_id IS NULL OR stored.job_id NOT IN (SELECT job_id FROM key)
@@ -141,7 +144,13 @@ def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: in
     IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for `wait_ms`.
     """
     keys = [
-        {"key": key.text, "fingerprint": key.fingerprint, "job_id": job.id, "task_type": job.task_type}
+        {
+            "key": key.text,
+            "fingerprint": key.fingerprint,
+            "job_id": job.id,
+            "task_type": job.task_type,
+            "warnings": key.warnings,
+        }
         for job, key in given
         if key
     ]
@@ -161,8 +170,8 @@ def _outcome(row: Row[Any], fingerprint: str | None) -> Outcome:
         return ACCEPTED.read([row])[0]
     if row.fingerprint is not None and row.fingerprint != fingerprint:
         return IdempotencyKeyReused(REUSED)
-    status = Status(row.status)
-    return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, row.fingerprint is not None)
+    status, replayed = Status(row.status), row.fingerprint is not None
+    return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, replayed, row.warnings)
 
 
 def _is_in_use(error: DBAPIError) -> bool:
@@ -170,7 +179,8 @@ def _is_in_use(error: DBAPIError) -> bool:
 
 
 FIND: Final = text(f"""
-SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at
+SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at,
+       warnings
 FROM idempotency_keys WHERE key = :key AND {OURS}
 """)
 
@@ -185,8 +195,8 @@ def find(connection: Connection, key: IdempotencyKey) -> StoredAnswer | None:
     if row.job_id is None:
         return StoredAnswer(row.status, row.location, row.body)
     deduplicated = row.status == DEDUPLICATED_STATUS
-    known = KnownJob(row.job_id, row.task_type, Status(row.job_status), row.job_created_at, deduplicated, True)
-    return StoredAnswer(row.status, job=known)
+    shown = row.job_id, row.task_type, Status(row.job_status), row.job_created_at
+    return StoredAnswer(row.status, job=KnownJob(*shown, deduplicated, replayed=True, warnings=row.warnings))
 
 
 CLAIM_KEY: Final = text(
