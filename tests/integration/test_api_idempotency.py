@@ -76,9 +76,7 @@ def test_another_body_with_the_same_key_is_refused(api: httpx.Client, shared_sta
     assert len(ids(api, shared_stack, queue)) == 1
 
 
-def test_a_repeated_answer_warns_of_what_the_first_one_did(
-    api: httpx.Client, shared_stack: Stack, queue: str
-) -> None:
+def test_a_repeated_answer_warns_of_what_the_first_one_did(api: httpx.Client, shared_stack: Stack, queue: str) -> None:
     def warns() -> bool:
         return "warnings" in api.post("/tasks", json={"task_type": "echo", "input": {}, "queue": queue}).json()
 
@@ -192,8 +190,8 @@ def test_a_thousand_requests_with_one_key_at_several_apis_make_one_task(
     answers = asyncio.run(asyncio.wait_for(send_all(), 2 * PATIENCE_S))
     assert {answer.status for answer in answers} == {202}
     [task] = ids(api, shared_stack, queue)
-    [body] = {answer.body for answer in answers}
-    assert json.loads(body)["task_id"] == task
+    [answered] = {answer.body for answer in answers}
+    assert json.loads(answered)["task_id"] == task
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
 
 

@@ -23,8 +23,9 @@ from jobcore.store.jobs import ACCEPTED, GIVEN, LIVE, LOCK_INTAKES, accepting
 from jobcore.store.prepared import ORDERED, Prepared
 from jobcore.store.transactions import DURABLE, transaction
 
-WAIT_MS: Final = 1000
-"""How long a statement waits for another transaction with the same key, in milliseconds, if nothing else is said."""
+LOCK_S: Final = 1
+"""How long a statement waits for another transaction with the same key, in seconds, if nothing else is said."""
+WAIT_MS: Final = LOCK_S * 1000
 _WAIT: Final = "SET LOCAL lock_timeout = :wait_ms;\n"
 ACCEPTED_STATUS: Final = 202
 DEDUPLICATED_STATUS: Final = 200
@@ -219,7 +220,7 @@ def once(
     """Do the work of a request and store its answer, in one transaction; or find the stored answer, and None.
 
     What `work` raises leaves the key free. Raises IdempotencyKeyReused, and IdempotencyKeyInUse if another transaction
-    holds the key for WAIT_MS.
+    holds the key for LOCK_S seconds.
     """
     try:
         claim = {"key": key.text, "fingerprint": key.fingerprint, "wait_ms": WAIT_MS}
