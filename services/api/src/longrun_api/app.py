@@ -33,6 +33,7 @@ from longrun_api.routes import (
     bulk,
     concurrency_limits,
     docs,
+    exports,
     files,
     health,
     output,
@@ -52,7 +53,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, bulk, task, why, output, stream, files, schedules),
+    *(docs, tasks, task_list, bulk, exports, task, why, output, stream, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\
