@@ -30,9 +30,11 @@ from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
 from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
+    batch,
     bulk,
     concurrency_limits,
     docs,
+    events,
     exports,
     files,
     health,
@@ -53,7 +55,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, bulk, exports, task, why, output, stream, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

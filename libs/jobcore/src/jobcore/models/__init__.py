@@ -2,6 +2,7 @@
 
 from jobcore.models.bulk import BULK_QUEUE, BULK_TYPES, BulkAction, Tally
 from jobcore.models.events import Batch, Event, NewEvent
+from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
@@ -23,6 +24,9 @@ __all__ = [
     "Claim",
     "Estimate",
     "Event",
+    "FeedEvent",
+    "FeedFilter",
+    "FeedPosition",
     "IdempotencyKey",
     "Job",
     "JobFile",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, fair_turns, files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -38,11 +38,6 @@ PARSED: Final = ("error", "metadata", "retry", "progress")
 
 ACCEPTED: Final = Rows(Accepted)
 
-TURN: Final = "interval '1 s'"
-"""How far behind the job before it the next job of a fairness key ranks."""
-HORIZON: Final = "interval '600 s'"
-"""How far behind now() a turn may rank at most: ten levels of priority."""
-
 INTAKES: Final = 0x6C6F6E67_01
 """The key of the advisory lock that all who add jobs to queues share. Whoever forgets queues takes it alone."""
 
@@ -67,9 +62,6 @@ def accepting(*, or_nothing: bool = False) -> str:
 
     With `or_nothing`, a job whose dedupe key has a live job is left out; otherwise that is an error.
     """
-    # The turns of a key come from the row that the upsert returns and keeps locked until the commit. What the statement
-    # reads of the table may be older, and two intakes at once would give out the same turns.
-    # A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
     # Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
     or_skip = f"ORDER BY dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
     return f"""
@@ -84,22 +76,7 @@ queue AS (
     -- only a priority can put a rank below the low-water rank (see store/low_ranks.py)
     UPDATE queues SET low_rank = least(low_rank, (SELECT rank FROM urgent WHERE urgent.queue = name))
     WHERE name = ANY(ARRAY(SELECT queue FROM urgent))
-), line AS MATERIALIZED (
-    SELECT id, queue, fairness_key AS key,
-           row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS number
-    FROM given WHERE fairness_key IS NOT NULL AND due <= now()
-), taken AS (
-    -- in one order, so that two intakes never deadlock
-    INSERT INTO fair_turns AS turns (queue, key, first_rank, next_rank)
-    SELECT queue, key, now(), now() + least(count(*) * {TURN}, {HORIZON})
-    FROM line GROUP BY queue, key ORDER BY queue, key
-    ON CONFLICT (queue, key) DO UPDATE SET
-        first_rank = greatest(turns.next_rank, now()),
-        next_rank = least(greatest(turns.next_rank, now()) + (excluded.next_rank - now()), now() + {HORIZON})
-    RETURNING queue, key, first_rank
-), turn AS (
-    SELECT id, least(first_rank + number * {TURN}, now() + {HORIZON}) AS at FROM line JOIN taken USING (queue, key)
-), accepted AS (
+), {fair_turns.turns("given WHERE due <= now()")}, accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact)
