@@ -32,6 +32,7 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
@@ -47,6 +48,8 @@ __all__ = [
     "AttemptPage",
     "AttemptWorker",
     "Backoff",
+    "BulkOutcome",
+    "BulkResult",
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",

@@ -13,6 +13,7 @@ import anyio
 import httpx
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.bulk_client import AsyncBulkClient
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -29,7 +30,7 @@ from longrun_client.transport import AsyncTransport
 from longrun_client.wait import Wait
 
 
-class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany):
+class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.bulk_client import BulkClient
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -28,7 +29,7 @@ from longrun_client.transport import Transport
 from longrun_client.wait import Wait
 
 
-class Longrun(QueueClient, SubmitMany):
+class Longrun(QueueClient, SubmitMany, BulkClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`

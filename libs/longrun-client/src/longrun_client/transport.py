@@ -18,6 +18,7 @@ from longrun_client.calls import Call
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.exports import Export
 from longrun_client.models import Event
 from longrun_client.server import Server
 from longrun_client.wire import KeysetPage, SeqPage
@@ -76,6 +77,24 @@ class Transport:
                     yield event
                 if cursor.ended:
                     return
+
+    def lines(self, export: Export[T]) -> Iterator[T]:
+        """Iterate over the values of an export; a broken connection is continued."""
+        while True:
+            try:
+                with self._http.stream(
+                    "GET", export.path, params=export.params, timeout=self._server.stream_timeout()
+                ) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise refusal(response, self._server.url)
+                    export.opened(response)
+                    for piece in response.iter_bytes():
+                        yield from export.take(piece)
+                return
+            except (httpx.TransportError, LongrunError) as error:
+                delay = export.broke(error)
+            time.sleep(delay)
 
     def download(self, path: str, download: Download) -> Path:
         """Download the file at this path; a broken connection is continued."""
@@ -164,6 +183,25 @@ class AsyncTransport:
                     yield event
                 if cursor.ended:
                     return
+
+    async def lines(self, export: Export[T]) -> AsyncGenerator[T, None]:
+        """Iterate over the values of an export: see `Transport.lines`."""
+        while True:
+            try:
+                async with self._http.stream(
+                    "GET", export.path, params=export.params, timeout=self._server.stream_timeout()
+                ) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise refusal(response, self._server.url)
+                    export.opened(response)
+                    async for piece in response.aiter_bytes():
+                        for value in export.take(piece):
+                            yield value
+                return
+            except (httpx.TransportError, LongrunError) as error:
+                delay = export.broke(error)
+            await anyio.sleep(delay)
 
     async def download(self, path: str, download: Download) -> Path:
         """Download the file at this path: see `Transport.download`."""
