@@ -369,6 +369,13 @@ BEGIN
     END LOOP;
 END $_$;
 
+CREATE TABLE longrun.deleted_events (
+    only_one boolean DEFAULT true NOT NULL,
+    last_txid xid8 NOT NULL,
+    CONSTRAINT deleted_events_only_one_check CHECK (only_one)
+)
+WITH (fillfactor='50');
+
 CREATE TABLE longrun.fair_turns (
     queue text NOT NULL,
     key text NOT NULL,
@@ -399,7 +406,8 @@ CREATE TABLE longrun.job_events (
     attempt integer NOT NULL,
     kind text NOT NULL,
     data jsonb NOT NULL,
-    data_exact text
+    data_exact text,
+    txid xid8 DEFAULT pg_current_xact_id()
 );
 
 CREATE TABLE longrun.job_files (
@@ -587,6 +595,9 @@ CREATE TABLE longrun.workers (
 )
 WITH (fillfactor='50');
 
+ALTER TABLE ONLY longrun.deleted_events
+    ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY longrun.fair_turns
     ADD CONSTRAINT fair_turns_pkey PRIMARY KEY (queue, key);
 
@@ -638,6 +649,8 @@ ALTER TABLE ONLY longrun.workers
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
 CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (key, COALESCE(owner, ''::text));
+
+CREATE INDEX job_events_by_transaction ON longrun.job_events USING btree (txid, job_id, seq) WHERE ((kind = ANY (ARRAY['state'::text, 'progress'::text])) AND (txid IS NOT NULL));
 
 CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
 

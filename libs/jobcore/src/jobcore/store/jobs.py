@@ -53,7 +53,8 @@ GIVEN: Final = """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
 
 LIVE: Final = "dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"
-"""The condition of the index `jobs_live_by_dedupe_key`."""
+"""The condition of the index `LIVE_INDEX`."""
+LIVE_INDEX: Final = "jobs_live_by_dedupe_key"
 
 
 def accepting(*, or_nothing: bool = False) -> str:
@@ -142,12 +143,8 @@ def from_row(row: Mapping[Any, Any]) -> Job:
     return Job.from_row({**row, **{name: json_text.loads(row[name]) for name in PARSED}})
 
 
-CANCEL: Final = text(
-    DURABLE
-    + f"""
-WITH found AS MATERIALIZED (
-    SELECT id, status FROM jobs WHERE id = :id FOR UPDATE
-), changed AS (
+CANCELLING: Final = """
+changed AS (
     UPDATE jobs SET
         status = 'CANCELLED', ready = false, gate = NULL, finished_at = now(), last_seq = last_seq + 1,
         cancel_requested_at = now(),
@@ -164,9 +161,13 @@ WITH found AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
-{SELECT_CHANGES}
 """
-)
+"""CTEs: cancel the locked jobs of the CTE `found`, with their statuses."""
+
+CANCEL: Final = text(f"""{DURABLE}
+WITH found AS MATERIALIZED (SELECT id, status FROM jobs WHERE id = :id FOR UPDATE), {CANCELLING}
+{SELECT_CHANGES}
+""")
 
 
 def cancel(connection: Connection, job_id: UUID) -> Change | None:
@@ -174,16 +175,16 @@ def cancel(connection: Connection, job_id: UUID) -> Change | None:
     return next(iter(changes.read(connection.execute(CANCEL, {"id": job_id}))), None)
 
 
-RETRY: Final = text(
-    DURABLE
-    + f"""
-SELECT pg_advisory_xact_lock_shared({INTAKES});
-WITH found AS MATERIALIZED (
-    SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           {limits.BLOCKED_BY} AS next
-    FROM jobs
-    WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
-), changed AS (
+RETRYABLE: Final = "(status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL)"
+"""Whether a client may retry a row of `jobs`, as far as its status tells."""
+
+RETRIED: Final = f"""
+id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, {limits.BLOCKED_BY} AS next
+"""
+"""The columns of a row of `jobs` that `RETRYING` needs."""
+
+RETRYING: Final = f"""
+changed AS (
     UPDATE jobs SET
         status = 'PENDING', ready = next IS NULL, gate = next,
         run_at = now(), rank = now() - priority * interval '60 s',
@@ -202,11 +203,16 @@ WITH found AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 ), known AS (
-    INSERT INTO queues (name) SELECT queue FROM changed ON CONFLICT (name) DO NOTHING
+    INSERT INTO queues (name) SELECT DISTINCT queue FROM changed ORDER BY queue ON CONFLICT (name) DO NOTHING
 ), {LOWER}
-{SELECT_CHANGES}
 """
-)
+"""CTEs: make the locked jobs of the CTE `found` PENDING; it has the columns `RETRIED`."""
+
+RETRY: Final = text(f"""{DURABLE}
+{LOCK_INTAKES};
+WITH found AS MATERIALIZED (SELECT {RETRIED} FROM jobs WHERE id = :id AND {RETRYABLE} FOR UPDATE), {RETRYING}
+{SELECT_CHANGES}
+""")
 
 
 def retry(connection: Connection, job_id: UUID) -> Change | None:
@@ -218,7 +224,7 @@ def retry(connection: Connection, job_id: UUID) -> Change | None:
     try:
         return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
     except IntegrityError as error:
-        if failures.constraint(error) == "jobs_live_by_dedupe_key":
+        if failures.constraint(error) == LIVE_INDEX:
             raise DedupeKeyTaken(
                 "another task with its dedupe_key is PENDING or RUNNING: retry this one once that has ended"
             ) from error
