@@ -196,7 +196,7 @@ def test_a_transaction_that_commits_late_is_told_once_and_in_the_same_order_to_a
             cursor.execute("SET search_path = longrun")
             cursor.execute(
                 "INSERT INTO job_events (job_id, seq, at, attempt, kind, data) "
-                "VALUES (%s, 1000, now(), 1, 'progress', '{\"done\": 1, \"total\": 2, \"message\": null}')",
+                'VALUES (%s, 1000, now(), 1, \'progress\', \'{"done": 1, "total": 2, "message": null}\')',
                 [str(claim.id)],
             )
         tell(worker, claim)

@@ -202,12 +202,8 @@ def test_a_role_that_may_only_submit_can_do_nothing_else(world: World, submitter
     task = submit(submitter)["task_id"]
     submitter.commit()
     assert world.row(task)["status"] == "PENDING"
-    tables = [
-        row["name"]
-        for row in world.sql(
-            "SELECT relname AS name FROM pg_class WHERE relnamespace = CAST('longrun' AS regnamespace) AND relkind = 'r'"
-        )
-    ]
+    ours = "relnamespace = CAST('longrun' AS regnamespace)"
+    tables = [row["name"] for row in world.sql(f"SELECT relname AS name FROM pg_class WHERE {ours} AND relkind = 'r'")]
     functions = [row["call"] for row in world.sql("""
         SELECT format('longrun.%I(%s)', proname, (
             SELECT string_agg('CAST(NULL AS ' || format_type(type, NULL) || ')', ', ' ORDER BY position)
