@@ -6,10 +6,13 @@ from longrun_client.errors import (
     FieldError,
     IncompleteDownload,
     InvalidAddress,
+    InvalidSubmission,
     LongrunError,
     LongrunUnavailable,
     MaybeAccepted,
+    NoTransaction,
     ProblemError,
+    SubmitNotAvailable,
     UnexpectedAnswer,
 )
 from longrun_client.models import (
@@ -39,6 +42,7 @@ from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage,
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
+from longrun_client.transactions import SubmittedTask, submit
 
 __all__ = [
     "AcceptanceWarning",
@@ -58,6 +62,7 @@ __all__ = [
     "FieldError",
     "IncompleteDownload",
     "InvalidAddress",
+    "InvalidSubmission",
     "Links",
     "LogLine",
     "LogPage",
@@ -65,6 +70,7 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "NoTransaction",
     "OutputPage",
     "Page",
     "Piece",
@@ -76,6 +82,8 @@ __all__ = [
     "ScheduleError",
     "SchedulePage",
     "Status",
+    "SubmitNotAvailable",
+    "SubmittedTask",
     "Task",
     "TaskError",
     "TaskFile",
@@ -84,4 +92,5 @@ __all__ = [
     "UnexpectedAnswer",
     "Why",
     "Worker",
+    "submit",
 ]
