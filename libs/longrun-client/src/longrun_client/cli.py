@@ -22,6 +22,7 @@ from longrun_client import (
     cli_queues,
     cli_schedules,
     cli_tasks,
+    cli_watch,
     cli_why,
     cli_workers,
 )
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_tasks.app)
 app.add_typer(cli_list.app)
+app.add_typer(cli_watch.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)
