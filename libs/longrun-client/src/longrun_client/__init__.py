@@ -41,6 +41,7 @@ from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
+from longrun_client.models_watch import TaskEvent
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 from longrun_client.transactions import SubmittedTask, submit
 
@@ -86,6 +87,7 @@ __all__ = [
     "SubmittedTask",
     "Task",
     "TaskError",
+    "TaskEvent",
     "TaskFile",
     "TaskType",
     "Timings",

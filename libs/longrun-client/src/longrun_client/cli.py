@@ -24,6 +24,7 @@ from longrun_client import (
     cli_schedules,
     cli_submit_many,
     cli_tasks,
+    cli_watch,
     cli_why,
     cli_workers,
 )
@@ -45,6 +46,7 @@ app.add_typer(cli_tasks.app)
 app.add_typer(cli_submit_many.app)
 app.add_typer(cli_bulk.app)
 app.add_typer(cli_list.app)
+app.add_typer(cli_watch.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)

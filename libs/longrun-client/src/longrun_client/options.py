@@ -112,6 +112,25 @@ class BulkOptions(FilterOptions, total=False):
     """A key of this one request; by default, a new one."""
 
 
+class WatchOptions(TypedDict, total=False):
+    """Which events to watch. An event is passed on if it matches every option."""
+
+    event: str | Sequence[str] | None
+    """`state` or `progress`; both by default."""
+    status: str | Sequence[str] | None
+    """Any of these, after the event; progress is of a RUNNING task."""
+    task_id: str | Sequence[str] | None
+    """Any of these tasks, at most 200."""
+    task_type: str | Sequence[str] | None
+    """Any of these."""
+    queue: str | Sequence[str] | None
+    """Any of these."""
+    tag: str | Sequence[str] | None
+    """All of these."""
+    schedule_id: str | None
+    """The schedule that submitted the task."""
+
+
 class ScheduleOptions(TypedDict, total=False):
     """Options of a schedule. Absent options have their defaults."""
 

@@ -1,6 +1,7 @@
 """Publishes over Redis what happened to jobs: events for their streams, and cancels for supervisors.
 
-Each job has a pub/sub channel for its events, and one channel says that there are events of any job. A message is a hint that may be lost, because PostgreSQL has the truth.
+Each job has a pub/sub channel for its events, and one channel says that there are events of any job. A message is a
+hint that may be lost, because PostgreSQL has the truth.
 `jobcore.broker.live_events` and `jobcore.broker.cancel_listener` receive.
 """
 
