@@ -37,6 +37,7 @@ class AioCalls:
                 call.method,
                 URL(url, encoded=True),
                 json=call.body,
+                data=call.content,
                 headers=call.headers,
                 timeout=self._timeout(call.wait_s),
                 allow_redirects=False,

@@ -9,8 +9,8 @@ leaders at once do no harm: every step is a guarded statement about the current 
     every few seconds    silent workers are declared dead, lost runs return to their queues, orphaned cancel receipts
                          are completed, low-water ranks rise
 
-While more jobs are due than one check can promote, checks follow each other without a pause. Long work, such as expiry
-and retention, is in a thread of its own: see `housekeeping`.
+While more jobs are due than one check can promote, checks follow each other without a pause. Long work is in threads of
+its own: see `housekeeping`, `file_deletion` and `bulk_actions`.
 
 A worker is dead if its heartbeat counter has not moved for a full lease on this keeper's own monotonic clock. So a
 stepped clock or a failover of the database kills nobody.
@@ -29,6 +29,7 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.background_thread import BackgroundThread
+from jobcore.keeper.bulk_actions import BulkActions
 from jobcore.keeper.file_deletion import FileDeletion
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
@@ -48,6 +49,9 @@ NEGLECTED_S: Final = 2.0
 PROMOTION_S: Final = 0.5
 """How long one check promotes due jobs before it wakes workers for them, in seconds."""
 AT_ONCE_S: Final = 0.01
+PAUSE: Final = 0.9
+"""Which share of `keeper_s` is between two checks. The rest is for a check itself, so that whatever commits just behind
+one has its wake-up within `keeper_s`."""
 QUEUES: Final = 500
 
 log = logs.get(__name__)
@@ -65,28 +69,31 @@ class Keeper(BackgroundThread):
         self._gauges = QueueGauges(self._db)
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, publisher, self._limits)
-        self._housekeeping = Housekeeping(settings, publisher, self._leads)
-        self._file_deletion = FileDeletion(settings, self._leads)
+        self._others = (
+            Housekeeping(settings, publisher, self._leads),
+            FileDeletion(settings, self._leads),
+            BulkActions(settings, waker, publisher, self._leads),
+        )
         self._leads_until = 0.0
         self._last_queue = ""
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = self._ranks_at = 0.0
-        self.pause_s = settings.keeper_s
+        self.pause_s = PAUSE * settings.keeper_s
         """Seconds until the next check."""
         self._redis = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "the keeper sends wake-ups again")
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start this thread, that of the housekeeping and that of the deletion of files."""
+        """Start this thread, and those of the housekeeping, of the deletion of files and of bulk actions."""
         super().start()
-        self._housekeeping.start()
-        self._file_deletion.start()
+        for thread in self._others:
+            thread.start()
 
     def on_stop(self) -> None:
-        """Stop the other two threads too."""
-        self._housekeeping.stop()
-        self._file_deletion.stop()
+        """Stop the other threads too."""
+        for thread in self._others:
+            thread.stop()
 
     def _leads(self) -> bool:
         return time.monotonic() < self._leads_until
@@ -106,7 +113,7 @@ class Keeper(BackgroundThread):
 
     def check(self) -> None:
         """Do once what is due, if this keeper leads. Raises StoreUnavailable."""
-        self.pause_s = self._settings.keeper_s
+        self.pause_s = PAUSE * self._settings.keeper_s
         seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
         leads = seen.leads_s > 0
         self._leads_until = time.monotonic() + seen.leads_s
@@ -178,6 +185,7 @@ class Keeper(BackgroundThread):
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
             self._limits.became_due(promoted)
+            self._publisher.announce()  # jobs of transactions of applications have no other announcement
             if time.monotonic() > until:
                 return True
         return False
