@@ -22,6 +22,7 @@ from tests.waiting import until
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
     "job_files", "idempotency_keys",
+    "rate_limits", "starts",
 }  # fmt: skip
 
 

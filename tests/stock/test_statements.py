@@ -45,11 +45,15 @@ from jobcore.store import (
     queue_deletion,
     queue_demand,
     queue_heads,
+    queue_rates,
     queues,
+    rate_limits,
     rescue,
     runs,
     schedules,
     served,
+    start_permits,
+    starts,
     steps,
     transactions,
     why,
@@ -58,6 +62,7 @@ from jobcore.store import (
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
+from jobcore.store.rate_limits import RateLimit
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -125,6 +130,7 @@ def exercise(world: World) -> None:
     world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
     world.call(concurrency_limits.forget, -60.0)
     world.call(concurrency_limits.delete, key)
+    limit_rates(world, worker)
     world.limit_queue(2, "limited")
     world.call(workers.beat, worker, draining=False)  # all this may take longer than a lease on a busy machine
     assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2
@@ -162,6 +168,30 @@ def exercise(world: World) -> None:
     assert lost
     world.release_many(lost)
     world.call(confirm)
+
+
+def limit_rates(world: World, worker: UUID) -> None:
+    """Start jobs of a rate key and of a queue with a rate limit, and block others."""
+    world.call(rate_limits.put, RateLimit("full", 1, 60))
+    limit = RateLimit("rate-7", 2, 60)
+    world.call(rate_limits.put, limit)
+    world.call(rate_limits.put_if, limit, limit)
+    world.insert_many(4, rate_key="rate-7", queue="rated")
+    for _ in range(7):
+        world.call(start_permits.unblock, ["rate-7", "full"])
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(start_permits.reclaim, ["rate-7", "full"])
+    world.call(start_permits.waiting)
+    world.call(rate_limits.page)
+    world.call(rate_limits.find, "rate-7")
+    world.limit_rate(1, 60, "rated")
+    world.insert_many(4, queue="rated")
+    for _ in range(7):
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(queue_rates.waiting)
+    world.call(starts.forget, 100)
+    world.call(rate_limits.forget, -60.0)
+    world.call(rate_limits.delete, "rate-7")
 
 
 def ask_why(world: World) -> None:

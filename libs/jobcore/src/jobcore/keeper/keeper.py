@@ -10,7 +10,8 @@ leaders at once do no harm: every step is a guarded statement about the current 
                          are completed, low-water ranks rise
 
 While more jobs are due than one check can promote, checks follow each other without a pause. Long work, such as expiry
-and retention, is in a thread of its own: see `housekeeping`.
+and retention, is in a thread of its own (`housekeeping`), and so are the releases of rate limits (`rate_releases`),
+which come at their own times.
 
 A worker is dead if its heartbeat counter has not moved for a full lease on this keeper's own monotonic clock. So a
 stepped clock or a failover of the database kills nobody.
@@ -32,6 +33,7 @@ from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.file_deletion import FileDeletion
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
+from jobcore.keeper.rate_releases import RateReleases
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
@@ -65,8 +67,12 @@ class Keeper(BackgroundThread):
         self._gauges = QueueGauges(self._db)
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, publisher, self._limits)
-        self._housekeeping = Housekeeping(settings, publisher, self._leads)
-        self._file_deletion = FileDeletion(settings, self._leads)
+        self._rate_releases = RateReleases(settings, waker.wake, self._leads)
+        self._helpers = (
+            Housekeeping(settings, publisher, self._leads),
+            FileDeletion(settings, self._leads),
+            self._rate_releases,
+        )
         self._leads_until = 0.0
         self._last_queue = ""
         self._me = uuid7()
@@ -78,15 +84,15 @@ class Keeper(BackgroundThread):
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start this thread, that of the housekeeping and that of the deletion of files."""
+        """Start this thread and its helpers: housekeeping, the deletion of files, and the releases of rate limits."""
         super().start()
-        self._housekeeping.start()
-        self._file_deletion.start()
+        for thread in self._helpers:
+            thread.start()
 
     def on_stop(self) -> None:
-        """Stop the other two threads too."""
-        self._housekeeping.stop()
-        self._file_deletion.stop()
+        """Stop its helpers too."""
+        for thread in self._helpers:
+            thread.stop()
 
     def _leads(self) -> bool:
         return time.monotonic() < self._leads_until
@@ -132,6 +138,7 @@ class Keeper(BackgroundThread):
         more_is_due = self._promote()
         if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
+        self._rate_releases.look()
         self._raise_low_ranks(every=slow)
         self._wake()
 

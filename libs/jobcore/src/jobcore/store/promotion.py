@@ -6,6 +6,7 @@ first by rank, so a backlog in one queue (one that is paused, or that nobody ser
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,12 +56,14 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS found WHERE {WAITS}
 ), changed AS (
-    UPDATE jobs SET gate = {limits.BLOCKED_BY}, ready = {limits.BLOCKED_BY} IS NULL, rank = {DUE_RANK}
+    UPDATE jobs SET gate = {limits.BLOCKED_BY}, rate_blocked = {limits.BY_RATE}, ready = {limits.BLOCKED_BY} IS NULL,
+                    rank = {DUE_RANK}
     WHERE id = ANY(ARRAY(SELECT id FROM locked))
-    RETURNING queue, rank, ready, concurrency_key
+    RETURNING queue, rank, ready, concurrency_key, rate_key
 ), {LOWER}
 SELECT queue, count(*) AS due, count(*) FILTER (WHERE ready) AS ready,
-       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}') AS keys
+       array_remove(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), NULL) AS keys,
+       array_agg(DISTINCT rate_key) FILTER (WHERE NOT ready AND {limits.BY_RATE}) AS rate_keys
 FROM changed GROUP BY queue
 """
 )
@@ -68,12 +71,13 @@ FROM changed GROUP BY queue
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many `due` jobs of a queue were promoted, how many are `ready`, and the `keys` that block the others."""
+    """How many `due` jobs of a queue were promoted, how many are `ready`, and which keys block the others."""
 
     queue: str
     due: int
     ready: int
-    keys: list[str]
+    keys: Sequence[str]
+    rate_keys: Sequence[str]
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
