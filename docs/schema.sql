@@ -3,6 +3,379 @@
 
 CREATE SCHEMA longrun;
 
+CREATE FUNCTION longrun.exact(value json) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CAST(value AS text) WHERE CAST(value AS text) ~ '[0-9][eE][-+0-9]|-0(\.0*)?\s*[],}]'
+$$;
+
+CREATE FUNCTION longrun.input_problem(path text, value jsonb, shape jsonb, root jsonb, OUT field text, OUT message text) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $_$
+DECLARE
+    kind text := jsonb_typeof(value);
+    wanted text := shape ->> 'type';
+    part jsonb;
+    member record;
+    problems integer := 0;
+    found record;
+BEGIN
+    IF jsonb_typeof(shape) IS DISTINCT FROM 'object' THEN
+        RETURN;
+    END IF;
+    IF shape ? '$ref' THEN
+        part := root #> string_to_array(substr(shape ->> '$ref', 3), '/');
+        SELECT * INTO field, message FROM input_problem(path, value, part, root);
+        RETURN;
+    END IF;
+    FOR part IN SELECT one FROM jsonb_array_elements(coalesce(shape -> 'allOf', '[]')) AS every (one) LOOP
+        SELECT * INTO field, message FROM input_problem(path, value, part, root);
+        IF field IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END LOOP;
+    FOR part IN
+        SELECT one FROM jsonb_array_elements(coalesce(shape -> 'anyOf', shape -> 'oneOf', '[]')) AS any_of (one)
+    LOOP
+        SELECT * INTO found FROM input_problem(path, value, part, root);
+        IF found.field IS NULL THEN
+            problems := 0;
+            EXIT;
+        END IF;
+        IF problems = 0 OR part ->> 'type' IS DISTINCT FROM 'null' THEN
+            field := found.field;
+            message := found.message;
+        END IF;
+        problems := problems + 1;
+    END LOOP;
+    IF problems > 0 THEN
+        RETURN;
+    END IF;
+    field := path;
+    message := CASE
+        -- numbers and truth values may be given as strings, and times as numbers
+        WHEN wanted = 'object' AND kind <> 'object' THEN 'must be an object'
+        WHEN wanted = 'array' AND kind <> 'array' THEN 'must be an array'
+        WHEN wanted = 'null' AND kind <> 'null' THEN 'must be null'
+        WHEN wanted = 'string' AND kind <> 'string' AND NOT (kind = 'number' AND shape ? 'format')
+            THEN 'must be a string'
+        WHEN wanted = 'integer' AND (kind IN ('object', 'array', 'null')
+            OR kind = 'number' AND CAST(value AS numeric) % 1 <> 0
+            OR kind = 'string' AND value #>> '{}' !~ '^\s*[-+]?[0-9][0-9_]*(\.0*)?\s*$') THEN 'must be a whole number'
+        WHEN wanted = 'number' AND (kind IN ('object', 'array', 'null')
+            OR kind = 'string' AND value #>> '{}' !~ '^\s*[-+]?([0-9.]|inf|nan|Inf|NaN)') THEN 'must be a number'
+        WHEN wanted = 'boolean' AND kind NOT IN ('boolean', 'number', 'string') THEN 'must be true or false'
+        WHEN kind = 'number' AND CAST(value AS numeric) < CAST(shape ->> 'minimum' AS numeric)
+            THEN 'must be at least ' || (shape ->> 'minimum')
+        WHEN kind = 'number' AND CAST(value AS numeric) <= CAST(shape ->> 'exclusiveMinimum' AS numeric)
+            THEN 'must be greater than ' || (shape ->> 'exclusiveMinimum')
+        WHEN kind = 'number' AND CAST(value AS numeric) > CAST(shape ->> 'maximum' AS numeric)
+            THEN 'must be at most ' || (shape ->> 'maximum')
+        WHEN kind = 'number' AND CAST(value AS numeric) >= CAST(shape ->> 'exclusiveMaximum' AS numeric)
+            THEN 'must be less than ' || (shape ->> 'exclusiveMaximum')
+        WHEN kind = 'string' AND char_length(value #>> '{}') < CAST(shape ->> 'minLength' AS integer)
+            THEN format('must have at least %s characters', shape ->> 'minLength')
+        WHEN kind = 'string' AND char_length(btrim(value #>> '{}')) > CAST(shape ->> 'maxLength' AS integer)
+            THEN format('must have at most %s characters', shape ->> 'maxLength')
+        WHEN kind = 'array' AND jsonb_array_length(value) < CAST(shape ->> 'minItems' AS integer)
+            THEN format('must have at least %s items', shape ->> 'minItems')
+        WHEN kind = 'array' AND NOT shape ? 'uniqueItems'
+            AND jsonb_array_length(value) > CAST(shape ->> 'maxItems' AS integer)
+            THEN format('must have at most %s items', shape ->> 'maxItems')
+        WHEN kind = jsonb_typeof(shape -> 'enum' -> 0) AND NOT (shape -> 'enum') @> value
+            THEN 'must be one of ' || (shape ->> 'enum')
+        WHEN kind = jsonb_typeof(shape -> 'const') AND shape -> 'const' <> value
+            THEN 'must be ' || (shape ->> 'const')
+    END;
+    IF message IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF kind = 'object' THEN
+        SELECT path || '.' || name, 'is required' INTO field, message
+        FROM jsonb_array_elements_text(coalesce(shape -> 'required', '[]')) AS required (name)
+        WHERE NOT value ? name LIMIT 1;
+        IF message IS NOT NULL THEN
+            RETURN;
+        END IF;
+        FOR member IN SELECT * FROM jsonb_each(value) LOOP
+            part := coalesce(shape -> 'properties' -> member.key, shape -> 'additionalProperties');
+            IF part = 'false' THEN
+                field := path || '.' || left(member.key, 200);
+                message := 'is not a field of this input';
+            ELSE
+                SELECT * INTO field, message FROM input_problem(path || '.' || member.key, member.value, part, root);
+            END IF;
+            IF message IS NOT NULL THEN
+                RETURN;
+            END IF;
+        END LOOP;
+    ELSIF kind = 'array' AND shape ? 'items' THEN
+        FOR member IN SELECT * FROM jsonb_array_elements(value) WITH ORDINALITY AS item (one, number) LOOP
+            SELECT * INTO field, message
+            FROM input_problem(format('%s[%s]', path, member.number - 1), member.one, shape -> 'items', root);
+            IF message IS NOT NULL THEN
+                RETURN;
+            END IF;
+        END LOOP;
+    END IF;
+    field := NULL;
+END $_$;
+
+CREATE FUNCTION longrun.new_job_id(at timestamp with time zone) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    SELECT CAST(lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
+                || substr(CAST(gen_random_uuid() AS text), 20) AS uuid)
+    FROM (SELECT CAST(extract(epoch FROM at) * 1000000 AS bigint) AS us) AS clock
+$$;
+
+CREATE FUNCTION longrun.read_number(given jsonb, name text, lowest numeric, highest numeric, path text DEFAULT ''::text) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    value numeric;
+BEGIN
+    IF jsonb_typeof(given -> name) NOT IN ('number', 'null') THEN
+        PERFORM refuse(path || name, 'must be a number');
+    END IF;
+    value := given ->> name;
+    IF value NOT BETWEEN lowest AND highest THEN
+        PERFORM refuse(path || name, format('must be %s to %s', lowest, highest));
+    END IF;
+    RETURN value;
+END $$;
+
+CREATE FUNCTION longrun.read_submission(submission text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    given jsonb;
+    bare text;
+    unknown text;
+BEGIN
+    IF submission IS NULL OR octet_length(submission) > 1048576 THEN
+        PERFORM refuse('submission', 'must be a JSON object of at most 1 MiB');
+    END IF;
+    BEGIN
+        given := submission;
+    EXCEPTION
+        WHEN statement_too_complex THEN PERFORM refuse('submission', 'is nested deeper than 100 levels');
+        WHEN data_exception OR program_limit_exceeded THEN PERFORM refuse('submission', SQLERRM);
+    END;
+    IF jsonb_typeof(given) <> 'object' THEN
+        PERFORM refuse('submission', 'must be a JSON object');
+    END IF;
+    SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
+        'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'fairness_key',
+        'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
+    IF unknown IS NOT NULL THEN
+        PERFORM refuse(unknown, 'is not a field of a submission');
+    END IF;
+    bare := regexp_replace(submission, '"(\\.|[^"\\])*"', '', 'g');
+    IF strpos(translate(bare, '123456789', '000000000'), repeat('0', 1001)) > 0
+        OR bare ~* 'e\+?0*([4-9]\d\d|3[1-9]\d|309|\d{4,})' THEN
+        PERFORM refuse('submission', 'a number is too large: it may have 1,000 digits, or be up to ±1.8e308');
+    END IF;
+    bare := regexp_replace(translate(bare, '{}', '[]'), '[^][]', '', 'g');
+    -- one level for the submission itself
+    FOR level IN 1 .. 101 LOOP
+        EXIT WHEN bare = '';
+        bare := replace(bare, '[]', '');
+    END LOOP;
+    IF bare <> '' THEN
+        PERFORM refuse('submission', 'is nested deeper than 100 levels');
+    END IF;
+    RETURN given;
+END $$;
+
+CREATE FUNCTION longrun.read_text(given jsonb, name text, longest integer) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    value text := given ->> name;
+BEGIN
+    IF jsonb_typeof(given -> name) NOT IN ('string', 'null') THEN
+        PERFORM refuse(name, 'must be a string');
+    ELSIF char_length(value) NOT BETWEEN 1 AND longest THEN
+        PERFORM refuse(name, format('must have 1 to %s characters', longest));
+    END IF;
+    RETURN value;
+END $$;
+
+CREATE FUNCTION longrun.read_time(given jsonb, name text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $_$
+DECLARE
+    value text := read_text(given, name, 100);
+BEGIN
+    IF value !~* '^\d{4}-\d\d-\d\d[t ]\d\d:\d\d:\d\d(\.\d+)?(z|[-+]\d\d:\d\d)$' THEN
+        PERFORM refuse(name, 'must be an RFC 3339 time with its offset, such as 2026-11-24T12:00:00Z');
+    END IF;
+    RETURN CAST(value AS timestamptz);
+EXCEPTION WHEN data_exception THEN
+    PERFORM refuse(name, 'must be a time that exists');
+END $_$;
+
+CREATE FUNCTION longrun.read_whole(given jsonb, name text, lowest integer, highest integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    value double precision := read_number(given, name, lowest, highest);
+BEGIN
+    IF value <> trunc(value) THEN
+        PERFORM refuse(name, 'must be a whole number');
+    END IF;
+    RETURN value;
+END $$;
+
+CREATE FUNCTION longrun.refuse(field text, message text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '%: %', left(field, 200), message USING ERRCODE = 'LR422', COLUMN = left(field, 200);
+END $$;
+
+CREATE FUNCTION longrun.submit(submission jsonb) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT submit(CAST(submission AS text))
+$$;
+
+CREATE FUNCTION longrun.submit(submission text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $_$
+DECLARE
+    given jsonb := read_submission(submission);
+    sent json := submission;
+    kind task_types;
+    job jobs;
+    live jobs;
+    problem record;
+    delay_s double precision := read_number(given, 'delay_s', 0, 366 * 86400);
+    backoff_s double precision := read_number(given -> 'retry', 'backoff_s', 0, 7 * 86400, 'retry.');
+    backoff_max_s double precision := read_number(given -> 'retry', 'backoff_max_s', 0, 7 * 86400, 'retry.');
+    jitter double precision := read_number(given -> 'retry', 'jitter', 0, 1, 'retry.');
+BEGIN
+    job.created_at := clock_timestamp();
+    job.task_type := read_text(given, 'task_type', 200);
+    IF job.task_type IS NULL THEN
+        PERFORM refuse('task_type', 'is required');
+    END IF;
+    SELECT * INTO kind FROM task_types WHERE name = job.task_type;
+    IF NOT FOUND THEN
+        PERFORM refuse('task_type', format('%L is not registered; known task types: %s', job.task_type, coalesce(
+            (SELECT string_agg(name, ', ' ORDER BY name) FROM task_types), 'none, until an API has started')));
+    END IF;
+    IF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
+        PERFORM refuse('input', 'must be a JSON object');
+    END IF;
+    SELECT * INTO problem FROM input_problem('input', given -> 'input', kind.input_schema, kind.input_schema);
+    IF problem.field IS NOT NULL THEN
+        PERFORM refuse(problem.field, problem.message);
+    END IF;
+
+    job.queue := coalesce(read_text(given, 'queue', 63), kind.queue);
+    IF job.queue !~ '^[a-z0-9][a-z0-9_.-]*$' THEN
+        PERFORM refuse('queue', 'must have lower-case letters, digits, and _ . - behind the first character');
+    END IF;
+    job.priority := coalesce(read_whole(given, 'priority', 0, 9), 0);
+    job.max_attempts := coalesce(read_whole(given, 'max_attempts', 1, 100), kind.max_attempts);
+    job.timeout_s := coalesce(read_number(given, 'timeout_s', 0, 7 * 86400), kind.timeout_s);
+    IF job.timeout_s = 0 THEN
+        PERFORM refuse('timeout_s', 'must be greater than 0');
+    END IF;
+    job.concurrency_key := read_text(given, 'concurrency_key', 200);
+    job.fairness_key := read_text(given, 'fairness_key', 200);
+    job.dedupe_key := read_text(given, 'dedupe_key', 200);
+    job.traceparent := read_text(given, 'traceparent', 55);
+    IF job.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+        PERFORM refuse('traceparent', 'must be a W3C traceparent, such as 00-…-…-01');
+    END IF;
+
+    IF jsonb_typeof(given -> 'retry') NOT IN ('object', 'null') THEN
+        PERFORM refuse('retry', 'must be a JSON object');
+    ELSIF jsonb_typeof(given -> 'retry') = 'object' AND
+        (given -> 'retry') - ARRAY['backoff_s', 'backoff_max_s', 'jitter'] <> '{}' THEN
+        PERFORM refuse('retry', 'its fields are backoff_s, backoff_max_s and jitter');
+    ELSIF coalesce(backoff_s, kind.backoff_s) > coalesce(backoff_max_s, kind.backoff_max_s)
+        AND (backoff_s IS NOT NULL OR backoff_max_s IS NOT NULL) THEN
+        PERFORM refuse('retry.backoff_s', 'must not exceed retry.backoff_max_s, or that of the task type');
+    END IF;
+    job.retry := nullif(jsonb_strip_nulls(jsonb_build_object(
+        'backoff_s', backoff_s, 'backoff_max_s', backoff_max_s, 'jitter', jitter)), '{}');
+
+    IF jsonb_typeof(given -> 'tags') NOT IN ('array', 'null') OR jsonb_array_length(
+        CASE WHEN jsonb_typeof(given -> 'tags') = 'array' THEN given -> 'tags' ELSE '[]' END) > 20 THEN
+        PERFORM refuse('tags', 'must be an array of at most 20 strings');
+    END IF;
+    job.tags := ARRAY(SELECT read_text(jsonb_build_object(format('tags[%s]', number - 1), tag),
+                                       format('tags[%s]', number - 1), 64)
+                      FROM jsonb_array_elements(coalesce(nullif(given -> 'tags', 'null'), '[]'))
+                           WITH ORDINALITY AS listed (tag, number) ORDER BY number);
+    IF array_position(job.tags, NULL) IS NOT NULL THEN
+        PERFORM refuse('tags', 'must have no null');
+    END IF;
+    job.metadata := coalesce(nullif(given -> 'metadata', 'null'), '{}');
+    IF jsonb_typeof(job.metadata) <> 'object' OR octet_length(CAST(job.metadata AS text)) > 16384 THEN
+        PERFORM refuse('metadata', 'must be a JSON object of at most 16,384 bytes');
+    END IF;
+
+    job.run_at := read_time(given, 'run_at');
+    job.expires_at := read_time(given, 'expires_at');
+    IF job.run_at IS NOT NULL AND delay_s IS NOT NULL THEN
+        PERFORM refuse('delay_s', 'cannot be given together with run_at: choose one');
+    ELSIF job.run_at NOT BETWEEN job.created_at - interval '366 days' AND job.created_at + interval '366 days' THEN
+        PERFORM refuse('run_at', 'must lie within 366 days of now');
+    END IF;
+    job.run_at := greatest(job.created_at,
+                           coalesce(job.run_at, job.created_at + make_interval(secs => coalesce(delay_s, 0))));
+    IF job.expires_at <= job.run_at THEN
+        PERFORM refuse('expires_at', 'must lie after now and after the earliest start of the task');
+    ELSIF job.expires_at > job.created_at + interval '732 days' THEN
+        PERFORM refuse('expires_at', 'must lie within 732 days of now');
+    END IF;
+
+    job.id := new_job_id(job.created_at);
+    LOOP
+        INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
+                          max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
+                          created_at, input_exact, metadata_exact)
+        VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
+                false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
+                job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'))
+        ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
+        IF FOUND THEN
+            INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+            VALUES (job.id, 1, job.created_at, 0, 'state', '{"status": "PENDING"}');
+            RETURN jsonb_build_object('task_id', job.id, 'task_type', job.task_type, 'status', 'PENDING',
+                                      'created_at', job.created_at, 'deduplicated', false);
+        END IF;
+        SELECT * INTO live FROM jobs
+        WHERE dedupe_key = job.dedupe_key AND dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING');
+        IF FOUND THEN
+            RETURN jsonb_build_object('task_id', live.id, 'task_type', live.task_type, 'status', live.status,
+                                      'created_at', live.created_at, 'deduplicated', true);
+        END IF;
+        -- that job ended between the two statements
+    END LOOP;
+END $_$;
+
+CREATE TABLE longrun.deleted_events (
+    only_one boolean DEFAULT true NOT NULL,
+    last_txid xid8 NOT NULL,
+    CONSTRAINT deleted_events_only_one_check CHECK (only_one)
+)
+WITH (fillfactor='50');
+
 CREATE TABLE longrun.fair_turns (
     queue text NOT NULL,
     key text NOT NULL,
@@ -23,6 +396,7 @@ CREATE TABLE longrun.idempotency_keys (
     task_type text,
     job_status text,
     job_created_at timestamp with time zone,
+    warnings text,
     CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32))
 );
 
@@ -33,7 +407,8 @@ CREATE TABLE longrun.job_events (
     attempt integer NOT NULL,
     kind text NOT NULL,
     data jsonb NOT NULL,
-    data_exact text
+    data_exact text,
+    txid xid8 DEFAULT pg_current_xact_id()
 );
 
 CREATE TABLE longrun.job_files (
@@ -111,8 +486,6 @@ CREATE TABLE longrun.jobs (
     output_bytes bigint DEFAULT 0 NOT NULL,
     last_append bigint DEFAULT 0 NOT NULL,
     dedupe_key text,
-    rate_key text,
-    rate_blocked boolean DEFAULT false NOT NULL,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -154,19 +527,9 @@ CREATE TABLE longrun.queues (
     max_running integer,
     idle_since timestamp with time zone,
     paused_at timestamp with time zone,
-    max_starts integer,
-    window_s double precision,
     CONSTRAINT queues_max_running_check CHECK ((max_running >= 0))
 )
 WITH (fillfactor='50');
-
-CREATE TABLE longrun.rate_limits (
-    key text NOT NULL,
-    max_starts integer NOT NULL,
-    window_s double precision NOT NULL,
-    used_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT rate_limits_are_bounded CHECK (((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision)))
-);
 
 CREATE TABLE longrun.schedules (
     id uuid NOT NULL,
@@ -201,11 +564,17 @@ CREATE TABLE longrun.schedules (
 )
 WITH (fillfactor='80');
 
-CREATE TABLE longrun.starts (
-    counted_for text NOT NULL,
-    at timestamp with time zone NOT NULL
-)
-WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+CREATE TABLE longrun.task_types (
+    name text NOT NULL,
+    queue text NOT NULL,
+    max_attempts integer NOT NULL,
+    timeout_s double precision,
+    backoff_s double precision NOT NULL,
+    backoff_max_s double precision NOT NULL,
+    input_schema jsonb NOT NULL,
+    CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
+    CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
+);
 
 CREATE TABLE longrun.workers (
     id uuid NOT NULL,
@@ -226,6 +595,9 @@ CREATE TABLE longrun.workers (
     CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['active'::text, 'draining'::text, 'dead'::text, 'gone'::text])))
 )
 WITH (fillfactor='50');
+
+ALTER TABLE ONLY longrun.deleted_events
+    ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
 
 ALTER TABLE ONLY longrun.fair_turns
     ADD CONSTRAINT fair_turns_pkey PRIMARY KEY (queue, key);
@@ -263,17 +635,14 @@ ALTER TABLE ONLY longrun.key_limits
 ALTER TABLE ONLY longrun.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
 
-ALTER TABLE longrun.queues
-    ADD CONSTRAINT queues_rate_limit_check CHECK ((((max_starts IS NULL) = (window_s IS NULL)) AND ((max_starts IS NULL) OR ((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision))))) NOT VALID;
-
-ALTER TABLE ONLY longrun.rate_limits
-    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
-
 ALTER TABLE ONLY longrun.schedules
     ADD CONSTRAINT schedules_name_key UNIQUE (name);
 
 ALTER TABLE ONLY longrun.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY longrun.task_types
+    ADD CONSTRAINT task_types_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
@@ -281,6 +650,8 @@ ALTER TABLE ONLY longrun.workers
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
 CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (key, COALESCE(owner, ''::text));
+
+CREATE INDEX job_events_by_transaction ON longrun.job_events USING btree (txid, job_id, seq) WHERE ((kind = ANY (ARRAY['state'::text, 'progress'::text])) AND (txid IS NOT NULL));
 
 CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
 
@@ -293,12 +664,6 @@ CREATE INDEX job_files_open ON longrun.job_files USING btree (id) WHERE ((stored
 CREATE INDEX job_files_without_job ON longrun.job_files USING btree (id) WHERE (job_id IS NULL);
 
 CREATE INDEX jobs_at_key ON longrun.jobs USING btree (concurrency_key, rank, id) WHERE ((status = 'PENDING'::text) AND (gate = 'key'::text));
-
-CREATE INDEX jobs_at_rate ON longrun.jobs USING btree (rate_key, queue, rank, id) WHERE (
-CASE
-    WHEN ((gate = 'key'::text) AND rate_blocked) THEN status
-    ELSE NULL::text
-END = 'PENDING'::text);
 
 CREATE INDEX jobs_by_finish ON longrun.jobs USING btree (finished_at, id) WHERE 
 CASE
@@ -330,15 +695,11 @@ END = 'PENDING'::text);
 
 CREATE UNIQUE INDEX jobs_live_by_dedupe_key ON longrun.jobs USING btree (dedupe_key) WHERE ((dedupe_key IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])));
 
+CREATE INDEX jobs_of_key ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
+
 CREATE UNIQUE INDEX jobs_one_a_tick ON longrun.jobs USING btree (schedule_id, scheduled_for) WHERE (scheduled_for IS NOT NULL);
 
 CREATE INDEX jobs_open_by_schedule ON longrun.jobs USING btree (schedule_id) WHERE ((schedule_id IS NOT NULL) AND ((status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
-
-CREATE INDEX jobs_ready_by_rate_key ON longrun.jobs USING btree (rate_key, queue) WHERE (
-CASE
-    WHEN ((rate_key IS NOT NULL) AND ready) THEN status
-    ELSE NULL::text
-END = 'PENDING'::text);
 
 CREATE INDEX jobs_ready_by_type ON longrun.jobs USING btree ((ARRAY[queue, task_type]), rank, id) WHERE (
 CASE
@@ -350,11 +711,7 @@ CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (s
 
 CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL));
 
-CREATE INDEX jobs_with_permit ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text) OR ((gate = 'key'::text) AND rate_blocked))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
-
 CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
-
-CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
 

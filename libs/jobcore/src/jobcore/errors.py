@@ -87,6 +87,14 @@ class DedupeKeyTaken(LongrunError):
     title = "Another task with this dedupe_key is live"
 
 
+class EventsDeleted(LongrunError):
+    """Retention has deleted events after a cursor."""
+
+    status = 410
+    slug = "events-deleted"
+    title = "Events after the cursor were deleted"
+
+
 class ScheduleNotFound(LongrunError):
     """No schedule has that id or name."""
 

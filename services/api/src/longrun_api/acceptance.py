@@ -84,18 +84,32 @@ def _shown(
     retry_after_s: int = 1,
 ) -> Response:
     here = links(job_id, request.scope.get("root_path", ""))
-    # serialised by hand: this route must handle thousands of requests a second
-    document: dict[str, Any] = {
+    shown = document(job_id, task_type, status, rfc3339(created_at), here, warnings, deduplicated=deduplicated)
+    headers = {"Location": here["self"], "Retry-After": str(retry_after_s)}
+    code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
+    return Response(json_text.dumps(shown), code, headers, "application/json")
+
+
+def document(
+    job_id: UUID | str,
+    task_type: str,
+    status: Status,
+    created_at: str,
+    here: Mapping[str, str],
+    warnings: Sequence[Mapping[str, str]],
+    *,
+    deduplicated: bool = False,
+) -> dict[str, Any]:
+    """An `Accepted`, made by hand: thousands are needed a second."""
+    shown: dict[str, Any] = {
         "task_id": str(job_id),
         "task_type": task_type,
         "status": status,
-        "created_at": rfc3339(created_at),
+        "created_at": created_at,
         "links": here,
     }
     if deduplicated:
-        document["deduplicated"] = True
+        shown["deduplicated"] = True
     if warnings:
-        document["warnings"] = warnings
-    headers = {"Location": here["self"], "Retry-After": str(retry_after_s)}
-    code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
-    return Response(json_text.dumps(document), code, headers, "application/json")
+        shown["warnings"] = warnings
+    return shown

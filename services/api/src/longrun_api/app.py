@@ -30,8 +30,11 @@ from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
 from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
+    batch,
+    bulk,
     concurrency_limits,
     docs,
+    events,
     files,
     health,
     output,
@@ -51,7 +54,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, task_list, task, why, output, stream, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

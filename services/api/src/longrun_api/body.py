@@ -44,11 +44,14 @@ SWITCH_S: Final = 0.0005
 _large_bodies = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-bodies")
 
 
-async def read_as(request: Request, parse: Callable[[bytes], T]) -> T:
-    """The JSON body, parsed by `parse`; raises ServerBusy if a large body has to wait too long."""
+async def read_as(request: Request, parse: Callable[[bytes], T], *, quick_bytes: int = QUICK_BYTES) -> T:
+    """The JSON body, parsed by `parse`; raises ServerBusy if a large body has to wait too long.
+
+    Bodies of more than `quick_bytes` are large.
+    """
     incoming = await _receive(request, runtime_of(request).settings.max_body_bytes)
     body = incoming.whole()
-    if len(body) <= TINY_BYTES or (len(body) <= QUICK_BYTES and incoming.most_elements <= QUICK_ELEMENTS):
+    if len(body) <= TINY_BYTES or (len(body) <= quick_bytes and incoming.most_elements <= QUICK_ELEMENTS):
         return parse(body)
     work = partial(_parse_large, body, parse)
     try:

@@ -8,7 +8,7 @@ readers exceed `Backlog.limit`. The client can reconnect and resume after the la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import inf
@@ -27,7 +27,6 @@ PIECE: Final = 64 * 1024
 """Bytes that are passed to uvicorn at once; it buffers as many again."""
 OTHER_BUFFERS: Final = 4 * PIECE
 """Approximate bytes that a stalled reader costs besides its frame: a page of events, live events, uvicorn's buffer."""
-COMMENT_CHUNK: Final = b"%x\r\n%b\r\n" % (len(KEEPALIVE_COMMENT), KEEPALIVE_COMMENT)
 HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 """Make proxies pass each event on at once and unchanged."""
 
@@ -60,13 +59,21 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes], backlog: Backlog, keepalive: Keepalive, stall_s: float) -> None:
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes],
+        backlog: Backlog,
+        keepalive: Keepalive,
+        stall_s: float,
+        comment: Callable[[], bytes] = lambda: KEEPALIVE_COMMENT,
+    ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._frames = frames
         self._backlog = backlog
         self._keepalive = keepalive
         self._stall_s = stall_s
+        self._comment = comment
         self._request: Any = None
         self._is_sending = False
         self.sent_at = inf
@@ -85,7 +92,7 @@ class EventStream(Response):
             self._keepalive.remove(self)
 
     def ping(self) -> None:
-        """Write a comment as a chunk (RFC 9112, section 7.1) directly to the connection.
+        """Write a comment, or what stands for one, as a chunk (RFC 9112, section 7.1) directly to the connection.
 
         Nothing is written while a frame is being sent, or if the reader is stalled: the connection resets that one.
         """
@@ -95,7 +102,8 @@ class EventStream(Response):
         if request.disconnected or request.response_complete:
             return
         self.sent_at = asyncio.get_running_loop().time()
-        request.transport.write(COMMENT_CHUNK if request.chunked_encoding else KEEPALIVE_COMMENT)
+        comment = self._comment()
+        request.transport.write(b"%x\r\n%b\r\n" % (len(comment), comment) if request.chunked_encoding else comment)
 
     async def _send_all(self, receive: Receive, send: Send, everything: anyio.CancelScope) -> None:
         async with aclosing(self._frames) as frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -14,8 +15,9 @@ from longrun_api.openapi_clients import for_clients, with_single_headers
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
-from longrun_api.schemas_events import STREAM_EVENTS
+from longrun_api.schemas_events import FEED_EVENTS, STREAM_EVENTS
 from longrun_api.submission import Submission, TaskTemplate
+from longrun_api.task_batch import TaskBatch
 
 REFERENCE: Final = "#/components/schemas/{model}"
 CONTACT: Final = {"name": "The Longrun authors"}
@@ -81,7 +83,8 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     )
     openapi["security"] = []
     schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
-    models: list[type[BaseModel]] = [Problem, Submission, ScheduleSubmission, *STREAM_EVENTS.values()]
+    streamed = {"/tasks/{task_id}/stream": STREAM_EVENTS.values(), "/events/stream": FEED_EVENTS.values()}
+    models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
     for model in models:
         schemas |= _schemas(model)
     openapi["components"]["schemas"] = for_clients(schemas)
@@ -91,6 +94,7 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
+    openapi["paths"]["/tasks:batch"]["post"]["requestBody"] = _body("TaskBatch")
     openapi["paths"]["/tasks"]["post"]["requestBody"] = {
         "required": True,
         "content": {
@@ -106,10 +110,11 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
             }
         },
     }
-    stream = openapi["paths"]["/tasks/{task_id}/stream"]["get"]["responses"]["200"]["content"]["text/event-stream"]
-    # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
-    data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in STREAM_EVENTS.values()]
-    stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
+    for path, events in streamed.items():
+        stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+        # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
+        data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in events]
+        stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
     return openapi
 
 

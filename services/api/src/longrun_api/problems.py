@@ -78,14 +78,18 @@ class ShuttingDown(LongrunError):
 
 def problem(error: LongrunError, **members: Any) -> Response:
     """The response to a known error; `members` are added to the document (RFC 9457, section 3.2)."""
-    errors = error.errors if isinstance(error, InvalidInput) else ()
     headers = dict(error.headers) if isinstance(error, HttpError) else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    if errors:
-        members = {"errors": [{"field": item.field, "message": item.message} for item in errors], **members}
-    document = _document(error.status, error.slug, error.title, str(error) or error.title)
-    return _response(document | members, headers)
+    return _response(_with_request_id(members_of(error)) | members, headers)
+
+
+def members_of(error: LongrunError) -> dict[str, Any]:
+    """The members of a problem document that tell of this error."""
+    members = _members(error.status, error.slug, error.title, str(error) or error.title)
+    if isinstance(error, InvalidInput) and error.errors:
+        members["errors"] = [{"field": item.field, "message": item.message} for item in error.errors]
+    return members
 
 
 def install(app: FastAPI) -> None:
@@ -167,9 +171,16 @@ def _near(request: Request) -> str | None:
 
 
 def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
-    document = {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
+    return _with_request_id(_members(status, slug, title, detail))
+
+
+def _members(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    return {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
+
+
+def _with_request_id(members: dict[str, Any]) -> dict[str, Any]:
     request_id = request_ids.current()
-    return document if request_id is None else document | {"request_id": request_id}
+    return members if request_id is None else members | {"request_id": request_id}
 
 
 def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

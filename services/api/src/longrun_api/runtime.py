@@ -18,14 +18,17 @@ from jobcore.broker.live_events import LiveEvents
 from jobcore.broker.waker import Waker
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.keeper import Keeper
+from jobcore.models import Accepted
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
 from longrun_api.database import AsyncDatabase
+from longrun_api.event_feed import EventFeed
 from longrun_api.event_stream import Backlog
 from longrun_api.file_reads import FileReads
 from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
 from longrun_api.pace import Pace
+from longrun_api.published_types import PublishedTypes
 from longrun_api.readiness import Readiness
 from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
@@ -42,8 +45,10 @@ class Runtime:
     database: AsyncDatabase
     intake: Intake
     waker: Waker
+    limits: Limits
     publisher: EventPublisher
     live_events: LiveEvents
+    event_feed: EventFeed
     long_polls: LongPolls
     pace: Pace
     stream_backlog: Backlog
@@ -64,31 +69,43 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     shutdown = Shutdown()
     waker = Waker(settings)
     intake_database = connect(name="longrun-intake", pool_size=1)
-    intake = Intake(intake_database, waker.notify, Limits(intake_database, waker.wake))
     publisher = EventPublisher(settings.redis)
+
+    def accepted(jobs: list[Accepted]) -> None:
+        waker.notify(jobs)
+        publisher.announce()
+
+    intake = Intake(intake_database, accepted, Limits(intake_database, waker.wake))
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
+    event_feed = EventFeed(live_events, requests)
     pace = Pace(requests)
     backlog, keepalive = Backlog(settings.stream_backlog_bytes), Keepalive()
     await live_events.start()
     await stream_check.start()
+    await event_feed.start()
     await keepalive.start()
     served_queues = ServedQueues(requests)
     await served_queues.start()
+    registry = load_tasks(settings.tasks)
+    published_types = PublishedTypes(requests, registry)
+    await published_types.start()
     try:
         with shutdown.on_signals():
             yield Runtime(
                 settings,
-                load_tasks(settings.tasks),
+                registry,
                 requests,
                 intake,
                 waker,
+                Limits(database, waker.wake),
                 publisher,
                 live_events,
+                event_feed,
                 LongPolls(live_events, requests, shutdown, settings.wait_max_s),
                 pace,
                 backlog,
@@ -102,9 +119,11 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         shutdown.begin()
         await _stop(keeper, intake)
         await _stop(publisher, waker)  # after the others, whose last changes they announce
+        await published_types.close()
         await served_queues.close()
         await keepalive.close()
         await pace.close()
+        await event_feed.close()
         await stream_check.close()
         await live_events.close()
         await readiness.close()

@@ -30,7 +30,7 @@ class Links(BaseModel):
     retry: str
 
 
-def links(task_id: UUID, root_path: str) -> dict[str, str]:
+def links(task_id: UUID | str, root_path: str) -> dict[str, str]:
     """The links of a task; `root_path` is the prefix that a proxy adds to every path."""
     here = f"{root_path}/tasks/{task_id}"
     return {

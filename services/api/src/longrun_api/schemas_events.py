@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +55,28 @@ class CheckpointEvent(StoredEvent):
     bytes: int
 
 
+class OfTask(StoredEvent):
+    """An event in the stream of many tasks. Compare `seq` where the order within one task matters."""
+
+    task_id: UUID
+    task_type: str
+    queue: str
+
+
+class TaskStateEvent(OfTask, StateEvent):
+    """A task changed its status."""
+
+
+class TaskProgressEvent(OfTask, ProgressEvent):
+    """A task reported progress."""
+
+
+class CursorEvent(BaseModel):
+    """The reader has every event up to this cursor."""
+
+    cursor: str
+
+
 STREAM_EVENTS: Final[dict[str, type[StoredEvent]]] = {
     "state": StateEvent,
     "progress": ProgressEvent,
@@ -62,3 +85,9 @@ STREAM_EVENTS: Final[dict[str, type[StoredEvent]]] = {
     "checkpoint": CheckpointEvent,
 }
 """The model of the data of each event, by the name of the event."""
+FEED_EVENTS: Final[dict[str, type[BaseModel]]] = {
+    "state": TaskStateEvent,
+    "progress": TaskProgressEvent,
+    "cursor": CursorEvent,
+}
+"""The same for the stream of many tasks."""

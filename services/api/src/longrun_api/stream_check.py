@@ -8,7 +8,6 @@ that.
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
 from typing import Final
 
 from jobcore.broker.live_events import LiveEvents
@@ -55,13 +54,13 @@ class StreamCheck:
                 log.exception("cannot check idle streams")
 
     async def _check(self) -> None:
-        readers = sorted(self._live_events.idle(), key=attrgetter("cursor"), reverse=True)
+        readers = sorted(self._live_events.idle(), key=lambda reader: reader[1].cursor, reverse=True)
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
             cursors = {
-                reader.job_id: reader.cursor for reader in batch
-            }  # the lowest cursor if a job has several readers
+                job_id: reader.cursor for job_id, reader in batch
+            }  # the lowest one of a job with several readers
             if ahead := await self._database.call(event_pages.ahead, cursors):
-                for reader in batch:
-                    if reader.job_id in ahead:
+                for job_id, reader in batch:
+                    if job_id in ahead:
                         reader.mark_behind()

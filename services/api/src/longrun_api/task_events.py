@@ -18,15 +18,12 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from fastapi.sse import format_sse_event
-
 from jobcore.errors import StoreUnavailable
 from jobcore.models import Event
-from jobcore.store import event_pages, json_text
+from jobcore.store import event_pages
+from longrun_api.event_frames import RECONNECT_MS, frame
 from longrun_api.runtime import Runtime
-from longrun_api.times import rfc3339
 
-RECONNECT_MS: Final = 1000
 PAGE_EVENTS: Final = 200
 PAGE_BYTES: Final = 64 * 1024
 
@@ -38,16 +35,6 @@ async def frames(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[
         async for event in found:
             yield frame(event, retry_ms)
             retry_ms = None
-
-
-def frame(event: Event, retry_ms: int | None) -> bytes:
-    """One event. A live-only event has no id, so that a client resumes after the last stored one.
-
-    `retry_ms` is sent with the first event, because some clients take a block without data for an event.
-    """
-    data = {"seq": event.seq, "at": rfc3339(event.at), "attempt": event.attempt, **event.data}
-    seq = None if event.seq is None else str(event.seq)
-    return format_sse_event(id=seq, event=event.kind, data_str=json_text.dumps(data), retry=retry_ms)
 
 
 async def follow_events(runtime: Runtime, job_id: UUID, cursor: int) -> AsyncGenerator[Event]:

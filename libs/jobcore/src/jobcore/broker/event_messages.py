@@ -11,6 +11,8 @@ from jobcore.store import json_text
 
 MESSAGE_MAX: Final = 16 * 1024
 """The most characters of an event that is sent whole."""
+NEWS: Final = json_text.dumps({"seq": None})
+"""The message that there are new events: it has none of them."""
 
 
 def encode(event: Event) -> str:

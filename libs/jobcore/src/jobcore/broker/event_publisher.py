@@ -1,6 +1,6 @@
 """Publishes over Redis what happened to jobs: events for their streams, and cancels for supervisors.
 
-Each job has a pub/sub channel for its events. A message is a hint that may be lost, because PostgreSQL has the truth.
+Each job has a pub/sub channel for its events, and one channel says that there are events of any job. A message is a hint that may be lost, because PostgreSQL has the truth.
 `jobcore.broker.live_events` and `jobcore.broker.cancel_listener` receive.
 """
 
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import redis
 
-from jobcore.broker.event_messages import encode
+from jobcore.broker.event_messages import NEWS, encode
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Change, Event
 from jobcore.settings.redis_server import RedisServer
@@ -26,6 +26,8 @@ BATCH: Final = 500
 TIMEOUT_S: Final = 1
 RETRY_S: Final = 2.0
 STOP_S: Final = 3.0
+NEWS_GAP_S: Final = 0.02
+"""The shortest time after a message that only says that there are new events, in seconds."""
 
 log = logs.get(__name__)
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class EventPublisher(BackgroundThread):
         self._redis = server.client(TIMEOUT_S)
         self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
+        self._news = False
         self._something = threading.Event()
         self._outage = logs.Outage(log, "live events are dropped: Redis is unavailable", "live events are sent again")
 
@@ -65,21 +68,34 @@ class EventPublisher(BackgroundThread):
                 self._cancelled.append(change.id)
         self._something.set()
 
+    def announce(self) -> None:
+        """Say that there are new events, which nobody can follow job by job yet: those of jobs just accepted."""
+        self._news = True
+        self._something.set()
+
     def run(self) -> None:
         """Publish what waits, until stopped and nothing waits."""
         while not (self.stopping and not self._messages):
             self.rest()
             self._something.wait()
             self._something.clear()
-            while self._messages:
+            while self._messages or self._news:
                 self.beat()
                 try:
-                    self._send(_popped(self._cancelled), _popped(self._messages))
+                    self._send_next()
                     self._outage.end()
                 except (redis.RedisError, OSError) as error:
                     self._outage.begin(error)
                     self._messages.clear()
                     self.pause(RETRY_S)
+
+    def _send_next(self) -> None:
+        self._news = False
+        if self._messages:
+            self._send(_popped(self._cancelled), _popped(self._messages))
+        else:
+            self._redis.publish(self._server.news, NEWS)
+            self.pause(NEWS_GAP_S)
 
     def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
         channel = self._server.job
@@ -87,6 +103,7 @@ class EventPublisher(BackgroundThread):
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in cancelled:
             pipeline.publish(self._server.cancels, str(job_id))
+        pipeline.publish(self._server.news, NEWS)
         pipeline.pubsub_numsub(*channels)
         followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
         if not followed:

@@ -36,9 +36,12 @@ log = logs.get(__name__)
 
 
 class Subscription:
-    """The live events of one job since the subscription was made, in order of arrival; some may be missing."""
+    """The live events of one job since the subscription was made, in order of arrival; some may be missing.
 
-    def __init__(self, job_id: UUID) -> None:
+    Without a job, it tells of events of any job, but does not have them: `next` returns None when there are new ones.
+    """
+
+    def __init__(self, job_id: UUID | None) -> None:
         self.job_id = job_id
         self.cursor = 0
         """The seq up to which the reader has every event; the reader updates it."""
@@ -120,15 +123,20 @@ class LiveEvents:
         with suppress(redis.RedisError, OSError):
             await self._redis.aclose()
 
-    def idle(self) -> Iterator[Subscription]:
-        """The subscriptions whose readers wait for an event."""
+    def idle(self) -> Iterator[tuple[UUID, Subscription]]:
+        """The jobs, and the subscriptions to them, whose readers wait for an event."""
         for channel in self._channels.values():
-            yield from (reader for reader in channel.readers if reader.idle)
+            for reader in channel.readers:
+                if reader.idle and reader.job_id is not None:
+                    yield reader.job_id, reader
 
     @asynccontextmanager
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
-        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable."""
-        name = self._server.job(job_id)
+    async def subscribe(self, job_id: UUID | None) -> AsyncIterator[Subscription]:
+        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable.
+
+        None subscribes to the news that there are events of any job.
+        """
+        name = self._server.news if job_id is None else self._server.job(job_id)
         channel = self._channels.setdefault(name, _Channel())
         subscription = Subscription(job_id)
         channel.readers.add(subscription)

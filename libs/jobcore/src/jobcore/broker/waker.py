@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from jobcore.broker.connection import create_sender
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.models import Accepted
+from jobcore.models import BULK_QUEUE, Accepted
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs, metrics, traces
 
@@ -121,6 +121,8 @@ class Waker(BackgroundThread):
         return dict(zip(queues, pipeline.execute(), strict=True))
 
     def _send(self, queue: str, traceparent: str | None) -> None:
+        if queue == BULK_QUEUE:
+            return  # no worker serves it
         if self._producer is None:
             self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
         with traces.within(traceparent):

@@ -9,9 +9,8 @@ leaders at once do no harm: every step is a guarded statement about the current 
     every few seconds    silent workers are declared dead, lost runs return to their queues, orphaned cancel receipts
                          are completed, low-water ranks rise
 
-While more jobs are due than one check can promote, checks follow each other without a pause. Long work, such as expiry
-and retention, is in a thread of its own (`housekeeping`), and so are the releases of rate limits (`rate_releases`),
-which come at their own times.
+While more jobs are due than one check can promote, checks follow each other without a pause. Long work is in threads of
+its own (`housekeeping`, `file_deletion`, `bulk_actions`), and so is what has times of its own (`rate_releases`).
 
 A worker is dead if its heartbeat counter has not moved for a full lease on this keeper's own monotonic clock. So a
 stepped clock or a failover of the database kills nobody.
@@ -30,6 +29,7 @@ from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import REDIS_ERRORS, Waker
 from jobcore.errors import LongrunError
 from jobcore.host.background_thread import BackgroundThread
+from jobcore.keeper.bulk_actions import BulkActions
 from jobcore.keeper.file_deletion import FileDeletion
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
@@ -68,9 +68,10 @@ class Keeper(BackgroundThread):
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, publisher, self._limits)
         self._rate_releases = RateReleases(settings, waker.wake, self._leads)
-        self._helpers = (
+        self._others = (
             Housekeeping(settings, publisher, self._leads),
             FileDeletion(settings, self._leads),
+            BulkActions(settings, waker, publisher, self._leads),
             self._rate_releases,
         )
         self._leads_until = 0.0
@@ -84,14 +85,14 @@ class Keeper(BackgroundThread):
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start this thread and its helpers: housekeeping, the deletion of files, and the releases of rate limits."""
+        """Start this thread, and those of its long work and of the releases of rate limits."""
         super().start()
-        for thread in self._helpers:
+        for thread in self._others:
             thread.start()
 
     def on_stop(self) -> None:
-        """Stop its helpers too."""
-        for thread in self._helpers:
+        """Stop the other threads too."""
+        for thread in self._others:
             thread.stop()
 
     def _leads(self) -> bool:

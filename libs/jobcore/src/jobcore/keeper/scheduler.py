@@ -68,6 +68,7 @@ class Scheduler:
         self._limits.accepted(fired.accepted)
         self._limits.freed(fired.cancelled)
         self._publisher.publish_changes(fired.cancelled)
+        self._publisher.announce()
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
         log.error("cannot submit a schedule's job", schedule=schedule.plan.name, exc_info=error)

@@ -1,6 +1,8 @@
 """Immutable values that the store, the API and the workers pass to each other."""
 
+from jobcore.models.bulk import BULK_QUEUE, BULK_TYPES, BulkAction, Tally
 from jobcore.models.events import Batch, Event, NewEvent
+from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
 from jobcore.models.files import JobFile, NewFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
@@ -11,14 +13,20 @@ from jobcore.models.why import Cause, Estimate, Method, Why
 from jobcore.models.workers import RunningJob, Worker, by_lane
 
 __all__ = [
+    "BULK_QUEUE",
+    "BULK_TYPES",
     "Accepted",
     "Batch",
+    "BulkAction",
     "CancelReceipt",
     "Cause",
     "Change",
     "Claim",
     "Estimate",
     "Event",
+    "FeedEvent",
+    "FeedFilter",
+    "FeedPosition",
     "IdempotencyKey",
     "Job",
     "JobFile",
@@ -35,6 +43,7 @@ __all__ = [
     "Run",
     "RunningJob",
     "StoredFile",
+    "Tally",
     "Why",
     "Worker",
     "by_lane",

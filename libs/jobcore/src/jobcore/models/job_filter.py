@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any, Final, Self
 from uuid import UUID
 
 from jobcore.models.json_value import JsonText
@@ -52,6 +53,45 @@ class JobFilter:
     def is_indexed(self) -> bool:
         """Whether status, task type and schedule alone decide, so that no row needs to be read to know."""
         return self == JobFilter(self.statuses, self.task_types, schedule_id=self.schedule_id)
+
+    @classmethod
+    def of_parameters(cls, given: Mapping[str, Any]) -> Self:
+        """The filter of `parameters`. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(**{_FIELDS.get(name, name): _READ.get(name, str)(value) for name, value in given.items()})
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The conditions that are set, as parameters of `GET /tasks`: a JSON value of names, texts and lists."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        names = {field: name for name, field in _FIELDS.items()}
+        return {
+            names.get(name, name): list(value)
+            if isinstance(value, tuple)
+            else value.isoformat()
+            if isinstance(value, datetime)
+            else str(value)
+            for name, value in given.items()
+            if value not in (None, ())
+        }
+
+
+_FIELDS: Final = {"status": "statuses", "task_type": "task_types", "queue": "queues", "tag": "tags"}
+"""The parameters whose names differ from those of the fields."""
+
+_READ: Final[dict[str, Callable[[Any], Any]]] = {
+    "status": lambda values: tuple(Status(value) for value in values),
+    "task_type": tuple,
+    "queue": tuple,
+    "tag": tuple,
+    "schedule_id": UUID,
+    "created_after": datetime.fromisoformat,
+    "created_before": datetime.fromisoformat,
+    "finished_after": datetime.fromisoformat,
+    "finished_before": datetime.fromisoformat,
+    "metadata": JsonText,
+    "input": JsonText,
+}
+"""How the values of parameters are read; others are texts."""
 
 
 @dataclass(frozen=True, slots=True)

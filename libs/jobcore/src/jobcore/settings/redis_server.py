@@ -89,6 +89,11 @@ class RedisServer:
         return self.key(f"job:{job_id}")
 
     @property
+    def news(self) -> str:
+        """The channel that says that there are new events, of whatever job."""
+        return self.key("news")
+
+    @property
     def cancels(self) -> str:
         """The channel on which supervisors receive cancels."""
         return self.key("cancels")

@@ -72,3 +72,9 @@ def append(connection: Connection, batches: Sequence[Batch]) -> dict[UUID, Appen
     """
     rows = APPEND.execute(connection, {"batches": json_text.rows(batches)})
     return {row.job_id: Appended(row.job_id, row.last_seq, row.at) for row in rows}
+
+
+def append_inside(connection: Connection, batch: Batch) -> Appended | None:
+    """`append` of one batch as a part of the transaction of the caller; None if its run lost its claim."""
+    row = APPEND.inside(connection, {"batches": json_text.rows([batch])}).first()
+    return None if row is None else Appended(row.job_id, row.last_seq, row.at)

@@ -6,9 +6,11 @@ A statement that changes the status of jobs has a CTE named `changed` with one r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, Row
 
 from jobcore.models import Change
 from jobcore.states import Status
@@ -16,13 +18,18 @@ from jobcore.store.rows import Rows
 
 _CHANGES: Final = Rows(Change, status=Status)
 
-SELECT_CHANGES: Final = f"""
-SELECT {_CHANGES.columns} FROM (
-    SELECT *, last_seq AS seq, (SELECT max_running IS NOT NULL FROM queues WHERE name = queue) AS limited FROM changed
-) AS change
+CHANGES: Final = """
+(SELECT *, last_seq AS seq, (SELECT max_running IS NOT NULL FROM queues WHERE name = queue) AS limited FROM changed)
 """
+COLUMNS: Final = ", ".join(f"change.{field.name}" for field in fields(Change))
+SELECT_CHANGES: Final = f"SELECT {_CHANGES.columns} FROM {CHANGES} AS change"
 
 
 def read(result: CursorResult[Any]) -> list[Change]:
     """The transitions of a statement that ended with `SELECT_CHANGES`."""
-    return _CHANGES.read(result.all())
+    return of_rows(result.all())
+
+
+def of_rows(rows: Iterable[Row[Any]]) -> list[Change]:
+    """The transitions of rows that begin with `COLUMNS`."""
+    return _CHANGES.read(rows)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.store.limits import BLOCKED
 from jobcore.store.prepared import ORDERED
-from jobcore.store.promotion import LEVEL
+from jobcore.store.promotion import LEVEL, UNKNOWN_QUEUES
 from jobcore.store.ready_jobs import IN_ORDER
 from jobcore.store.schedules import IS_DUE, SECONDS_TO_NEXT
 
@@ -57,6 +57,7 @@ SELECT CAST(extract(epoch FROM coalesce(
        OR EXISTS (SELECT FROM jobs WHERE {BLOCKED})
        OR EXISTS (SELECT FROM schedules WHERE {IS_DUE})
        OR EXISTS (SELECT FROM level WHERE run_at <= now())
+       OR EXISTS ({UNKNOWN_QUEUES})
        OR EXISTS (
            SELECT FROM served JOIN queues USING (name) CROSS JOIN LATERAL (
                SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT 1

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, fair_turns, files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -39,11 +39,6 @@ PARSED: Final = ("error", "metadata", "retry", "progress")
 
 ACCEPTED: Final = Rows(Accepted)
 
-TURN: Final = "interval '1 s'"
-"""How far behind the job before it the next job of a fairness key ranks."""
-HORIZON: Final = "interval '600 s'"
-"""How far behind now() a turn may rank at most: ten levels of priority."""
-
 INTAKES: Final = 0x6C6F6E67_01
 """The key of the advisory lock that all who add jobs to queues share. Whoever forgets queues takes it alone."""
 
@@ -59,7 +54,8 @@ GIVEN: Final = """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
 
 LIVE: Final = "dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING')"
-"""The condition of the index `jobs_live_by_dedupe_key`."""
+"""The condition of the index `LIVE_INDEX`."""
+LIVE_INDEX: Final = "jobs_live_by_dedupe_key"
 
 
 def accepting(*, or_nothing: bool = False) -> str:
@@ -67,9 +63,6 @@ def accepting(*, or_nothing: bool = False) -> str:
 
     With `or_nothing`, a job whose dedupe key has a live job is left out; otherwise that is an error.
     """
-    # The turns of a key come from the row that the upsert returns and keeps locked until the commit. What the statement
-    # reads of the table may be older, and two intakes at once would give out the same turns.
-    # A turn moves a rank back only, never before now(), so the rules of store/low_ranks.py hold.
     # Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
     or_skip = f"ORDER BY dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
     return f"""
@@ -84,22 +77,7 @@ queue AS (
     -- only a priority can put a rank below the low-water rank (see store/low_ranks.py)
     UPDATE queues SET low_rank = least(low_rank, (SELECT rank FROM urgent WHERE urgent.queue = name))
     WHERE name = ANY(ARRAY(SELECT queue FROM urgent))
-), line AS MATERIALIZED (
-    SELECT id, queue, fairness_key AS key,
-           row_number() OVER (PARTITION BY queue, fairness_key ORDER BY id) - 1 AS number
-    FROM given WHERE fairness_key IS NOT NULL AND due <= now()
-), taken AS (
-    -- in one order, so that two intakes never deadlock
-    INSERT INTO fair_turns AS turns (queue, key, first_rank, next_rank)
-    SELECT queue, key, now(), now() + least(count(*) * {TURN}, {HORIZON})
-    FROM line GROUP BY queue, key ORDER BY queue, key
-    ON CONFLICT (queue, key) DO UPDATE SET
-        first_rank = greatest(turns.next_rank, now()),
-        next_rank = least(greatest(turns.next_rank, now()) + (excluded.next_rank - now()), now() + {HORIZON})
-    RETURNING queue, key, first_rank
-), turn AS (
-    SELECT id, least(first_rank + number * {TURN}, now() + {HORIZON}) AS at FROM line JOIN taken USING (queue, key)
-), accepted AS (
+), {fair_turns.turns("given WHERE due <= now()")}, accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked)
@@ -166,12 +144,8 @@ def from_row(row: Mapping[Any, Any]) -> Job:
     return Job.from_row({**row, **{name: json_text.loads(row[name]) for name in PARSED}})
 
 
-CANCEL: Final = text(
-    DURABLE
-    + f"""
-WITH found AS MATERIALIZED (
-    SELECT id, status FROM jobs WHERE id = :id FOR UPDATE
-), changed AS (
+CANCELLING: Final = """
+changed AS (
     UPDATE jobs SET
         status = 'CANCELLED', ready = false, gate = NULL, finished_at = now(), last_seq = last_seq + 1,
         cancel_requested_at = now(),
@@ -188,9 +162,13 @@ WITH found AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 )
-{SELECT_CHANGES}
 """
-)
+"""CTEs: cancel the locked jobs of the CTE `found`, with their statuses."""
+
+CANCEL: Final = text(f"""{DURABLE}
+WITH found AS MATERIALIZED (SELECT id, status FROM jobs WHERE id = :id FOR UPDATE), {CANCELLING}
+{SELECT_CHANGES}
+""")
 
 
 def cancel(connection: Connection, job_id: UUID) -> Change | None:
@@ -198,16 +176,16 @@ def cancel(connection: Connection, job_id: UUID) -> Change | None:
     return next(iter(changes.read(connection.execute(CANCEL, {"id": job_id}))), None)
 
 
-RETRY: Final = text(
-    DURABLE
-    + f"""
-SELECT pg_advisory_xact_lock_shared({INTAKES});
-WITH found AS MATERIALIZED (
-    SELECT id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method,
-           {limits.BLOCKED_BY} AS next
-    FROM jobs
-    WHERE id = :id AND (status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL) FOR UPDATE
-), changed AS (
+RETRYABLE: Final = "(status = 'FAILED' OR status = 'CANCELLED' AND cancel_stopped_at IS NOT NULL)"
+"""Whether a client may retry a row of `jobs`, as far as its status tells."""
+
+RETRIED: Final = f"""
+id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, {limits.BLOCKED_BY} AS next
+"""
+"""The columns of a row of `jobs` that `RETRYING` needs."""
+
+RETRYING: Final = f"""
+changed AS (
     UPDATE jobs SET
         status = 'PENDING', ready = next IS NULL, gate = next, rate_blocked = {limits.BY_RATE},
         run_at = now(), rank = now() - priority * interval '60 s',
@@ -226,11 +204,16 @@ WITH found AS MATERIALIZED (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, last_seq, at, attempt, 'state', data FROM changed
 ), known AS (
-    INSERT INTO queues (name) SELECT queue FROM changed ON CONFLICT (name) DO NOTHING
+    INSERT INTO queues (name) SELECT DISTINCT queue FROM changed ORDER BY queue ON CONFLICT (name) DO NOTHING
 ), {LOWER}
-{SELECT_CHANGES}
 """
-)
+"""CTEs: make the locked jobs of the CTE `found` PENDING; it has the columns `RETRIED`."""
+
+RETRY: Final = text(f"""{DURABLE}
+{LOCK_INTAKES};
+WITH found AS MATERIALIZED (SELECT {RETRIED} FROM jobs WHERE id = :id AND {RETRYABLE} FOR UPDATE), {RETRYING}
+{SELECT_CHANGES}
+""")
 
 
 def retry(connection: Connection, job_id: UUID) -> Change | None:
@@ -242,7 +225,7 @@ def retry(connection: Connection, job_id: UUID) -> Change | None:
     try:
         return next(iter(changes.read(connection.execute(RETRY, {"id": job_id}))), None)
     except IntegrityError as error:
-        if failures.constraint(error) == "jobs_live_by_dedupe_key":
+        if failures.constraint(error) == LIVE_INDEX:
             raise DedupeKeyTaken(
                 "another task with its dedupe_key is PENDING or RUNNING: retry this one once that has ended"
             ) from error

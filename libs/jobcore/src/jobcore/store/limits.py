@@ -55,7 +55,7 @@ BLOCKED_BY: Final = "CASE WHEN coalesce(concurrency_key, rate_key) IS NOT NULL A
 
 A job that version 0.1 marked `queue` has its permit."""
 
-BY_RATE: Final = "concurrency_key IS NULL"
+BY_RATE: Final = "(concurrency_key IS NULL)"
 """Whether the rate key is the first to block a row of `jobs` that is due and has no permit: see `rate_blocked`."""
 
 BLOCKED_FOR_START: Final = """

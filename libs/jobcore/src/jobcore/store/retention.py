@@ -22,7 +22,12 @@ WITH seen AS MATERIALIZED (
       AND (cancel_requested_at IS NULL OR cancel_stopped_at IS NOT NULL)
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), events AS (
-    DELETE FROM job_events WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+    DELETE FROM job_events WHERE job_id = ANY(ARRAY(SELECT id FROM old)) RETURNING txid
+), noted AS (
+    -- readers of all jobs' events must know what they can no longer get
+    INSERT INTO deleted_events AS known (last_txid)
+    SELECT txid FROM events WHERE txid IS NOT NULL ORDER BY txid DESC LIMIT 1
+    ON CONFLICT (only_one) DO UPDATE SET last_txid = greatest(known.last_txid, excluded.last_txid)
 ), steps AS (
     DELETE FROM job_steps WHERE job_id = ANY(ARRAY(SELECT id FROM old))
 ), deleted AS (

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
-from jobcore.models import Change, Claim, NewJob
+from jobcore.models import Change, Claim
 from jobcore.states import TERMINAL, Status
 from jobcore.telemetry.instruments import Gauge, counter, enabled, histogram
 
@@ -120,7 +120,19 @@ HEARTBEAT_AGE: Final = Gauge(
 READ_BY_KEEPER: Final = (JOBS_OPEN, JOBS_UNSERVED, OLDEST_READY, WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE)
 
 
-def accepted(jobs: Iterable[NewJob]) -> None:
+class Submitted(Protocol):
+    """A job, or a record of one."""
+
+    @property
+    def task_type(self) -> str:
+        """The name of its task type."""
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+
+
+def accepted(jobs: Iterable[Submitted]) -> None:
     """Count jobs that were committed."""
     for (task_type, name), count in Counter((job.task_type, job.queue) for job in jobs).items():
         _accepted.add(count, {TASK_TYPE: task_type, QUEUE: queue(name)})

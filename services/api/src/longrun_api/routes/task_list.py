@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -11,14 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from jobcore.models import JobFilter, JobOrder, JobPosition
 from jobcore.states import Status
-from jobcore.store import counts, listing
-from longrun_api import list_cursors
-from longrun_api.database import AsyncDatabase
+from jobcore.store import listing
+from longrun_api import list_cursors, task_counts
 from longrun_api.list_queries import FilterQuery, ListQuery
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import StatusCount, TaskCounts, TaskPage, TaskSummary
-from longrun_api.task_walk import MAX_EXAMINED, Found, Pace, walk
+from longrun_api.task_walk import Found, walk
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -57,31 +55,10 @@ async def count_tasks(request: Request, query: Annotated[FilterQuery, Query()]) 
     With no parameters but `status`, `task_type` and `schedule_id`, each status is counted up to 10,000. Otherwise, a
     request looks at the newest 10,000 tasks that may match.
     """
-    database, wanted = runtime_of(request).database, query.filter()
-    statuses = query.status or list(Status)
-    if wanted.is_indexed:
-        found = await database.call(counts.of_lists, wanted, MAX_EXAMINED + 1)
-        shown = {status: found.get(status, 0) for status in statuses}
-        return TaskCounts(
-            counts={
-                status: StatusCount(count=min(count, MAX_EXAMINED), exact=count <= MAX_EXAMINED)
-                for status, count in shown.items()
-            }
-        )
-    total, ended = await _count(database, wanted)
-    return TaskCounts(counts={status: StatusCount(count=total[status], exact=ended) for status in statuses})
-
-
-async def _count(database: AsyncDatabase, wanted: JobFilter) -> tuple[Counter[Status], bool]:
-    """How many tasks of each status a bounded walk finds, and whether it came to the end."""
-    total: Counter[Status] = Counter()
-    pace, reached = Pace(MAX_EXAMINED), None
-    while True:
-        step = await database.call(counts.step, wanted, reached, candidates=pace.step)
-        total.update(step.jobs)
-        reached = step.reached
-        if step.ended or pace.is_over(step.examined):
-            return total, step.ended
+    wanted = query.filter()
+    found = await task_counts.count(runtime_of(request).database, wanted)
+    nothing = StatusCount(count=0, exact=True)
+    return TaskCounts(counts={status: found.get(status, nothing) for status in query.status or list(Status)})
 
 
 def _step(

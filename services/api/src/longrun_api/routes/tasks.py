@@ -13,12 +13,11 @@ from jobcore.errors import JobAlreadyEnded
 from jobcore.models import Job, NewJob
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import answers, paging, waited
+from longrun_api import answers, paging, validation, waited
 from longrun_api.acceptance import accept, accept_once
 from longrun_api.body import read_as
 from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
-from longrun_api.parameters import refuse_others
 from longrun_api.problems import problem
 from longrun_api.retrying import retried
 from longrun_api.runtime import runtime_of
@@ -42,22 +41,26 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
             # not `Accepted | Task`: generators make an awkward type of a union, and a Task has these fields too
             "model": Accepted,
             "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
-            "as `Prefer` asked: then this is a whole `Task`",
+            "as `Prefer` asked, or it was only validated: then this is a whole `Task`",
         },
         **problem_responses(400, 409, 413, 415, 422, 503),
     },
-    openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER]},
+    openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER, validation.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
-    if request.scope["query_string"]:  # most requests have none, and this route must handle thousands a second
-        refuse_others(request.query_params, {})
-    registry, traceparent = runtime_of(request).registry, traces.current_traceparent()
+    is_validation = validation.is_wanted(request)
+    runtime, traceparent = runtime_of(request), traces.current_traceparent()
 
     def read(body: bytes) -> NewJob:
-        return to_job(parse(body), registry, traceparent)
+        return to_job(parse(body), runtime.registry, traceparent)
 
     key = key_text(request)
+    if is_validation:
+        job = await read_as(request, read)
+        warnings = runtime.served_queues.warnings(job.queue, job.task_type)
+        shown = validation.validated_json(job, request.scope.get("root_path", ""), warnings)
+        return Response(shown, media_type="application/json")
     accepted = accept(request, await read_as(request, read)) if key is None else accept_once(request, key, read)
     return await waited.submitted(request, await accepted)
 

@@ -1,0 +1,195 @@
+"""The response to `POST /tasks:batch`: its tasks are stored in one transaction, and each of them has an answer.
+
+A record of each task is stored with an idempotency key, so that a repeated request gets the same answer. Of several
+tasks of a batch with one dedupe key, only the first is given to the store; the others are answered with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import anyio.to_thread
+from fastapi import Request, Response
+from starlette.background import BackgroundTask
+
+from jobcore.errors import InvalidInput, StoreUnavailable
+from jobcore.models import IdempotencyKey, NewJob
+from jobcore.states import Status
+from jobcore.store import health, job_batches, json_text
+from jobcore.store.job_batches import BatchOutcome, JobBatch
+from jobcore.telemetry import metrics, traces
+from longrun_api import task_batch
+from longrun_api.acceptance import document
+from longrun_api.body import TINY_BYTES, read_as
+from longrun_api.idempotency import REPLAYED, fingerprint, key_text
+from longrun_api.problems import members_of
+from longrun_api.runtime import Runtime, runtime_of
+from longrun_api.schemas import links
+from longrun_api.task_batch import BatchRefused, CheckedBatch
+from longrun_api.times import rfc3339
+from longrun_api.validation import validated_json
+
+Warnings = Callable[[str, str], Sequence[Mapping[str, str]]]
+
+
+class Valid(NamedTuple):
+    """The record of a task that is accepted, unless a job with its dedupe key is live."""
+
+    job_id: str
+    task_type: str
+    queue: str
+    is_first: bool
+    """False if an earlier task of the batch has its dedupe key; then `job_id` is that of the earlier one."""
+
+
+Record = Valid | dict[str, Any]
+"""What an answer says of a task: how it is known to the store, or the problem document for which it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A batch that was read: what to store, and why nothing of it is accepted. The jobs themselves are not kept."""
+
+    batch: JobBatch
+    records: tuple[Record, ...]
+    key: IdempotencyKey | None
+    refusal: BatchRefused | None
+
+
+async def accept_batch(request: Request) -> Response:
+    """Store the tasks of the body in one transaction, then return what became of each."""
+    runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
+    traceparent, text = traces.current_traceparent(), key_text(request)
+
+    def read(body: bytes) -> _Given:
+        checked = task_batch.check(body, runtime.registry, traceparent)
+        return _given(checked, None if text is None else IdempotencyKey(text, fingerprint(request, body)))
+
+    given = await read_as(request, read, quick_bytes=TINY_BYTES)
+    outcome = await _outcome(runtime, given)
+    if outcome.accepted:
+        runtime.waker.notify(outcome.accepted)
+        metrics.accepted(_accepted(given.records, outcome))
+    answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path, runtime.served_queues.warnings)
+    blocked = [job for job in outcome.accepted if job.blocked_by]
+    unblock = BackgroundTask(runtime.limits.accepted, blocked) if blocked else None
+    headers = {} if outcome.items is None else dict(REPLAYED)
+    return Response(answer, HTTPStatus.OK, headers, "application/json", unblock)
+
+
+async def validate_batch(request: Request) -> Response:
+    """Check the tasks of the body, and return what would be stored of each."""
+    runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
+    warnings = runtime.served_queues.warnings
+
+    def read(body: bytes) -> bytes:
+        checked = task_batch.check(body, runtime.registry, None)
+        if checked.refusal:
+            raise checked.refusal
+        return _joined(
+            _refused(members_of(task))
+            if isinstance(task, InvalidInput)
+            else (HTTPStatus.OK, "task", validated_json(task, root_path, warnings(task.queue, task.task_type)))
+            for task in checked.tasks
+        )
+
+    return Response(await read_as(request, read, quick_bytes=TINY_BYTES), media_type="application/json")
+
+
+def _given(checked: CheckedBatch, key: IdempotencyKey | None) -> _Given:
+    jobs: list[NewJob] = []
+    records: list[Record] = []
+    first: dict[str, NewJob] = {}
+    for task in checked.tasks:
+        if isinstance(task, InvalidInput):
+            records.append(members_of(task))
+            continue
+        job = first.setdefault(task.dedupe_key, task) if task.dedupe_key else task
+        if job is task:
+            jobs.append(job)
+        records.append(Valid(str(job.id), job.task_type, job.queue, job is task))
+    items = json_text.dumps(records) if key else ""
+    batch = JobBatch(tuple(job.id for job in jobs), json_text.rows(jobs), items)
+    return _Given(batch, tuple(records), key, checked.refusal)
+
+
+async def _outcome(runtime: Runtime, given: _Given) -> BatchOutcome:
+    """What became of a batch. One that is refused now may have been accepted before, with its key."""
+    if given.refusal:
+        known = None if given.key is None else await runtime.database.call(job_batches.find, given.key)
+        if known is None:
+            raise given.refusal
+        return known
+    if not given.batch.ids and given.key is None:
+        return BatchOutcome(None, {})
+    try:
+        return await runtime.database.call(job_batches.accept, given.batch, given.key)
+    except StoreUnavailable as failure:
+        return await _committed(runtime, given.batch, failure)
+
+
+async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailable) -> BatchOutcome:
+    """What a batch without a reply has committed; raises StoreUnavailable if that is nothing, or not known."""
+    try:
+        found = await runtime.database.call(health.committed, batch.ids)
+    except StoreUnavailable:
+        raise failure from None
+    if not found or len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
+        raise failure
+    return BatchOutcome(found[0].created_at, {}, tuple(found))
+
+
+def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Valid]:
+    for record in records:
+        if isinstance(record, Valid) and record.is_first and UUID(record.job_id) not in outcome.live:
+            yield record
+
+
+def _answer(given: _Given, outcome: BatchOutcome, root_path: str, warnings: Warnings) -> bytes:
+    records = given.records if outcome.items is None else map(_stored, outcome.items)
+    created_at = outcome.created_at and rfc3339(outcome.created_at)
+    warn = cache(warnings)
+
+    def item(record: Record) -> tuple[int, str, bytes]:
+        if isinstance(record, dict):
+            return _refused(record)
+        live = outcome.live.get(UUID(record.job_id)) if outcome.live else None
+        if live:
+            here = links(live.id, root_path)
+            at = rfc3339(live.created_at)
+            shown = document(live.id, live.task_type, live.status, at, here, [], deduplicated=True)
+            return HTTPStatus.OK, "task", json_text.dumps(shown).encode()
+        here = links(record.job_id, root_path)
+        causes = warn(record.queue, record.task_type) if record.is_first else []
+        shown = document(
+            record.job_id, record.task_type, Status.PENDING, created_at or "", here, causes,
+            deduplicated=not record.is_first,
+        )  # fmt: skip
+        code = HTTPStatus.ACCEPTED if record.is_first else HTTPStatus.OK
+        return code, "task", json_text.dumps(shown).encode()
+
+    return _joined(map(item, records))
+
+
+def _stored(item: Any) -> Record:
+    return item if isinstance(item, dict) else Valid(*item)
+
+
+def _refused(members: dict[str, Any]) -> tuple[int, str, bytes]:
+    # escapes to ASCII: a client may have sent lone surrogates
+    return members["status"], "problem", json.dumps(members).encode()
+
+
+def _joined(items: Iterator[tuple[int, str, bytes]]) -> bytes:
+    """A `BatchAnswer`: for each task its status, and the task or the problem as JSON."""
+    shown, refused = [], 0
+    for status, member, text in items:
+        shown.append(b'{"status":%d,"%b":%b}' % (status, member.encode(), text))
+        refused += member == "problem"
+    return b'{"items":[%b],"refused":%d}' % (b",".join(shown), refused)

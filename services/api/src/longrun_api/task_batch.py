@@ -1,0 +1,90 @@
+"""The body of `POST /tasks:batch`: each task is checked like that of `POST /tasks`, and its errors name its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Annotated, Any, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from jobcore.errors import FieldError, InvalidInput
+from jobcore.models import NewJob
+from jobcore.tasks import Registry
+from longrun_api.problems import field_errors
+from longrun_api.submission import MAX_ERRORS, Submission, parse_as, to_job
+
+MAX_TASKS: Final = 1000
+MAX_LISTED: Final = 200
+"""The most errors that the answer to a refused atomic batch lists."""
+
+
+def _or_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Submission | ValidationError:
+    """The submission, or what is wrong with it, so that an invalid task does not hide the errors of the others."""
+    try:
+        return cast(Submission, validate(value))
+    except ValidationError as error:
+        return error
+
+
+class TaskBatch(BaseModel):
+    """Tasks to submit in one request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    items: list[Annotated[Submission, WrapValidator(_or_error)]] = Field(
+        min_length=1, max_length=MAX_TASKS, description=f"1 to {MAX_TASKS:,} tasks."
+    )
+    atomic: bool = Field(
+        True,
+        description="Accept all tasks or, if one is refused, none. With `false`, each task is accepted or refused by "
+        "itself.",
+    )
+
+
+class BatchRefused(InvalidInput):
+    """Some tasks of an atomic batch are not valid; `errors` names their fields, MAX_LISTED at most."""
+
+    def __init__(self, refused: int, total: int, errors: Sequence[FieldError]) -> None:
+        super().__init__(*errors)
+        self.args = (f"{refused:,} of {total:,} tasks are not valid, so none was accepted",)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBatch:
+    """The tasks of a batch, in order: each as the job to store, or as the errors for which it is refused."""
+
+    tasks: tuple[NewJob | InvalidInput, ...]
+    atomic: bool
+
+    @property
+    def refusal(self) -> BatchRefused | None:
+        """Why nothing of this batch is accepted; None if something may be."""
+        refused = [task for task in self.tasks if isinstance(task, InvalidInput)]
+        if not (self.atomic and refused):
+            return None
+        errors = chain.from_iterable(task.errors for task in refused)
+        return BatchRefused(len(refused), len(self.tasks), list(islice(errors, MAX_LISTED)))
+
+
+def check(body: bytes, registry: Registry, traceparent: str | None) -> CheckedBatch:
+    """Parse and check a body; raises MalformedJson, or InvalidInput if it is no batch."""
+    batch = parse_as(TaskBatch, body)
+    items = cast(list[Submission | ValidationError], batch.items)
+    return CheckedBatch(
+        tuple(_checked(index, item, registry, traceparent) for index, item in enumerate(items)), batch.atomic
+    )
+
+
+def _checked(
+    index: int, item: Submission | ValidationError, registry: Registry, traceparent: str | None
+) -> NewJob | InvalidInput:
+    prefix = f"items[{index}]"
+    if isinstance(item, ValidationError):
+        details = item.errors(include_url=False, include_input=False)
+        return InvalidInput(*field_errors(details[:MAX_ERRORS], prefix, Submission.model_fields))
+    try:
+        return to_job(item, registry, traceparent)
+    except InvalidInput as error:
+        return type(error)(*(FieldError(f"{prefix}.{each.field}", each.message) for each in error.errors))
