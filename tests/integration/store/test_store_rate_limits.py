@@ -368,7 +368,10 @@ def test_limits_are_listed_in_order_with_their_use(world: World) -> None:
     world.insert(rate_key="key-1")
     world.call(start_permits.unblock, ["key-1"])
     found = world.call(rate_limits.page, "key-0", 2)
-    assert [(use.key, use.taken, use.next_in_s) for use in found] == [("key-1", 1, 60.0), ("key-2", 0, None)]
+    assert [(use.key, use.taken, use.next_start_at is None) for use in found] == [
+        ("key-1", 1, False),
+        ("key-2", 0, True),
+    ]
     assert world.call(rate_limits.find, "nobody") is None
 
 

@@ -245,3 +245,42 @@ def test_what_frees_a_job_of_a_key_follows_from_its_limit(world: World, limit: i
     assert (found.cause, list(found.blocking)) == (Cause.CONCURRENCY_LIMIT, held)
     assert (found.freed_by or "").startswith(expected)
     assert KEY in found.detail
+
+
+def test_a_rate_limit_of_a_key_says_when_the_next_start_is_allowed(world: World) -> None:
+    world.worker()
+    world.call(rate_limits.put, RateLimit(RATE_KEY, 2, 60))
+    ids = world.insert_many(5, rate_key=RATE_KEY)
+    world.call(start_permits.unblock, [RATE_KEY])
+    world.take(world.worker())
+    found = explain(world, ids[3])
+    assert found.cause is Cause.RATE_LIMIT
+    assert "lets 2 tasks start within 60 s, and 2 permits are taken; no start before " in found.detail
+    assert found.position == 2
+    assert found.estimate is not None
+    assert found.estimate.method is Method.RATE
+    [row] = world.sql("SELECT min(at) AS first FROM starts")
+    ahead_s = (found.estimate.at - row["first"]).total_seconds()
+    assert ahead_s == pytest.approx(60 + 30, abs=0.1)
+
+
+def test_a_rate_limit_of_a_queue_says_when_the_next_start_is_allowed(world: World) -> None:
+    worker = world.worker()
+    ids = world.insert_many(3)
+    world.limit_rate(1, 60)
+    assert explain(world, ids[0]).cause is Cause.TURN
+    world.take(worker)
+    found = explain(world, ids[2])
+    assert found.cause is Cause.QUEUE_RATE_LIMIT
+    assert found.position == 2
+    assert "lets 1 tasks start within 60 s, and 1 did; no start before " in found.detail
+    assert found.estimate is not None
+    [row] = world.sql("SELECT at FROM starts")
+    assert (found.estimate.at - row["at"]).total_seconds() == pytest.approx(120, abs=0.1)
+
+
+def test_a_job_whose_rate_key_lost_its_limit_is_about_to_be_ready(world: World) -> None:
+    world.worker()
+    job_id = world.insert(rate_key=RATE_KEY)
+    found = explain(world, job_id)
+    assert (found.cause, found.detail) == (Cause.RATE_LIMIT, f"its rate_key {RATE_KEY!r} blocked it, and has no limit now")

@@ -11,7 +11,6 @@ from jobcore.store.rate_limits import MAX_STARTS, MAX_WINDOW_S, RateUse
 from longrun_api.field_types import Integer
 from longrun_api.times import Utc
 
-NEXT: str = "When the next task may start; null: one may start now, or every permit belongs to a task that is ready."
 MaxStarts = Annotated[
     Integer, Field(ge=1, le=MAX_STARTS, description="Maximum number of tasks that start within any window.")
 ]
@@ -23,9 +22,7 @@ WindowS = Annotated[
 class Rate(BaseModel):
     """At most `max_starts` tasks start within any `window_s` seconds."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"example": {"max_starts": 100, "window_s": 1}}
-    )
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     max_starts: MaxStarts
     window_s: WindowS
@@ -38,7 +35,7 @@ class RateLimitOfKey(BaseModel):
     max_starts: int = Field(description="Maximum number of tasks that start within any window.")
     window_s: float = Field(description="Length of the window, in seconds.")
     taken: int = Field(description="Starts within the last window, and tasks that have a permit and will start next.")
-    next_start_at: Utc | None = Field(description=NEXT)
+    next_start_at: Utc | None = Field(description="No further task may start before; null: one may start now.")
 
     @classmethod
     def of(cls, use: RateUse) -> Self:
@@ -62,7 +59,7 @@ class QueueRate(BaseModel):
     max_starts: int = Field(description="Maximum number of tasks that start within any window.")
     window_s: float = Field(description="Length of the window, in seconds.")
     started: int = Field(description="Starts within the last window.")
-    next_start_at: Utc | None = Field(description="When the next task may start; null: one may start now.")
+    next_start_at: Utc | None = Field(description="No further task may start before; null: one may start now.")
 
     @classmethod
     def of(cls, queue: Queue) -> Self | None:

@@ -6,6 +6,7 @@ A limit is deleted when no job of its key was due for as long as ended jobs are 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -30,13 +31,16 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class RateUse:
-    """A limit and its use: the starts and ready jobs that take a permit now, and when a full limit has the next one."""
+    """A limit and its use: `taken` permits belong to starts within the window and to ready jobs.
+
+    A full limit has no other permit before `next_start_at`.
+    """
 
     key: str
     max_starts: int
     window_s: float
     taken: int
-    next_in_s: float | None
+    next_start_at: datetime | None
 
     @property
     def limit(self) -> RateLimit:
@@ -45,7 +49,12 @@ class RateUse:
 
 
 _USES: Final = Rows(RateUse)
-_SHOW: Final = f"WITH {start_permits.MOMENT} SELECT {_USES.columns} FROM ({start_permits.USE}) AS used ORDER BY key"
+_SHOW: Final = f"""
+WITH {start_permits.MOMENT} SELECT {_USES.columns} FROM (
+    SELECT *, (SELECT now FROM moment) + make_interval(secs => next_in_s) AS next_start_at
+    FROM ({start_permits.USE}) AS used
+) AS shown ORDER BY key
+"""
 PAGE: Final = text(
     _SHOW.format(keys="(SELECT key FROM rate_limits WHERE key > :after ORDER BY key LIMIT :limit) AS listed")
 )
