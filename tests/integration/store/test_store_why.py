@@ -11,12 +11,14 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Cause, Method, Why
 from jobcore.states import Status
-from jobcore.store import concurrency_limits, limits, queues, situations, why, workers
+from jobcore.store import concurrency_limits, limits, queues, rate_limits, situations, start_permits, why, workers
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from jobcore.store.rate_limits import RateLimit
 from jobcore.store.transactions import transaction
 from tests.integration.store.world import QUEUE, World
 
 KEY = "tenant {7}"
+RATE_KEY = "api {example}"
 
 
 def explain(world: World, job_id: UUID) -> Why:
@@ -79,7 +81,9 @@ def test_what_blocks_a_job_is_named_one_after_the_other_until_it_runs(world: Wor
         Cause.RUN_AT, Cause.QUEUE_NOT_SERVED, Cause.TASK_TYPE_UNKNOWN, Cause.QUEUE_PAUSED, Cause.CONCURRENCY_LIMIT,
         Cause.QUEUE_LIMIT, Cause.TURN, Cause.RUNNING, Cause.STOPPING, Cause.ENDED,
     ]  # fmt: skip
-    assert set(Cause) - set(seen) == {Cause.RETRY, Cause.EXPIRED}, "which have tests of their own"
+    assert set(Cause) - set(seen) == {
+        Cause.RETRY, Cause.EXPIRED, Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT,
+    }, "which have tests of their own"  # fmt: skip
 
 
 def test_a_job_that_failed_waits_for_its_retry_since_it_failed(world: World) -> None:
@@ -283,4 +287,7 @@ def test_a_job_whose_rate_key_lost_its_limit_is_about_to_be_ready(world: World) 
     world.worker()
     job_id = world.insert(rate_key=RATE_KEY)
     found = explain(world, job_id)
-    assert (found.cause, found.detail) == (Cause.RATE_LIMIT, f"its rate_key {RATE_KEY!r} blocked it, and has no limit now")
+    assert (found.cause, found.detail) == (
+        Cause.RATE_LIMIT,
+        f"its rate_key {RATE_KEY!r} blocked it, and has no limit now",
+    )
