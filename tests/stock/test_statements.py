@@ -151,6 +151,7 @@ def exercise(world: World) -> None:
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
+    world.call(gauges.rate_blocked)
     world.call(health.commit)
     delayed = world.insert_many(5, delay_s=60)
     world.sql("UPDATE jobs SET run_at = now() WHERE id = ANY(:ids) RETURNING id", ids=delayed)

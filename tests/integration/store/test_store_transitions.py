@@ -302,6 +302,7 @@ UNFENCED = [
     Trial(start_permits.unblock, lambda case: case.world.call(start_permits.unblock, ["rate"])),
     Trial(start_permits.waiting, lambda case: case.world.call(start_permits.waiting)),
     Trial(start_permits.reclaim, lambda case: case.world.call(start_permits.reclaim, ["rate"])),
+    Trial(gauges.rate_blocked, lambda case: case.world.call(gauges.rate_blocked)),
     Trial(queue_rates.waiting, lambda case: case.world.call(queue_rates.waiting)),
     Trial(starts.forget, lambda case: case.world.call(starts.forget, 10)),
     Trial(rate_limits.page, lambda case: case.world.call(rate_limits.page)),
