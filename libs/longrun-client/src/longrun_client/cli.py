@@ -22,7 +22,9 @@ from longrun_client import (
     cli_output,
     cli_queues,
     cli_schedules,
+    cli_submit_many,
     cli_tasks,
+    cli_watch,
     cli_why,
     cli_workers,
 )
@@ -41,8 +43,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_tasks.app)
+app.add_typer(cli_submit_many.app)
 app.add_typer(cli_bulk.app)
 app.add_typer(cli_list.app)
+app.add_typer(cli_watch.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)
