@@ -35,11 +35,13 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
+from longrun_client.models_watch import TaskEvent
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 from longrun_client.transactions import SubmittedTask, submit
 
@@ -51,6 +53,8 @@ __all__ = [
     "AttemptPage",
     "AttemptWorker",
     "Backoff",
+    "BulkOutcome",
+    "BulkResult",
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
@@ -83,6 +87,7 @@ __all__ = [
     "SubmittedTask",
     "Task",
     "TaskError",
+    "TaskEvent",
     "TaskFile",
     "TaskType",
     "Timings",
