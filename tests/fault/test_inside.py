@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -74,14 +75,14 @@ def test_of_many_transactions_at_once_exactly_the_committed_tasks_run_each_once(
     lottery = random.Random()
 
     def transact(_number: int) -> tuple[str, bool]:
-        options = {
+        options: dict[str, Any] = {
             "fairness_key": lottery.choice([None, "a", "b"]),
             "concurrency_key": lottery.choice([None, None, "one"]),
             "priority": lottery.randrange(10),
         }
         fields = {"seconds": 0.01, "folder": str(longrun.folder)}
         with psycopg.connect(longrun.stack.database_url) as connection:
-            task = submit("test_tick", fields, session=connection, queue=longrun.queue, **options)  # type: ignore[misc]
+            task = submit("test_tick", fields, session=connection, queue=longrun.queue, **options)
             connection.execute("SELECT pg_sleep(%s)", [lottery.random() * LONGEST_S])
             how = lottery.choice(["commit", "commit", "rollback", "error", "close"])
             if how == "commit":
