@@ -36,6 +36,7 @@ from longrun_api.routes import (
     concurrency_limits,
     docs,
     events,
+    exports,
     files,
     health,
     output,
@@ -55,7 +56,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, events, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, health),
 )
 DESCRIPTION: Final = """\

@@ -193,7 +193,8 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    unsure = {name: getattr(submission, name) for name in ("tags", "concurrency_key", "fairness_key", "dedupe_key")}
+    texts = ("tags", "concurrency_key", "fairness_key", "dedupe_key")
+    unsure = {name: value for name in texts if (value := getattr(submission, name))}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:
