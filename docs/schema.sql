@@ -396,6 +396,7 @@ CREATE TABLE longrun.idempotency_keys (
     task_type text,
     job_status text,
     job_created_at timestamp with time zone,
+    warnings text,
     CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32))
 );
 

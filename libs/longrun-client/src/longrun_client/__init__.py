@@ -6,10 +6,13 @@ from longrun_client.errors import (
     FieldError,
     IncompleteDownload,
     InvalidAddress,
+    InvalidSubmission,
     LongrunError,
     LongrunUnavailable,
     MaybeAccepted,
+    NoTransaction,
     ProblemError,
+    SubmitNotAvailable,
     UnexpectedAnswer,
 )
 from longrun_client.models import (
@@ -32,12 +35,15 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
+from longrun_client.models_watch import TaskEvent
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
+from longrun_client.transactions import SubmittedTask, submit
 
 __all__ = [
     "AcceptanceWarning",
@@ -47,6 +53,8 @@ __all__ = [
     "AttemptPage",
     "AttemptWorker",
     "Backoff",
+    "BulkOutcome",
+    "BulkResult",
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
@@ -55,6 +63,7 @@ __all__ = [
     "FieldError",
     "IncompleteDownload",
     "InvalidAddress",
+    "InvalidSubmission",
     "Links",
     "LogLine",
     "LogPage",
@@ -62,6 +71,7 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "NoTransaction",
     "OutputPage",
     "Page",
     "Piece",
@@ -73,12 +83,16 @@ __all__ = [
     "ScheduleError",
     "SchedulePage",
     "Status",
+    "SubmitNotAvailable",
+    "SubmittedTask",
     "Task",
     "TaskError",
+    "TaskEvent",
     "TaskFile",
     "TaskType",
     "Timings",
     "UnexpectedAnswer",
     "Why",
     "Worker",
+    "submit",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -92,11 +92,14 @@ def members_of(error: LongrunError) -> dict[str, Any]:
 
 def install(app: FastAPI) -> None:
     """Make the application answer every error with a problem document."""
-    app.add_exception_handler(LongrunError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _disconnected)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (*KNOWN, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The response to a request that failed with this error."""
+    handle = next((handler for kind, handler in _HANDLERS.items() if isinstance(error, kind)), _unexpected)
+    return await handle(request, error)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], prefix: str = "", known: Iterable[str] = ()) -> list[FieldError]:
@@ -160,6 +163,16 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     detail = f"the server's log has the details under incident {incident}"
     document = _document(HTTPStatus.INTERNAL_SERVER_ERROR, LongrunError.slug, LongrunError.title, detail)
     return _response(document | {"instance": INCIDENT_PREFIX + incident}, {})
+
+
+_HANDLERS: Final[Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = {
+    LongrunError: _known,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    ClientDisconnect: _disconnected,
+}
+KNOWN: Final = tuple(_HANDLERS)
+"""The exceptions that are answers; any other one is a fault."""
 
 
 def _near(request: Request) -> str | None:

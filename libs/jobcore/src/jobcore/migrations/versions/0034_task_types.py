@@ -21,8 +21,8 @@ CREATE TABLE task_types (
 );
 """
 
-# It checks the common keywords, and refuses nothing that the model of a task type accepts: for example, Pydantic takes a
-# number as a string. What it lets pass, the worker refuses before the run (docs/transactions.md).
+# It checks the common keywords, and refuses nothing that the model of a task type accepts: for example, Pydantic takes
+# a number as a string. What it lets pass, the worker refuses before the run (docs/transactions.md).
 CHECK = r"""
 CREATE FUNCTION input_problem(path text, value jsonb, shape jsonb, root jsonb, OUT field text, OUT message text)
 LANGUAGE plpgsql IMMUTABLE SET search_path FROM CURRENT AS $function$
