@@ -53,8 +53,10 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    job_batches,
     job_sources,
     jobs,
+    json_text,
     limits,
     listing,
     queue_deletion,
@@ -73,6 +75,7 @@ from jobcore.store import (
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
+from jobcore.store.job_batches import JobBatch
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -306,6 +309,10 @@ def accept_with_keys(world: World) -> None:
     assert len(outcomes) == 4
     [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
     assert isinstance(again, KnownJob)
+    batch = JobBatch((), json_text.rows([world.new(dedupe_key="live"), world.new()]), "[]")
+    for accepted in (1, 0):
+        outcome = world.call(job_batches.accept, batch, IdempotencyKey(f"{keys[0].text}-batch", "00" * 32))
+        assert len(outcome.accepted) == accepted
 
 
 def use_keys(world: World) -> None:

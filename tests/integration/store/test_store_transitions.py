@@ -54,7 +54,9 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    job_batches,
     jobs,
+    json_text,
     limits,
     listing,
     low_ranks,
@@ -76,6 +78,7 @@ from jobcore.store import (
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
+from jobcore.store.job_batches import JobBatch
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
 from jobcore.store.situations import Situation
@@ -165,6 +168,12 @@ def insert_inside_again(case: Case) -> None:
 def accept_once_again(case: Case) -> None:
     with pytest.raises(RowRefused):
         case.world.call(idempotency.accept_once, [(replace(case.world.new(), id=case.id), new_key())])
+
+
+def accept_batch_again(case: Case) -> None:
+    job = replace(case.world.new(), id=case.id)
+    with pytest.raises(RowRefused):
+        case.world.call(job_batches.accept, JobBatch((job.id,), json_text.rows([job]), "[]"), new_key())
 
 
 def answer_once(case: Case) -> object:
@@ -279,6 +288,8 @@ UNFENCED = [
     Trial(rescue.lost, lambda case: case.world.call(rescue.lost)),
     Trial(jobs.insert, insert_again),
     Trial(idempotency.accept_once, accept_once_again),
+    Trial(job_batches.accept, accept_batch_again),
+    Trial(job_batches.find, lambda case: case.world.call(job_batches.find, new_key())),
     Trial(idempotency.once, answer_once),
     Trial(idempotency.find, lambda case: case.world.call(idempotency.find, new_key())),
     Trial(idempotency.forget, lambda case: case.world.call(idempotency.forget, 0.0)),
