@@ -14,6 +14,7 @@ from bench.figures import Row, table
 from bench.machine import describe
 from bench.measures import (
     backlogs,
+    batch,
     ceiling,
     claims,
     drain,
@@ -47,6 +48,7 @@ MEASURES = {
     "ceiling": ceiling.measure,
     "submit": submit.measure,
     "idempotent": idempotent.measure,
+    "batch": batch.measure,
     "stock": stock.measure,
     "end_to_end": end_to_end.measure,
     "drain": drain.measure,

@@ -20,7 +20,7 @@ def test_a_repeated_post_gets_the_first_answer(client: httpx.Client) -> None:
     first, second = submit(client, key), submit(client, key)
     assert first.status_code == second.status_code == 202
     assert first.headers["location"] == second.headers["location"]
-    assert {**first.json(), "warnings": None} == {**second.json(), "warnings": None}  # these are of now
+    assert first.content == second.content
     assert "idempotency-replayed" not in first.headers
     assert second.headers["idempotency-replayed"] == "true"
 

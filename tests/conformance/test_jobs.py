@@ -55,6 +55,31 @@ def test_a_stream_that_is_over_tells_its_reader_to_stop(client: httpx.Client, en
     assert client.get(f"{ended}/stream", headers={"Last-Event-ID": last}).status_code == 204
 
 
+def first_events(client: httpx.Client, count: int, headers: dict[str, str] | None = None) -> list[str]:
+    """The ids of the first events of the stream of all jobs."""
+    ids: list[str] = []
+    with client.stream("GET", "/events/stream", headers=headers) as response:
+        assert response.headers["content-type"].partition(";")[0] == "text/event-stream"
+        for line in response.iter_lines():
+            ids += [line.removeprefix("id: ")] if line.startswith("id: ") else []
+            if len(ids) == count:
+                break
+    return ids
+
+
+def test_a_stream_of_many_jobs_begins_with_a_place_to_resume_from(client: httpx.Client) -> None:
+    [place] = first_events(client, 1)
+    assert re.fullmatch(r"\S+", place)
+
+
+def test_a_stream_of_many_jobs_resumes_after_the_last_event_id(client: httpx.Client) -> None:
+    [place] = first_events(client, 1)
+    assert client.post("/tasks", json=SHORT).status_code == 202
+    resumed, first, second = first_events(client, 3, {"Last-Event-ID": place})
+    assert resumed == place
+    assert first_events(client, 2, {"Last-Event-ID": first}) == [first, second]
+
+
 def test_a_stream_may_not_be_stored_or_changed_on_its_way(client: httpx.Client, ended: str) -> None:
     with client.stream("GET", f"{ended}/stream") as response:
         directives = response.headers["cache-control"].split(", ")

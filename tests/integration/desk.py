@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from jobcore.admission.held_keys import HeldKeys
 from jobcore.admission.intake import Intake
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store.database import Database
@@ -18,13 +19,17 @@ Answer = Accepted | KnownJob | BaseException
 
 
 class Desk:
-    """An intake with its own connection, and a note of each statement it sent and each batch it reported."""
+    """An intake with its own connection, and a note of each statement it sent and each batch it reported.
 
-    def __init__(self, url: str) -> None:
+    A submission waits `patience_s` for a key that another transaction holds.
+    """
+
+    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
         self.db = Database(url, name="intake-under-test", pool_size=1)
         self.statements: list[str] = []
         self.reported: list[list[Accepted]] = []
-        self.intake = Intake(self.db, self.reported.append)
+        self.held = HeldKeys(patience_s)
+        self.intake = Intake(self.db, self.reported.append, held=self.held)
         event.listen(self.db.engine, "before_cursor_execute", self._note)
         self.intake.start()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from jobcore.models import BULK_QUEUE, NewJob
@@ -87,7 +88,7 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(api: httpx.Client, worker
 def test_a_filter_cancels_what_the_list_shows_for_it(api: httpx.Client, worker: HandWorker, submit: Submit) -> None:
     mine = [submit(tags=["a", "b"], metadata={"customer": n % 2, "big": 2**70}) for n in range(4)]
     submit(tags=["a"])
-    wanted = {"queue": [worker.queue], "tag": ["a", "b"], "metadata": {"customer": 1, "big": 2**70}}
+    wanted: dict[str, Any] = {"queue": [worker.queue], "tag": ["a", "b"], "metadata": {"customer": 1, "big": 2**70}}
     listed = api.get("/tasks", params={**wanted, "metadata": f'{{"customer": 1, "big": {2**70}}}'}).json()["items"]
     done = api.post("/tasks:cancel", json={"filter": wanted}).json()
     assert (done["matched"], done["changed"], done["outcomes"]) == (len(listed), 2, [])
@@ -215,7 +216,7 @@ def test_an_ending_task_is_counted_once(api: httpx.Client, worker: HandWorker) -
         ids = insert(worker, 10)
         claims = [worker.claim() for _ in ids]
         _, answer = race(
-            lambda: [worker.finish(claim) for claim in claims],  # noqa: B023
+            lambda: list(map(worker.finish, claims)),  # noqa: B023
             lambda: api.post("/tasks:cancel", json={"ids": list(map(str, ids))}),  # noqa: B023
         )
         done = answer.json()
@@ -259,6 +260,4 @@ def test_a_stopped_background_task_leaves_the_rest(api: httpx.Client, worker: Ha
 
 
 def left_of(connection: Any, queue: str) -> list[Any]:
-    from sqlalchemy import text
-
     return list(connection.execute(text("SELECT id FROM jobs WHERE queue = :q AND status = 'PENDING'"), {"q": queue}))

@@ -1,4 +1,4 @@
-"""`GET /events/stream`: many tasks in one stream: filters, resume at any event, commit order, cursors that are refused."""
+"""`GET /events/stream`: many tasks in one stream: filters, resume at any event, commit order, refused cursors."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_transaction_that_commits_late_is_told_once_and_in_the_same_order_to_a
             cursor.execute("SET search_path = longrun")
             cursor.execute(
                 "INSERT INTO job_events (job_id, seq, at, attempt, kind, data) "
-                "VALUES (%s, 1000, now(), 1, 'progress', '{\"done\": 1, \"total\": 2, \"message\": null}')",
+                'VALUES (%s, 1000, now(), 1, \'progress\', \'{"done": 1, "total": 2, "message": null}\')',
                 [str(claim.id)],
             )
         tell(worker, claim)
@@ -275,7 +275,7 @@ HOSTILE = ["x", "=", "A" * 43 + "=", "A" * 42, "a" * 90, "-1", "é", "%00", "a b
 def test_a_text_that_is_no_cursor_is_refused_by_the_name_it_came_under(api: httpx.Client, cursor: str) -> None:
     as_parameter = api.get("/events/stream", params={"after": cursor})
     assert list(fields(problem(as_parameter, 422, "invalid-input"))) == ["after"]
-    as_header = api.get("/events/stream", headers={"last-event-id": cursor.encode()})
+    as_header = api.get("/events/stream", headers={b"last-event-id": cursor.encode()})
     assert list(fields(problem(as_header, 422, "invalid-input"))) == ["Last-Event-ID"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +60,7 @@ def run_type(
 ) -> Outcome:
     """One run with the input that this JSON text holds."""
     claim = Claim(uuid7(), 7, "t", "default", text, tries, tries, 3, None, None, None, 2, datetime.now(UTC))
-    claim = replace(claim, retry=retry, refusals=refusals)
+    claim = claim._replace(retry=retry, refusals=refusals)
     slot = Slots(1, os.getpid())[0]
     interrupts = Interrupts(slot)
     # no connection is made: nothing here writes before the outcome

@@ -44,13 +44,14 @@ def test_the_size_doubles_while_more_is_ready_up_to_its_limit() -> None:
     assert sizes == [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]
 
 
-def test_the_size_follows_what_there_is_when_no_more_is_ready() -> None:
+def test_the_size_falls_by_halves_to_what_there_is_when_no_more_is_ready() -> None:
     size = learned(QUICK_S)
-    grow(size)
-    size.claimed(3, more=False)
-    assert size.next() == 3
-    size.claimed(0, more=False)
-    assert size.next() == 1
+    assert grow(size) == MAX_BATCH
+    sizes = []
+    for _ in range(6):
+        size.claimed(6, more=False)
+        sizes.append(size.next())
+    assert sizes == [64, 32, 16, 8, 6, 6]
 
 
 def test_one_slow_run_ends_batches_of_its_type_at_once() -> None:

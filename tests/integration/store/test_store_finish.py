@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -69,7 +68,7 @@ def test_a_result_that_is_json_text_is_read_as_its_serializer_wrote_it(world: Wo
         Outcome(claim.id, claim.fence, Status.SUCCESS, result=json_text.as_written_here(text))
         for claim in claims_of_both
     ]
-    world.call(finish, [outcomes[0], replace(outcomes[1], result={"plain": 1})])
+    world.call(finish, [outcomes[0], outcomes[1]._replace(result={"plain": 1})])
     first, second = (world.call(jobs.get, claim.id) for claim in claims_of_both)
     assert first is not None
     assert repr(json.loads(first.result or "")) == repr(json.loads(text))
@@ -110,7 +109,7 @@ def test_one_unstorable_result_refuses_the_batch_and_leaves_all_of_it_running(wo
     worker = world.worker()
     good, bad = world.running(worker), world.running(worker)
     outcomes = [Outcome(claim.id, claim.fence, Status.SUCCESS, result="fine") for claim in (good, bad)]
-    spoilt = replace(outcomes[1], result="\0")
+    spoilt = outcomes[1]._replace(result="\0")
     with pytest.raises(RowRefused):
         world.call(finish, [outcomes[0], spoilt])
     assert {world.status(good.id), world.status(bad.id)} == {Status.RUNNING}

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import by_lane
 from jobcore.states import Status
-from jobcore.store import gauges
+from jobcore.store import gauges, rate_limits, start_permits
 from jobcore.store.gauges import Fleet
+from jobcore.store.rate_limits import RateLimit
 from tests.integration.store.world import QUEUE, World
 
 ONE = by_lane((1, 0, 0))

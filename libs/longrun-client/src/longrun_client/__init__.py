@@ -6,10 +6,13 @@ from longrun_client.errors import (
     FieldError,
     IncompleteDownload,
     InvalidAddress,
+    InvalidSubmission,
     LongrunError,
     LongrunUnavailable,
     MaybeAccepted,
+    NoTransaction,
     ProblemError,
+    SubmitNotAvailable,
     UnexpectedAnswer,
 )
 from longrun_client.models import (
@@ -32,13 +35,16 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
+from longrun_client.models_watch import TaskEvent
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
+from longrun_client.transactions import SubmittedTask, submit
 
 __all__ = [
     "AcceptanceWarning",
@@ -48,6 +54,8 @@ __all__ = [
     "AttemptPage",
     "AttemptWorker",
     "Backoff",
+    "BulkOutcome",
+    "BulkResult",
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
@@ -56,6 +64,7 @@ __all__ = [
     "FieldError",
     "IncompleteDownload",
     "InvalidAddress",
+    "InvalidSubmission",
     "Links",
     "LogLine",
     "LogPage",
@@ -63,6 +72,7 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "NoTransaction",
     "OutputPage",
     "Page",
     "Piece",
@@ -77,12 +87,16 @@ __all__ = [
     "ScheduleError",
     "SchedulePage",
     "Status",
+    "SubmitNotAvailable",
+    "SubmittedTask",
     "Task",
     "TaskError",
+    "TaskEvent",
     "TaskFile",
     "TaskType",
     "Timings",
     "UnexpectedAnswer",
     "Why",
     "Worker",
+    "submit",
 ]

@@ -13,6 +13,7 @@ import anyio
 import httpx
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.bulk_client import AsyncBulkClient
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -24,11 +25,13 @@ from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
+from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.transport import AsyncTransport
 from longrun_client.wait import Wait
+from longrun_client.watch_client import AsyncWatchClient
 
 
-class AsyncLongrun(AsyncQueueClient):
+class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
@@ -98,7 +101,7 @@ class AsyncLongrun(AsyncQueueClient):
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
-                async with aclosing(self._transport.events(task_id, cursor)) as events:
+                async with aclosing(self._transport.events(calls.stream_path(task_id), cursor)) as events:
                     async for event in events:
                         yield event
                 if not cursor.ended:

@@ -43,6 +43,8 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
     params: Mapping[str, str | int | Sequence[str]] | None = None
     body: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    """A body that is JSON already."""
     key: str | None = None
     wait_s: float = 0.0
     """For how many seconds the server may wait before it answers."""
@@ -50,7 +52,8 @@ class Call(Generic[T]):
     @property
     def headers(self) -> dict[str, str]:
         """The headers of the request."""
-        return {} if self.key is None else {"Idempotency-Key": quoted(self.key)}
+        key = {} if self.key is None else {"Idempotency-Key": quoted(self.key)}
+        return key if self.content is None else {**key, "Content-Type": "application/json"}
 
 
 def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> Call[Task]:

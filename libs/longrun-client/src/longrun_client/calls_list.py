@@ -14,8 +14,13 @@ from longrun_client.options import ListOptions
 
 def page(limit: int, cursor: str | None, options: ListOptions) -> Call[Page]:
     """GET /tasks: one page; raises ValueError for a time without a time zone."""
-    params = {name: _param(name, value) for name, value in {**options, "limit": limit, "cursor": cursor}.items()}
-    return Call("GET", "/tasks", Page.model_validate, params={name: value for name, value in params.items() if value})
+    return Call("GET", "/tasks", Page.model_validate, params=params({**options, "limit": limit, "cursor": cursor}))
+
+
+def params(options: Mapping[str, Any]) -> dict[str, str | int | Sequence[str]]:
+    """The parameters of a query, without those that are not given."""
+    given = {name: _param(name, value) for name, value in options.items()}
+    return {name: value for name, value in given.items() if value}
 
 
 class Pages:

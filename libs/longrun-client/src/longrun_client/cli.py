@@ -1,8 +1,8 @@
 """The `longrun` command.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success (a followed task ended as SUCCESS), 1 the
-followed task FAILED, 2 an invalid request, 3 the followed task was CANCELLED, 4 no valid response from the server, 130
-interrupted.
+followed task FAILED, 2 an invalid request or ids that could not all be cancelled or retried, 3 the followed task was
+CANCELLED, 4 no valid response from the server, 130 interrupted, or a question was answered with no.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from longrun_client import (
+    cli_bulk,
     cli_files,
     cli_limits,
     cli_list,
@@ -22,7 +23,9 @@ from longrun_client import (
     cli_queues,
     cli_rates,
     cli_schedules,
+    cli_submit_many,
     cli_tasks,
+    cli_watch,
     cli_why,
     cli_workers,
 )
@@ -41,7 +44,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_tasks.app)
+app.add_typer(cli_submit_many.app)
+app.add_typer(cli_bulk.app)
 app.add_typer(cli_list.app)
+app.add_typer(cli_watch.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)

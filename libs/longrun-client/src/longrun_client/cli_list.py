@@ -1,52 +1,49 @@
-"""`longrun list`: the tasks that match every option."""
+"""`longrun list` and `longrun export`: the tasks that match every option."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from longrun_client import tables
+from longrun_client.cli_filters import (
+    CreatedAfter,
+    CreatedBefore,
+    ErrorPart,
+    FinishedAfter,
+    FinishedBefore,
+    InputPart,
+    Metadata,
+    Queues,
+    Schedule,
+    Statuses,
+    Tags,
+    TaskTypes,
+    of_options,
+)
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, stdout
-from longrun_client.inputs import from_json
-from longrun_client.models import Status
 
 app = typer.Typer()
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time such as 2026-11-24 or 2026-11-24T12:00:00+01:00") from None
-    return time if time.tzinfo else time.astimezone()
-
-
-TIME: Final[dict[str, Any]] = {"metavar": "TIME", "parser": _time}
 
 
 @app.command("list", epilog="Example: longrun list --status FAILED --finished-after 2026-11-24 --error timeout")
 def list_tasks(
     context: typer.Context,
     *,
-    status: Annotated[
-        list[Status] | None, typer.Option(case_sensitive=False, help="Only with this status, or any of several.")
-    ] = None,
-    task_type: Annotated[list[str] | None, typer.Option(help="Only of this task type, or any of several.")] = None,
-    queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
-    created_after: Annotated[datetime | None, typer.Option(help="Created at this time or later.", **TIME)] = None,
-    created_before: Annotated[datetime | None, typer.Option(help="Created before this time.", **TIME)] = None,
-    finished_after: Annotated[datetime | None, typer.Option(help="Ended at this time or later.", **TIME)] = None,
-    finished_before: Annotated[datetime | None, typer.Option(help="Ended before this time.", **TIME)] = None,
-    metadata: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Metadata contains this, such as '{\"customer\": 42}'.")
-    ] = None,
-    input_json: Annotated[str | None, typer.Option("--input", metavar="JSON", help="Input contains this.")] = None,
-    error: Annotated[str | None, typer.Option(metavar="TEXT", help="Type or message of the error has this.")] = None,
+    status: Statuses = None,
+    task_type: TaskTypes = None,
+    queue: Queues = None,
+    tag: Tags = None,
+    schedule: Schedule = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    finished_after: FinishedAfter = None,
+    finished_before: FinishedBefore = None,
+    metadata: Metadata = None,
+    input_json: InputPart = None,
+    error: ErrorPart = None,
     sort: Annotated[
         str, typer.Option(help="created or finished; with a minus in front, the latest first.")
     ] = "-created",
@@ -54,25 +51,39 @@ def list_tasks(
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first: those that match every option. Times without an offset are local."""
+    given = locals()
     with connect(context) as client:
-        tasks = client.list(
-            limit=limit,
-            status=status,
-            task_type=task_type,
-            queue=queue,
-            tag=tag,
-            schedule_id=None if schedule is None else client.schedule(schedule).schedule_id,
-            created_after=created_after,
-            created_before=created_before,
-            finished_after=finished_after,
-            finished_before=finished_before,
-            metadata=_object("--metadata", metadata),
-            input=_object("--input", input_json),
-            error_contains=error,
-            sort=None if sort == "-created" else sort,
-        )
+        wanted = of_options(client, given)
+        tasks = client.list(**wanted, sort=None if sort == "-created" else sort, limit=limit)
         print_lines(tasks) if as_json else stdout().print(tables.task_table(tasks))
 
 
-def _object(option: str, text: str | None) -> dict[str, Any] | None:
-    return None if text is None else from_json(text, option)
+@app.command(epilog="Example: longrun export --finished-after 2026-11-24 > tasks.ndjson")
+def export(
+    context: typer.Context,
+    *,
+    status: Statuses = None,
+    task_type: TaskTypes = None,
+    queue: Queues = None,
+    tag: Tags = None,
+    schedule: Schedule = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    finished_after: FinishedAfter = None,
+    finished_before: FinishedBefore = None,
+    metadata: Metadata = None,
+    input_json: InputPart = None,
+    error: ErrorPart = None,
+    sort: Annotated[str, typer.Option(help="created, or -created for the latest first.")] = "created",
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Continue behind this task.")] = None,
+    events: Annotated[
+        str | None, typer.Option(metavar="ID", help="Export the events of this task instead of tasks.")
+    ] = None,
+) -> None:
+    """Print tasks with their inputs and results as JSON, one per line, oldest first: all that match every option."""
+    given = locals()
+    with connect(context) as client:
+        if events is not None:
+            print_lines(client.events(events))
+        else:
+            print_lines(client.export(**of_options(client, given), sort=sort, after=after))

@@ -1,11 +1,11 @@
-"""`longrun submit`, `show`, `logs`, `attempts`, `follow`, `cancel`, `retry`: commands for tasks."""
+"""`longrun submit`, `show`, `logs`, `attempts` and `follow`; and what `cancel` and `retry` do with one task."""
 
 from __future__ import annotations
 
 import shlex
 import time
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.text import Text
@@ -86,7 +86,7 @@ def submit(
             print_lines([task])
         said = "already live" if task.deduplicated else "accepted"
         if follow:
-            _follow(client, task.task_id, as_json, said=f"{said} as {task.task_id}")
+            follow_task(client, task.task_id, as_json, said=f"{said} as {task.task_id}")
         elif not as_json:
             print(task.task_id)
             stderr().print(f"{said}, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
@@ -143,22 +143,15 @@ def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> 
 def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
     """Follow a task from its start until it has ended, then print its result."""
     with connect(context) as client:
-        _follow(client, task_id, as_json)
+        follow_task(client, task_id, as_json)
 
 
-@app.command()
-def cancel(
-    context: typer.Context,
-    task_id: TaskId,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until its run has stopped.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Cancel a task."""
-    with connect(context) as client:
-        task = client.cancel(task_id)
-        while wait and task.cancel is not None and task.cancel.stopped_at is None:
-            time.sleep(STOP_POLL_S)
-            task = client.get(task_id)
+def cancel_one(client: Longrun, task_id: str, *, wait: bool, as_json: bool) -> None:
+    """Cancel a task; with `wait`, until its run has stopped."""
+    task = client.cancel(task_id)
+    while wait and task.cancel is not None and task.cancel.stopped_at is None:
+        time.sleep(STOP_POLL_S)
+        task = client.get(task_id)
     if as_json:
         print_lines([task])
         return
@@ -166,20 +159,19 @@ def cancel(
     stdout().print(Text.assemble((task.status, "magenta"), "" if stopped else ", its run is being stopped"))
 
 
-@app.command()
-def retry(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Retry a task that FAILED or was CANCELLED."""
-    with connect(context) as client:
-        task = client.retry(task_id)
-        if as_json:
-            print_lines([task])
-        if follow:
-            _follow(client, task_id, as_json, after=task.seq - 1)
-        elif not as_json:
-            stdout().print(status_text(task.status))
+def retry_one(client: Longrun, task_id: str, *, follow: bool, as_json: bool) -> None:
+    """Retry a task; with `follow`, until it has ended."""
+    task = client.retry(task_id)
+    if as_json:
+        print_lines([task])
+    if follow:
+        follow_task(client, task_id, as_json, after=task.seq - 1)
+    elif not as_json:
+        stdout().print(status_text(task.status))
 
 
-def _follow(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> None:
+def follow_task(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> NoReturn:
+    """Show the events of a task until it has ended, then its result; exits with the code of its status."""
     if said and not as_json:
         stderr().print(said)
     try:

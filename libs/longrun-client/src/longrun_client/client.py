@@ -12,6 +12,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.bulk_client import BulkClient
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -23,11 +24,13 @@ from longrun_client.models_why import Why
 from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
+from longrun_client.submit_many import SubmitMany
 from longrun_client.transport import Transport
 from longrun_client.wait import Wait
+from longrun_client.watch_client import WatchClient
 
 
-class Longrun(QueueClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
@@ -108,7 +111,7 @@ class Longrun(QueueClient):
         cursor = Cursor(after, self._server.url, self._server.patience_s)
         while not cursor.ended:
             try:
-                yield from self._transport.events(task_id, cursor)
+                yield from self._transport.events(calls.stream_path(task_id), cursor)
                 if not cursor.ended:
                     cursor.closed(self.get(task_id))
                 delay = 0.0 if cursor.ended else cursor.broke()

@@ -10,6 +10,8 @@ from typing import Final, TextIO
 from pydantic import BaseModel
 from rich.console import Console
 
+from longrun_client.text import printable
+
 # Width of a pipe: rich would assume 80 columns and cut tables.
 PIPE_WIDTH: Final = 200
 
@@ -25,9 +27,12 @@ def stderr() -> Console:
 
 
 def print_lines(values: Iterable[BaseModel]) -> None:
-    """Print each value as one line of JSON on stdout as soon as it arrives, with the fields that the server sent."""
+    """Print each value as one line of JSON on stdout as soon as it arrives, with the fields that the server sent.
+
+    Control characters of strings are escaped, also those that JSON allows.
+    """
     for value in values:
-        print(value.model_dump_json(exclude_unset=True), flush=True)
+        print(printable(value.model_dump_json(exclude_unset=True)), flush=True)
 
 
 def _console(file: TextIO) -> Console:

@@ -51,6 +51,22 @@ class FieldError(BaseModel):
     message: str
 
 
+class InvalidSubmission(LongrunError, ValueError):
+    """A submission in a transaction of the application was refused; `errors` has the invalid field."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+
+
+class NoTransaction(LongrunError):
+    """The session is not in a transaction on which a task could depend."""
+
+
+class SubmitNotAvailable(LongrunError):
+    """The database of the session has no function to submit a task, or its role may not call it."""
+
+
 class ProblemError(LongrunError):
     """The server refused the request with a problem document (RFC 9457); `errors` lists the invalid fields.
 

@@ -18,7 +18,7 @@ class RetryOptions(TypedDict, total=False):
     """Share, 0 to 1, by which a delay varies at random, up or down."""
 
 
-class SubmitOptions(TypedDict, total=False):
+class TaskOptions(TypedDict, total=False):
     """Options of a task. The task type's own values apply to options that are absent or None."""
 
     queue: str | None
@@ -49,12 +49,17 @@ class SubmitOptions(TypedDict, total=False):
     """Any JSON object; it is returned with the task."""
     dedupe_key: str | None
     """At most one task with this key is live: while there is one, it is returned, with `deduplicated`."""
+
+
+class SubmitOptions(TaskOptions, total=False):
+    """Options of a task that is submitted over HTTP."""
+
     idempotency_key: str | None
     """A key of this one submission, by which it is accepted once however often it is sent; by default, a new one."""
 
 
-class ListOptions(TypedDict, total=False):
-    """Which tasks to list, and in which order. A task is listed if it matches every option."""
+class FilterOptions(TypedDict, total=False):
+    """Which tasks: those that match every option."""
 
     status: str | Sequence[str] | None
     """Any of these."""
@@ -80,8 +85,52 @@ class ListOptions(TypedDict, total=False):
     """What its input contains."""
     error_contains: str | None
     """A part of the type and message of its error, written as `type: message`, in upper or lower case."""
+
+
+class ListOptions(FilterOptions, total=False):
+    """Which tasks to list, and in which order."""
+
     sort: str | None
     """`-created` (default), `created`, `-finished` or `finished`; `-` is for the latest first."""
+
+
+class ExportOptions(FilterOptions, total=False):
+    """Which tasks to export, and in which order."""
+
+    sort: str | None
+    """`created` (default), or `-created` for the latest first."""
+    after: str | None
+    """Only tasks behind the one with this id."""
+
+
+class BulkOptions(FilterOptions, total=False):
+    """Which tasks to change. Without ids, there must be a condition, or `all`."""
+
+    all: bool
+    """Every task."""
+    dry_run: bool
+    """Only count what would be changed."""
+    idempotency_key: str | None
+    """A key of this one request; by default, a new one."""
+
+
+class WatchOptions(TypedDict, total=False):
+    """Which events to watch. An event is passed on if it matches every option."""
+
+    event: str | Sequence[str] | None
+    """`state` or `progress`; both by default."""
+    status: str | Sequence[str] | None
+    """Any of these, after the event; progress is of a RUNNING task."""
+    task_id: str | Sequence[str] | None
+    """Any of these tasks, at most 200."""
+    task_type: str | Sequence[str] | None
+    """Any of these."""
+    queue: str | Sequence[str] | None
+    """Any of these."""
+    tag: str | Sequence[str] | None
+    """All of these."""
+    schedule_id: str | None
+    """The schedule that submitted the task."""
 
 
 class ScheduleOptions(TypedDict, total=False):

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from longrun_client.models import Event, LogLine, Progress, Status, Task, TaskError
 from longrun_client.models_output import Piece
+from longrun_client.models_watch import TaskEvent
 
 STYLES: Final = {
     Status.PENDING: "yellow",
@@ -116,10 +117,24 @@ def event_line(event: Event) -> Text | None:
     if event.kind == "progress":
         return _stamped(event.at, "progress", amount(Progress.model_validate(data)))
     if event.status is not None:
-        attempt = f"attempt {event.attempt}" if event.attempt else ""
-        why = error_text(TaskError.model_validate(data["error"])) if data.get("error") else ""
-        return _stamped(event.at, event.status, ": ".join(filter(None, [attempt, why])), STYLES[event.status])
+        return _stamped(event.at, event.status, _state_text(event), STYLES[event.status])
     return None
+
+
+def task_event_line(event: TaskEvent) -> Text:
+    """An event of one of many tasks as a line: `12:00:07 FAILED    echo 01a2…  attempt 3: raised ValueError: no`."""
+    if event.status is None:
+        label, style, said = event.kind, "", amount(Progress.model_validate(event.data))
+    else:
+        label, style, said = str(event.status), STYLES[event.status], _state_text(event)
+    line = _stamped(event.at, label, f"{event.task_type} {event.task_id}", style)
+    return Text.assemble(line, printable(f"  {said}") if said else "")
+
+
+def _state_text(event: Event) -> str:
+    attempt = f"attempt {event.attempt}" if event.attempt else ""
+    why = error_text(TaskError.model_validate(event.data["error"])) if event.data.get("error") else ""
+    return ": ".join(filter(None, [attempt, why]))
 
 
 def outcome(task: Task) -> Text:

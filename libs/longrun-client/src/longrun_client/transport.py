@@ -12,12 +12,12 @@ import anyio.to_thread
 import httpx
 from httpx_sse import EventSource
 
-from longrun_client import calls
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call
-from longrun_client.cursor import Cursor
+from longrun_client.cursor import StreamCursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.exports import Export
 from longrun_client.models import Event
 from longrun_client.server import Server
 from longrun_client.wire import KeysetPage, SeqPage
@@ -60,10 +60,10 @@ class Transport:
             yield from found.items
             after = found.next_after
 
-    def events(self, task_id: str, cursor: Cursor) -> Iterator[Event]:
-        """Iterate over the events of one connection to a task's stream; raises httpx.TransportError if it breaks."""
+    def events(self, path: str, cursor: StreamCursor) -> Iterator[Event]:
+        """Iterate over the events of one connection to the stream at a path; httpx.TransportError if it breaks."""
         with self._http.stream(
-            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+            "GET", path, headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:
             if not response.is_success:
                 response.read()
@@ -76,6 +76,24 @@ class Transport:
                     yield event
                 if cursor.ended:
                     return
+
+    def lines(self, export: Export[T]) -> Iterator[T]:
+        """Iterate over the values of an export; a broken connection is continued."""
+        while True:
+            try:
+                with self._http.stream(
+                    "GET", export.path, params=export.params, timeout=self._server.stream_timeout()
+                ) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise refusal(response, self._server.url)
+                    export.opened(response)
+                    for piece in response.iter_bytes():
+                        yield from export.take(piece)
+                return
+            except (httpx.TransportError, LongrunError) as error:
+                delay = export.broke(error)
+            time.sleep(delay)
 
     def download(self, path: str, download: Download) -> Path:
         """Download the file at this path; a broken connection is continued."""
@@ -105,6 +123,7 @@ class Transport:
                 call.path,
                 params=call.params,
                 json=call.body,
+                content=call.content,
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )
@@ -147,10 +166,10 @@ class AsyncTransport:
                 yield item
             after = found.next_after
 
-    async def events(self, task_id: str, cursor: Cursor) -> AsyncGenerator[Event, None]:
+    async def events(self, path: str, cursor: StreamCursor) -> AsyncGenerator[Event, None]:
         """Iterate over the events of one connection: see `Transport.events`."""
         async with self._http.stream(
-            "GET", calls.stream_path(task_id), headers=cursor.headers(), timeout=self._server.stream_timeout()
+            "GET", path, headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:
             if not response.is_success:
                 await response.aread()
@@ -163,6 +182,25 @@ class AsyncTransport:
                     yield event
                 if cursor.ended:
                     return
+
+    async def lines(self, export: Export[T]) -> AsyncGenerator[T, None]:
+        """Iterate over the values of an export: see `Transport.lines`."""
+        while True:
+            try:
+                async with self._http.stream(
+                    "GET", export.path, params=export.params, timeout=self._server.stream_timeout()
+                ) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise refusal(response, self._server.url)
+                    export.opened(response)
+                    async for piece in response.aiter_bytes():
+                        for value in export.take(piece):
+                            yield value
+                return
+            except (httpx.TransportError, LongrunError) as error:
+                delay = export.broke(error)
+            await anyio.sleep(delay)
 
     async def download(self, path: str, download: Download) -> Path:
         """Download the file at this path: see `Transport.download`."""
@@ -192,6 +230,7 @@ class AsyncTransport:
                 call.path,
                 params=call.params,
                 json=call.body,
+                content=call.content,
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )

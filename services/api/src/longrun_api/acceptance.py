@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from jobcore.errors import InvalidInput
+from jobcore.errors import InvalidInput, LongrunError
 from jobcore.models import IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
 from jobcore.store import idempotency, json_text
@@ -25,11 +26,13 @@ from longrun_api.times import rfc3339
 async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = None) -> Response:
     """Store the job, then return 202 with its id; or 200 with the live job of its dedupe key."""
     runtime = runtime_of(request)
+    warnings = runtime.served_queues.warnings(job.queue, job.task_type)
+    if key and warnings:
+        key = replace(key, warnings=json_text.dumps(warnings))
     async with unavailable_after(runtime.settings.database_timeout_s):
         answer = await runtime.intake.submit(job, key)
-    warnings = runtime.served_queues.warnings(job.queue, job.task_type)
     if isinstance(answer, KnownJob):
-        return _known(request, answer, [] if answer.deduplicated else warnings)
+        return _known(request, answer)
     retry_after_s = runtime.pace.of_new(job)
     return _shown(
         request, answer.id, job.task_type, Status.PENDING, answer.created_at, warnings, retry_after_s=retry_after_s
@@ -59,13 +62,19 @@ async def accept_once(request: Request, text: str, to_job: Callable[[bytes], New
     key = IdempotencyKey(text, asked)
     if isinstance(job, NewJob):
         return await accept(request, job, key)
-    stored = await runtime_of(request).database.call(idempotency.find, key)
+    return await repeated(request, key, job)
+
+
+async def repeated(request: Request, key: IdempotencyKey | None, refusal: LongrunError) -> Response:
+    """The stored answer of a submission that would be refused now; raises `refusal` if its key has none."""
+    stored = None if key is None else await runtime_of(request).database.call(idempotency.find, key)
     if stored is None or stored.job is None:
-        raise job
-    return _known(request, stored.job, [])
+        raise refusal
+    return _known(request, stored.job)
 
 
-def _known(request: Request, job: KnownJob, warnings: Sequence[Mapping[str, str]]) -> Response:
+def _known(request: Request, job: KnownJob) -> Response:
+    warnings = json_text.loads(job.warnings) or []
     shown = _shown(request, job.id, job.task_type, job.status, job.created_at, warnings, deduplicated=job.deduplicated)
     if job.replayed:
         shown.headers.update(REPLAYED)

@@ -16,10 +16,11 @@ from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from longrun_api import openapi, problems
+from longrun_api import openapi, problems, siblings
 from longrun_api.access_log import AccessLog
 from longrun_api.compression import Compression
 from longrun_api.cors import Cors
+from longrun_api.direct import Direct
 from longrun_api.header_checks import PROBES, HeaderChecks
 from longrun_api.hosts import Hosts
 from longrun_api.idempotency import check_key
@@ -35,6 +36,7 @@ from longrun_api.routes import (
     concurrency_limits,
     docs,
     events,
+    exports,
     files,
     health,
     output,
@@ -55,7 +57,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, task, why, output, stream, events, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
     *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\
@@ -67,9 +69,10 @@ A task that was answered with `202` is stored and will not be lost. Every error 
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """Create the application. Its threads and connections start when the server starts it."""
-    logs.setup(settings)
+    process = siblings.number()
+    logs.setup(settings, process=process)
     _let_uvicorn_log_through_root()
-    traces.setup("longrun-api")
+    traces.setup("longrun-api", process or "")
     registry = load_tasks(settings.tasks)
     for broken, reason in registry.broken.items():
         log.error("cannot import a module of task types; serving the others", module=broken, error=reason)
@@ -101,9 +104,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Methods)
+    app.add_middleware(Direct, "POST", tasks.router.prefix, tasks.submit_task)
     app.add_middleware(HeaderChecks, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
-    # A plain route for `POST /tasks`, found before FastAPI's own of the same function, which is only for the document:
-    # FastAPI's route handling would take a third of the time of each of thousands of requests a second.
+    # a plain route, found before FastAPI's own of the same function, which is only for the document; see `direct`
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
     for module in ROUTES:
         app.include_router(module.router)

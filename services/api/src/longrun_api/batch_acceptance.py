@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
 import anyio.to_thread
 from fastapi import Request, Response
@@ -35,6 +35,8 @@ from longrun_api.task_batch import BatchRefused, CheckedBatch
 from longrun_api.times import rfc3339
 from longrun_api.validation import validated_json
 
+ID: Final = str(uuid4())
+"""Stands for the id of a task in a document that is made for many tasks; it is nobody's id."""
 Warnings = Callable[[str, str], Sequence[Mapping[str, str]]]
 
 
@@ -75,6 +77,7 @@ async def accept_batch(request: Request) -> Response:
     outcome = await _outcome(runtime, given)
     if outcome.accepted:
         runtime.waker.notify(outcome.accepted)
+        runtime.publisher.announce()
         metrics.accepted(_accepted(given.records, outcome))
     answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path, runtime.served_queues.warnings)
     blocked = [job for job in outcome.accepted if job.blocked_by]
@@ -95,7 +98,7 @@ async def validate_batch(request: Request) -> Response:
         return _joined(
             _refused(members_of(task))
             if isinstance(task, InvalidInput)
-            else (HTTPStatus.OK, "task", validated_json(task, root_path, warnings(task.queue, task.task_type)))
+            else (HTTPStatus.OK, "task", validated_json(task, root_path, warnings(task.queue, task.task_type)).decode())
             for task in checked.tasks
         )
 
@@ -153,26 +156,24 @@ def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Vali
 
 def _answer(given: _Given, outcome: BatchOutcome, root_path: str, warnings: Warnings) -> bytes:
     records = given.records if outcome.items is None else map(_stored, outcome.items)
-    created_at = outcome.created_at and rfc3339(outcome.created_at)
-    warn = cache(warnings)
+    created_at = rfc3339(outcome.created_at) if outcome.created_at else ""
 
-    def item(record: Record) -> tuple[int, str, bytes]:
+    @cache
+    def around_id(task_type: str, queue: str, is_first: bool) -> list[str]:
+        """What is the same in the documents of such tasks: all but their ids."""
+        here, causes = links(ID, root_path), warnings(queue, task_type) if is_first else []
+        shown = document(ID, task_type, Status.PENDING, created_at, here, causes, deduplicated=not is_first)
+        return json_text.dumps(shown).split(ID)
+
+    def item(record: Record) -> tuple[int, str, str]:
         if isinstance(record, dict):
             return _refused(record)
-        live = outcome.live.get(UUID(record.job_id)) if outcome.live else None
-        if live:
-            here = links(live.id, root_path)
-            at = rfc3339(live.created_at)
+        if outcome.live and (live := outcome.live.get(UUID(record.job_id))):
+            here, at = links(live.id, root_path), rfc3339(live.created_at)
             shown = document(live.id, live.task_type, live.status, at, here, [], deduplicated=True)
-            return HTTPStatus.OK, "task", json_text.dumps(shown).encode()
-        here = links(record.job_id, root_path)
-        causes = warn(record.queue, record.task_type) if record.is_first else []
-        shown = document(
-            record.job_id, record.task_type, Status.PENDING, created_at or "", here, causes,
-            deduplicated=not record.is_first,
-        )  # fmt: skip
+            return HTTPStatus.OK, "task", json_text.dumps(shown)
         code = HTTPStatus.ACCEPTED if record.is_first else HTTPStatus.OK
-        return code, "task", json_text.dumps(shown).encode()
+        return code, "task", record.job_id.join(around_id(record.task_type, record.queue, record.is_first))
 
     return _joined(map(item, records))
 
@@ -181,15 +182,15 @@ def _stored(item: Any) -> Record:
     return item if isinstance(item, dict) else Valid(*item)
 
 
-def _refused(members: dict[str, Any]) -> tuple[int, str, bytes]:
+def _refused(members: dict[str, Any]) -> tuple[int, str, str]:
     # escapes to ASCII: a client may have sent lone surrogates
-    return members["status"], "problem", json.dumps(members).encode()
+    return members["status"], "problem", json.dumps(members)
 
 
-def _joined(items: Iterator[tuple[int, str, bytes]]) -> bytes:
+def _joined(items: Iterator[tuple[int, str, str]]) -> bytes:
     """A `BatchAnswer`: for each task its status, and the task or the problem as JSON."""
     shown, refused = [], 0
     for status, member, text in items:
-        shown.append(b'{"status":%d,"%b":%b}' % (status, member.encode(), text))
+        shown.append(f'{{"status":{status},"{member}":{text}}}')
         refused += member == "problem"
-    return b'{"items":[%b],"refused":%d}' % (b",".join(shown), refused)
+    return f'{{"items":[{",".join(shown)}],"refused":{refused}}}'.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -34,10 +35,15 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _field_names(text: str) -> str:
-    if unknown := [name for name in text.split(",") if name not in FIELDS]:
-        raise ValueError(f"has unknown names: {', '.join(unknown)[:100]}; known ones: {', '.join(sorted(FIELDS))}")
-    return text
+def names_among(known: frozenset[str]) -> Callable[[str], str]:
+    """A check that a text has only these names, separated by commas."""
+
+    def check(text: str) -> str:
+        if unknown := [name for name in text.split(",") if name not in known]:
+            raise ValueError(f"has unknown names: {', '.join(unknown)[:100]}; known ones: {', '.join(sorted(known))}")
+        return text
+
+    return check
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -112,7 +118,7 @@ class ListQuery(FilterQuery):
         description="By the time of creation or of the end, `-` for the latest first. "
         "A list by the time of the end has only tasks that have ended.",
     )
-    fields: Annotated[str, AfterValidator(_field_names)] | None = Field(
+    fields: Annotated[str, AfterValidator(names_among(FIELDS))] | None = Field(
         None,
         description="Only these members of each task, separated by commas.",
         examples=["task_id,status,finished_at"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -81,24 +81,25 @@ def problem(error: LongrunError, **members: Any) -> Response:
     headers = dict(error.headers) if isinstance(error, HttpError) else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return _response(_with_request_id(members_of(error)) | members, headers)
+    document = _document(error.status, error.slug, error.title, str(error) or error.title)
+    return _response(document | _errors(error) | members, headers)
 
 
 def members_of(error: LongrunError) -> dict[str, Any]:
-    """The members of a problem document that tell of this error."""
-    members = _members(error.status, error.slug, error.title, str(error) or error.title)
-    if isinstance(error, InvalidInput) and error.errors:
-        members["errors"] = [{"field": item.field, "message": item.message} for item in error.errors]
-    return members
+    """A problem document as a part of an answer, which has a request id of its own."""
+    return _members(error.status, error.slug, error.title, str(error) or error.title) | _errors(error)
 
 
 def install(app: FastAPI) -> None:
     """Make the application answer every error with a problem document."""
-    app.add_exception_handler(LongrunError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _disconnected)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (*KNOWN, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The response to a request that failed with this error."""
+    handle = next((handler for kind, handler in _HANDLERS.items() if isinstance(error, kind)), _unexpected)
+    return await handle(request, error)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], prefix: str = "", known: Iterable[str] = ()) -> list[FieldError]:
@@ -164,6 +165,16 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     return _response(document | {"instance": INCIDENT_PREFIX + incident}, {})
 
 
+_HANDLERS: Final[Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = {
+    LongrunError: _known,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    ClientDisconnect: _disconnected,
+}
+KNOWN: Final = tuple(_HANDLERS)
+"""The exceptions that are answers; any other one is a fault."""
+
+
 def _near(request: Request) -> str | None:
     path = request.scope["path"].rstrip("/")
     is_there = allowed(request.app.router.routes, {**request.scope, "path": path})
@@ -171,16 +182,19 @@ def _near(request: Request) -> str | None:
 
 
 def _document(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
-    return _with_request_id(_members(status, slug, title, detail))
+    document = _members(status, slug, title, detail)
+    request_id = request_ids.current()
+    return document if request_id is None else document | {"request_id": request_id}
 
 
 def _members(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
     return {"type": TYPE_PREFIX + slug, "title": title, "status": int(status), "detail": detail}
 
 
-def _with_request_id(members: dict[str, Any]) -> dict[str, Any]:
-    request_id = request_ids.current()
-    return members if request_id is None else members | {"request_id": request_id}
+def _errors(error: LongrunError) -> dict[str, Any]:
+    if not isinstance(error, InvalidInput) or not error.errors:
+        return {}
+    return {"errors": [{"field": each.field, "message": each.message} for each in error.errors]}
 
 
 def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from fastapi import Request
 
@@ -35,6 +35,9 @@ from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
 
+EXPORTS: Final = 2
+"""How many exports read from PostgreSQL at once: the other connections are for short requests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -57,6 +60,7 @@ class Runtime:
     served_queues: ServedQueues
     readiness: Readiness
     shutdown: Shutdown
+    export_turns: asyncio.Semaphore
 
 
 @asynccontextmanager
@@ -114,6 +118,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 served_queues,
                 readiness,
                 shutdown,
+                asyncio.Semaphore(EXPORTS),
             )
     finally:
         shutdown.begin()

@@ -161,10 +161,18 @@ class Task(TaskSummary):
     files: list[TaskFile] = Field(description="Result files, by name. A retry keeps them, and may replace them.")
 
 
-def task_json(job: Job, root_path: str) -> bytes:
-    """A `Task` as JSON. Input and result are copied as text, so that their numbers do not change."""
-    summary = TaskSummary.of(job, root_path).model_dump_json()
-    return f'{summary[:-1]},"input":{job.input},"result":{job.result or "null"},"files":{job.files or "[]"}}}'.encode()
+VALUES: Final = ("input", "result", "files")
+"""The members of a `Task` that its summary does not have."""
+
+
+def task_json(job: Job, root_path: str, members: set[str] | None = None) -> bytes:
+    """A `Task` as JSON, with all members or these. Values are copied as text, so that their numbers do not change."""
+    summary = TaskSummary.of(job, root_path).model_dump_json(include=members)
+    texts = (job.input, job.result or "null", job.files or "[]")
+    values = [
+        f'"{name}":{text}' for name, text in zip(VALUES, texts, strict=True) if members is None or name in members
+    ]
+    return f"{summary[:-1]}{',' if len(summary) > 2 and values else ''}{','.join(values)}}}".encode()
 
 
 def _fields(job: Job, root_path: str) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    unsure = {name: getattr(submission, name) for name in ("tags", *KEYS)}
+    unsure = {name: value for name in ("tags", *KEYS) if (value := getattr(submission, name))}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:

@@ -21,8 +21,10 @@ ROUNDS: Final = 5
 """How often a job is given again that meets others with its dedupe key; then its client has to."""
 
 
-def insert(database: Database, given: Sequence[Submission]) -> list[Outcome]:
+def insert(database: Database, given: Sequence[Submission], wait_ms: int = idempotency.WAIT_MS) -> list[Outcome]:
     """Accept jobs, in one commit as a rule; returns their outcomes in the order given.
+
+    A transaction that holds one of their keys is waited for during `wait_ms`.
 
     If the connection breaks during the commit, the rows are read by id: a job whose row exists is accepted. A request
     with a key that is told StoreUnavailable may be repeated, and will be answered by what its key has.
@@ -33,7 +35,7 @@ def insert(database: Database, given: Sequence[Submission]) -> list[Outcome]:
     left = list(given)
     for _ in range(ROUNDS):
         try:
-            outcomes |= _insert(database, left)
+            outcomes |= _insert(database, left, wait_ms)
         except LongrunError as error:
             if not outcomes:
                 raise
@@ -60,10 +62,10 @@ def is_answer(error: LongrunError) -> bool:
     return concerns_one(error) or isinstance(error, IdempotencyKeyReused)
 
 
-def _insert(database: Database, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+def _insert(database: Database, given: Sequence[Submission], wait_ms: int) -> dict[UUID, Outcome]:
     try:
         if any(key or job.dedupe_key for job, key in given):
-            return database.call(idempotency.accept_once, given)
+            return database.call(idempotency.accept_once, given, wait_ms)
         return {job.id: job for job in database.call(jobs.insert, [job for job, _ in given])}
     except StoreUnavailable as error:
         return _committed(database, given, error)

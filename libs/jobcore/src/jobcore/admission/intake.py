@@ -1,4 +1,7 @@
-"""Intake: a thread inserts all waiting submissions, commits once, and then answers them (see `batches`)."""
+"""Intake: a thread inserts all waiting submissions, commits once, and then answers them (see `batches`).
+
+A batch that fails because of one of its jobs is tried in halves, so that the others do not suffer for it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from jobcore.admission import batches
+from jobcore.admission.held_keys import RETRIES, RETRY_WAIT_MS, WAIT_MS, HeldKeys
 from jobcore.admission.limits import Limits
+from jobcore.admission.pending import Key, Pending, answer, wanted
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
@@ -29,23 +33,6 @@ STOP_S: Final = 15.0
 log = logs.get(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    job: NewJob
-    key: IdempotencyKey | None
-    loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Accepted | KnownJob]
-
-    @property
-    def keys(self) -> list[tuple[str, str]]:
-        """What another transaction may hold: the kind and the text of each key."""
-        found = [("idempotency", self.key and self.key.text), ("dedupe", self.job.dedupe_key)]
-        return [(kind, text) for kind, text in found if text]
-
-
-_Pair = tuple[asyncio.Future[Accepted | KnownJob], Outcome]
-
-
 class Intake(BackgroundThread):
     """The group commit of an API process.
 
@@ -53,13 +40,18 @@ class Intake(BackgroundThread):
     """
 
     def __init__(
-        self, db: Database, on_accepted: Callable[[list[Accepted]], None], limits: Limits | None = None
+        self,
+        db: Database,
+        on_accepted: Callable[[list[Accepted]], None],
+        limits: Limits | None = None,
+        held: HeldKeys | None = None,
     ) -> None:
         super().__init__("intake", stop_s=STOP_S, stall_s=STALL_S)
         self._db = db
         self._limits = limits
         self._on_accepted = on_accepted
-        self._waiting: list[_Submission] = []
+        self._held = held or HeldKeys()
+        self._waiting: list[Pending] = []
         self._checks: list[Future[None]] = []
         self._doubtful = True
         self._changed = threading.Condition()
@@ -79,14 +71,14 @@ class Intake(BackgroundThread):
         IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is not answered yet.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Accepted | KnownJob] = loop.create_future()
+        answered: asyncio.Future[Accepted | KnownJob] = loop.create_future()
         with self._changed:
             self._refuse_if_stopping()
             if len(self._waiting) >= MAX_WAITING:
                 raise Overloaded(f"{MAX_WAITING:,} submissions already wait for their commit: try again later")
-            self._waiting.append(_Submission(job, key, loop, answer))
+            self._waiting.append(Pending(job, key, loop, answered))
             self._changed.notify()
-        return await answer
+        return await answered
 
     async def check(self) -> None:
         """Return once the thread has committed on its own connection, so that a submission would be accepted.
@@ -111,29 +103,29 @@ class Intake(BackgroundThread):
         while taken := self._take():
             batch, checks = taken
             try:
-                self._serve(_wanted(batch), checks)
+                self._serve(wanted(batch), checks)
             except BaseException as error:
                 # every waiter gets an answer, whatever happened
                 failure = LongrunError(f"the intake thread failed: {error!r}")
-                _answer(batch, [failure] * len(batch))
+                answer([(pending, failure) for pending in [*batch, *self._held.take_all()]])
                 _resolve_checks(checks, failure)
                 raise
 
-    def _take(self) -> tuple[list[_Submission], list[Future[None]]] | None:
+    def _take(self) -> tuple[list[Pending], list[Future[None]]] | None:
         self.rest()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._checks or self.stopping)
+            self._changed.wait_for(lambda: self._waiting or self._checks or self.stopping, self._held.pause_s())
             self.beat()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             checks, self._checks = self._checks, []
-        return (batch, checks) if batch or checks else None
+        return (batch, checks) if batch or checks or self._held.pause_s() is not None else None
 
-    def _serve(self, batch: list[_Submission], checks: list[Future[None]]) -> None:
-        answers: list[Outcome] = []
-        if batch:
-            with traces.within(batch[0].job.traceparent):
-                answers = self._accept(batch)
-            _answer(batch, answers)
+    def _serve(self, batch: list[Pending], checks: list[Future[None]]) -> None:
+        answers = self._settle(batch, WAIT_MS, self._held.known())
+        firsts, others = self._held.take_due(now=self.stopping)
+        held: dict[Key, LongrunError] = {}
+        for retried in (firsts, others):
+            answers += self._settle(wanted(retried), RETRY_WAIT_MS, held)
         accepted = [answer for answer in answers if isinstance(answer, Accepted)]
         if any(isinstance(answer, LongrunError) and not batches.is_answer(answer) for answer in answers):
             self._doubtful = True
@@ -158,50 +150,80 @@ class Intake(BackgroundThread):
         self._doubtful = False
         return None
 
-    def _accept(self, batch: Sequence[_Submission]) -> list[Outcome]:
+    def _settle(self, batch: Sequence[Pending], wait_ms: int, held: dict[Key, LongrunError]) -> list[Outcome]:
+        """Accept and answer the submissions, or set them aside; returns the answers."""
+        if not batch:
+            return []
+        with traces.within(batch[0].job.traceparent):
+            outcomes = self._accept(batch, wait_ms, held, len(held) + RETRIES)
+        answers = [(pending, outcomes[pending.job.id]) for pending in batch]
+        if held and not self.stopping:
+            answers = [each for each in answers if not self._is_kept(*each)]
+        answer(answers)
+        return [outcome for _, outcome in answers]
+
+    def _is_kept(self, pending: Pending, outcome: Outcome) -> bool:
+        return isinstance(outcome, LongrunError) and batches.is_in_use(outcome) and self._held.keep(pending, outcome)
+
+    def _accept(
+        self, batch: Sequence[Pending], wait_ms: int, held: dict[Key, LongrunError], most: int
+    ) -> dict[UUID, Outcome]:
+        """The outcomes by the ids of the jobs. Keys in `held` are not tried; up to `most` in all are found and added.
+
+        If even more seem to be held, it may be because a table is locked. Then those that failed together are not told
+        apart.
+        """
         self.beat()
+        outcomes: dict[UUID, Outcome] = {}
+        if held:
+            outcomes = {pending.job.id: held[key] for pending in batch for key in pending.keys if key in held}
+            batch = [pending for pending in batch if pending.job.id not in outcomes]
+        if not batch:
+            return outcomes
         try:
-            outcomes = batches.insert(self._db, [(submission.job, submission.key) for submission in batch])
+            return outcomes | self._insert(batch, wait_ms, held)
+        except LongrunError as error:
+            is_in_use = batches.is_in_use(error)
+            if len(batch) > 1 and batches.concerns_one(error) and not (is_in_use and len(held) >= most):
+                half = len(batch) // 2
+                for part in (batch[:half], batch[half:]):
+                    outcomes |= self._accept(part, RETRY_WAIT_MS, held, most)
+                return outcomes
+            if is_in_use:
+                held |= {key: error for pending in batch for key in pending.keys}
+            return outcomes | {pending.job.id: error for pending in batch}
+
+    def _insert(self, batch: Sequence[Pending], wait_ms: int, held: dict[Key, LongrunError]) -> dict[UUID, Outcome]:
+        """Insert the jobs in one commit; raises LongrunError if a part of them might succeed."""
+        try:
+            outcomes = batches.insert(self._db, [(pending.job, pending.key) for pending in batch], wait_ms)
         except StoreUnavailable as error:
             self._outage.begin(error)
-            return [error] * len(batch)
-        except LongrunError as error:
-            if len(batch) == 1 or not batches.concerns_one(error):
-                return [error] * len(batch)
-            return self._accept_one_by_one(batch)
+            raise
+        except LongrunError:
+            raise
         except Exception as error:
             log.exception("cannot store submissions")
-            return [LongrunError(str(error))] * len(batch)
+            raise LongrunError(str(error)) from error
         self._outage.end()
+        found = dict(zip((pending.job.id for pending in batch), outcomes, strict=True))
+        held |= {
+            key: outcome
+            for pending, outcome in zip(batch, outcomes, strict=True)
+            if isinstance(outcome, LongrunError) and batches.is_in_use(outcome)
+            for key in pending.keys
+        }
         accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
         made = {job.id for job in accepted}
-        metrics.accepted(submission.job for submission in batch if submission.job.id in made)
+        metrics.accepted(pending.job for pending in batch if pending.job.id in made)
         self._wake_for(accepted)
-        return outcomes
-
-    def _accept_one_by_one(self, batch: Sequence[_Submission]) -> list[Outcome]:
-        """Accept all but those that cannot be accepted. A key that is in use is waited for once."""
-        answers: list[Outcome] = []
-        in_use: dict[tuple[str, str], Outcome] = {}
-        for submission in batch:
-            keys = submission.keys
-            known = next((in_use[key] for key in keys if key in in_use), None)
-            [answer] = self._accept([submission]) if known is None else [known]
-            if batches.is_in_use(answer):
-                in_use |= dict.fromkeys(keys, answer)
-            answers.append(answer)
-        return answers
+        return found
 
     def _wake_for(self, accepted: list[Accepted]) -> None:
         try:
             self._on_accepted(accepted)
         except Exception:
             log.exception("could not send wake-ups; the keeper will")
-
-
-def _wanted(batch: Sequence[_Submission]) -> list[_Submission]:
-    """The submissions whose client still waits: one that got 503 meanwhile must not find its job accepted."""
-    return [submission for submission in batch if not submission.answer.cancelled()]
 
 
 def _resolve_checks(checks: Sequence[Future[None]], failure: LongrunError | None) -> None:
@@ -211,22 +233,3 @@ def _resolve_checks(checks: Sequence[Future[None]], failure: LongrunError | None
                 future.set_exception(failure)
             else:
                 future.set_result(None)
-
-
-def _answer(batch: Sequence[_Submission], answers: Sequence[Outcome]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Pair]] = {}
-    for submission, answer in zip(batch, answers, strict=True):
-        by_loop.setdefault(submission.loop, []).append((submission.answer, answer))
-    for loop, pairs in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(_resolve_answers, pairs)
-
-
-def _resolve_answers(pairs: Sequence[_Pair]) -> None:
-    for future, answer in pairs:
-        if future.done():
-            continue  # it has an answer, or its client left; an accepted job stays accepted
-        if isinstance(answer, LongrunError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)

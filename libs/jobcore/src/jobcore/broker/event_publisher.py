@@ -1,6 +1,7 @@
 """Publishes over Redis what happened to jobs: events for their streams, and cancels for supervisors.
 
-Each job has a pub/sub channel for its events, and one channel says that there are events of any job. A message is a hint that may be lost, because PostgreSQL has the truth.
+Each job has a pub/sub channel for its events, and one channel says that there are events of any job. A message is a
+hint that may be lost, because PostgreSQL has the truth.
 `jobcore.broker.live_events` and `jobcore.broker.cancel_listener` receive.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -37,14 +38,14 @@ class EventPublisher(BackgroundThread):
     """Publishes from its own thread. Its callers never wait for Redis, and no call raises.
 
     The queue of the thread is bounded, and is dropped while Redis is unavailable. Most jobs have no stream: the thread
-    first asks which jobs of a batch have one, and encodes and sends only their events.
+    first asks whether any job has one, then which jobs of a batch have, and encodes and sends only their events.
     """
 
     def __init__(self, server: RedisServer) -> None:
         super().__init__("event-publisher", stop_s=STOP_S)
         self._server = server
         self._redis = server.client(TIMEOUT_S)
-        self._messages: deque[tuple[UUID, Event]] = deque(maxlen=QUEUED_MAX)
+        self._messages: deque[tuple[UUID, Event | Change]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._news = False
         self._something = threading.Event()
@@ -63,7 +64,7 @@ class EventPublisher(BackgroundThread):
         """Publish stored transitions to streams and cancels to supervisors, and count both in the metrics."""
         metrics.changed(changes)
         for change in changes:
-            self._messages.append((change.id, change.event))
+            self._messages.append((change.id, change))
             if change.status is Status.CANCELLED:
                 self._cancelled.append(change.id)
         self._something.set()
@@ -97,21 +98,26 @@ class EventPublisher(BackgroundThread):
             self._redis.publish(self._server.news, NEWS)
             self.pause(NEWS_GAP_S)
 
-    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event]]) -> None:
-        channel = self._server.job
-        channels = list({channel(job_id) for job_id, _ in messages})
+    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event | Change]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in cancelled:
             pipeline.publish(self._server.cancels, str(job_id))
         pipeline.publish(self._server.news, NEWS)
-        pipeline.pubsub_numsub(*channels)
-        followed = {name.decode() for name, readers in pipeline.execute()[-1] if readers}
-        if not followed:
+        pipeline.pubsub_numsub(self._server.readers)
+        if not any(_followed(pipeline.execute()[-1])):
             return
-        for job_id, event in messages:
+        channel = self._server.job
+        followed = set(_followed(self._redis.pubsub_numsub(*{channel(job_id) for job_id, _ in messages})))
+        for job_id, told in messages:
             if channel(job_id) in followed:
-                pipeline.publish(channel(job_id), encode(event))
-        pipeline.execute()
+                pipeline.publish(channel(job_id), encode(told.event if isinstance(told, Change) else told))
+        if followed:
+            pipeline.execute()
+
+
+def _followed(counts: Iterable[tuple[bytes, int]]) -> Iterator[str]:
+    """The channels that somebody listens to, in the answer to PUBSUB NUMSUB."""
+    return (name.decode() for name, listeners in counts if listeners)
 
 
 def _popped(waiting: deque[T]) -> list[T]:

@@ -4,13 +4,15 @@ Readers that come and go only change which channels are wanted, which never wait
 the connection subscribes and unsubscribes accordingly, so no subscription outlives its last reader. The connection is
 kept open without readers too, and is pinged every second: a Redis that is silent for SILENT_S seconds counts as
 unavailable. Events that are missed meanwhile are read in PostgreSQL.
+
+Every reader of a job also listens to one channel on which nothing is sent: by it, publishers know whether there is any.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -125,10 +127,10 @@ class LiveEvents:
 
     def idle(self) -> Iterator[tuple[UUID, Subscription]]:
         """The jobs, and the subscriptions to them, whose readers wait for an event."""
-        for channel in self._channels.values():
-            for reader in channel.readers:
-                if reader.idle and reader.job_id is not None:
-                    yield reader.job_id, reader
+        everybody = self._channels.get(self._server.readers)
+        for reader in everybody.readers if everybody else ():
+            if reader.idle and reader.job_id is not None:
+                yield reader.job_id, reader
 
     @asynccontextmanager
     async def subscribe(self, job_id: UUID | None) -> AsyncIterator[Subscription]:
@@ -136,23 +138,25 @@ class LiveEvents:
 
         None subscribes to the news that there are events of any job.
         """
-        name = self._server.news if job_id is None else self._server.job(job_id)
-        channel = self._channels.setdefault(name, _Channel())
         subscription = Subscription(job_id)
-        channel.readers.add(subscription)
-        self._note(name)
+        names = [self._server.news] if job_id is None else [self._server.readers, self._server.job(job_id)]
+        channels = [self._channels.setdefault(name, _Channel()) for name in names]
+        for each in channels:
+            each.readers.add(subscription)
+        self._note(names)
         try:
             if self.connected:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CONFIRM_S):
-                        await channel.confirmed.wait()
+                        await channels[-1].confirmed.wait()
             yield subscription
         finally:
-            channel.readers.discard(subscription)
-            self._note(name)
+            for each in channels:
+                each.readers.discard(subscription)
+            self._note(names)
 
-    def _note(self, name: str) -> None:
-        self._changed.add(name)
+    def _note(self, names: Iterable[str]) -> None:
+        self._changed.update(names)
         self._change.set()
 
     async def _run(self) -> None:
@@ -196,7 +200,8 @@ class LiveEvents:
 
     def _differences(self) -> tuple[list[str], list[str]]:
         wanted, unwanted = [], []
-        for name in self._changed:
+        # first the channel of all readers: once that of a job is confirmed, its events are sent
+        for name in sorted(self._changed, key=lambda name: name != self._server.readers):
             channel = self._channels.get(name)
             if channel is None:
                 continue
@@ -233,7 +238,7 @@ class LiveEvents:
         if message["type"] == "subscribe":
             channel.confirmed.set()
             if not channel.readers:
-                self._note(name)
+                self._note([name])
         elif message["type"] == "message":
             with suppress(ValueError, KeyError, TypeError, AttributeError):
                 _deliver(channel, message["data"])

@@ -50,6 +50,9 @@ NEGLECTED_S: Final = 2.0
 PROMOTION_S: Final = 0.5
 """How long one check promotes due jobs before it wakes workers for them, in seconds."""
 AT_ONCE_S: Final = 0.01
+PAUSE: Final = 0.9
+"""Which share of `keeper_s` is between two checks. The rest is for a check itself, so that whatever commits just behind
+one has its wake-up within `keeper_s`."""
 QUEUES: Final = 500
 
 log = logs.get(__name__)
@@ -79,7 +82,7 @@ class Keeper(BackgroundThread):
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
         self._slow_at = self._ranks_at = 0.0
-        self.pause_s = settings.keeper_s
+        self.pause_s = PAUSE * settings.keeper_s
         """Seconds until the next check."""
         self._redis = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "the keeper sends wake-ups again")
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
@@ -113,7 +116,7 @@ class Keeper(BackgroundThread):
 
     def check(self) -> None:
         """Do once what is due, if this keeper leads. Raises StoreUnavailable."""
-        self.pause_s = self._settings.keeper_s
+        self.pause_s = PAUSE * self._settings.keeper_s
         seen = self._db.call(glance.look, self._me, 3 * self._settings.keeper_s + 2)
         leads = seen.leads_s > 0
         self._leads_until = time.monotonic() + seen.leads_s
@@ -186,6 +189,7 @@ class Keeper(BackgroundThread):
         until = time.monotonic() + PROMOTION_S
         while promoted := self._db.call(promotion.promote):
             self._limits.became_due(promoted)
+            self._publisher.announce()  # jobs of transactions of applications have no other announcement
             if time.monotonic() > until:
                 return True
         return False

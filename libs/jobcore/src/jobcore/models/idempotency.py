@@ -15,6 +15,8 @@ class IdempotencyKey:
 
     text: str
     fingerprint: str
+    warnings: str | None = None
+    """What the first answer to a submission warns of, as JSON; it is repeated with the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +31,5 @@ class KnownJob:
     """It is the live job of the submission's dedupe key."""
     replayed: bool
     """The answer repeats that to an earlier request with the same idempotency key."""
+    warnings: str | None = None
+    """What the repeated answer warned of, as JSON."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from jobcore.models.events import Event, NewEvent
 from jobcore.states import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A job that a child may run for as long as the fence of its row is `fence`."""
 
     id: UUID
@@ -41,8 +40,7 @@ class Claim:
     """What the output of the runs before this one counts; `Bounds.output_bytes` is the most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run ended: SUCCESS, FAILED, or PENDING for another try after `retry_s` seconds.
 
     `refused`: the task's function was not called, because this worker cannot read the input; this costs no try.
@@ -64,8 +62,7 @@ class Outcome:
     """What the output among `events` counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A transition that was stored, with what streams and wake-ups need to know about it."""
 
     id: UUID

@@ -89,6 +89,11 @@ class RedisServer:
         return self.key(f"job:{job_id}")
 
     @property
+    def readers(self) -> str:
+        """The channel that an API process listens to while it has streams; nothing is sent on it."""
+        return self.key("readers")
+
+    @property
     def news(self) -> str:
         """The channel that says that there are new events, of whatever job."""
         return self.key("news")

@@ -7,7 +7,6 @@ A statement that changes the status of jobs has a CTE named `changed` with one r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any, Final
 
 from sqlalchemy import CursorResult, Row
@@ -21,7 +20,7 @@ _CHANGES: Final = Rows(Change, status=Status)
 CHANGES: Final = """
 (SELECT *, last_seq AS seq, (SELECT max_running IS NOT NULL FROM queues WHERE name = queue) AS limited FROM changed)
 """
-COLUMNS: Final = ", ".join(f"change.{field.name}" for field in fields(Change))
+COLUMNS: Final = ", ".join(f"change.{name}" for name in Change._fields)
 SELECT_CHANGES: Final = f"SELECT {_CHANGES.columns} FROM {CHANGES} AS change"
 
 

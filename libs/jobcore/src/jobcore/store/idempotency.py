@@ -24,8 +24,9 @@ from jobcore.store.prepared import ORDERED, Prepared
 from jobcore.store.transactions import DURABLE, transaction
 
 LOCK_S: Final = 1
-"""How long a statement waits for another transaction with the same key, in seconds."""
-_WAIT: Final = f"SET LOCAL lock_timeout = '{LOCK_S}s';\n"
+"""How long a statement waits for another transaction with the same key, in seconds, if nothing else is said."""
+WAIT_MS: Final = LOCK_S * 1000
+_WAIT: Final = "SET LOCAL lock_timeout = :wait_ms;\n"
 ACCEPTED_STATUS: Final = 202
 DEDUPLICATED_STATUS: Final = 200
 IN_USE: Final = "another request with this key is not answered yet: repeat this one later"
@@ -75,9 +76,10 @@ class StoredAnswer:
 
 
 CLAIM_KEYS: Final = f"""
-INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at)
-SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now()
-FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent (key text, fingerprint text, job_id uuid, task_type text)
+INSERT INTO idempotency_keys (key, fingerprint, status, job_id, task_type, job_status, job_created_at, warnings)
+SELECT key, decode(fingerprint, 'hex'), {ACCEPTED_STATUS}, job_id, task_type, 'PENDING', now(), warnings
+FROM jsonb_to_recordset(CAST(:keys AS jsonb))
+    AS sent (key text, fingerprint text, job_id uuid, task_type text, warnings text)
 ORDER BY key, job_id ON CONFLICT (key, coalesce(owner, '')) DO NOTHING
 """
 
@@ -90,7 +92,8 @@ ACCEPT_ONCE: Final = Prepared(
 WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
 ), stored AS MATERIALIZED (
-    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at
+    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at,
+           warnings
     FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
 ), fresh AS MATERIALIZED (
     SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
@@ -103,7 +106,7 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     SELECT * FROM fresh WHERE id NOT IN (SELECT sent_id FROM duplicate)
 ), {accepting(or_nothing=True)}, answered AS (
     UPDATE idempotency_keys SET status = {DEDUPLICATED_STATUS}, job_id = live_id, task_type = duplicate.task_type,
-        job_status = duplicate.status, job_created_at = duplicate.created_at
+        job_status = duplicate.status, job_created_at = duplicate.created_at, warnings = NULL
     FROM duplicate
     WHERE {OURS} AND job_id = sent_id
       AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT sent_id FROM duplicate)))
@@ -114,13 +117,15 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     WHERE {OURS} AND job_id IN (SELECT id FROM undecided)
       AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT id FROM undecided)))
 )
-SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated
+SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated,
+       NULL AS warnings
 FROM accepted
 UNION ALL
-SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true FROM duplicate
+SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true, NULL
+FROM duplicate
 UNION ALL
 SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status,
-       fingerprint, status = {DEDUPLICATED_STATUS}
+       fingerprint, status = {DEDUPLICATED_STATUS}, warnings
 FROM key JOIN stored USING (key)
 WHERE key.job_id IS DISTINCT FROM stored.job_id
   AND (stored.job_id IS NULL OR stored.job_id NOT IN (SELECT job_id FROM key)
@@ -133,36 +138,50 @@ WHERE key.job_id IS DISTINCT FROM stored.job_id
 )
 
 
-def accept_once(connection: Connection, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+_QUEUE: Final = ACCEPTED.columns.split(", ").index("queue")
+"""The column that is NULL for a job that was there; to read it by its name would cost ten times as much."""
+
+
+def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: int = WAIT_MS) -> dict[UUID, Outcome]:
     """Accept jobs in one transaction, but none a second time for its idempotency key or its dedupe key.
 
     Returns outcomes by the ids of the given jobs: the accepted job, the one that was there, or IdempotencyKeyReused. A
     job without an outcome met another one with its dedupe key that was being made: give it again. Raises
-    IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for LOCK_S seconds.
+    IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for `wait_ms`.
     """
     keys = [
-        {"key": key.text, "fingerprint": key.fingerprint, "job_id": job.id, "task_type": job.task_type}
+        {
+            "key": key.text,
+            "fingerprint": key.fingerprint,
+            "job_id": job.id,
+            "task_type": job.task_type,
+            "warnings": key.warnings,
+        }
         for job, key in given
         if key
     ]
-    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.rows(keys)}
+    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
     try:
         rows = ACCEPT_ONCE.execute(connection, parameters).all()
     except DBAPIError as error:
         if _is_in_use(error):
             raise (IdempotencyKeyInUse(IN_USE) if keys else DedupeKeyInUse(IN_USE)) from error
         raise
-    fingerprints = {job.id: key.fingerprint for job, key in given if key}
-    return {row.sent_id: _outcome(row, fingerprints.get(row.sent_id)) for row in rows}
+    outcomes: dict[UUID, Outcome] = {
+        job.id: job for job in ACCEPTED.read(row for row in rows if row[_QUEUE] is not None)
+    }
+    if len(outcomes) < len(rows):
+        fingerprints = {job.id: key.fingerprint for job, key in given if key}
+        known = (row for row in rows if row[_QUEUE] is None)
+        outcomes |= {row.sent_id: _known(row, fingerprints.get(row.sent_id)) for row in known}
+    return outcomes
 
 
-def _outcome(row: Row[Any], fingerprint: str | None) -> Outcome:
-    if row.queue is not None:
-        return ACCEPTED.read([row])[0]
+def _known(row: Row[Any], fingerprint: str | None) -> KnownJob | IdempotencyKeyReused:
     if row.fingerprint is not None and row.fingerprint != fingerprint:
         return IdempotencyKeyReused(REUSED)
-    status = Status(row.status)
-    return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, row.fingerprint is not None)
+    status, replayed = Status(row.status), row.fingerprint is not None
+    return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, replayed, row.warnings)
 
 
 def _is_in_use(error: DBAPIError) -> bool:
@@ -170,7 +189,8 @@ def _is_in_use(error: DBAPIError) -> bool:
 
 
 FIND: Final = text(f"""
-SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at
+SELECT encode(fingerprint, 'hex') AS fingerprint, status, location, body, job_id, task_type, job_status, job_created_at,
+       warnings
 FROM idempotency_keys WHERE key = :key AND {OURS}
 """)
 
@@ -185,8 +205,8 @@ def find(connection: Connection, key: IdempotencyKey) -> StoredAnswer | None:
     if row.job_id is None:
         return StoredAnswer(row.status, row.location, row.body)
     deduplicated = row.status == DEDUPLICATED_STATUS
-    known = KnownJob(row.job_id, row.task_type, Status(row.job_status), row.job_created_at, deduplicated, True)
-    return StoredAnswer(row.status, job=known)
+    shown = row.job_id, row.task_type, Status(row.job_status), row.job_created_at
+    return StoredAnswer(row.status, job=KnownJob(*shown, deduplicated, replayed=True, warnings=row.warnings))
 
 
 CLAIM_KEY: Final = text(
@@ -212,8 +232,9 @@ def once(
     holds the key for LOCK_S seconds.
     """
     try:
+        claim = {"key": key.text, "fingerprint": key.fingerprint, "wait_ms": WAIT_MS}
         with transaction(connection):
-            if connection.execute(CLAIM_KEY, {"key": key.text, "fingerprint": key.fingerprint}).rowcount:
+            if connection.execute(CLAIM_KEY, claim).rowcount:
                 answer, done = work(connection)
                 stored = {"status": answer.status, "location": answer.location, "body": answer.body}
                 connection.execute(ANSWER, {"key": key.text, **stored})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -29,6 +29,8 @@ from jobcore.store.prepared import Prepared
 ROUNDS: Final = 5
 """How often a batch is given again that meets others with its dedupe keys; then its client has to."""
 STATUS: Final = 200
+SENT_ID: Final = len(fields(Accepted))
+"""The position of the column after those of `Accepted`; by its name it would cost ten times as much to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,11 @@ def _outcome(rows: Sequence[Row[Any]], batch: JobBatch, key: IdempotencyKey | No
         raise IdempotencyKeyInUse("its answer was just deleted: repeat the request")
     if rows and rows[0].fingerprint is not None:
         return _repeated(rows[0].fingerprint, rows[0].body, key)
-    accepted = ACCEPTED.read(row for row in rows if row.sent_id is None)
+    accepted = ACCEPTED.read(row for row in rows if row[SENT_ID] is None)
     live = {
         row.sent_id: LiveJob(row.id, row.task_type, Status(row.status), row.created_at)
         for row in rows
-        if row.sent_id is not None
+        if row[SENT_ID] is not None
     }
     return BatchOutcome(accepted[0].created_at if accepted else None, live, tuple(accepted))
 

@@ -112,11 +112,14 @@ def _array(texts: Iterable[str]) -> str:
 
 def _row(value: Any, plain: Callable[[Any], Any], encode: Callable[[Any], str]) -> str:
     """The JSON object of one row. What is None is left out: it is NULL then too, and costs nothing to parse."""
-    if not is_dataclass(value):
+    if not _is_record(value):
         return _encoded(encode, value)
-    fields = {name: field for name, field in plain(value).items() if field is not None}
-    texts = {name: fields.pop(name) for name in VALUES.intersection(fields) if type(fields[name]) is JsonText}
-    spliced = "".join(f',"{name}":{text}' for name, text in texts.items())
+    fields, spliced = {}, ""
+    for name, field in plain(value).items():
+        if type(field) is JsonText and name in VALUES:
+            spliced += f',"{name}":{field}'
+        elif field is not None:
+            fields[name] = field
     return f"{_encoded(encode, fields)[:-1]}{spliced}}}"
 
 
@@ -167,8 +170,8 @@ def _is_altered(text: str) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: getattr(value, name) for name in _field_names(type(value))}
+    if _is_record(value):
+        return {name: getattr(value, name) for name in field_names(type(value))}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -177,13 +180,20 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """The names of the fields of a dataclass or a named tuple; none for any other type."""
+    if is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    return tuple(getattr(kind, "_fields", ()))
+
+
+def _is_record(value: Any) -> bool:
+    return bool(field_names(type(value)))
 
 
 def _plain_and_exact(value: Any) -> Any:
     plain = _plain(value)
-    if is_dataclass(value):
+    if _is_record(value):
         texts = {name: exact(_text(plain[name])) for name in VALUES.intersection(plain)}
         plain |= {name + EXACT: text for name, text in texts.items() if text is not None}
     return plain

@@ -41,8 +41,11 @@ class BatchSize:
         ]
 
     def claimed(self, count: int, *, more: bool) -> None:
-        """Adapt to what a claim returned: the size doubles while more is ready, else it becomes what was found."""
-        self._size = min(MAX_BATCH, max(self._size, count) * 2) if more else max(1, count)
+        """Adapt to what a claim returned: the size doubles while more is ready, else it falls by half at most.
+
+        It falls slowly because a claim that is too small is followed by another at once.
+        """
+        self._size = min(MAX_BATCH, max(self._size, count) * 2) if more else max(1, count, self._size // 2)
 
     def next(self) -> int:
         """The size of the next claim."""

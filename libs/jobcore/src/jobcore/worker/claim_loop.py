@@ -109,7 +109,8 @@ class ClaimLoop:
                     return
                 if self._start(claimed) and not claimed.more:
                     return  # the next wake-up goes to the child with the fewest runs
-                _pace(len(claimed.claims), claimed_at)
+                if not claimed.backlog:
+                    _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
                 self.finish()  # here, because Celery sends a child that has returned its next wake-up
@@ -155,6 +156,7 @@ class ClaimLoop:
         if self._slot.retiring:  # asked once the slot says "claiming": the supervisor looks the other way round
             self._claims.claimed(())
             return None
+        limit = self._batch_size.next()
         began, sent_at = time.monotonic(), clock.now()
         try:
             taken = self._db.call(
@@ -162,7 +164,7 @@ class ClaimLoop:
                 queue=queue,
                 worker_id=worker_id,
                 slot=self._slot.index,
-                limit=self._batch_size.next(),
+                limit=limit,
                 quick=quick,
                 types=self._types,
                 lease_s=self._settings.lease_s,
@@ -182,7 +184,8 @@ class ClaimLoop:
         if taken.more and (len(taken.claims) == 1 or began > self._fan_out_at):
             self._fan_out_at = began + FAN_OUT_S
             self._waker.wake(queue, FAN_OUT)
-        return Claimed(taken.claims, worker_id, sent_at, quick, taken.more)
+        backlog = taken.more and len(taken.claims) >= limit
+        return Claimed(taken.claims, worker_id, sent_at, quick, taken.more, backlog)
 
     def _start(self, claimed: Claimed) -> bool:
         """Start what runs beside the main thread, and do the rest in order while its claims are fresh.
@@ -237,6 +240,5 @@ def _first(waiting: deque[Claim]) -> Claim | None:
 
 
 def _pace(claimed: int, claimed_at: float) -> None:
-    if claimed < MAX_BATCH:
-        pace_s = min(max(claimed * PACE_PER_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
-        time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))
+    pace_s = min(max(claimed * PACE_PER_JOB_S, SHORTEST_PACE_S), LONGEST_PACE_S)
+    time.sleep(max(0.0, claimed_at + pace_s - time.monotonic()))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
@@ -27,8 +26,7 @@ MESSAGE_MAX: Final = 2_000
 log = logs.get(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """The end of a run: its outcome, how it stopped (for the receipt if its job was cancelled), and its trace."""
 
     outcome: Outcome
@@ -95,7 +93,7 @@ class OutcomeStore:
         outcome = _without_events(completion.outcome) if run.last_events_apart else completion.outcome
         if run.writer.refused_output is not None and outcome.status is Status.SUCCESS:
             outcome = _invalid(outcome, f"PostgreSQL cannot store a piece of the output: {run.writer.refused_output}")
-        return replace(completion, outcome=outcome)
+        return completion if outcome is completion.outcome else completion._replace(outcome=outcome)
 
     def _finish_alone(self, completion: Completion) -> list[Change]:
         """Store one outcome: after its events if PostgreSQL refuses it, as FAILED if it refuses the result too."""
@@ -123,7 +121,7 @@ class OutcomeStore:
 
 
 def _without_events(outcome: Outcome) -> Outcome:
-    return replace(outcome, progress=None, events=(), output_bytes=0)
+    return outcome._replace(progress=None, events=(), output_bytes=0)
 
 
 def _invalid(outcome: Outcome, message: str) -> Outcome:
@@ -133,4 +131,4 @@ def _invalid(outcome: Outcome, message: str) -> Outcome:
         "message": printable(message)[:MESSAGE_MAX],
         "attempt": None,
     }
-    return replace(outcome, status=Status.FAILED, error=error, result=None, result_bytes=0, retry_s=None)
+    return outcome._replace(status=Status.FAILED, error=error, result=None, result_bytes=0, retry_s=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from jobcore.broker.event_publisher import EventPublisher
@@ -38,10 +39,11 @@ class Claimed:
     """The task types whose runs are so short that several make a batch."""
     more: bool = False
     """Whether more jobs were ready."""
+    backlog: bool = False
+    """Whether more were ready than the claim could take, so that the next one finds some without a wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A run whose code has ended; it is handed back if it has no outcome."""
 
     claim: Claim

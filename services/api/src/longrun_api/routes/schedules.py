@@ -11,15 +11,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound
+from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.models import IdempotencyKey
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
 from longrun_api import answers, cursors, paging, versions
-from longrun_api.acceptance import accept
+from longrun_api.acceptance import accept, repeated
 from longrun_api.body import read_as
+from longrun_api.conditions import PreconditionFailed
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -34,7 +35,7 @@ FIRST_ROWS: Final = 20
 KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_schema_extra={"pattern": NAME})]
 
 
-async def schedule(request: Request, schedule: KeyInPath) -> Schedule:
+async def find(request: Request, schedule: KeyInPath) -> Schedule:
     """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version."""
     key = _key(schedule)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
@@ -44,7 +45,7 @@ async def schedule(request: Request, schedule: KeyInPath) -> Schedule:
     return found
 
 
-Found = Annotated[Schedule, Depends(schedule)]
+Found = Annotated[Schedule, Depends(find)]
 
 
 def _key(text: str) -> UUID | str | None:
@@ -159,11 +160,16 @@ async def resume_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
-async def run_schedule(request: Request, schedule: Found) -> Response:
+async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
     """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
-    runtime_of(request).registry.get(schedule.plan.job["task_type"])
-    job = schedule.plan.new_job(schedule.id, traceparent=traces.current_traceparent())
-    return await accept(request, job, key_of(request))
+    key = key_of(request)
+    try:
+        found = await find(request, schedule)
+        runtime_of(request).registry.get(found.plan.job["task_type"])
+    except (ScheduleNotFound, PreconditionFailed, UnknownTaskType) as refusal:
+        return await repeated(request, key, refusal)
+    job = found.plan.new_job(found.id, traceparent=traces.current_traceparent())
+    return await accept(request, job, key)
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 412, 503))

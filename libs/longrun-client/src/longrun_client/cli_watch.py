@@ -1,0 +1,61 @@
+"""`longrun watch`: the states and the progress of all tasks that match, as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import typer
+
+from longrun_client.cli_options import Json, connect
+from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.models import Status
+from longrun_client.models_watch import TaskEvent
+from longrun_client.text import task_event_line
+
+INTERRUPTED: Final = 130
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: longrun watch --queue scrape --status FAILED")
+def watch(
+    context: typer.Context,
+    task_id: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Only these tasks; all without.")] = None,
+    *,
+    event: Annotated[list[str] | None, typer.Option(help="Only `state` or only `progress`.")] = None,
+    status: Annotated[
+        list[Status] | None, typer.Option(case_sensitive=False, help="Only with this status, or any of several.")
+    ] = None,
+    task_type: Annotated[list[str] | None, typer.Option(help="Only of this task type, or any of several.")] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Start after this `cursor` of an event, not now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Watch tasks: a line for each change of a status and for progress, until Ctrl-C."""
+    with connect(context) as client:
+        events = client.watch(
+            after=after,
+            event=event,
+            status=status,
+            task_id=task_id,
+            task_type=task_type,
+            queue=queue,
+            tag=tag,
+            schedule_id=None if schedule is None else client.schedule(schedule).schedule_id,
+        )
+        try:
+            print_lines(events) if as_json else _print(events)
+        except KeyboardInterrupt:
+            stderr().print("stopped watching: the tasks continue")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _print(events: Iterator[TaskEvent]) -> None:
+    console = stdout()
+    for event in events:
+        console.print(task_event_line(event), soft_wrap=True)

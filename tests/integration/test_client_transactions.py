@@ -1,0 +1,191 @@
+"""`submit` in the application's own transaction, with each kind of session, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import asyncpg
+import psycopg
+import psycopg2
+import pytest
+from pydantic import BaseModel, Field
+from sqlalchemy import create_engine
+
+from jobcore.store import task_types
+from jobcore.store.database import Database
+from jobcore.tasks import load_tasks
+from longrun_client import InvalidSubmission, NoTransaction, Status, SubmitNotAvailable, submit
+from tests.integration.app_sessions import APPS, App
+from tests.servers import execute
+
+Open = Callable[[str], AbstractAsyncContextManager[App]]
+ORDER = "INSERT INTO orders VALUES (1)"
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    """A database with the tables of Longrun and of an application, in which an API has published its task types."""
+    database = Database(database_url, name="test")
+    database.call(task_types.publish, load_tasks().all())
+    database.close()
+    execute(database_url, "CREATE TABLE public.orders (id integer PRIMARY KEY)")
+    return database_url.partition("?")[0]
+
+
+@pytest.fixture(params=APPS)
+def opened(request: pytest.FixtureRequest) -> Open:
+    return APPS[request.param]
+
+
+def stored(url: str) -> tuple[list[Any], list[Any]]:
+    """The orders of the application, and the jobs of Longrun, that are committed."""
+    orders = [number for (number,) in execute(url, "SELECT id FROM public.orders")]
+    return orders, [str(job_id) for (job_id,) in execute(url, "SELECT id FROM longrun.jobs ORDER BY id")]
+
+
+def test_a_task_exists_once_the_transaction_has_committed_and_not_before(url: str, opened: Open) -> None:
+    async def run() -> None:
+        async with opened(url) as app:
+            await app.run(ORDER)
+            task = await app.submit("echo", {"order": 1}, tags=["a"], priority=3, delay_s=5)
+            assert task.status is Status.PENDING
+            assert stored(url) == ([], [])
+            await app.commit()
+            assert stored(url) == ([1], [task.task_id])
+
+    anyio.run(run)
+    [row] = execute(url, "SELECT task_type, input, tags, priority, queue FROM longrun.jobs")
+    assert row == ("echo", {"order": 1}, ["a"], 3, "default")
+
+
+def test_a_rollback_leaves_nothing(url: str, opened: Open) -> None:
+    async def run() -> None:
+        async with opened(url) as app:
+            await app.run(ORDER)
+            await app.submit()
+            await app.rollback()
+
+    anyio.run(run)
+    assert stored(url) == ([], [])
+    assert execute(url, "SELECT count(*) FROM longrun.job_events") == [(0,)]
+
+
+def test_a_refused_submission_names_the_field_and_a_savepoint_saves_the_rest(url: str, opened: Open) -> None:
+    async def run() -> None:
+        async with opened(url) as app:
+            await app.run(ORDER)
+            await app.run("SAVEPOINT before")
+            with pytest.raises(InvalidSubmission, match=r"^priority: must be 0 to 9$") as refused:
+                await app.submit(priority=10)
+            assert [(error.field, error.message) for error in refused.value.errors] == [("priority", "must be 0 to 9")]
+            await app.run("ROLLBACK TO SAVEPOINT before")
+            await app.submit()
+            await app.run("ROLLBACK TO SAVEPOINT before")
+            task = await app.submit()
+            await app.commit()
+            assert stored(url) == ([1], [task.task_id])
+
+    anyio.run(run)
+
+
+def test_what_json_cannot_express_is_refused_before_the_transaction_is_touched(url: str, opened: Open) -> None:
+    async def run() -> None:
+        async with opened(url) as app:
+            await app.run(ORDER)
+            for field, options in {
+                "input": {"input": {"at": object()}},
+                "metadata": {"metadata": {"x": float("nan")}},
+                "dedupe_key": {"dedupe_key": "\ud800"},
+            }.items():
+                with pytest.raises(InvalidSubmission, match=f"^{field}: "):
+                    await app.submit(**options)  # type: ignore[arg-type]
+            await app.commit()
+            assert stored(url) == ([1], [])
+
+    anyio.run(run)
+
+
+class Seconds(BaseModel):
+    how_long: float = Field(alias="seconds", gt=0)
+
+
+def test_an_input_may_be_a_model(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        task = submit("sleep", Seconds(seconds=2), session=connection)
+    assert execute(url, "SELECT CAST(id AS text), input FROM longrun.jobs") == [(task.task_id, {"seconds": 2.0})]
+
+
+async def _autocommit_asyncpg(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await submit("echo", {}, session=connection)
+    finally:
+        await connection.close()
+
+
+async def _autocommit_async_psycopg(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await submit("echo", {}, session=connection)
+
+
+async def _autocommit_psycopg(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        submit("echo", {}, session=connection)
+
+
+async def _autocommit_psycopg2(url: str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        submit("echo", {}, session=connection)
+    finally:
+        connection.close()
+
+
+async def _autocommit_sqlalchemy(url: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        submit("echo", {}, session=connection)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        _autocommit_asyncpg, _autocommit_async_psycopg, _autocommit_psycopg, _autocommit_psycopg2,
+        _autocommit_sqlalchemy,
+    ],
+)  # fmt: skip
+def test_a_session_without_a_transaction_is_refused_and_nothing_is_stored(url: str, attempt: Any) -> None:
+    with pytest.raises(NoTransaction, match=r"^session: it commits each statement by itself"):
+        anyio.run(attempt, url)
+    assert stored(url) == ([], [])
+
+
+def test_a_transaction_of_an_autocommit_connection_is_one(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
+        task = submit("echo", {}, session=connection)
+        assert stored(url) == ([], [])
+    assert stored(url) == ([], [task.task_id])
+
+
+def test_anything_but_a_session_of_postgresql_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^session: must be a connection or session of .*, not sqlite3\.Connection$"):
+        submit("echo", {}, session=sqlite3.connect(":memory:"))
+    with create_engine("sqlite://").connect() as connection, pytest.raises(TypeError, match="not of sqlite"):
+        submit("echo", {}, session=connection)
+    with pytest.raises(ValueError, match=r"^schema: "):
+        submit("echo", {}, session=sqlite3.connect(":memory:"), schema='x"; DROP TABLE jobs')
+
+
+def test_a_database_without_longrun_says_what_is_missing(empty_url: str, opened: Open) -> None:
+    async def run() -> None:
+        async with opened(empty_url.partition("?")[0]) as app:
+            with pytest.raises(SubmitNotAvailable, match="no schema longrun is in the database of the session"):
+                await app.submit()
+            await app.rollback()
+
+    anyio.run(run)
