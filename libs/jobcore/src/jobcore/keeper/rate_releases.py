@@ -80,6 +80,7 @@ class RateReleases(BackgroundThread):
                     self._outage.end()
                 except LongrunError as error:
                     self._outage.begin(error)
+                    self._noticed.set()
                     if self.pause(SURVEY_S):
                         return
 

@@ -27,7 +27,7 @@ FROM starts WHERE counted_for = {of} AND at > {now} - make_interval(secs => wind
 
 def of_key(key: str) -> str:
     """SQL: what the starts of this rate key are counted for."""
-    return f"'key:' || {key}"
+    return f"'rate_key:' || {key}"
 
 
 def of_queue(name: str) -> str:
@@ -74,7 +74,7 @@ WITH RECURSIVE names AS (
         SELECT ctid FROM starts WHERE counted_for = names.counted_for
           AND at < now() - make_interval(secs => greatest({KEPT}, coalesce(
               (SELECT window_s FROM rate_limits WHERE {of_key("key")} = names.counted_for
-                 AND key = substr(names.counted_for, {len("key:") + 1})),
+                 AND key = substr(names.counted_for, {len("rate_key:") + 1})),
               (SELECT window_s FROM queues WHERE {of_queue("name")} = names.counted_for
                  AND name = substr(names.counted_for, {len("queue:") + 1})), 0)))
         ORDER BY at LIMIT :limit
