@@ -20,10 +20,24 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import IdempotencyKey, JobFilter, JobOrder, JobPosition, JsonText, KnownJob, NewEvent, NewFile
+from jobcore.models import (
+    BULK_QUEUE,
+    BULK_TYPES,
+    BulkAction,
+    IdempotencyKey,
+    JobFilter,
+    JobOrder,
+    JobPosition,
+    JsonText,
+    KnownJob,
+    NewEvent,
+    NewFile,
+)
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
+    bulk,
+    bulk_jobs,
     cancellations,
     claims,
     concurrency_limits,
@@ -31,6 +45,7 @@ from jobcore.store import (
     event_pages,
     events,
     expiry,
+    exports,
     fair_turns,
     files,
     firings,
@@ -118,6 +133,7 @@ def exercise(world: World) -> None:
             world.finish(claim)
     walk_through(world, worker)
     read_lists(world, old)
+    change_many(world, worker, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -195,6 +211,25 @@ def read_lists(world: World, old: JobPosition) -> None:
     ):
         read_list(world, wanted, old)
         world.call(counts.step, wanted, None, candidates=PAGE)
+        for action, after in product(BulkAction, [None, old.id]):
+            if changeable := action.changeable(wanted):
+                world.call(bulk.matching, changeable, after, limit=PAGE, candidates=PAGE)
+
+
+def change_many(world: World, worker: UUID, old: JobPosition) -> None:
+    """Cancel and retry several jobs at once, in a request and in a job of their own."""
+    waiting = world.insert_many(PAGE)
+    for action in BulkAction:
+        world.call(bulk.look, action, waiting)
+        assert len(world.call(bulk.change, action, waiting).changes) == PAGE
+        assert len(world.call(bulk.change, action, waiting, JobFilter(queues=("default",))).seen) == PAGE
+    world.call(exports.values, [old.id, *waiting], PAGE)
+    world.insert(queue=BULK_QUEUE, task_type=BulkAction.CANCEL.task_type)
+    assert world.call(bulk_jobs.wait)
+    [run] = world.take(worker, 1, queue=BULK_QUEUE, types=list(BULK_TYPES))
+    step = world.call(bulk_jobs.step, run, BulkAction.CANCEL, JobFilter(tags=("none",)), None, announce=True)
+    assert step is not None
+    world.finish(run)
 
 
 def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
