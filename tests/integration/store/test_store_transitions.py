@@ -76,6 +76,7 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
+    task_types,
     why,
     workers,
 )
@@ -87,6 +88,7 @@ from jobcore.store.outcomes import finish
 from jobcore.store.rate_limits import RateLimit
 from jobcore.store.releases import Cause, Release, release
 from jobcore.store.situations import Situation
+from jobcore.tasks import registry
 from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
@@ -326,6 +328,7 @@ UNFENCED = [
     Trial(queue_heads.ages, lambda case: case.world.call(queue_heads.ages, [QUEUE])),
     Trial(queue_deletion.delete, lambda case: case.world.call(queue_deletion.delete, "another")),
     Trial(served.read, lambda case: case.world.call(served.read)),
+    Trial(task_types.publish, lambda case: case.world.call(task_types.publish, registry.all())),
     Trial(situations.find, lambda case: case.world.call(situations.find, case.id)),
     of_situation(situations.before),
     of_situation(situations.blocking),
