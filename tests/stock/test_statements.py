@@ -20,10 +20,24 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import IdempotencyKey, JobFilter, JobOrder, JobPosition, JsonText, KnownJob, NewEvent, NewFile
+from jobcore.models import (
+    BULK_QUEUE,
+    BULK_TYPES,
+    BulkAction,
+    IdempotencyKey,
+    JobFilter,
+    JobOrder,
+    JobPosition,
+    JsonText,
+    KnownJob,
+    NewEvent,
+    NewFile,
+)
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
+    bulk,
+    bulk_jobs,
     cancellations,
     claims,
     concurrency_limits,
@@ -31,6 +45,7 @@ from jobcore.store import (
     event_pages,
     events,
     expiry,
+    exports,
     fair_turns,
     files,
     firings,
@@ -38,8 +53,10 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    job_batches,
     job_sources,
     jobs,
+    json_text,
     limits,
     listing,
     queue_deletion,
@@ -58,6 +75,7 @@ from jobcore.store import (
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
+from jobcore.store.job_batches import JobBatch
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -115,6 +133,7 @@ def exercise(world: World) -> None:
             world.finish(claim)
     walk_through(world, worker)
     read_lists(world, old)
+    change_many(world, worker, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -192,6 +211,25 @@ def read_lists(world: World, old: JobPosition) -> None:
     ):
         read_list(world, wanted, old)
         world.call(counts.step, wanted, None, candidates=PAGE)
+        for action, after in product(BulkAction, [None, old.id]):
+            if changeable := action.changeable(wanted):
+                world.call(bulk.matching, changeable, after, limit=PAGE, candidates=PAGE)
+
+
+def change_many(world: World, worker: UUID, old: JobPosition) -> None:
+    """Cancel and retry several jobs at once, in a request and in a job of their own."""
+    waiting = world.insert_many(PAGE)
+    for action in BulkAction:
+        world.call(bulk.look, action, waiting)
+        assert len(world.call(bulk.change, action, waiting).changes) == PAGE
+        assert len(world.call(bulk.change, action, waiting, JobFilter(queues=("default",))).seen) == PAGE
+    world.call(exports.values, [old.id, *waiting], PAGE)
+    world.insert(queue=BULK_QUEUE, task_type=BulkAction.CANCEL.task_type)
+    assert world.call(bulk_jobs.wait)
+    [run] = world.take(worker, 1, queue=BULK_QUEUE, types=list(BULK_TYPES))
+    step = world.call(bulk_jobs.step, run, BulkAction.CANCEL, JobFilter(tags=("none",)), None, announce=True)
+    assert step is not None
+    world.finish(run)
 
 
 def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
@@ -271,6 +309,10 @@ def accept_with_keys(world: World) -> None:
     assert len(outcomes) == 4
     [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
     assert isinstance(again, KnownJob)
+    batch = JobBatch((), json_text.rows([world.new(dedupe_key="live"), world.new()]), "[]")
+    for accepted in (1, 0):
+        outcome = world.call(job_batches.accept, batch, IdempotencyKey(f"{keys[0].text}-batch", "00" * 32))
+        assert len(outcome.accepted) == accepted
 
 
 def use_keys(world: World) -> None:

@@ -114,8 +114,8 @@ END $function$;
 # the transaction of the application, however long it is, holds no lock that others wait for, except that of its dedupe
 # key. A job that is due at once has a `run_at` that is its `created_at` (store/promotion.py).
 SUBMIT = r"""
-CREATE FUNCTION submit(submission text) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $function$
+CREATE FUNCTION submit(submission text) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT SET standard_conforming_strings = on SET timezone = 'UTC' AS $function$
 DECLARE
     given jsonb := read_submission(submission);
     sent json := submission;
