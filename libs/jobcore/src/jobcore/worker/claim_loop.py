@@ -48,8 +48,8 @@ FAN_OUT: Final = 2
 FAN_OUT_S: Final = 0.05
 """The time until it sends them again, in seconds."""
 PACE_PER_JOB_S: Final = 0.001
-"""The minimum time between two claims, in seconds per job of the first one: a claim costs as much as forty quick runs, so
-it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
+"""The minimum time between two claims, in seconds per job of the first one: a claim costs as much as forty quick runs,
+so it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
 ROOM_POLL_S: Final = 0.1
