@@ -83,7 +83,7 @@ from jobcore.store.job_batches import JobBatch
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
 from jobcore.store.situations import Situation
-from jobcore.tasks import registry
+from jobcore.tasks import load_tasks
 from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
@@ -322,7 +322,7 @@ UNFENCED = [
     Trial(queue_heads.ages, lambda case: case.world.call(queue_heads.ages, [QUEUE])),
     Trial(queue_deletion.delete, lambda case: case.world.call(queue_deletion.delete, "another")),
     Trial(served.read, lambda case: case.world.call(served.read)),
-    Trial(task_types.publish, lambda case: case.world.call(task_types.publish, registry.all())),
+    Trial(task_types.publish, lambda case: case.world.call(task_types.publish, load_tasks().all())),
     Trial(situations.find, lambda case: case.world.call(situations.find, case.id)),
     of_situation(situations.before),
     of_situation(situations.blocking),
