@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from longrun_api import openapi, problems
+from longrun_api import openapi, problems, siblings
 from longrun_api.access_log import AccessLog
 from longrun_api.compression import Compression
 from longrun_api.cors import Cors
@@ -41,6 +41,7 @@ from longrun_api.routes import (
     health,
     output,
     queues,
+    rate_limits,
     schedules,
     stream,
     task,
@@ -57,7 +58,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
@@ -68,9 +69,10 @@ A task that was answered with `202` is stored and will not be lost. Every error 
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """Create the application. Its threads and connections start when the server starts it."""
-    logs.setup(settings)
+    process = siblings.number()
+    logs.setup(settings, process=process)
     _let_uvicorn_log_through_root()
-    traces.setup("longrun-api")
+    traces.setup("longrun-api", process or "")
     registry = load_tasks(settings.tasks)
     for broken, reason in registry.broken.items():
         log.error("cannot import a module of task types; serving the others", module=broken, error=reason)
