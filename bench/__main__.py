@@ -31,6 +31,7 @@ from bench.measures import (
     pages,
     peer,
     pickup,
+    rate_limit,
     recovery,
     redis_away,
     scrape,
@@ -69,6 +70,7 @@ MEASURES = {
     "lane_pickup": lane_pickup.measure,
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
+    "rate_limit": rate_limit.measure,
 }
 
 

@@ -40,7 +40,7 @@ log = logs.get(__name__)
 class Subscription:
     """The live events of one job since the subscription was made, in order of arrival; some may be missing.
 
-    Without a job, it tells of events of any job, but does not have them: `next` returns None when there are new ones.
+    Without a job, it has no events: `next` returns None when there are new ones of any job.
     """
 
     def __init__(self, job_id: UUID | None) -> None:
@@ -134,10 +134,7 @@ class LiveEvents:
 
     @asynccontextmanager
     async def subscribe(self, job_id: UUID | None) -> AsyncIterator[Subscription]:
-        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable.
-
-        None subscribes to the news that there are events of any job.
-        """
+        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable."""
         subscription = Subscription(job_id)
         names = [self._server.news] if job_id is None else [self._server.readers, self._server.job(job_id)]
         channels = [self._channels.setdefault(name, _Channel()) for name in names]
