@@ -32,6 +32,7 @@ from bench.measures import (
     pages,
     peer,
     pickup,
+    rate_limit,
     recovery,
     redis_away,
     scrape,
@@ -71,6 +72,7 @@ MEASURES = {
     "lane_pickup": lane_pickup.measure,
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
+    "rate_limit": rate_limit.measure,
 }
 
 

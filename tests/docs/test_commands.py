@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from longrun_local import services
+from longrun_local.postgres import EmbeddedPostgres
 from tests.docs.conftest import QUICKSTART, TASKS
 from tests.docs.pages import ROOT, blocks
 from tests.docs.shell import Shell, as_pattern
@@ -27,6 +28,7 @@ SNIPPETS = [
     QUICKSTART,
     ROOT / "docs/writing-a-task.md",
     ROOT / "docs/files.md",
+    ROOT / "docs/transactions.md",
     ROOT / "libs/longrun/README.md",
     ROOT / "libs/longrun-client/README.md",
 ]
@@ -53,8 +55,11 @@ def addresses(longrun: Launched, example_domain: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def environment(longrun: Launched) -> dict[str, str]:
-    """The client's address, and the programs of the checkout on the PATH."""
-    return {"LONGRUN_URL": longrun.url, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    """The client's address, the database's, and the programs of the checkout on the PATH."""
+    data = longrun.home.path / "data/postgres"
+    port = int((data / "data/postmaster.pid").read_text().splitlines()[3])
+    database_url = EmbeddedPostgres(data, port).url
+    return {"LONGRUN_URL": longrun.url, "DATABASE_URL": database_url, "PATH": f"{BIN}:{os.environ['PATH']}"}
 
 
 def typed(page: Path) -> Iterator[tuple[str, str | None, int]]:

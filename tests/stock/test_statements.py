@@ -20,10 +20,24 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from jobcore.migrations import upgrade
-from jobcore.models import IdempotencyKey, JobFilter, JobOrder, JobPosition, JsonText, KnownJob, NewEvent, NewFile
+from jobcore.models import (
+    BULK_QUEUE,
+    BULK_TYPES,
+    BulkAction,
+    IdempotencyKey,
+    JobFilter,
+    JobOrder,
+    JobPosition,
+    JsonText,
+    KnownJob,
+    NewEvent,
+    NewFile,
+)
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
+    bulk,
+    bulk_jobs,
     cancellations,
     claims,
     concurrency_limits,
@@ -31,6 +45,7 @@ from jobcore.store import (
     event_pages,
     events,
     expiry,
+    exports,
     fair_turns,
     files,
     firings,
@@ -38,18 +53,24 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    job_batches,
     job_sources,
     jobs,
+    json_text,
     limits,
     listing,
     queue_deletion,
     queue_demand,
     queue_heads,
+    queue_rates,
     queues,
+    rate_limits,
     rescue,
     runs,
     schedules,
     served,
+    start_permits,
+    starts,
     steps,
     transactions,
     why,
@@ -58,6 +79,8 @@ from jobcore.store import (
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
+from jobcore.store.job_batches import JobBatch
+from jobcore.store.rate_limits import RateLimit
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -115,6 +138,7 @@ def exercise(world: World) -> None:
             world.finish(claim)
     walk_through(world, worker)
     read_lists(world, old)
+    change_many(world, worker, old)
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -125,6 +149,7 @@ def exercise(world: World) -> None:
     world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
     world.call(concurrency_limits.forget, -60.0)
     world.call(concurrency_limits.delete, key)
+    limit_rates(world, worker)
     world.limit_queue(2, "limited")
     world.call(workers.beat, worker, draining=False)  # all this may take longer than a lease on a busy machine
     assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2
@@ -145,6 +170,7 @@ def exercise(world: World) -> None:
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
+    world.call(gauges.rate_blocked)
     world.call(health.commit)
     delayed = world.insert_many(5, delay_s=60)
     world.sql("UPDATE jobs SET run_at = now() WHERE id = ANY(:ids) RETURNING id", ids=delayed)
@@ -162,6 +188,35 @@ def exercise(world: World) -> None:
     assert lost
     world.release_many(lost)
     world.call(confirm)
+
+
+def limit_rates(world: World, worker: UUID) -> None:
+    """Start jobs of a rate key and of a queue with a rate limit, and block others."""
+    world.call(rate_limits.put, RateLimit("full", 1, 60))
+    limit = RateLimit("rate-7", 2, 60)
+    world.call(rate_limits.put, limit)
+    world.call(rate_limits.put_if, limit, limit)
+    world.insert_many(4, rate_key="rate-7", queue="rated")
+    for _ in range(7):
+        world.call(start_permits.unblock, ["rate-7", "full"])
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(start_permits.reclaim, ["rate-7", "full"])
+    world.call(start_permits.waiting)
+    world.call(rate_limits.page)
+    world.call(rate_limits.find, "rate-7")
+    world.limit_rate(1, 60, "rated")
+    world.insert_many(4, queue="rated")
+    for _ in range(7):
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(queue_rates.waiting)
+    world.call(starts.forget, 100)
+    asked = world.worker("rated", "backlog")
+    for queue, key in (("rated", None), ("backlog", "full")):
+        assert world.call(why.explain, world.insert(queue=queue, rate_key=key))
+    world.call(workers.leave, asked)
+    world.call(rate_limits.put, RateLimit("unused-7", 1, 60))
+    world.call(rate_limits.forget, -60.0)
+    world.call(rate_limits.delete, "rate-7")
 
 
 def ask_why(world: World) -> None:
@@ -192,6 +247,25 @@ def read_lists(world: World, old: JobPosition) -> None:
     ):
         read_list(world, wanted, old)
         world.call(counts.step, wanted, None, candidates=PAGE)
+        for action, after in product(BulkAction, [None, old.id]):
+            if changeable := action.changeable(wanted):
+                world.call(bulk.matching, changeable, after, limit=PAGE, candidates=PAGE)
+
+
+def change_many(world: World, worker: UUID, old: JobPosition) -> None:
+    """Cancel and retry several jobs at once, in a request and in a job of their own."""
+    waiting = world.insert_many(PAGE)
+    for action in BulkAction:
+        world.call(bulk.look, action, waiting)
+        assert len(world.call(bulk.change, action, waiting).changes) == PAGE
+        assert len(world.call(bulk.change, action, waiting, JobFilter(queues=("default",))).seen) == PAGE
+    world.call(exports.values, [old.id, *waiting], PAGE)
+    world.insert(queue=BULK_QUEUE, task_type=BulkAction.CANCEL.task_type)
+    assert world.call(bulk_jobs.wait)
+    [run] = world.take(worker, 1, queue=BULK_QUEUE, types=list(BULK_TYPES))
+    step = world.call(bulk_jobs.step, run, BulkAction.CANCEL, JobFilter(tags=("none",)), None, announce=True)
+    assert step is not None
+    world.finish(run)
 
 
 def read_list(world: World, wanted: JobFilter, old: JobPosition) -> None:
@@ -271,6 +345,10 @@ def accept_with_keys(world: World) -> None:
     assert len(outcomes) == 4
     [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
     assert isinstance(again, KnownJob)
+    batch = JobBatch((), json_text.rows([world.new(dedupe_key="live"), world.new()]), "[]")
+    for accepted in (1, 0):
+        outcome = world.call(job_batches.accept, batch, IdempotencyKey(f"{keys[0].text}-batch", "00" * 32))
+        assert len(outcome.accepted) == accepted
 
 
 def use_keys(world: World) -> None:

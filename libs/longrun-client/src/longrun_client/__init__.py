@@ -40,6 +40,7 @@ from longrun_client.models_counts import StatusCount, TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
 from longrun_client.models_watch import TaskEvent
@@ -79,6 +80,9 @@ __all__ = [
     "ProblemError",
     "Progress",
     "Queue",
+    "QueueRate",
+    "RateLimit",
+    "RateLimitPage",
     "RunningTask",
     "Schedule",
     "ScheduleError",

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Iterator
 from longrun_client import calls_queues
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.rate_client import AsyncRateClient, RateClient
 from longrun_client.transport import Transport
 
 
-class QueueClient:
+class QueueClient(RateClient):
     """Look at queues, pause, limit and delete them, and limit concurrency keys."""
 
     _transport: Transport
@@ -52,7 +53,7 @@ class QueueClient:
         self._transport.call(calls_queues.clear_concurrency_limit(key))
 
 
-class AsyncQueueClient:
+class AsyncQueueClient(AsyncRateClient):
     """Look at queues, pause, limit and delete them, and limit concurrency keys."""
 
     _transport: AsyncTransport

@@ -15,8 +15,8 @@ import httpx2
 from longrun_client.errors import InvalidAddress
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
-# The server sends a comment on an idle stream every 15 s: after three missing ones the connection is dead.
-SILENCE_S: Final = 45.0
+# The server sends a comment on an idle stream every 25 s: after two missing ones the connection is dead.
+SILENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from longrun_api import openapi, problems
+from longrun_api import openapi, problems, siblings
 from longrun_api.access_log import AccessLog
 from longrun_api.compression import Compression
 from longrun_api.cors import Cors
@@ -41,6 +41,7 @@ from longrun_api.routes import (
     health,
     output,
     queues,
+    rate_limits,
     schedules,
     stream,
     task,
@@ -57,7 +58,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
@@ -68,9 +69,10 @@ A task that was answered with `202` is stored and will not be lost. Every error 
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """Create the application. Its threads and connections start when the server starts it."""
-    logs.setup(settings)
+    process = siblings.number()
+    logs.setup(settings, process=process)
     _let_uvicorn_log_through_root()
-    traces.setup("longrun-api")
+    traces.setup("longrun-api", process or "")
     registry = load_tasks(settings.tasks)
     for broken, reason in registry.broken.items():
         log.error("cannot import a module of task types; serving the others", module=broken, error=reason)
@@ -102,8 +104,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Methods)
-    app.add_middleware(Direct, "POST", tasks.router.prefix, tasks.submit_task)
-    app.add_middleware(HeaderChecks, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # a plain route, found before FastAPI's own of the same function, which is only for the document; see `direct`
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
     for module in ROUTES:
@@ -114,6 +114,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 def _around(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """Middleware around Starlette's own, which answers unexpected errors: these responses need the headers too."""
+    app = Direct(app, "POST", tasks.router.prefix, tasks.submit_task)
+    app = HeaderChecks(app, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     if settings.allowed_origins:
         app = Cors(app, settings.allowed_origins)
     if settings.access_log:

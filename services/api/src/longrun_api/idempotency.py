@@ -31,6 +31,7 @@ TAKES_KEY: Final[dict[str, Any]] = {"parameters": [PARAMETER]}
 """The `openapi_extra` of a POST that takes a key."""
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 LONGEST: Final = 255
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _NAME: Final = HEADER.lower().encode()
 _QUOTED: Final = re.compile(
     r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
@@ -86,7 +87,7 @@ def fingerprint(request: Request, body: bytes = b"") -> str:
 
     The body is JSON, or empty.
     """
-    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")) if body.strip() else ""
+    canonical = _CANONICAL.encode(json.loads(body)) if body.strip() else ""
     asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 

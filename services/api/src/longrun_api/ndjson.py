@@ -22,6 +22,7 @@ from jobcore.errors import LongrunError
 from jobcore.telemetry import logs
 from longrun_api.compression import INLINE_BYTES, LEVEL, accepts_gzip
 from longrun_api.event_stream import EventStream, abort
+from longrun_api.problems import ShuttingDown
 from longrun_api.runtime import Runtime, runtime_of
 
 MEDIA_TYPE: Final = "application/x-ndjson"
@@ -30,14 +31,6 @@ GZIP_WINDOW: Final = 31
 """`wbits` of zlib for the gzip format (RFC 1952)."""
 
 log = logs.get(__name__)
-
-
-class ServerStopping(LongrunError):
-    """The server is stopping, so a stream cannot be completed."""
-
-    status = 503
-    slug = "server-stopping"
-    title = "The server is stopping"
 
 
 class NdjsonStream(EventStream):
@@ -77,7 +70,7 @@ async def _whole(runtime: Runtime, first: bytes, rest: AsyncGenerator[bytes]) ->
         async for page in rest:
             yield page
             if runtime.shutdown.begun:
-                raise ServerStopping("the server is stopping: continue behind the last line")
+                raise ShuttingDown("the server is stopping")
 
 
 async def _compressed(pages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -43,10 +44,10 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._stop.set)
 
 
-def serve(config: uvicorn.Config) -> None:
-    """Serve like `uvicorn.run`; raises SystemExit if the application did not start."""
+def serve(config: uvicorn.Config, sockets: list[socket.socket] | None = None) -> None:
+    """Serve like `uvicorn.run`, on these sockets if given; raises SystemExit if the application did not start."""
     server = Server(config)
     with suppress(KeyboardInterrupt):
-        server.run()
+        server.run(sockets)
     if not server.started:
         sys.exit(STARTUP_FAILURE)

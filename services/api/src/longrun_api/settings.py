@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 from pydantic_settings import NoDecode
 
 from jobcore.settings import CommaSeparated, CoreSettings, Seconds
 
+MAX_WORKERS: Final = 64
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+)$")]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 
@@ -20,6 +21,9 @@ class ApiSettings(CoreSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The port to listen on."""
+    api_workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
+    """Processes that handle requests, beside the one that starts them; each has connections and bounds of its own. \
+More than one helps only where a process's share of the cores is more than one."""
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections to PostgreSQL that requests share; the intake and the keeper have their own."""
     database_timeout_s: Seconds = 4.0

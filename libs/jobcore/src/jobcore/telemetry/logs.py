@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -25,9 +26,13 @@ _own_job: ContextVar[str] = ContextVar("longrun_job")
 """The job of an async task or of a thread of the pool; empty in threads of ours that serve many jobs."""
 
 
-def setup(settings: CoreSettings) -> None:
-    """Write every log line of this process to standard error, in the format and from the level of the settings."""
+def setup(settings: CoreSettings, process: str | None = None) -> None:
+    """Write every log line of this process to standard error, in the format and from the level of the settings.
+
+    `process` is the number of this process among equal ones, which every line then has.
+    """
     shared: list[Any] = [
+        partial(_add_process, process),
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -121,6 +126,12 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
         sys.__excepthook__(kind, error, trace)
     else:
         logging.getLogger("uncaught").critical("the process ends because of an error", exc_info=(kind, error, trace))
+
+
+def _add_process(process: str | None, _logger: Any, _method: str, event: Any) -> Any:
+    if process is not None:
+        event.setdefault("process", process)
+    return event
 
 
 def _add_job(_logger: Any, _method: str, event: Any) -> Any:

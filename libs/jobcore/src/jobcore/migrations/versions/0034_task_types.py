@@ -32,7 +32,7 @@ DECLARE
     part jsonb;
     member record;
     problems integer := 0;
-    found record;
+    tried record;
 BEGIN
     IF jsonb_typeof(shape) IS DISTINCT FROM 'object' THEN
         RETURN;
@@ -51,14 +51,14 @@ BEGIN
     FOR part IN
         SELECT one FROM jsonb_array_elements(coalesce(shape -> 'anyOf', shape -> 'oneOf', '[]')) AS any_of (one)
     LOOP
-        SELECT * INTO found FROM input_problem(path, value, part, root);
-        IF found.field IS NULL THEN
+        SELECT * INTO tried FROM input_problem(path, value, part, root);
+        IF tried.field IS NULL THEN
             problems := 0;
             EXIT;
         END IF;
         IF problems = 0 OR part ->> 'type' IS DISTINCT FROM 'null' THEN
-            field := found.field;
-            message := found.message;
+            field := tried.field;
+            message := tried.message;
         END IF;
         problems := problems + 1;
     END LOOP;
