@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from typing import IO, Any
 
 import pytest
@@ -79,7 +80,12 @@ def test_a_closed_pipe_is_the_end(server: ScriptedServer) -> None:
 def test_an_interrupt_ends_with_its_code(server: ScriptedServer) -> None:
     asked = threading.Event()
     never = threading.Event()
-    server.on("GET /workers", lambda _: (asked.set(), never.wait(PATIENCE_S))[0])
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        never.wait(PATIENCE_S)
+
+    server.on("GET /workers", hang)
     process = subprocess.Popen([*COMMAND, "workers"], stderr=subprocess.PIPE, text=True)
     assert asked.wait(PATIENCE_S)
     process.send_signal(signal.SIGINT)
