@@ -54,6 +54,7 @@ OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
     "GET /tasks:count",
+    "POST /tasks:batch",
     "GET /tasks/{task_id}",
     "DELETE /tasks/{task_id}",
     "GET /tasks/{task_id}/logs",
