@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
+from pydantic_core import to_json
 
 from jobcore.errors import InvalidInput, LongrunError
 from jobcore.models import IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
 from jobcore.store import idempotency, json_text
 from longrun_api.body import read_as
-from longrun_api.database import unavailable_after
 from longrun_api.idempotency import REPLAYED, fingerprint
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links
@@ -29,8 +29,7 @@ async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = Non
     warnings = runtime.served_queues.warnings(job.queue, job.task_type)
     if key and warnings:
         key = replace(key, warnings=json_text.dumps(warnings))
-    async with unavailable_after(runtime.settings.database_timeout_s):
-        answer = await runtime.intake.submit(job, key)
+    answer = await runtime.intake.submit(job, key, runtime.settings.database_timeout_s)
     if isinstance(answer, KnownJob):
         return _known(request, answer)
     retry_after_s = runtime.pace.of_new(job)
@@ -96,7 +95,7 @@ def _shown(
     shown = document(job_id, task_type, status, rfc3339(created_at), here, warnings, deduplicated=deduplicated)
     headers = {"Location": here["self"], "Retry-After": str(retry_after_s)}
     code = HTTPStatus.OK if deduplicated else HTTPStatus.ACCEPTED
-    return Response(json_text.dumps(shown), code, headers, "application/json")
+    return Response(to_json(shown), code, headers, "application/json")
 
 
 def document(

@@ -41,6 +41,7 @@ from longrun_api.routes import (
     health,
     output,
     queues,
+    rate_limits,
     schedules,
     stream,
     task,
@@ -57,7 +58,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
@@ -103,8 +104,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Methods)
-    app.add_middleware(Direct, "POST", tasks.router.prefix, tasks.submit_task)
-    app.add_middleware(HeaderChecks, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     # a plain route, found before FastAPI's own of the same function, which is only for the document; see `direct`
     app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
     for module in ROUTES:
@@ -115,6 +114,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 def _around(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """Middleware around Starlette's own, which answers unexpected errors: these responses need the headers too."""
+    app = Direct(app, "POST", tasks.router.prefix, tasks.submit_task)
+    app = HeaderChecks(app, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     if settings.allowed_origins:
         app = Cors(app, settings.allowed_origins)
     if settings.access_log:

@@ -125,8 +125,11 @@ async def _receive(request: Request, max_bytes: int) -> IncomingBody:
 
     A Content-Length that is too large is refused before the body is read; chunked bodies are counted as they arrive.
     """
-    _check_type(request)
-    if int(request.headers.get("content-length", 0)) > max_bytes:
+    declared = {
+        name: value.decode("latin-1") for name, value in request.scope["headers"] if name.startswith(b"content-")
+    }
+    _check_type(declared.get(b"content-type", ""), declared.get(b"content-encoding", ""))
+    if int(declared.get(b"content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)
     incoming = IncomingBody(max_bytes)
     async for piece in request.stream():
@@ -161,8 +164,7 @@ def _most_elements(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-def _check_type(request: Request) -> None:
-    content_type = request.headers.get("content-type", "")
+def _check_type(content_type: str, content_coding: str) -> None:
     if content_type != "application/json":
         message = Message()
         message["content-type"] = content_type
@@ -172,7 +174,7 @@ def _check_type(request: Request) -> None:
         charset = message.get_content_charset("utf-8")
         if charset not in ("utf-8", "utf8", "us-ascii"):
             raise UnsupportedMediaType(f"send JSON in UTF-8, not in {charset[:100]!r} (RFC 8259, section 8.1)")
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    coding = content_coding.strip().lower()
     if coding not in ("identity", ""):
         raise UnsupportedMediaType(f"send the body uncompressed, without Content-Encoding: {coding[:100]}")
 

@@ -2,7 +2,7 @@
 
 Its requests go straight from the checks of their headers to the function of the route. What lies between costs as much
 as the function: routing, HEAD and OPTIONS, compression of responses to GET, exit stacks for uploaded files and for
-dependencies, and handlers of exceptions, three deep. A traced request takes the long way, because FastAPI's telemetry
+dependencies, and handlers of exceptions, four deep. A traced request takes the long way, because FastAPI's telemetry
 learns the route from the router.
 """
 
@@ -23,7 +23,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Direct:
-    """ASGI middleware that handles the requests with this method and path. An unexpected error is passed on."""
+    """ASGI middleware that handles the requests with this method and path."""
 
     def __init__(self, app: ASGIApp, method: str, path: str, endpoint: Endpoint) -> None:
         self._app = app
@@ -38,11 +38,15 @@ class Direct:
             return
         scope["endpoint"] = self._endpoint  # where Starlette's router puts it, for the access log
         request = Request(scope, receive)
+        fault = None
         try:
             response = await self._endpoint(request)
-        except problems.KNOWN as error:
+        except Exception as error:
             response = await problems.answer(request, error)
+            fault = None if isinstance(error, problems.KNOWN) else error
         await response(scope, receive, send)
+        if fault is not None:
+            raise fault  # as Starlette does, so that the server logs it
 
     def _takes(self, scope: Scope) -> bool:
         return (

@@ -15,7 +15,7 @@ from uuid import UUID
 from jobcore.admission import batches
 from jobcore.admission.held_keys import RETRIES, RETRY_WAIT_MS, WAIT_MS, HeldKeys
 from jobcore.admission.limits import Limits
-from jobcore.admission.pending import Key, Pending, answer, wanted
+from jobcore.admission.pending import Key, Pending, answer, give_up, wanted
 from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
@@ -64,11 +64,14 @@ class Intake(BackgroundThread):
         with self._changed:
             self._changed.notify()
 
-    async def submit(self, job: NewJob, key: IdempotencyKey | None = None) -> Accepted | KnownJob:
+    async def submit(
+        self, job: NewJob, key: IdempotencyKey | None = None, timeout_s: float | None = None
+    ) -> Accepted | KnownJob:
         """Accept a job; returns once its row is committed. A KnownJob is there already: see `NewJob.dedupe_key`, `key`.
 
-        Raises StoreUnavailable, Overloaded, RowRefused if PostgreSQL cannot store the job, IdempotencyKeyReused, or
-        IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is not answered yet.
+        Raises StoreUnavailable, also after `timeout_s`, Overloaded, RowRefused if PostgreSQL cannot store the job,
+        IdempotencyKeyReused, or IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is not answered
+        yet.
         """
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Accepted | KnownJob] = loop.create_future()
@@ -78,7 +81,13 @@ class Intake(BackgroundThread):
                 raise Overloaded(f"{MAX_WAITING:,} submissions already wait for their commit: try again later")
             self._waiting.append(Pending(job, key, loop, answered))
             self._changed.notify()
-        return await answered
+        # not `asyncio.timeout`, which costs several times as much
+        expiry = None if timeout_s is None else loop.call_later(timeout_s, give_up, answered, timeout_s)
+        try:
+            return await answered
+        finally:
+            if expiry is not None:
+                expiry.cancel()
 
     async def check(self) -> None:
         """Return once the thread has committed on its own connection, so that a submission would be accepted.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from jobcore.errors import LongrunError
+from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store.idempotency import Outcome
 
@@ -36,7 +36,13 @@ class Pending:
 
 def wanted(batch: Sequence[Pending]) -> list[Pending]:
     """The submissions whose client still waits: one that got 503 meanwhile must not find its job accepted."""
-    return [pending for pending in batch if not pending.answer.cancelled()]
+    return [pending for pending in batch if not pending.answer.done()]
+
+
+def give_up(answer: asyncio.Future[Accepted | KnownJob], timeout_s: float) -> None:
+    """Tell a client that its submission took too long, unless it has its answer."""
+    if not answer.done():
+        answer.set_exception(StoreUnavailable(f"PostgreSQL did not answer within {timeout_s:g} s"))
 
 
 def answer(answers: Sequence[tuple[Pending, Outcome]]) -> None:
