@@ -17,6 +17,7 @@ from bench.measures import (
     batch,
     ceiling,
     claims,
+    client_submit,
     drain,
     end_to_end,
     files,
@@ -31,6 +32,7 @@ from bench.measures import (
     pages,
     peer,
     pickup,
+    rate_limit,
     recovery,
     redis_away,
     scrape,
@@ -45,6 +47,7 @@ from tests.harness import ROOT
 
 MEASURES = {
     "ceiling": ceiling.measure,
+    "client_submit": client_submit.measure,
     "submit": submit.measure,
     "idempotent": idempotent.measure,
     "batch": batch.measure,
@@ -69,6 +72,7 @@ MEASURES = {
     "lane_pickup": lane_pickup.measure,
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
+    "rate_limit": rate_limit.measure,
 }
 
 

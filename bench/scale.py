@@ -32,6 +32,7 @@ class Scale:
     queues: int
     filter_rows: int
     filter_samples: int
+    rate_limit_s: int
 
 
 def _drain_jobs(default: int) -> int:
@@ -69,6 +70,7 @@ def full() -> Scale:
         queues=10_000,
         filter_rows=_filter_rows(10_000_000),
         filter_samples=100,
+        rate_limit_s=60,
     )
 
 
@@ -97,4 +99,5 @@ def quick() -> Scale:
         queues=2_000,
         filter_rows=_filter_rows(200_000),
         filter_samples=30,
+        rate_limit_s=10,
     )

@@ -169,8 +169,8 @@ BEGIN
         PERFORM refuse('submission', 'must be a JSON object');
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
-        'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'fairness_key',
-        'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
+        'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -251,6 +251,7 @@ $$;
 CREATE FUNCTION longrun.submit(submission text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
+    SET jit TO 'off'
     SET standard_conforming_strings TO 'on'
     SET "TimeZone" TO 'UTC'
     AS $_$
@@ -295,6 +296,7 @@ BEGIN
         PERFORM refuse('timeout_s', 'must be greater than 0');
     END IF;
     job.concurrency_key := read_text(given, 'concurrency_key', 200);
+    job.rate_key := read_text(given, 'rate_key', 200);
     job.fairness_key := read_text(given, 'fairness_key', 200);
     job.dedupe_key := read_text(given, 'dedupe_key', 200);
     job.traceparent := read_text(given, 'traceparent', 55);
@@ -349,11 +351,11 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact)
+                          created_at, input_exact, metadata_exact, rate_key)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'))
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -488,6 +490,8 @@ CREATE TABLE longrun.jobs (
     output_bytes bigint DEFAULT 0 NOT NULL,
     last_append bigint DEFAULT 0 NOT NULL,
     dedupe_key text,
+    rate_key text,
+    rate_blocked boolean DEFAULT false NOT NULL,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -529,9 +533,19 @@ CREATE TABLE longrun.queues (
     max_running integer,
     idle_since timestamp with time zone,
     paused_at timestamp with time zone,
+    max_starts integer,
+    window_s double precision,
     CONSTRAINT queues_max_running_check CHECK ((max_running >= 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE longrun.rate_limits (
+    key text NOT NULL,
+    max_starts integer NOT NULL,
+    window_s double precision NOT NULL,
+    used_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT rate_limits_are_bounded CHECK (((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision)))
+);
 
 CREATE TABLE longrun.schedules (
     id uuid NOT NULL,
@@ -565,6 +579,12 @@ CREATE TABLE longrun.schedules (
     CONSTRAINT schedules_start_deadline_s_check CHECK ((start_deadline_s > (0)::double precision))
 )
 WITH (fillfactor='80');
+
+CREATE TABLE longrun.starts (
+    counted_for text NOT NULL,
+    at timestamp with time zone NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE longrun.task_types (
     name text NOT NULL,
@@ -637,6 +657,12 @@ ALTER TABLE ONLY longrun.key_limits
 ALTER TABLE ONLY longrun.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
 
+ALTER TABLE longrun.queues
+    ADD CONSTRAINT queues_rate_limit_check CHECK ((((max_starts IS NULL) = (window_s IS NULL)) AND ((max_starts IS NULL) OR ((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision))))) NOT VALID;
+
+ALTER TABLE ONLY longrun.rate_limits
+    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY longrun.schedules
     ADD CONSTRAINT schedules_name_key UNIQUE (name);
 
@@ -666,6 +692,12 @@ CREATE INDEX job_files_open ON longrun.job_files USING btree (id) WHERE ((stored
 CREATE INDEX job_files_without_job ON longrun.job_files USING btree (id) WHERE (job_id IS NULL);
 
 CREATE INDEX jobs_at_key ON longrun.jobs USING btree (concurrency_key, rank, id) WHERE ((status = 'PENDING'::text) AND (gate = 'key'::text));
+
+CREATE INDEX jobs_at_rate ON longrun.jobs USING btree (rate_key, queue, rank, id) WHERE (
+CASE
+    WHEN ((gate = 'key'::text) AND rate_blocked) THEN status
+    ELSE NULL::text
+END = 'PENDING'::text);
 
 CREATE INDEX jobs_by_finish ON longrun.jobs USING btree (finished_at, id) WHERE 
 CASE
@@ -697,11 +729,15 @@ END = 'PENDING'::text);
 
 CREATE UNIQUE INDEX jobs_live_by_dedupe_key ON longrun.jobs USING btree (dedupe_key) WHERE ((dedupe_key IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])));
 
-CREATE INDEX jobs_of_key ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
-
 CREATE UNIQUE INDEX jobs_one_a_tick ON longrun.jobs USING btree (schedule_id, scheduled_for) WHERE (scheduled_for IS NOT NULL);
 
 CREATE INDEX jobs_open_by_schedule ON longrun.jobs USING btree (schedule_id) WHERE ((schedule_id IS NOT NULL) AND ((status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
+
+CREATE INDEX jobs_ready_by_rate_key ON longrun.jobs USING btree (rate_key, queue) WHERE (
+CASE
+    WHEN ((rate_key IS NOT NULL) AND ready) THEN status
+    ELSE NULL::text
+END = 'PENDING'::text);
 
 CREATE INDEX jobs_ready_by_type ON longrun.jobs USING btree ((ARRAY[queue, task_type]), rank, id) WHERE (
 CASE
@@ -713,7 +749,11 @@ CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (s
 
 CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL));
 
+CREATE INDEX jobs_with_permit ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text) OR ((gate = 'key'::text) AND rate_blocked))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
+
 CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
 

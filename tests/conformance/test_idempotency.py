@@ -33,6 +33,15 @@ def test_posts_at_once_with_one_key_make_one_job(client: httpx.Client) -> None:
     assert {answer.status_code for answer in answers} <= {202, 409}
 
 
+def test_a_repeated_batch_gets_the_first_answer(client: httpx.Client) -> None:
+    key, body = str(uuid4()), {"items": [SHORT, SHORT]}
+    first, second = (client.post("/tasks:batch", json=body, headers={"Idempotency-Key": f'"{key}"'}) for _ in range(2))
+    made, again = ([item["task"]["task_id"] for item in answer.json()["items"]] for answer in (first, second))
+    assert made == again
+    assert len(set(made)) == 2
+    assert second.headers["idempotency-replayed"] == "true"
+
+
 def test_a_key_with_another_body_is_refused(client: httpx.Client) -> None:
     key = str(uuid4())
     submit(client, key)

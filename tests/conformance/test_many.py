@@ -38,7 +38,8 @@ def test_a_bulk_cancel_tells_the_outcome_of_each_id(client: httpx.Client, ended:
 
 def test_a_bulk_cancel_of_everything_must_be_meant(client: httpx.Client) -> None:
     location = waiting(client)
-    for body in ({}, {"filter": {}}, {"filter": {"unknown": 1}}):
+    bodies: list[dict[str, object]] = [{}, {"filter": {}}, {"filter": {"unknown": 1}}]
+    for body in bodies:
         assert problem(client.post("/tasks:cancel", json=body))["status"] == 422
     assert client.get(location).json()["status"] == "PENDING"
     client.delete(location)

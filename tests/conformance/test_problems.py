@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.conformance.conftest import problem
+from tests.conformance.conftest import SHORT, problem
 from tests.integration.raw_http import exchange, request
 
 
@@ -33,6 +33,15 @@ def test_a_body_that_is_no_json_is_a_problem(client: httpx.Client) -> None:
 def test_a_wrong_field_is_named(client: httpx.Client) -> None:
     document = problem(client.post("/tasks", json={"task_type": "echo", "input": {}, "no_such_field": 1}))
     assert (document["status"], document["errors"][0]["field"]) == (422, "no_such_field")
+
+
+def test_a_batch_with_a_wrong_field_is_refused_as_a_whole(client: httpx.Client) -> None:
+    newest = client.get("/tasks?limit=1").json()["items"]
+    document = problem(client.post("/tasks:batch", json={"items": [SHORT, SHORT | {"no_such_field": 1}]}))
+    assert (document["status"], document["errors"][0]["field"]) == (422, "items[1].no_such_field")
+    assert [task["task_id"] for task in client.get("/tasks?limit=1").json()["items"]] == [
+        task["task_id"] for task in newest
+    ]
 
 
 @pytest.mark.parametrize(

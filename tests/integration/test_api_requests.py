@@ -31,11 +31,15 @@ def operations(api_url: str) -> list[tuple[str, str, dict[str, Any]]]:
     return [(method.upper(), path, operation) for path, item in paths.items() for method, operation in item.items()]
 
 
+OF_ANY_LENGTH = ("/stream", "/events", ":export")
+"""How the paths of responses end that have no length."""
+
+
 def test_head_is_what_get_is_without_the_body(
     api: httpx.Client, operations: list[tuple[str, str, dict[str, Any]]], places: dict[str, str]
 ) -> None:
     gets = [path.format(**places) for method, path, _ in operations if method == "GET"]
-    for path in [path for path in gets if not path.endswith("/stream")] + ["/docs", "/openapi.json", "/"]:
+    for path in [path for path in gets if not path.endswith(OF_ANY_LENGTH)] + ["/docs", "/openapi.json", "/"]:
         get, head = api.get(path), api.head(path)
         assert (head.status_code, head.content) == (get.status_code, b""), path
         # an age in the body may have a digit more or less at the second look
@@ -44,10 +48,20 @@ def test_head_is_what_get_is_without_the_body(
     assert api.head("/tasks/nothing").status_code == 404
 
 
-def test_head_of_a_stream_ends_after_its_headers(api: httpx.Client, places: dict[str, str]) -> None:
-    head = api.head(f"/tasks/{places['task_id']}/stream", timeout=5)
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/tasks/{task_id}/stream", "text/event-stream"),
+        ("/tasks/{task_id}/events", "application/x-ndjson"),
+        ("/tasks:export", "application/x-ndjson"),
+    ],
+)
+def test_head_of_a_stream_ends_after_its_headers(
+    api: httpx.Client, places: dict[str, str], path: str, media_type: str
+) -> None:
+    head = api.head(path.format(**places), timeout=5)
     assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-type"].startswith("text/event-stream")
+    assert head.headers["content-type"].startswith(media_type)
     assert api.get("/healthz").status_code == 200  # on the same connection
 
 

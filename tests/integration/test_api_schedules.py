@@ -165,6 +165,7 @@ def test_run_now_is_a_submission_whatever_the_schedule_says(
         "priority": 3,
         "metadata": {"k": 1},
         "concurrency_key": "c",
+        "rate_key": "r",
         "fairness_key": "f",
         "max_attempts": 7,
     }

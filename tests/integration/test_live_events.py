@@ -195,10 +195,11 @@ def test_frozen_redis_holds_a_new_follower_up_for_a_bounded_time(redis_url: str,
 
 def test_a_publisher_that_is_stopped_first_sends_what_waits(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-        job_id = uuid7()
-        pubsub.subscribe(urls.parse(redis_url).job(job_id))
-        pubsub.get_message(timeout=PATIENCE_S)
-        publisher = EventPublisher(urls.parse(redis_url))
+        job_id, server = uuid7(), urls.parse(redis_url)
+        pubsub.subscribe(server.readers, server.job(job_id))
+        for _ in range(2):
+            pubsub.get_message(timeout=PATIENCE_S)
+        publisher = EventPublisher(server)
         publisher.start()
         publisher.publish(job_id, [event(seq) for seq in range(1200)])
         publisher.stop()

@@ -21,7 +21,7 @@ from tests.waiting import until
 
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
-    "job_files", "idempotency_keys", "deleted_events", "task_types",
+    "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types",
 }  # fmt: skip
 
 

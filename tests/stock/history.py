@@ -62,7 +62,7 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistic
         if statistics == "outdated":
             cursor.execute("ANALYZE")
     with World(url) as world:
-        for kind in ({}, {"delay_s": 3600}, {"concurrency_key": "full"}, {"queue": "limited"}):
+        for kind in ({}, {"delay_s": 3600}, {"concurrency_key": "full"}, {"rate_key": "full"}, {"queue": "limited"}):
             world.insert_many(backlog, **{"task_type": "backlog", "queue": "backlog", **kind})
         world.sql(
             "INSERT INTO queues (name) SELECT 'queue-' || n FROM generate_series(1, :count) AS n RETURNING name",

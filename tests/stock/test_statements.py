@@ -62,11 +62,15 @@ from jobcore.store import (
     queue_deletion,
     queue_demand,
     queue_heads,
+    queue_rates,
     queues,
+    rate_limits,
     rescue,
     runs,
     schedules,
     served,
+    start_permits,
+    starts,
     steps,
     transactions,
     why,
@@ -76,6 +80,7 @@ from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
+from jobcore.store.rate_limits import RateLimit
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -144,6 +149,7 @@ def exercise(world: World) -> None:
     world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
     world.call(concurrency_limits.forget, -60.0)
     world.call(concurrency_limits.delete, key)
+    limit_rates(world, worker)
     world.limit_queue(2, "limited")
     world.call(workers.beat, worker, draining=False)  # all this may take longer than a lease on a busy machine
     assert len(world.take(worker, 3, queue="limited", quick=["backlog"], types=["echo", "backlog"])) == 2
@@ -164,6 +170,7 @@ def exercise(world: World) -> None:
     world.call(queue_demand.read)
     world.call(gauges.open_jobs)
     world.call(gauges.fleets)
+    world.call(gauges.rate_blocked)
     world.call(health.commit)
     delayed = world.insert_many(5, delay_s=60)
     world.sql("UPDATE jobs SET run_at = now() WHERE id = ANY(:ids) RETURNING id", ids=delayed)
@@ -181,6 +188,35 @@ def exercise(world: World) -> None:
     assert lost
     world.release_many(lost)
     world.call(confirm)
+
+
+def limit_rates(world: World, worker: UUID) -> None:
+    """Start jobs of a rate key and of a queue with a rate limit, and block others."""
+    world.call(rate_limits.put, RateLimit("full", 1, 60))
+    limit = RateLimit("rate-7", 2, 60)
+    world.call(rate_limits.put, limit)
+    world.call(rate_limits.put_if, limit, limit)
+    world.insert_many(4, rate_key="rate-7", queue="rated")
+    for _ in range(7):
+        world.call(start_permits.unblock, ["rate-7", "full"])
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(start_permits.reclaim, ["rate-7", "full"])
+    world.call(start_permits.waiting)
+    world.call(rate_limits.page)
+    world.call(rate_limits.find, "rate-7")
+    world.limit_rate(1, 60, "rated")
+    world.insert_many(4, queue="rated")
+    for _ in range(7):
+        world.take(worker, 1, queue="rated", types=["echo"])
+    world.call(queue_rates.waiting)
+    world.call(starts.forget, 100)
+    asked = world.worker("rated", "backlog")
+    for queue, key in (("rated", None), ("backlog", "full")):
+        assert world.call(why.explain, world.insert(queue=queue, rate_key=key))
+    world.call(workers.leave, asked)
+    world.call(rate_limits.put, RateLimit("unused-7", 1, 60))
+    world.call(rate_limits.forget, -60.0)
+    world.call(rate_limits.delete, "rate-7")
 
 
 def ask_why(world: World) -> None:

@@ -85,11 +85,12 @@ def test_queues_that_share_a_series_are_added_up(monkeypatch: pytest.MonkeyPatch
         Fleet("a", "active", 1, 4, 3, by_lane((1, 5, 0)), by_lane((3, 25, 25)), 2.0),
         Fleet("b", "draining", 1, 2, 0, by_lane((1, 1, 0)), by_lane((0, 0, 0)), 9.0),
     ]
-    set_gauges(jobs, fleets, Served({"a": frozenset({"echo"}), "b": frozenset({"sleep"})}))
+    set_gauges(jobs, fleets, Served({"a": frozenset({"echo"}), "b": frozenset({"sleep"})}), {"a": 4})
     other = metrics.OTHER
     assert shown == {
         "longrun.jobs.open": {("echo", other, "ready"): 5},
         "longrun.jobs.unserved": {("echo", other): 3},
+        "longrun.jobs.rate_blocked": {(other,): 4},
         "longrun.queue.oldest.age": {(other,): 7.0},
         "longrun.workers": {(other, "active"): 1, (other, "draining"): 1},
         "longrun.children": {(other, "full"): 3, (other, "free"): 3},

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import by_lane
 from jobcore.states import Status
-from jobcore.store import gauges
+from jobcore.store import gauges, rate_limits, start_permits
 from jobcore.store.gauges import Fleet
+from jobcore.store.rate_limits import RateLimit
 from tests.integration.store.world import QUEUE, World
 
 ONE = by_lane((1, 0, 0))
@@ -88,3 +89,13 @@ def test_ended_jobs_are_never_read_however_statistics_stand(world: World) -> Non
         }
         world.sql("SELECT 1 FROM (SELECT pg_stat_force_next_flush()) AS now")
         world.call(lambda connection: connection.execute(text("ANALYZE jobs")) and None)
+
+
+def test_jobs_that_a_rate_limit_keeps_from_starting_are_counted_by_queue(world: World) -> None:
+    world.call(rate_limits.put, RateLimit("key", 1, 60))
+    world.insert_many(3, rate_key="key", queue="of-key")
+    world.call(start_permits.unblock, ["key"])
+    world.limit_rate(2, 60, "rated")
+    world.insert_many(5, queue="rated")
+    world.insert_many(5)
+    assert world.call(gauges.rate_blocked) == {"of-key": 2, "rated": 3}

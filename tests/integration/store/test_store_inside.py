@@ -126,7 +126,7 @@ def test_a_concurrency_key_limits_jobs_of_transactions(world: World, app: psycop
     app.commit()
     world.call(concurrency_limits.put, ConcurrencyLimit("k", 2))
     assert world.promote() == {}
-    assert world.call(limits.unblock, ["k"]) == {QUEUE: 2}
+    assert world.call(limits.unblock, ["k"]).queues == {QUEUE: 2}
 
 
 def test_a_live_job_with_the_dedupe_key_is_returned(world: World, app: psycopg.Connection, url: str) -> None:

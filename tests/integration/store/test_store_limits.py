@@ -23,7 +23,7 @@ def blocked_by(world: World, job_id: UUID) -> tuple[str | None, bool]:
 
 
 def unblock(world: World) -> int:
-    return sum(world.call(limits.unblock, [KEY]).values())
+    return sum(world.call(limits.unblock, [KEY]).queues.values())
 
 
 def test_jobs_of_one_key_run_one_at_a_time_in_the_order_they_came(world: World) -> None:

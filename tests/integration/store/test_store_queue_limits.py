@@ -138,7 +138,7 @@ def test_a_job_of_a_limited_queue_and_a_key_needs_both_places(world: World) -> N
     plain = world.insert()
     keyed = world.insert(concurrency_key="tenant-7")
     world.call(concurrency_limits.put, concurrency_limits.ConcurrencyLimit("tenant-7", 1))
-    assert world.call(unblock, ["tenant-7"]) == {QUEUE: 1}
+    assert world.call(unblock, ["tenant-7"]).queues == {QUEUE: 1}
     worker = world.worker()
     [first] = drain(world, worker)
     assert first.id == plain

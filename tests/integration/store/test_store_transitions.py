@@ -64,13 +64,17 @@ from jobcore.store import (
     queue_deletion,
     queue_demand,
     queue_heads,
+    queue_rates,
     queues,
+    rate_limits,
     rescue,
     retention,
     runs,
     schedules,
     served,
     situations,
+    start_permits,
+    starts,
     steps,
     task_types,
     why,
@@ -81,12 +85,14 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import RowRefused
 from jobcore.store.job_batches import JobBatch
 from jobcore.store.outcomes import finish
+from jobcore.store.rate_limits import RateLimit
 from jobcore.store.releases import Cause, Release, release
 from jobcore.store.situations import Situation
 from jobcore.tasks import load_tasks
 from tests.integration.appending import append_events
 from tests.integration.store.world import ERROR, LEASE_S, MAX_CRASHES, MAX_LOSSES, QUEUE, TYPES, World
 
+RATE = RateLimit("rate", 1, 60)
 PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
 DONE_BY = {
     (source, event): functions.split("`, `")
@@ -341,6 +347,18 @@ UNFENCED = [
     Trial(concurrency_limits.put, lambda case: case.world.call(concurrency_limits.put, ConcurrencyLimit("key", 2))),
     Trial(concurrency_limits.forget, lambda case: case.world.call(concurrency_limits.forget, 0.0)),
     Trial(concurrency_limits.delete, lambda case: case.world.call(concurrency_limits.delete, "key")),
+    Trial(start_permits.unblock, lambda case: case.world.call(start_permits.unblock, ["rate"])),
+    Trial(start_permits.waiting, lambda case: case.world.call(start_permits.waiting)),
+    Trial(start_permits.reclaim, lambda case: case.world.call(start_permits.reclaim, ["rate"])),
+    Trial(gauges.rate_blocked, lambda case: case.world.call(gauges.rate_blocked)),
+    Trial(queue_rates.waiting, lambda case: case.world.call(queue_rates.waiting)),
+    Trial(starts.forget, lambda case: case.world.call(starts.forget, 10)),
+    Trial(rate_limits.page, lambda case: case.world.call(rate_limits.page)),
+    Trial(rate_limits.find, lambda case: case.world.call(rate_limits.find, "rate")),
+    Trial(rate_limits.put, lambda case: case.world.call(rate_limits.put, RATE)),
+    Trial(rate_limits.put_if, lambda case: case.world.call(rate_limits.put_if, RATE, RATE)),
+    Trial(rate_limits.forget, lambda case: case.world.call(rate_limits.forget, 0.0)),
+    Trial(rate_limits.delete, lambda case: case.world.call(rate_limits.delete, "rate")),
     Trial(low_ranks.refresh, lambda case: case.world.refresh_low_ranks()),
     Trial(cancellations.open_cancels, lambda case: case.world.call(cancellations.open_cancels, case.worker)),
     Trial(cancellations.complete_orphaned, lambda case: case.world.call(cancellations.complete_orphaned)),

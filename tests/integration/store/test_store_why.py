@@ -11,12 +11,14 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Cause, Method, Why
 from jobcore.states import Status
-from jobcore.store import concurrency_limits, limits, queues, situations, why, workers
+from jobcore.store import concurrency_limits, limits, queues, rate_limits, situations, start_permits, why, workers
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from jobcore.store.rate_limits import RateLimit
 from jobcore.store.transactions import transaction
 from tests.integration.store.world import QUEUE, World
 
 KEY = "tenant {7}"
+RATE_KEY = "api {example}"
 
 
 def explain(world: World, job_id: UUID) -> Why:
@@ -79,7 +81,9 @@ def test_what_blocks_a_job_is_named_one_after_the_other_until_it_runs(world: Wor
         Cause.RUN_AT, Cause.QUEUE_NOT_SERVED, Cause.TASK_TYPE_UNKNOWN, Cause.QUEUE_PAUSED, Cause.CONCURRENCY_LIMIT,
         Cause.QUEUE_LIMIT, Cause.TURN, Cause.RUNNING, Cause.STOPPING, Cause.ENDED,
     ]  # fmt: skip
-    assert set(Cause) - set(seen) == {Cause.RETRY, Cause.EXPIRED}, "which have tests of their own"
+    assert set(Cause) - set(seen) == {
+        Cause.RETRY, Cause.EXPIRED, Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT,
+    }, "which have tests of their own"  # fmt: skip
 
 
 def test_a_job_that_failed_waits_for_its_retry_since_it_failed(world: World) -> None:
@@ -245,3 +249,45 @@ def test_what_frees_a_job_of_a_key_follows_from_its_limit(world: World, limit: i
     assert (found.cause, list(found.blocking)) == (Cause.CONCURRENCY_LIMIT, held)
     assert (found.freed_by or "").startswith(expected)
     assert KEY in found.detail
+
+
+def test_a_rate_limit_of_a_key_says_when_the_next_start_is_allowed(world: World) -> None:
+    world.worker()
+    world.call(rate_limits.put, RateLimit(RATE_KEY, 2, 60))
+    ids = world.insert_many(5, rate_key=RATE_KEY)
+    world.call(start_permits.unblock, [RATE_KEY])
+    world.take(world.worker())
+    found = explain(world, ids[3])
+    assert found.cause is Cause.RATE_LIMIT
+    assert "lets 2 tasks start within 60 s, and 2 permits are taken; no start before " in found.detail
+    assert found.position == 2
+    assert found.estimate is not None
+    assert found.estimate.method is Method.RATE
+    [row] = world.sql("SELECT min(at) AS first FROM starts")
+    ahead_s = (found.estimate.at - row["first"]).total_seconds()
+    assert ahead_s == pytest.approx(60 + 30, abs=0.1)
+
+
+def test_a_rate_limit_of_a_queue_says_when_the_next_start_is_allowed(world: World) -> None:
+    worker = world.worker()
+    ids = world.insert_many(3)
+    world.limit_rate(1, 60)
+    assert explain(world, ids[0]).cause is Cause.TURN
+    world.take(worker)
+    found = explain(world, ids[2])
+    assert found.cause is Cause.QUEUE_RATE_LIMIT
+    assert found.position == 2
+    assert "lets 1 tasks start within 60 s, and 1 did; no start before " in found.detail
+    assert found.estimate is not None
+    [row] = world.sql("SELECT at FROM starts")
+    assert (found.estimate.at - row["at"]).total_seconds() == pytest.approx(120, abs=0.1)
+
+
+def test_a_job_whose_rate_key_lost_its_limit_is_about_to_be_ready(world: World) -> None:
+    world.worker()
+    job_id = world.insert(rate_key=RATE_KEY)
+    found = explain(world, job_id)
+    assert (found.cause, found.detail) == (
+        Cause.RATE_LIMIT,
+        f"its rate_key {RATE_KEY!r} blocked it, and has no limit now",
+    )

@@ -47,7 +47,7 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
 
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
-    "fair_turns", "idempotency_keys", "task_types", "deleted_events",
+    "fair_turns", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
 )  # fmt: skip
 
 P = ParamSpec("P")
@@ -202,6 +202,19 @@ class World:
     def limit_queue(self, max_running: int | None, queue: str = QUEUE) -> None:
         """Limit how many jobs of a queue run at once."""
         self.call(queues.change, queue, paused=None, set_max=True, max_running=max_running)
+
+    def limit_rate(self, max_starts: int | None, window_s: float = 1, queue: str = QUEUE) -> None:
+        """Limit how many jobs of a queue start within a window."""
+        self.call(
+            queues.change,
+            queue,
+            paused=None,
+            set_max=False,
+            max_running=None,
+            set_rate=True,
+            max_starts=max_starts,
+            window_s=window_s if max_starts else None,
+        )
 
     def retire(self, before: UUID, age_s: float, limit: int = 500) -> int:
         """Delete jobs that ended so long ago; how many."""

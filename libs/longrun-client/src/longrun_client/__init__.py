@@ -39,6 +39,7 @@ from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
 from longrun_client.models_watch import TaskEvent
@@ -78,6 +79,9 @@ __all__ = [
     "ProblemError",
     "Progress",
     "Queue",
+    "QueueRate",
+    "RateLimit",
+    "RateLimitPage",
     "RunningTask",
     "Schedule",
     "ScheduleError",

@@ -21,6 +21,7 @@ from longrun_client import (
     cli_local,
     cli_output,
     cli_queues,
+    cli_rates,
     cli_schedules,
     cli_submit_many,
     cli_tasks,
@@ -53,6 +54,7 @@ app.add_typer(cli_output.app)
 app.add_typer(cli_schedules.app, name="schedules")
 app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
+app.add_typer(cli_rates.app, name="rate-limits")
 app.add_typer(cli_workers.app)
 app.add_typer(cli_local.app)
 

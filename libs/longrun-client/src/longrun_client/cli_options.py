@@ -15,6 +15,9 @@ FairnessKey = Annotated[str | None, typer.Option(help="Keys take turns in a queu
 ConcurrencyKey = Annotated[
     str | None, typer.Option(help="Tasks with the same key run one at a time, or as many as `longrun limits` shows.")
 ]
+RateKey = Annotated[
+    str | None, typer.Option(help="Tasks with the same key start only as often as `longrun rate-limits` shows.")
+]
 DedupeKey = Annotated[
     str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
 ]

@@ -8,6 +8,7 @@ import typer
 
 from longrun_client import tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
+from longrun_client.cli_rates import parse_rate
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models_queues import Queue
@@ -53,6 +54,19 @@ def limit(
         _say(client.limit_queue(name, _number(most)), as_json)
 
 
+@app.command("rate-limit")
+def rate_limit(
+    context: typer.Context,
+    name: Name,
+    rate: Annotated[str, typer.Argument(metavar="N/WINDOW|none", help="Such as 100/1s, 30/1m or 1000/1h.")],
+    as_json: Json = False,
+) -> None:
+    """Limit how many tasks of a queue start within any window; `none` removes the limit. Running tasks continue."""
+    max_starts, window_s = (None, 1.0) if rate == "none" else parse_rate(rate)
+    with connect(context) as client:
+        _say(client.limit_queue_rate(name, max_starts, window_s), as_json)
+
+
 @app.command()
 def delete(context: typer.Context, name: Name) -> None:
     """Delete a queue with its pause and its limit, unless tasks or workers use it."""
@@ -74,6 +88,8 @@ def _say(queue: Queue, as_json: bool) -> None:
         print_lines([queue])
         return
     limit = "no limit" if queue.max_running is None else f"at most {queue.max_running} at once"
+    if queue.rate_limit:
+        limit += f", at most {queue.rate_limit.max_starts} starts within {queue.rate_limit.window_s:g} s"
     stdout().print(f"{printable(queue.name)}: {'paused' if queue.paused else 'not paused'}, {limit}", soft_wrap=True)
     if not queue.workers:
         stderr().print("no worker serves this queue now: check its name with `longrun queues`", soft_wrap=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, connect
+from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, RateKey, connect
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
@@ -71,6 +71,7 @@ def create(
     fairness_key: FairnessKey = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
+    rate_key: RateKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the tasks; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -85,6 +86,7 @@ def create(
             fairness_key=fairness_key,
             max_attempts=max_attempts,
             concurrency_key=concurrency_key,
+            rate_key=rate_key,
             tags=tag or None,
             input=task_input(client, task_type, context.args, input_json),
         )

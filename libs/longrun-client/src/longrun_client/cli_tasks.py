@@ -12,7 +12,16 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import ConcurrencyKey, DedupeKey, FairnessKey, IdempotencyKey, Input, Json, connect
+from longrun_client.cli_options import (
+    ConcurrencyKey,
+    DedupeKey,
+    FairnessKey,
+    IdempotencyKey,
+    Input,
+    Json,
+    RateKey,
+    connect,
+)
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.follow import watch
@@ -46,6 +55,7 @@ def submit(
     delay: Annotated[float | None, typer.Option(help="Earliest start, in seconds from now.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
+    rate_key: RateKey = None,
     dedupe_key: DedupeKey = None,
     idempotency_key: IdempotencyKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
@@ -65,6 +75,7 @@ def submit(
             delay_s=delay,
             max_attempts=max_attempts,
             concurrency_key=concurrency_key,
+            rate_key=rate_key,
             dedupe_key=dedupe_key,
             idempotency_key=idempotency_key,
             tags=tag,

@@ -110,6 +110,7 @@ class Task(Wire):
     expires_at: AwareDatetime | None = None
     timeout_s: float | None = None
     concurrency_key: str | None = None
+    rate_key: str | None = None
     dedupe_key: str | None = None
     deduplicated: bool = False
     """Whether it answers a submission that made no task, because it is live and has the same `dedupe_key`."""

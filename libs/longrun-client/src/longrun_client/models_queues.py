@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from longrun_client.models_rates import QueueRate
 from longrun_client.wire import KeysetPage, Wire
 
 
@@ -15,12 +16,14 @@ class Queue(Wire):
     """Whether the queue is paused: no task of it starts; running tasks continue."""
     max_running: int | None = None
     """Maximum number of its tasks that run at once; None: no limit."""
+    rate_limit: QueueRate | None = None
+    """How many of its tasks may start within a window; None: no limit."""
     ready: int
     """Tasks that may start now."""
     oldest_s: float | None = None
     """Seconds since the oldest of the first 50 ready tasks became ready; None if none is ready."""
     blocked: int
-    """Tasks that the limit of their concurrency key or of this queue keeps from running."""
+    """Tasks that a limit of a key or of this queue keeps from running."""
     waiting: int
     """Tasks whose `run_at` has not come."""
     unserved: int = 0

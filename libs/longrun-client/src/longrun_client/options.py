@@ -37,6 +37,8 @@ class TaskOptions(TypedDict, total=False):
     """Maximum number of tries."""
     concurrency_key: str | None
     """Tasks with the same key run one at a time, or as many as its limit allows."""
+    rate_key: str | None
+    """Tasks with the same key start only as often as its rate limit allows."""
     fairness_key: str | None
     """The tasks of a queue take turns between fairness keys; typically the id of a user or tenant."""
     retry: RetryOptions | None

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Iterator
 
 from longrun_client import calls_queues
 from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.rate_client import AsyncRateClient, RateClient
 from longrun_client.transport import AsyncTransport, Transport
 
 
-class QueueClient:
+class QueueClient(RateClient):
     """Look at queues, pause, limit and delete them, and limit concurrency keys."""
 
     _transport: Transport
@@ -51,7 +52,7 @@ class QueueClient:
         self._transport.call(calls_queues.clear_concurrency_limit(key))
 
 
-class AsyncQueueClient:
+class AsyncQueueClient(AsyncRateClient):
     """Look at queues, pause, limit and delete them, and limit concurrency keys."""
 
     _transport: AsyncTransport

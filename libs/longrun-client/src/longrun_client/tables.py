@@ -123,6 +123,7 @@ def _task_fields(task: Task) -> Iterator[tuple[str, str | Text]]:
     yield "attempt", _attempt(task)
     yield "queue", f"{printable(task.queue)}, priority {task.priority or 0}" if task.queue else ""
     yield "concurrency", printable(task.concurrency_key or "")
+    yield "rate", printable(task.rate_key or "")
     yield "fairness", printable(task.fairness_key or "")
     yield "dedupe", printable(task.dedupe_key or "")
     yield "tags", printable(", ".join(task.tags))

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from longrun_client.models_queues import ConcurrencyLimit, Queue
+from longrun_client.models_rates import QueueRate, RateLimit
 from longrun_client.tables import new_table, room_text
-from longrun_client.text import duration, printable
+from longrun_client.text import duration, local_time, printable
 
 COUNTED_TO: Final = 1_000
 """The server counts up to this number."""
@@ -19,7 +20,8 @@ COUNTED_TO: Final = 1_000
 def queue_table(queues: Iterable[Queue]) -> Table:
     """One row per queue."""
     table = new_table(
-        "NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED", "RUNNING", "LIMIT", "WORKERS", "ROOM"
+        *("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED"),
+        *("RUNNING", "LIMIT", "RATE", "WORKERS", "ROOM"),
     )
     for queue in queues:
         table.add_row(
@@ -32,6 +34,7 @@ def queue_table(queues: Iterable[Queue]) -> Table:
             Text(_count(queue.unserved), "red" if queue.unserved else ""),
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
+            "none" if queue.rate_limit is None else _rate(queue.rate_limit),
             str(queue.workers),
             room_text(queue.room),
         )
@@ -44,6 +47,19 @@ def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
     for limit in limits:
         table.add_row(printable(limit.key), str(limit.max_running))
     return table
+
+
+def rate_limit_table(limits: Iterable[RateLimit]) -> Table:
+    """One row per rate limit of a key."""
+    table = new_table("KEY", "RATE", "TAKEN", "NEXT START")
+    for limit in limits:
+        next_start = "now" if limit.next_start_at is None else local_time(limit.next_start_at)
+        table.add_row(printable(limit.key), _rate(limit), str(limit.taken), next_start)
+    return table
+
+
+def _rate(limit: QueueRate | RateLimit) -> str:
+    return f"{limit.max_starts}/{limit.window_s:g}s"
 
 
 def _count(tasks: int) -> str:

@@ -41,6 +41,7 @@ from longrun_api.routes import (
     health,
     output,
     queues,
+    rate_limits,
     schedules,
     stream,
     task,
@@ -57,7 +58,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.

@@ -18,7 +18,7 @@ import anyio.to_thread
 from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
-from jobcore.errors import InvalidInput, StoreUnavailable
+from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
 from jobcore.models import IdempotencyKey, NewJob
 from jobcore.states import Status
 from jobcore.store import health, job_batches, json_text
@@ -48,6 +48,7 @@ class Valid(NamedTuple):
     queue: str
     is_first: bool
     """False if an earlier task of the batch has its dedupe key; then `job_id` is that of the earlier one."""
+    warnings: Sequence[Mapping[str, str]]
 
 
 Record = Valid | dict[str, Any]
@@ -71,7 +72,11 @@ async def accept_batch(request: Request) -> Response:
 
     def read(body: bytes) -> _Given:
         checked = task_batch.check(body, runtime.registry, traceparent)
-        return _given(checked, None if text is None else IdempotencyKey(text, fingerprint(request, body)))
+        try:
+            key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
+        except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
+            raise checked.errors or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
+        return _given(checked, key, runtime.served_queues.warnings)
 
     given = await read_as(request, read, quick_bytes=TINY_BYTES)
     outcome = await _outcome(runtime, given)
@@ -79,7 +84,7 @@ async def accept_batch(request: Request) -> Response:
         runtime.waker.notify(outcome.accepted)
         runtime.publisher.announce()
         metrics.accepted(_accepted(given.records, outcome))
-    answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path, runtime.served_queues.warnings)
+    answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path)
     blocked = [job for job in outcome.accepted if job.blocked_by]
     unblock = BackgroundTask(runtime.limits.accepted, blocked) if blocked else None
     headers = {} if outcome.items is None else dict(REPLAYED)
@@ -105,10 +110,11 @@ async def validate_batch(request: Request) -> Response:
     return Response(await read_as(request, read, quick_bytes=TINY_BYTES), media_type="application/json")
 
 
-def _given(checked: CheckedBatch, key: IdempotencyKey | None) -> _Given:
+def _given(checked: CheckedBatch, key: IdempotencyKey | None, warnings: Warnings) -> _Given:
     jobs: list[NewJob] = []
     records: list[Record] = []
     first: dict[str, NewJob] = {}
+    warn = cache(warnings)
     for task in checked.tasks:
         if isinstance(task, InvalidInput):
             records.append(members_of(task))
@@ -116,7 +122,8 @@ def _given(checked: CheckedBatch, key: IdempotencyKey | None) -> _Given:
         job = first.setdefault(task.dedupe_key, task) if task.dedupe_key else task
         if job is task:
             jobs.append(job)
-        records.append(Valid(str(job.id), job.task_type, job.queue, job is task))
+        causes = warn(job.queue, job.task_type) if job is task else []
+        records.append(Valid(str(job.id), job.task_type, job.queue, job is task, causes))
     items = json_text.dumps(records) if key else ""
     batch = JobBatch(tuple(job.id for job in jobs), json_text.rows(jobs), items)
     return _Given(batch, tuple(records), key, checked.refusal)
@@ -154,16 +161,11 @@ def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Vali
             yield record
 
 
-def _answer(given: _Given, outcome: BatchOutcome, root_path: str, warnings: Warnings) -> bytes:
+def _answer(given: _Given, outcome: BatchOutcome, root_path: str) -> bytes:
     records = given.records if outcome.items is None else map(_stored, outcome.items)
     created_at = rfc3339(outcome.created_at) if outcome.created_at else ""
-
-    @cache
-    def around_id(task_type: str, queue: str, is_first: bool) -> list[str]:
-        """What is the same in the documents of such tasks: all but their ids."""
-        here, causes = links(ID, root_path), warnings(queue, task_type) if is_first else []
-        shown = document(ID, task_type, Status.PENDING, created_at, here, causes, deduplicated=not is_first)
-        return json_text.dumps(shown).split(ID)
+    around_id: dict[tuple[str, str, bool], list[str]] = {}
+    """The documents of tasks of one kind, without their ids: what is between them."""
 
     def item(record: Record) -> tuple[int, str, str]:
         if isinstance(record, dict):
@@ -172,8 +174,15 @@ def _answer(given: _Given, outcome: BatchOutcome, root_path: str, warnings: Warn
             here, at = links(live.id, root_path), rfc3339(live.created_at)
             shown = document(live.id, live.task_type, live.status, at, here, [], deduplicated=True)
             return HTTPStatus.OK, "task", json_text.dumps(shown)
+        kind = (record.task_type, record.queue, record.is_first)
+        if kind not in around_id:
+            here, is_later = links(ID, root_path), not record.is_first
+            shown = document(
+                ID, record.task_type, Status.PENDING, created_at, here, record.warnings, deduplicated=is_later
+            )
+            around_id[kind] = json_text.dumps(shown).split(ID)
         code = HTTPStatus.ACCEPTED if record.is_first else HTTPStatus.OK
-        return code, "task", record.job_id.join(around_id(record.task_type, record.queue, record.is_first))
+        return code, "task", record.job_id.join(around_id[kind])
 
     return _joined(map(item, records))
 

@@ -81,15 +81,12 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames until the end, or until the reader is gone."""
         self._request = getattr(receive, "__self__", None)
-        self._keepalive.add(self)
-        try:
+        with self._keepalive.pinged(self):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._send_all, receive, send, tasks.cancel_scope)
                 while (await receive())["type"] != "http.disconnect":
                     pass
                 tasks.cancel_scope.cancel()
-        finally:
-            self._keepalive.remove(self)
 
     def ping(self) -> None:
         """Write a comment, or what stands for one, as a chunk (RFC 9112, section 7.1) directly to the connection.

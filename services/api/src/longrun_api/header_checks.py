@@ -23,7 +23,7 @@ PRECONDITIONS: Final = {
     b"if-unmodified-since": "If-Unmodified-Since",
 }
 """Headers that protect a change against a concurrent one; where they are not honoured, they are refused."""
-TAKES_IF_MATCH: Final = re.compile("(PATCH /(queues|schedules)|(POST|DELETE) /schedules)/.")
+TAKES_IF_MATCH: Final = re.compile("(PATCH /(queues|schedules)|(POST|DELETE) /schedules|PUT /rate-limits)/.")
 """The method and path of the changes that honour If-Match."""
 TRANSFER: Final = frozenset({b"expect", b"transfer-encoding"})
 CHECKED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *TRANSFER, *PRECONDITIONS})

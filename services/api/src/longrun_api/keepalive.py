@@ -1,17 +1,22 @@
 """Send comments on idle streams, so that proxies and clients with a read timeout do not close them.
 
-One asyncio task sends the comments of all streams: no stream needs a timer of its own.
+One asyncio task sends the comments of all streams: no stream needs a timer of its own. It looks at a stream only when a
+comment may be due, so a thousand idle streams cost little more than their comments.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Final, Protocol
 
 from jobcore.telemetry import logs
 from longrun_api import background_tasks
 
-PING_S: Final = 14.0
+PING_S: Final = 24.0
 """Idle seconds after which a stream gets a comment."""
 CHECK_S: Final = 1.0
 """Seconds between two checks for idle streams."""
@@ -33,7 +38,10 @@ class Keepalive:
     """Pings the idle ones among the open streams of this process."""
 
     def __init__(self) -> None:
-        self._streams: dict[Pingable, None] = {}
+        self._streams: dict[int, Pingable] = {}
+        self._due: list[tuple[float, int]] = []
+        """A heap of when to look at which stream; those of closed streams are dropped when they are due."""
+        self._next = count()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -44,21 +52,33 @@ class Keepalive:
         """Stop pinging."""
         await background_tasks.end(self._task)
 
-    def add(self, stream: Pingable) -> None:
-        """Add a stream that was opened."""
-        self._streams[stream] = None
-
-    def remove(self, stream: Pingable) -> None:
-        """Remove a stream that was closed."""
-        self._streams.pop(stream, None)
+    @contextmanager
+    def pinged(self, stream: Pingable) -> Iterator[None]:
+        """Ping a stream in this context."""
+        number = next(self._next)
+        self._streams[number] = stream
+        heapq.heappush(self._due, (asyncio.get_running_loop().time() + PING_S, number))
+        try:
+            yield
+        finally:
+            del self._streams[number]
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_S)
-            due = loop.time() - PING_S
-            for stream in [stream for stream in self._streams if stream.sent_at <= due]:
-                try:
-                    stream.ping()
-                except Exception:  # concerns one connection; the others still need their comments
-                    log.exception("cannot send a keepalive comment")
+            now = loop.time()
+            while self._due and self._due[0][0] <= now:
+                _, number = heapq.heappop(self._due)
+                if stream := self._streams.get(number):
+                    self._look_at(stream, now)
+                    idle_since = min(stream.sent_at, now)
+                    heapq.heappush(self._due, (max(idle_since + PING_S, now + CHECK_S), number))
+
+    def _look_at(self, stream: Pingable, now: float) -> None:
+        if stream.sent_at > now - PING_S:
+            return
+        try:
+            stream.ping()
+        except Exception:  # concerns one connection; the others still need their comments
+            log.exception("cannot send a keepalive comment")

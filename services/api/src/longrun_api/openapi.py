@@ -26,7 +26,7 @@ TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
-    {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys."},
+    {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "health", "description": "Probes."},
 ]

@@ -133,6 +133,7 @@ class TaskSummary(BaseModel):
     expires_at: Utc | None = Field(description="Latest start of the first attempt.")
     timeout_s: float | None = Field(description="Maximum duration of one attempt, in seconds; null: no limit.")
     concurrency_key: str | None
+    rate_key: str | None
     fairness_key: str | None
     dedupe_key: str | None = Field(description="At most one task with this key is PENDING or RUNNING.")
     tags: list[str]
@@ -193,6 +194,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "expires_at": job.expires_at,
         "timeout_s": job.timeout_s,
         "concurrency_key": job.concurrency_key,
+        "rate_key": job.rate_key,
         "fairness_key": job.fairness_key,
         "dedupe_key": job.dedupe_key,
         "tags": job.tags,

@@ -25,8 +25,9 @@ class EstimatedStart(BaseModel):
 
     at: Utc
     method: Method = Field(
-        description="`run_at`: its own time. `throughput`: how many tasks of the queue ended a second since it became "
-        "ready. `run_times`: how long the latest tasks ran, and how many can run at once."
+        description="`run_at`: its own time. `rate`: when its rate limit allows it. `throughput`: how many tasks "
+        "of the queue ended a second since it became ready. `run_times`: how long the latest tasks ran, and how many "
+        "can run at once."
     )
     detail: str = Field(description="The numbers of the estimate.")
 
@@ -44,7 +45,7 @@ class TaskWhy(BaseModel):
         description=f"The oldest {BLOCKING_MAX} tasks that have the permits of the limit that blocks this one."
     )
     position: int | None = Field(
-        description="Its place in its queue, or among the tasks that its `concurrency_key` blocks, from 1. "
+        description="Its place in its queue, or among the tasks that its key blocks, from 1. "
         f"{COUNT_MAX + 1} stands for more than {COUNT_MAX:,}. null: it is in no line."
     )
     estimated_start: EstimatedStart | None = Field(

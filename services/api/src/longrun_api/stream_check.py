@@ -1,8 +1,8 @@
 """Find events that no live event announced, with one query for all idle streams of this process.
 
 A live event can be lost anywhere between a worker and this process. The jobs of idle streams are therefore checked
-every CHECK_S seconds, and more often while Redis is unavailable. A lost live event delays a stream by no more than
-that.
+every CHECK_S seconds, and more often while Redis is unavailable. With thousands of idle streams the checks are further
+apart, so that they cost next to nothing. A lost live event delays a stream until the next check.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from longrun_api.database import AsyncDatabase
 
 CHECK_S: Final = 5.0
 CHECK_WITHOUT_REDIS_S: Final = 2.0
+SHARE: Final = 0.005
+"""The most that checks may take of the time while Redis is available."""
+STEP_S: Final = 1.0
+"""How soon a check notices that Redis is unavailable."""
 BATCH: Final = 5000
 """Maximum number of streams per query, which keeps it far below the timeout of a request."""
 
@@ -43,8 +47,14 @@ class StreamCheck:
         await background_tasks.end(self._task)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = ended = loop.time()
         while True:
-            await asyncio.sleep(CHECK_S if self._live_events.connected else CHECK_WITHOUT_REDIS_S)
+            await asyncio.sleep(STEP_S)
+            pause_s = max(CHECK_S, (ended - began) / SHARE) if self._live_events.connected else CHECK_WITHOUT_REDIS_S
+            if loop.time() - ended < pause_s:
+                continue
+            began = loop.time()
             try:
                 await self._check()
                 self._outage.end()
@@ -52,14 +62,14 @@ class StreamCheck:
                 self._outage.begin(error)
             except Exception:
                 log.exception("cannot check idle streams")
+            ended = loop.time()
 
     async def _check(self) -> None:
         readers = sorted(self._live_events.idle(), key=lambda reader: reader[1].cursor, reverse=True)
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
-            cursors = {
-                job_id: reader.cursor for job_id, reader in batch
-            }  # the lowest one of a job with several readers
+            # the lowest cursor of a job with several readers
+            cursors = {job_id: reader.cursor for job_id, reader in batch}
             if ahead := await self._database.call(event_pages.ahead, cursors):
                 for job_id, reader in batch:
                     if job_id in ahead:

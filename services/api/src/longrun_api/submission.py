@@ -22,6 +22,7 @@ DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_ERRORS: Final = 20
+KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
 
 
 log = logs.get(__name__)
@@ -79,6 +80,9 @@ class TaskTemplate(BaseModel):
     concurrency_key: Key | None = Field(
         None,
         description="Tasks with the same key run one at a time, or as many as `PUT /concurrency-limits/{key}` allows.",
+    )
+    rate_key: Key | None = Field(
+        None, description="Tasks with the same key start only as often as `PUT /rate-limits/{key}` allows."
     )
     fairness_key: Key | None = Field(
         None,
@@ -156,6 +160,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         metadata=submission.metadata,
         traceparent=traceparent,
         concurrency_key=submission.concurrency_key,
+        rate_key=submission.rate_key,
         fairness_key=submission.fairness_key,
         dedupe_key=submission.dedupe_key,
         retry=_own_backoff(submission) or None,
@@ -193,8 +198,7 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    texts = ("tags", "concurrency_key", "fairness_key", "dedupe_key")
-    unsure = {name: value for name in texts if (value := getattr(submission, name))}
+    unsure = {name: value for name in ("tags", *KEYS) if (value := getattr(submission, name))}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:

@@ -61,11 +61,16 @@ class CheckedBatch:
     @property
     def refusal(self) -> BatchRefused | None:
         """Why nothing of this batch is accepted; None if something may be."""
+        return self.errors if self.atomic else None
+
+    @property
+    def errors(self) -> BatchRefused | None:
+        """The errors of all tasks; None if there are none."""
         refused = [task for task in self.tasks if isinstance(task, InvalidInput)]
-        if not (self.atomic and refused):
+        if not refused:
             return None
-        errors = chain.from_iterable(task.errors for task in refused)
-        return BatchRefused(len(refused), len(self.tasks), list(islice(errors, MAX_LISTED)))
+        listed = islice(chain.from_iterable(task.errors for task in refused), MAX_LISTED)
+        return BatchRefused(len(refused), len(self.tasks), list(listed))
 
 
 def check(body: bytes, registry: Registry, traceparent: str | None) -> CheckedBatch:

@@ -72,6 +72,7 @@ def _job(new: NewJob, now: datetime) -> Job:
         started_at=None,
         finished_at=None,
         concurrency_key=new.concurrency_key,
+        rate_key=new.rate_key,
         fairness_key=new.fairness_key,
         schedule_id=None,
         scheduled_for=None,

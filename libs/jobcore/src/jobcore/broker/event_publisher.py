@@ -107,7 +107,8 @@ class EventPublisher(BackgroundThread):
         if not any(_followed(pipeline.execute()[-1])):
             return
         channel = self._server.job
-        followed = set(_followed(self._redis.pubsub_numsub(*{channel(job_id) for job_id, _ in messages})))
+        pipeline.pubsub_numsub(*{channel(job_id) for job_id, _ in messages})
+        followed = set(_followed(pipeline.execute()[0]))
         for job_id, told in messages:
             if channel(job_id) in followed:
                 pipeline.publish(channel(job_id), encode(told.event if isinstance(told, Change) else told))

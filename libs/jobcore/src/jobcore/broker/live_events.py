@@ -40,7 +40,7 @@ log = logs.get(__name__)
 class Subscription:
     """The live events of one job since the subscription was made, in order of arrival; some may be missing.
 
-    Without a job, it tells of events of any job, but does not have them: `next` returns None when there are new ones.
+    Without a job, it has no events: `next` returns None when there are new ones of any job.
     """
 
     def __init__(self, job_id: UUID | None) -> None:
@@ -127,17 +127,13 @@ class LiveEvents:
 
     def idle(self) -> Iterator[tuple[UUID, Subscription]]:
         """The jobs, and the subscriptions to them, whose readers wait for an event."""
-        everybody = self._channels.get(self._server.readers)
-        for reader in everybody.readers if everybody else ():
+        for reader in self._channels.get(self._server.readers, _Channel()).readers:
             if reader.idle and reader.job_id is not None:
                 yield reader.job_id, reader
 
     @asynccontextmanager
     async def subscribe(self, job_id: UUID | None) -> AsyncIterator[Subscription]:
-        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable.
-
-        None subscribes to the news that there are events of any job.
-        """
+        """Receive the events of a job in this context, which begins once Redis confirmed it or is unavailable."""
         subscription = Subscription(job_id)
         names = [self._server.news] if job_id is None else [self._server.readers, self._server.job(job_id)]
         channels = [self._channels.setdefault(name, _Channel()) for name in names]
@@ -202,8 +198,7 @@ class LiveEvents:
         wanted, unwanted = [], []
         # first the channel of all readers: once that of a job is confirmed, its events are sent
         for name in sorted(self._changed, key=lambda name: name != self._server.readers):
-            channel = self._channels.get(name)
-            if channel is None:
+            if (channel := self._channels.get(name)) is None:
                 continue
             if channel.readers and not channel.requested:
                 channel.requested = True

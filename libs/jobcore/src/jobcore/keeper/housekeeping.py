@@ -2,8 +2,8 @@
 
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
-    forgetting   past turns of fairness keys, unused queues and limits, old idempotency keys, and workers that ended a
-                 day ago are deleted
+    forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, and workers
+                 that ended a day ago are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -24,7 +24,17 @@ from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
-from jobcore.store import concurrency_limits, expiry, fair_turns, idempotency, queues, retention, workers
+from jobcore.store import (
+    concurrency_limits,
+    expiry,
+    fair_turns,
+    idempotency,
+    queues,
+    rate_limits,
+    retention,
+    starts,
+    workers,
+)
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
@@ -115,6 +125,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_turns),
             Pass(self._forget_queues),
             Pass(self._forget_limits),
+            Pass(self._forget_starts),
             Pass(self._forget_keys),
             Pass(self._forget_workers),
         ]
@@ -176,7 +187,12 @@ class Housekeeping(BackgroundThread):
         if not self._retention_s:
             return Done(0, False)
         forgotten = self._db.call(concurrency_limits.forget, self._retention_s)
+        forgotten += self._db.call(rate_limits.forget, self._retention_s)
         return Done(forgotten, forgotten > 0)
+
+    def _forget_starts(self, size: int) -> Done:
+        forgotten = self._db.call(starts.forget, size)
+        return Done(forgotten, forgotten == size)
 
     def _forget_keys(self, size: int) -> Done:
         forgotten = self._db.call(idempotency.forget, self._keys_s, size)

@@ -10,7 +10,7 @@ leaders at once do no harm: every step is a guarded statement about the current 
                          are completed, low-water ranks rise
 
 While more jobs are due than one check can promote, checks follow each other without a pause. Long work is in threads of
-its own: see `housekeeping`, `file_deletion` and `bulk_actions`.
+its own (`housekeeping`, `file_deletion`, `bulk_actions`), and so is what has times of its own (`rate_releases`).
 
 A worker is dead if its heartbeat counter has not moved for a full lease on this keeper's own monotonic clock. So a
 stepped clock or a failover of the database kills nobody.
@@ -33,6 +33,7 @@ from jobcore.keeper.bulk_actions import BulkActions
 from jobcore.keeper.file_deletion import FileDeletion
 from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.queue_gauges import QueueGauges
+from jobcore.keeper.rate_releases import RateReleases
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
@@ -69,10 +70,12 @@ class Keeper(BackgroundThread):
         self._gauges = QueueGauges(self._db)
         self._limits = Limits(self._db, waker.wake)
         self._scheduler = Scheduler(self._db, publisher, self._limits)
+        self._rate_releases = RateReleases(settings, waker.wake, self._leads)
         self._others = (
             Housekeeping(settings, publisher, self._leads),
             FileDeletion(settings, self._leads),
             BulkActions(settings, waker, publisher, self._leads),
+            self._rate_releases,
         )
         self._leads_until = 0.0
         self._last_queue = ""
@@ -85,7 +88,7 @@ class Keeper(BackgroundThread):
         self._store = logs.Outage(log, "keeper paused: the database is unavailable", "keeper resumed")
 
     def start(self) -> None:
-        """Start this thread, and those of the housekeeping, of the deletion of files and of bulk actions."""
+        """Start this thread, and those of its long work and of the releases of rate limits."""
         super().start()
         for thread in self._others:
             thread.start()
@@ -139,6 +142,7 @@ class Keeper(BackgroundThread):
         more_is_due = self._promote()
         if self._limits.check() or more_is_due:
             self.pause_s = AT_ONCE_S
+        self._rate_releases.look()
         self._raise_low_ranks(every=slow)
         self._wake()
 

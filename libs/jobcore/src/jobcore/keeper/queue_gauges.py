@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from jobcore.errors import StoreUnavailable
@@ -39,7 +39,12 @@ class QueueGauges:
         elif time.monotonic() >= self._due:
             self._due = time.monotonic() + REFRESH_S
             try:
-                set_gauges(self._db.call(gauges.open_jobs), self._db.call(gauges.fleets), self._db.call(served.read))
+                set_gauges(
+                    self._db.call(gauges.open_jobs),
+                    self._db.call(gauges.fleets),
+                    self._db.call(served.read),
+                    self._db.call(gauges.rate_blocked),
+                )
                 self._outage.end()
             except StoreUnavailable as error:
                 self._outage.begin(error)
@@ -49,7 +54,9 @@ class QueueGauges:
         metrics.KEEPER_LEADS.set({(): 0.0})
 
 
-def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet], served: Served) -> None:
+def set_gauges(
+    open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet], served: Served, rate_blocked: Mapping[str, int]
+) -> None:
     """Set the gauges from rows of the store. Queues that share the attribute `_OTHER` are added up."""
     values: dict[Gauge, dict[tuple[str, ...], float]] = {gauge: defaultdict(float) for gauge in metrics.READ_BY_KEEPER}
     oldest, heartbeats = values[metrics.OLDEST_READY], values[metrics.HEARTBEAT_AGE]
@@ -59,6 +66,8 @@ def set_gauges(open_jobs: Iterable[OpenJobs], fleets: Iterable[Fleet], served: S
         oldest[(queue,)] = max(oldest[(queue,)], group.oldest_s)
         if group.state == "ready" and served.lacks(group.queue, group.task_type):
             values[metrics.JOBS_UNSERVED][group.task_type, queue] += group.count
+    for name, count in rate_blocked.items():
+        values[metrics.JOBS_RATE_BLOCKED][(metrics.queue(name),)] += count
     for fleet in fleets:
         queue = metrics.queue(fleet.queue)
         oldest[(queue,)] += 0.0

@@ -30,6 +30,7 @@ class NewJob:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     concurrency_key: str | None = None
+    rate_key: str | None = None
     fairness_key: str | None = None
     retry: Mapping[str, float] | None = None
     """What replaces values of its task type's retry policy: backoff_s, backoff_max_s, jitter."""
@@ -49,8 +50,9 @@ class Accepted:
     ready: bool
     traceparent: str | None
     blocked_by: str | None
-    """`key`: its concurrency key has a limit, which may have no permit free; None: it is ready or waiting."""
+    """`key`: its concurrency key or its rate key may have no permit free; None: it is ready or waiting."""
     concurrency_key: str | None
+    rate_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     concurrency_key: str | None
+    rate_key: str | None
     fairness_key: str | None
     schedule_id: UUID | None
     scheduled_for: datetime | None

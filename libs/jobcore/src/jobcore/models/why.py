@@ -23,14 +23,17 @@ class Cause(StrEnum):
     TASK_TYPE_UNKNOWN = "task_type_unknown"
     QUEUE_PAUSED = "queue_paused"
     CONCURRENCY_LIMIT = "concurrency_limit"
+    RATE_LIMIT = "rate_limit"
     QUEUE_LIMIT = "queue_limit"
+    QUEUE_RATE_LIMIT = "queue_rate_limit"
     TURN = "turn"
 
 
 class Method(StrEnum):
-    """How the start of a job was estimated: by its time, by the pace of its queue, or by how long earlier runs took."""
+    """How the start of a job was estimated: by its time, its rate limit, the pace of its queue, or earlier runs."""
 
     RUN_AT = "run_at"
+    RATE = "rate"
     THROUGHPUT = "throughput"
     RUN_TIMES = "run_times"
 

@@ -55,7 +55,7 @@ def delete(connection: Connection, key: str) -> None:
 
 IS_UNUSED: Final = f"""
 max_running > 0 AND used_at < now() - make_interval(secs => :age_s)
-    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND status = 'PENDING' AND gate = 'key' LIMIT 1) IS NULL
+    AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.AT_KEY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.HAS_PERMIT} LIMIT 1) IS NULL
 """
 UNUSED: Final = text(f"SELECT key FROM key_limits WHERE {IS_UNUSED} LIMIT :limit")

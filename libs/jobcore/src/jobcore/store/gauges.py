@@ -20,6 +20,8 @@ from jobcore.store.queue_limits import OCCUPIED, PERMITS
 from jobcore.store.ready_jobs import IN_ORDER, READY_SINCE
 from jobcore.store.room import ROOM
 from jobcore.store.rows import Rows
+from jobcore.store.start_permits import BLOCKED as BLOCKED_BY_RATE
+from jobcore.store.starts import QUEUE_PERMITS
 
 BOUNDED: Final = """
 SET LOCAL statement_timeout = '2s'; SET LOCAL jit = off;
@@ -117,3 +119,25 @@ SELECT {_FLEETS.columns} FROM (
 def fleets(connection: Connection) -> list[Fleet]:
     """The live workers by queue and state; a worker of two queues counts in both, with all that it runs."""
     return _FLEETS.read(connection.execute(FLEETS))
+
+
+RATE_BLOCKED: Final = text(f"""{BOUNDED}
+SELECT queue, CAST(sum(jobs) AS bigint) AS jobs FROM (
+    SELECT queue, count(*) FROM (SELECT queue FROM jobs WHERE {BLOCKED_BY_RATE} LIMIT :limit) AS first GROUP BY queue
+    UNION ALL
+    SELECT name, count(*) FROM (
+        SELECT name, low_rank, {QUEUE_PERMITS.format(now="now()")} AS permits
+        FROM queues WHERE max_starts IS NOT NULL AND NOT paused
+    ) AS rated CROSS JOIN LATERAL (
+        SELECT FROM jobs WHERE queue = name AND {IN_ORDER} OFFSET permits LIMIT :limit
+    ) AS late GROUP BY name
+) AS seen (queue, jobs) GROUP BY queue
+""")
+
+
+def rate_blocked(connection: Connection, limit: int = 20_000) -> dict[str, int]:
+    """How many jobs of each queue a rate limit of their key or of the queue keeps from starting now.
+
+    Counts up to `limit` jobs for the keys, and up to `limit` of each queue.
+    """
+    return {row.queue: row.jobs for row in connection.execute(RATE_BLOCKED, {"limit": limit})}

@@ -121,10 +121,11 @@ SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NUL
        NULL AS warnings
 FROM accepted
 UNION ALL
-SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true, NULL FROM duplicate
+SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true, NULL
+FROM duplicate
 UNION ALL
-SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status, fingerprint,
-       status = {DEDUPLICATED_STATUS}, warnings
+SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status,
+       fingerprint, status = {DEDUPLICATED_STATUS}, warnings
 FROM key JOIN stored USING (key)
 WHERE key.job_id IS DISTINCT FROM stored.job_id
   AND (stored.job_id IS NULL OR stored.job_id NOT IN (SELECT job_id FROM key)

@@ -24,7 +24,8 @@ SUMMARY: Final = f"""
     attempt - earlier_attempts - crashes - losses AS tries, max_attempts, CAST(retry AS text) AS retry,
     {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
-    created_at, started_at, finished_at, concurrency_key, fairness_key, schedule_id, scheduled_for, dedupe_key,
+    created_at, started_at, finished_at, concurrency_key, rate_key, fairness_key, schedule_id, scheduled_for,
+    dedupe_key,
     {ready_jobs.DUE_AT} AS due_at,
     CASE WHEN attempt < 2 THEN started_at ELSE (
         SELECT at FROM job_events WHERE job_id = jobs.id AND kind = 'state' AND data ->> 'status' = 'RUNNING'
@@ -47,7 +48,7 @@ GIVEN: Final = """
         id uuid, task_type text, queue text, priority smallint, run_at timestamptz, delay_s double precision,
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
-        input_exact text, metadata_exact text,
+        input_exact text, metadata_exact text, rate_key text,
         schedule_id uuid, scheduled_for timestamptz, dedupe_key text)
 """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
@@ -79,14 +80,14 @@ queue AS (
 ), {fair_turns.turns("given WHERE due <= now()")}, accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
-                      schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact)
+                      schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
-           due <= now() AND concurrency_key IS NULL, due, expires_at, timeout_s, input, max_attempts, tags, metadata,
-           traceparent, concurrency_key, fairness_key,
-           CASE WHEN due <= now() AND concurrency_key IS NOT NULL THEN 'key' END, retry, schedule_id, scheduled_for,
-           dedupe_key, input_exact, metadata_exact
+           due <= now() AND coalesce(concurrency_key, rate_key) IS NULL, due, expires_at, timeout_s, input,
+           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key,
+           CASE WHEN due <= now() AND coalesce(concurrency_key, rate_key) IS NOT NULL THEN 'key' END, retry,
+           schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE}
     FROM given LEFT JOIN turn USING (id) {or_skip}
-    RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key
+    RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key, rate_key
 ), event AS (
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     SELECT id, 1, created_at, 0, 'state', '{{"status": "PENDING"}}' FROM accepted
@@ -186,7 +187,7 @@ id, cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_metho
 RETRYING: Final = f"""
 changed AS (
     UPDATE jobs SET
-        status = 'PENDING', ready = next IS NULL, gate = next,
+        status = 'PENDING', ready = next IS NULL, gate = next, rate_blocked = {limits.BY_RATE},
         run_at = now(), rank = now() - priority * interval '60 s',
         expires_at = CASE WHEN expires_at > now() THEN expires_at END, finished_at = NULL,
         earlier_attempts = attempt, crashes = 0, losses = 0, refusals = 0, worker_id = NULL, slot = NULL,

@@ -171,7 +171,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if _is_record(value):
-        return {name: getattr(value, name) for name in field_names(type(value))}
+        return {name: getattr(value, name) for name in _names_of(type(value))}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -179,7 +179,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-@cache
 def field_names(kind: type[Any]) -> tuple[str, ...]:
     """The names of the fields of a dataclass or a named tuple; none for any other type."""
     if is_dataclass(kind):
@@ -187,8 +186,11 @@ def field_names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(getattr(kind, "_fields", ()))
 
 
+_names_of: Final[Callable[[Any], tuple[str, ...]]] = cache(field_names)
+
+
 def _is_record(value: Any) -> bool:
-    return bool(field_names(type(value)))
+    return bool(_names_of(type(value)))
 
 
 def _plain_and_exact(value: Any) -> Any:

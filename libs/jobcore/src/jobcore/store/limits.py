@@ -4,6 +4,8 @@
                         until its key
                         has a permit
 
+A job with a rate key is blocked once more, by its rate limit (store/start_permits.py), before it is ready.
+
 A job takes a permit when it becomes ready. It keeps the permit until its run has ended, or until it waits for its time
 again. Permits are counted and never stored, so no counter can drift. At most `max_running` jobs of a key have a permit,
 so counting them reads as many entries of a small index. Whoever unblocks jobs of a key holds the transaction lock of
@@ -20,7 +22,7 @@ wrote `queue`. The limit of a queue blocks no job: claims count the running jobs
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,10 +50,19 @@ MAX_KEYS: Final = 200
 BATCH: Final = 5000
 """About how many jobs one call of `unblock` unblocks at most."""
 
-BLOCKED_BY: Final = "CASE WHEN concurrency_key IS NOT NULL AND gate IS NULL THEN 'key' END"
-"""What blocks a row of `jobs` that is due and has no permit: `key`, or NULL if the job has no concurrency key.
+BLOCKED_BY: Final = "CASE WHEN coalesce(concurrency_key, rate_key) IS NOT NULL AND gate IS NULL THEN 'key' END"
+"""What blocks a row of `jobs` that is due and has no permit: `key`, or NULL if the job has neither key.
 
 A job that version 0.1 marked `queue` has its permit."""
+
+BY_RATE: Final = "(concurrency_key IS NULL)"
+"""Whether the rate key is the first to block a row of `jobs` that is due and has no permit: see `rate_blocked`."""
+
+BLOCKED_FOR_START: Final = """
+gate = CASE WHEN {waits} AND rate_key IS NOT NULL THEN 'key' END, rate_blocked = rate_key IS NOT NULL
+"""
+"""Assignments for a run that goes back to its queue, if `waits`: its rate key blocks it, because each run needs a
+permit. It keeps the permit of its concurrency key."""
 
 BLOCKED: Final = "CASE WHEN gate = 'key' THEN status END = 'PENDING'"
 """Whether a row of `jobs` is blocked, for statements that look by queue: written as in the index `jobs_held`.
@@ -61,10 +72,17 @@ same, the planner could use either index for either question, and one of the two
 cannot tell which one while its statistics are older than the blocked jobs."""
 
 HAS_PERMIT: Final = """
-concurrency_key IS NOT NULL AND ((status = 'PENDING' AND (ready OR gate = 'queue')) OR status = 'RUNNING'
+concurrency_key IS NOT NULL AND (
+    (status = 'PENDING' AND (ready OR gate = 'queue' OR (gate = 'key' AND rate_blocked))) OR status = 'RUNNING'
     OR (status = 'CANCELLED' AND cancel_stopped_at IS NULL))
 """
-"""Whether a row of `jobs` has a permit of its key."""
+"""Whether a row of `jobs` has a permit of its concurrency key."""
+
+AT_KEY: Final = "status = 'PENDING' AND gate = 'key' AND NOT rate_blocked"
+"""Whether a row of `jobs` is blocked by its concurrency key. Those that their rate key blocks are as few as permits."""
+
+NOT_BEGUN: Final = "status = 'PENDING' AND (ready OR (gate = 'key' AND rate_blocked))"
+"""Whether a row of `jobs` with a permit of its concurrency key can lose it again."""
 
 UNBLOCK: Final = text(
     ORDERED
@@ -77,47 +95,60 @@ WITH free AS MATERIALIZED (
     FROM unnest(CAST(:names AS text[])) AS key LEFT JOIN key_limits USING (key)
 ), next AS MATERIALIZED (
     SELECT first.id FROM free CROSS JOIN LATERAL (
-        SELECT id FROM jobs WHERE concurrency_key = free.key AND status = 'PENDING' AND gate = 'key'
+        SELECT id FROM jobs WHERE concurrency_key = free.key AND {AT_KEY}
         ORDER BY rank, id LIMIT greatest(0, least(permits, {BATCH} / cardinality(CAST(:names AS text[]))))
     ) AS first
 ), locked AS MATERIALIZED (
     SELECT id FROM (
-        SELECT id, status, gate FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) ORDER BY id
+        SELECT id, status, gate, rate_blocked FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM next)) ORDER BY id
         -- keeps the conditions outside: with them inside, an index of the blocked jobs could be read as a whole
         OFFSET 0
         FOR UPDATE
-    ) AS found WHERE status = 'PENDING' AND gate = 'key'
+    ) AS found WHERE {AT_KEY}
 ), changed AS (
-    UPDATE jobs SET gate = NULL, ready = true WHERE id = ANY(ARRAY(SELECT id FROM locked))
-    RETURNING queue, ready, rank
+    UPDATE jobs SET ready = rate_key IS NULL, {BLOCKED_FOR_START.format(waits="true")}
+    WHERE id = ANY(ARRAY(SELECT id FROM locked))
+    RETURNING queue, ready, rank, rate_key
 ), used AS (
     UPDATE key_limits SET used_at = now() WHERE key = ANY(:names) AND used_at < now() - interval '1 day'
 ), {LOWER}
-SELECT queue, count(*) AS jobs FROM changed GROUP BY queue
+SELECT queue, count(*) FILTER (WHERE ready) AS jobs,
+       coalesce(array_agg(DISTINCT rate_key) FILTER (WHERE NOT ready), '{{}}') AS rate_keys
+FROM changed GROUP BY queue
 """
 )
 
 
-def unblock(connection: Connection, keys: Collection[str]) -> dict[str, int]:
-    """Make blocked jobs of these concurrency keys ready, in order of rank, as long as there are permits.
+@dataclass(frozen=True, slots=True)
+class Unblocked:
+    """How many jobs became ready, by queue, and the rate keys that block other jobs now."""
 
-    Takes at most `MAX_KEYS` keys. Returns how many jobs became ready, by queue.
+    queues: Mapping[str, int]
+    rate_keys: frozenset[str]
+
+
+def unblock(connection: Connection, keys: Collection[str]) -> Unblocked:
+    """Give blocked jobs of these concurrency keys their permits, in order of rank, as long as there are some.
+
+    Takes at most `MAX_KEYS` keys.
     """
-    return {row.queue: row.jobs for row in connection.execute(UNBLOCK, {"names": sorted(keys)})}
+    rows = connection.execute(UNBLOCK, {"names": sorted(keys)}).all()
+    rate_keys = frozenset(key for row in rows for key in row.rate_keys)
+    return Unblocked({row.queue: row.jobs for row in rows if row.jobs}, rate_keys)
 
 
 BLOCK_EXCESS: Final = f"""
 -- waits for claims that are about to take one of these jobs
-SELECT FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND ready ORDER BY id FOR UPDATE;
+SELECT FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND {NOT_BEGUN} ORDER BY id FOR UPDATE;
 WITH excess AS MATERIALIZED (
-    SELECT id FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND ready
+    SELECT id FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND {NOT_BEGUN}
     ORDER BY rank, id OFFSET greatest(0, coalesce((SELECT max_running FROM key_limits WHERE key = :key), 1) - (
-        SELECT count(*) FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND NOT ready
+        SELECT count(*) FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND NOT ({NOT_BEGUN})
     ))
 )
-UPDATE jobs SET gate = 'key', ready = false WHERE id = ANY(ARRAY(SELECT id FROM excess));
+UPDATE jobs SET gate = 'key', rate_blocked = false, ready = false WHERE id = ANY(ARRAY(SELECT id FROM excess));
 """
-"""Blocks ready jobs of the key `:key` that exceed its limit, the last by rank first. Jobs that run are left alone.
+"""Blocks jobs of the key `:key` that exceed its limit and have not begun, the last by rank first.
 
 It follows `LOCK` and the change of the limit in the same string."""
 
@@ -125,11 +156,11 @@ It follows `LOCK` and the change of the limit in the same string."""
 BLOCKED_KEYS: Final = text(f"""{ORDERED}
 WITH RECURSIVE keys AS (
     (SELECT concurrency_key AS key, 1 AS position FROM jobs
-     WHERE status = 'PENDING' AND gate = 'key' AND concurrency_key > :after ORDER BY concurrency_key LIMIT 1)
+     WHERE {AT_KEY} AND concurrency_key > :after ORDER BY concurrency_key LIMIT 1)
     UNION ALL
     SELECT next.key, position + 1 FROM keys CROSS JOIN LATERAL (
         SELECT concurrency_key AS key FROM jobs
-        WHERE status = 'PENDING' AND gate = 'key' AND concurrency_key > keys.key ORDER BY concurrency_key LIMIT 1
+        WHERE {AT_KEY} AND concurrency_key > keys.key ORDER BY concurrency_key LIMIT 1
     ) AS next WHERE position < :limit
 ), seen AS MATERIALIZED (
     SELECT key, position,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from jobcore.models import Change, Outcome
 from jobcore.store import changes, json_text
 from jobcore.store.changes import SELECT_CHANGES
+from jobcore.store.limits import BLOCKED_FOR_START
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
 
@@ -28,7 +29,8 @@ WITH given AS MATERIALIZED (
 ), changed AS (
     UPDATE jobs SET
         status = given.status,
-        ready = given.status = 'PENDING' AND given.retry_s <= 0,
+        ready = given.status = 'PENDING' AND given.retry_s <= 0 AND rate_key IS NULL,
+        {BLOCKED_FOR_START.format(waits="given.status = 'PENDING' AND given.retry_s <= 0")},
         run_at = CASE WHEN given.status = 'PENDING' THEN now() + make_interval(secs => given.retry_s) ELSE run_at END,
         rank = CASE WHEN given.status = 'PENDING' THEN now() - priority * interval '60 s' ELSE rank END,
         result = CASE WHEN given.status = 'SUCCESS' THEN given.result END,

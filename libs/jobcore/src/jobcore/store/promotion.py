@@ -10,6 +10,7 @@ at once for other jobs: it gives the job its rank and its turn, and makes its qu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,16 +73,17 @@ WITH RECURSIVE {LEVEL}, due_level AS MATERIALIZED (
     SELECT id, committed, at FROM locked LEFT JOIN turn USING (id)
 ), changed AS (
     UPDATE jobs SET
-        gate = {limits.BLOCKED_BY}, ready = {limits.BLOCKED_BY} IS NULL,
+        gate = {limits.BLOCKED_BY}, rate_blocked = {limits.BY_RATE}, ready = {limits.BLOCKED_BY} IS NULL,
         run_at = CASE WHEN committed THEN now() ELSE run_at END,
         rank = CASE WHEN committed THEN coalesce(place.at, now()) - priority * interval '60 s' ELSE {DUE_RANK} END
     FROM place WHERE jobs.id = place.id AND jobs.id = ANY(ARRAY(SELECT id FROM place))
-    RETURNING queue, rank, ready, concurrency_key
+    RETURNING queue, rank, ready, concurrency_key, rate_key
 ), known AS (
     INSERT INTO queues (name) SELECT queue FROM ({UNKNOWN_QUEUES}) AS unknown ORDER BY queue ON CONFLICT DO NOTHING
 ), {LOWER}
 SELECT queue, count(*) AS due, count(*) FILTER (WHERE ready) AS ready,
-       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready), '{{}}') AS keys
+       coalesce(array_agg(DISTINCT concurrency_key) FILTER (WHERE NOT ready AND NOT {limits.BY_RATE}), '{{}}') AS keys,
+       coalesce(array_agg(DISTINCT rate_key) FILTER (WHERE NOT ready AND {limits.BY_RATE}), '{{}}') AS rate_keys
 FROM changed GROUP BY queue
 """
 )
@@ -89,12 +91,13 @@ FROM changed GROUP BY queue
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """How many `due` jobs of a queue were promoted, how many are `ready`, and the `keys` that block the others."""
+    """How many `due` jobs of a queue were promoted, how many are `ready`, and which keys block the others."""
 
     queue: str
     due: int
     ready: int
-    keys: list[str]
+    keys: Sequence[str]
+    rate_keys: Sequence[str]
 
 
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from jobcore.store.starts import QUEUE_PERMITS
+
 STOPPING: Final = """
 (SELECT queue FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL LIMIT 1000)
 """
@@ -22,11 +24,12 @@ occupied AS MATERIALIZED (
 """
 """A CTE: how many jobs of each queue run, and how many permits are taken. Cancelled runs that still stop take one."""
 
-PERMITS: Final = """
-CASE WHEN max_running IS NOT NULL
-     THEN greatest(0, max_running - coalesce((SELECT taken FROM occupied WHERE queue = name), 0)) END
+PERMITS: Final = f"""
+least(CASE WHEN max_running IS NOT NULL
+      THEN greatest(0, max_running - coalesce((SELECT taken FROM occupied WHERE queue = name), 0)) END,
+      {QUEUE_PERMITS.format(now="now()")})
 """
-"""How many more jobs of a row of `queues` may start now; needs `OCCUPIED`. NULL without a limit."""
+"""How many more jobs of a row of `queues` may start now by its limits; needs `OCCUPIED`. NULL without a limit."""
 
 TAKEN: Final = f"""(
     (SELECT count(*) FROM jobs WHERE queue = name AND status = 'RUNNING')
@@ -39,10 +42,10 @@ LOCK_KEY: Final = "hashtextextended('claim:' || name, 0)"
 
 Claims of a queue and a change of the queue exclude each other: once a pause or a limit is committed, no claim goes by
 the old state. Claims of a queue without a limit share the lock. Claims of a limited queue take it alone, one after the
-other, because each counts the taken permits."""
+other, because each counts the taken permits, or the starts within the window of the rate limit."""
 
 LOCK_FOR_CLAIM: Final = f"""
-SELECT CASE WHEN max_running IS NULL THEN CAST(pg_advisory_xact_lock_shared({LOCK_KEY}) AS text)
+SELECT CASE WHEN coalesce(max_running, max_starts) IS NULL THEN CAST(pg_advisory_xact_lock_shared({LOCK_KEY}) AS text)
             ELSE CAST(pg_advisory_xact_lock({LOCK_KEY}) AS text) END FROM queues WHERE name = :queue
 """
 """Takes the lock for a claim of `:queue`. The claim is a later statement, which sees what the lock waited for."""

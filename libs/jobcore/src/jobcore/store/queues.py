@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -23,6 +24,7 @@ from jobcore.store.ready_jobs import IN_ORDER, READY, READY_SINCE
 from jobcore.store.room import FLEET
 from jobcore.store.rows import Rows
 from jobcore.store.served import KNOWN, UNSERVED
+from jobcore.store.starts import next_start, of_queue, started
 from jobcore.store.transactions import DURABLE
 
 IDLE: Final = "interval '1 hour'"
@@ -51,15 +53,21 @@ def busy(connection: Connection) -> list[str]:
 class Queue:
     """A queue as operators see it; counts stop at the limit of the query.
 
-    `ready` jobs may be claimed now, `blocked` jobs have no permit of their key or of the queue, and `waiting` jobs wait
-    for their time. `unserved` jobs are due, and no active worker can run them: none serves the queue, or none knows
-    their task type. `oldest_s` is for how many seconds the first ready job has been ready. `workers` and `children` are
-    those that serve the queue; `room` is how many more jobs of each lane these could start now.
+    At most `max_starts` jobs start within any `window_s` seconds: `started` did within the last ones, and the next one
+    may at `next_start_at` if they are as many. `ready` jobs may be claimed now, `blocked` jobs have no permit of a key
+    or of the queue, and `waiting` jobs wait for their time. `unserved` jobs are due, and no active worker can run them:
+    none serves the queue, or none knows their task type. `oldest_s` is for how many seconds the first ready job has
+    been ready. `workers` and `children` are those that serve the queue; `room` is how many more jobs of each lane these
+    could start now.
     """
 
     name: str
     paused: bool
     max_running: int | None
+    max_starts: int | None
+    window_s: float | None
+    started: int
+    next_start_at: datetime | None
     ready: int
     oldest_s: float | None
     blocked: int
@@ -80,7 +88,7 @@ WITH {OCCUPIED}, {KNOWN}, chosen AS MATERIALIZED (
     {{chosen}}
 ), counted AS MATERIALIZED (
     -- each count reads an index only
-    SELECT *, {PERMITS} AS permits,
+    SELECT *, {PERMITS} AS permits, CASE WHEN max_starts IS NULL THEN 0 ELSE {started(of_queue("name"))} END AS started,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {IN_ORDER} LIMIT :limit) AS seen) AS due,
         (SELECT count(*) FROM (SELECT FROM jobs WHERE queue = name AND {BLOCKED}
                                LIMIT :limit) AS seen) AS at_key,
@@ -88,7 +96,9 @@ WITH {OCCUPIED}, {KNOWN}, chosen AS MATERIALIZED (
         {UNSERVED} AS unserved
     FROM chosen
 ), {FLEET}
-SELECT name, paused, max_running, least(due, permits) AS ready, head.oldest_s,
+SELECT name, paused, max_running, max_starts, window_s, started,
+       CASE WHEN started >= max_starts THEN {next_start(of_queue("name"), taken="started")} END AS next_start_at,
+       least(due, permits) AS ready, head.oldest_s,
        least(:limit, at_key + due - least(due, permits)) AS blocked, waiting, unserved,
        coalesce(running, 0) AS running,
        coalesce(fleet.workers, 0) AS workers, coalesce(fleet.children, 0) AS children,
@@ -118,37 +128,63 @@ CHANGES: Final = """
 paused = coalesce(:paused, queues.paused),
 paused_at = CASE WHEN coalesce(:paused, queues.paused) THEN
     CASE WHEN queues.paused THEN queues.paused_at ELSE now() END END,
-max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END
+max_running = CASE WHEN :set_max THEN :max_running ELSE queues.max_running END,
+max_starts = CASE WHEN :set_rate THEN :max_starts ELSE queues.max_starts END,
+window_s = CASE WHEN :set_rate THEN :window_s ELSE queues.window_s END
 """
 LOCKED: Final = f"{DURABLE}SET LOCAL lock_timeout = '3s';{LOCK_FOR_CHANGE}"
 
 SET: Final = text(f"""{LOCKED}
-INSERT INTO queues (name, paused, paused_at, max_running)
-VALUES (:name, coalesce(:paused, false), CASE WHEN :paused THEN now() END, :max_running)
+INSERT INTO queues (name, paused, paused_at, max_running, max_starts, window_s)
+VALUES (:name, coalesce(:paused, false), CASE WHEN :paused THEN now() END, :max_running, :max_starts, :window_s)
 ON CONFLICT (name) DO UPDATE SET {CHANGES}
 """)
 
 
-def change(connection: Connection, name: str, *, paused: bool | None, set_max: bool, max_running: int | None) -> None:
-    """Pause or resume a queue (None: neither), and with `set_max` set its limit (None: no limit).
+def change(
+    connection: Connection,
+    name: str,
+    *,
+    paused: bool | None,
+    set_max: bool,
+    max_running: int | None,
+    set_rate: bool = False,
+    max_starts: int | None = None,
+    window_s: float | None = None,
+) -> None:
+    """Pause or resume a queue (None: neither), set its limit with `set_max`, and its rate limit with `set_rate`.
 
-    Every later claim obeys.
+    None is for no limit. Every later claim obeys.
     """
-    connection.execute(SET, {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running})
+    given = {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running}
+    connection.execute(SET, {**given, "set_rate": set_rate, "max_starts": max_starts, "window_s": window_s})
 
 
 SET_IF: Final = text(f"""{LOCKED}
 UPDATE queues SET {CHANGES}
 WHERE name = :name AND paused = :was_paused AND max_running IS NOT DISTINCT FROM CAST(:was_max AS integer)
+  AND max_starts IS NOT DISTINCT FROM CAST(:was_starts AS integer)
+  AND window_s IS NOT DISTINCT FROM CAST(:was_window_s AS double precision)
 """)
 
 
 def change_if(
-    connection: Connection, was: Queue, *, paused: bool | None, set_max: bool, max_running: int | None
+    connection: Connection,
+    was: Queue,
+    *,
+    paused: bool | None,
+    set_max: bool,
+    max_running: int | None,
+    set_rate: bool = False,
+    max_starts: int | None = None,
+    window_s: float | None = None,
 ) -> bool:
     """`change` a queue unless it has been changed since it was as `was`; returns whether it did."""
     given = {"name": was.name, "paused": paused, "set_max": set_max, "max_running": max_running}
-    return connection.execute(SET_IF, {**given, "was_paused": was.paused, "was_max": was.max_running}).rowcount > 0
+    rate = {"set_rate": set_rate, "max_starts": max_starts, "window_s": window_s}
+    expected = {"was_paused": was.paused, "was_max": was.max_running, "was_starts": was.max_starts}
+    found = connection.execute(SET_IF, {**given, **rate, **expected, "was_window_s": was.window_s})
+    return found.rowcount > 0
 
 
 EMPTY: Final = f"""(
@@ -160,7 +196,7 @@ EMPTY: Final = f"""(
 """Whether a row of `queues` has no job that has not ended; needs `OCCUPIED`."""
 
 UNUSED: Final = f"""(
-    NOT paused AND max_running IS NULL AND {EMPTY}
+    NOT paused AND coalesce(max_running, max_starts) IS NULL AND {EMPTY}
     AND (SELECT 1 FROM workers WHERE name = ANY(queues) AND state IN ('active', 'draining') LIMIT 1) IS NULL
 )"""
 """Whether nobody uses a row of `queues`; needs `OCCUPIED`. The next job of the queue creates the row again."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from jobcore.models import Change
 from jobcore.store import changes, json_text
 from jobcore.store.changes import SELECT_CHANGES
+from jobcore.store.limits import BLOCKED_FOR_START
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.transactions import DURABLE
 
@@ -54,7 +55,8 @@ WITH given AS MATERIALIZED (
 ), changed AS (
     UPDATE jobs SET
         status = CASE WHEN final THEN 'FAILED' ELSE 'PENDING' END,
-        ready = NOT final,
+        ready = NOT final AND rate_key IS NULL,
+        {BLOCKED_FOR_START.format(waits="NOT final")},
         rank = CASE WHEN cause = 'handed_back' THEN rank ELSE now() - priority * interval '60 s' END,
         attempt = attempt - CAST(cause = 'handed_back' AS integer),
         crashes = decided.crashes,

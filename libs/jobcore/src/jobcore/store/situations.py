@@ -14,13 +14,15 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.states import Status
-from jobcore.store.limits import HAS_PERMIT
+from jobcore.store import rate_situations
+from jobcore.store.limits import AT_KEY, HAS_PERMIT
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import DUE_RANK, WAITS
 from jobcore.store.queue_limits import TAKEN
 from jobcore.store.ready_jobs import OF_TYPE, READY, READY_SINCE
 from jobcore.store.room import LANE
 from jobcore.store.rows import Rows
+from jobcore.store.start_permits import BLOCKED as RATE_BLOCKED
 
 COUNT_MAX: Final = 10_000
 """How many jobs before another one are counted at most."""
@@ -38,10 +40,12 @@ SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n
 class Situation:
     """A job, its queue and its workers at the time `now`.
 
-    `waits` says whether it waits for its time, `blocked` whether its key has no permit for it. `noted_at` is the time
-    of its last event. `types` are the task types that the workers of the queue know; None if one of them runs any type.
-    Of these workers `serving` serve the queue, `knowing` also know the job's type, and they have room for `places` such
-    jobs at once. `served_until` and `known_until` are when the last worker of each kind ended that has ended.
+    `waits` says whether it waits for its time, `blocked` whether its concurrency key has no permit for it, and
+    `rate_blocked` whether its rate key has none; `queue_rated` whether its queue has a rate limit. `noted_at` is the
+    time of its last event. `types` are the task types that the workers of the queue know; None if one of them runs any
+    type. Of these workers `serving` serve the queue, `knowing` also know the job's type, and they have room for
+    `places` such jobs at once. `served_until` and `known_until` are when the last worker of each kind ended that has
+    ended.
     """
 
     now: datetime
@@ -70,6 +74,9 @@ class Situation:
     queue_limit: int | None
     queue_taken: int
     concurrency_key: str | None
+    rate_key: str | None
+    rate_blocked: bool
+    queue_rated: bool
     key_limit: int
     key_taken: int
     serving: int
@@ -84,10 +91,10 @@ _SITUATIONS: Final = Rows(Situation, status=Status)
 FIND: Final = text(f"""{SNAPSHOT}{ORDERED}
 WITH job AS MATERIALIZED (
     SELECT id, status, task_type, queue, {WAITS} AS waits, CASE WHEN {WAITS} THEN {DUE_RANK} ELSE rank END AS rank,
-           status = 'PENDING' AND gate IS NOT DISTINCT FROM 'key' AS blocked, attempt > earlier_attempts AS tried,
+           {AT_KEY} IS TRUE AS blocked, {RATE_BLOCKED} IS TRUE AS rate_blocked, attempt > earlier_attempts AS tried,
            run_at, CASE WHEN {WAITS} THEN run_at ELSE {READY_SINCE} END AS ready_since,
            CASE WHEN started_at IS NULL THEN expires_at END AS expires_at, created_at, started_at, finished_at,
-           cancel_requested_at, cancel_stopped_at, last_seq, attempt, worker_id, concurrency_key
+           cancel_requested_at, cancel_stopped_at, last_seq, attempt, worker_id, concurrency_key, rate_key
     FROM jobs WHERE id = :id
 ), active AS MATERIALIZED (
     SELECT workers.task_types, workers.task_types IS NULL OR task_type = ANY(workers.task_types) AS knows,
@@ -107,6 +114,7 @@ WITH job AS MATERIALIZED (
     FROM active
 ), seen AS (
     SELECT job.*, now() AS now, low_rank, coalesce(paused, false) AS paused, paused_at, max_running AS queue_limit,
+           max_starts IS NOT NULL AS queue_rated,
            CASE WHEN max_running IS NULL THEN 0 ELSE {TAKEN} END AS queue_taken,
            coalesce((SELECT max_running FROM key_limits WHERE key = concurrency_key), 1) AS key_limit,
            CASE WHEN blocked THEN (SELECT count(*) FROM (
@@ -129,9 +137,7 @@ def find(connection: Connection, job_id: UUID) -> Situation | None:
 
 _BEFORE: Final = "(rank, jobs.id) < (CAST(:rank AS timestamptz), CAST(:id AS uuid))"
 _COUNT: Final = "SELECT count(*) FROM (SELECT FROM jobs WHERE {of} LIMIT :limit) AS before"
-BEFORE_OF_KEY: Final = text(
-    _COUNT.format(of=f"concurrency_key = :key AND status = 'PENDING' AND gate = 'key' AND {_BEFORE}")
-)
+BEFORE_OF_KEY: Final = text(_COUNT.format(of=f"concurrency_key = :key AND {AT_KEY} AND {_BEFORE}"))
 BEFORE: Final = text(_COUNT.format(of=f"queue = :queue AND {READY} AND rank >= :low_rank AND {_BEFORE}"))
 BEFORE_OF_TYPES: Final = text(f"""
 SELECT count(*) FROM (
@@ -146,12 +152,14 @@ SELECT count(*) FROM (
 def before(connection: Connection, situation: Situation) -> int:
     """How many jobs are before this one in its line, counted up to COUNT_MAX.
 
-    The line is that of its concurrency key, or that of the queue. Jobs of task types that no worker of the queue knows
-    are not in it, because claims pass them by.
+    The line is that of the key that blocks it, or that of the queue. Jobs of task types that no worker of the queue
+    knows are not in it, because claims pass them by.
     """
     parameters: dict[str, Any] = {"rank": situation.rank, "id": situation.id, "limit": COUNT_MAX}
     if situation.blocked:
         return _number(connection, BEFORE_OF_KEY, key=situation.concurrency_key, **parameters)
+    if situation.rate_blocked:
+        return _number(connection, rate_situations.BEFORE, key=situation.rate_key, **parameters)
     parameters |= {"queue": situation.queue, "low_rank": situation.low_rank}
     if situation.types:
         return _number(connection, BEFORE_OF_TYPES, types=situation.types, **parameters)

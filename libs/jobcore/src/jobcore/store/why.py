@@ -1,7 +1,8 @@
 """Why a job does not run: one cause, found in an order that names the thing which must change first.
 
 A job whose time has not come needs nothing else yet: no worker, no permit. Once it is due, it needs a worker for its
-queue, one that knows its task type, a queue that is not paused, a permit of its key, one of its queue, and its turn.
+queue, one that knows its task type, a queue that is not paused, a permit of each of its keys, one of its queue, and its
+turn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from sqlalchemy import Connection
 
 from jobcore.models import Cause, Estimate, Method, Why
 from jobcore.states import TERMINAL, Status
-from jobcore.store import situations
+from jobcore.store import rate_situations, situations
+from jobcore.store.rate_situations import Rate
 from jobcore.store.situations import COUNT_MAX, Pace, Situation
 from jobcore.store.transactions import transaction
 from jobcore.store.why_sentences import sentences
@@ -24,7 +26,8 @@ ENOUGH: Final = 3
 FARTHEST: Final = timedelta(days=366)
 """An estimate farther away says nothing."""
 
-IN_LINE: Final = frozenset({Cause.QUEUE_PAUSED, Cause.CONCURRENCY_LIMIT, Cause.QUEUE_LIMIT, Cause.TURN})
+BY_RATE: Final = frozenset({Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT})
+IN_LINE: Final = BY_RATE | {Cause.QUEUE_PAUSED, Cause.CONCURRENCY_LIMIT, Cause.QUEUE_LIMIT, Cause.TURN}
 
 
 def explain(connection: Connection, job_id: UUID) -> Why | None:
@@ -33,21 +36,29 @@ def explain(connection: Connection, job_id: UUID) -> Why | None:
         situation = situations.find(connection, job_id)
         if situation is None:
             return None
-        cause = cause_of(situation)
+        rate = _rate_limit(connection, situation)
+        cause = cause_of(situation, rate)
         full = cause in (Cause.CONCURRENCY_LIMIT, Cause.QUEUE_LIMIT)
         position = situations.before(connection, situation) + 1 if cause in IN_LINE else None
         return Why(
             situation.status,
             cause,
             _since(situation, cause),
-            *sentences(situation, cause),
+            *sentences(situation, cause, rate),
             situations.blocking(connection, situation) if full else (),
             position,
-            _estimate(connection, situation, cause, position),
+            _estimate(connection, situation, cause, position, rate),
         )
 
 
-def cause_of(seen: Situation) -> Cause:
+def _rate_limit(connection: Connection, seen: Situation) -> Rate | None:
+    """The rate limit that concerns the job: that of its key while it blocks the job, else that of its queue."""
+    if seen.rate_blocked and seen.rate_key:
+        return rate_situations.of_key(connection, seen.rate_key)
+    return rate_situations.of_queue_named(connection, seen.queue) if seen.queue_rated else None
+
+
+def cause_of(seen: Situation, rate: Rate | None = None) -> Cause:
     """The one thing that must change first before the job runs."""
     if seen.status in TERMINAL:
         stops = seen.status is Status.CANCELLED and seen.cancel_stopped_at is None
@@ -66,8 +77,12 @@ def cause_of(seen: Situation) -> Cause:
         return Cause.QUEUE_PAUSED
     if seen.blocked:
         return Cause.CONCURRENCY_LIMIT
+    if seen.rate_blocked:
+        return Cause.RATE_LIMIT
     if seen.queue_limit is not None and seen.queue_taken >= seen.queue_limit:
         return Cause.QUEUE_LIMIT
+    if rate and rate.next_start_at is not None:
+        return Cause.QUEUE_RATE_LIMIT
     return Cause.TURN
 
 
@@ -91,8 +106,12 @@ def _latest(*times: datetime | None) -> datetime:
     return max(time for time in times if time is not None)
 
 
-def _estimate(connection: Connection, seen: Situation, cause: Cause, position: int | None) -> Estimate | None:
+def _estimate(
+    connection: Connection, seen: Situation, cause: Cause, position: int | None, rate: Rate | None
+) -> Estimate | None:
     """When the job may start; None if that depends on somebody's action, or nothing is known."""
+    if cause in BY_RATE and position is not None:
+        return _by_rate(seen, position, rate)
     if cause in (Cause.RUN_AT, Cause.RETRY):
         return Estimate(seen.run_at, Method.RUN_AT, "its run_at, if a worker has room for it then")
     places = _places(seen, cause)
@@ -102,13 +121,21 @@ def _estimate(connection: Connection, seen: Situation, cause: Cause, position: i
     found = _rate(pace, places, seen, in_queue=not seen.blocked)
     if found is None or position / found[0] > FARTHEST.total_seconds():
         return None
-    rate, method, numbers = found
+    a_second, method, numbers = found
     ahead = (
         f"more than {COUNT_MAX:,} tasks are before it, so not earlier"
         if position > COUNT_MAX
         else f"{position - 1:,} tasks are before it"
     )
-    return Estimate(seen.now + timedelta(seconds=position / rate), method, f"{ahead}; {numbers}")
+    return Estimate(seen.now + timedelta(seconds=position / a_second), method, f"{ahead}; {numbers}")
+
+
+def _by_rate(seen: Situation, position: int, rate: Rate | None) -> Estimate:
+    """When the rate limit allows the start, after those of the jobs before it."""
+    if rate is None:
+        return Estimate(seen.now, Method.RATE, "its rate_key has no limit now")
+    at = (rate.next_start_at or seen.now) + timedelta(seconds=(position - 1) / rate.a_second)
+    return Estimate(at, Method.RATE, f"{position - 1:,} tasks are before it; {rate.a_second:.3g} a second may start")
 
 
 def _places(seen: Situation, cause: Cause) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Final
 
 from jobcore.models import Cause
 from jobcore.states import Status
+from jobcore.store.rate_situations import Rate
 from jobcore.store.situations import Situation
 
 SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
@@ -32,6 +34,16 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
         "its concurrency_key {job.concurrency_key!r} has a limit of {job.key_limit}, and {job.key_taken} have permits",
         "the limit is raised: PUT /concurrency-limits/{{key}}",
     ),
+    Cause.RATE_LIMIT: (
+        "its rate_key {job.rate_key!r} lets {rate.max_starts} tasks start within {rate.window_s:g} s, "
+        "and {rate.taken} permits are taken; {next}",
+        "its turn comes, or the limit is raised: PUT /rate-limits/{{key}}",
+    ),
+    Cause.QUEUE_RATE_LIMIT: (
+        "the queue {job.queue} lets {rate.max_starts} tasks start within {rate.window_s:g} s, "
+        "and {rate.taken} did; {next}",
+        "its turn comes, or the limit is raised: PATCH /queues/{job.queue}",
+    ),
     Cause.QUEUE_LIMIT: (
         "the queue {job.queue} has a limit of {job.queue_limit}, and {job.queue_taken} run",
         "the limit is raised: PATCH /queues/{job.queue}",
@@ -43,9 +55,11 @@ SOON: Final = "there is a free permit: the job becomes ready within a second"
 ONE_ENDS: Final = "one of `blocking` ends, or "
 
 
-def sentences(job: Situation, cause: Cause) -> tuple[str, str | None]:
+def sentences(job: Situation, cause: Cause, rate: Rate | None = None) -> tuple[str, str | None]:
     """What keeps the job from running, and what would let it run (None: nothing can or must)."""
     detail, freed_by = SENTENCES[cause]
+    if cause is Cause.RATE_LIMIT and rate is None:
+        return f"its rate_key {job.rate_key!r} blocked it, and has no limit now", SOON
     if cause is Cause.ENDED and job.status is Status.SUCCESS:
         freed_by = None
     if cause in (Cause.RETRY, Cause.RUN_AT) and not job.serving:
@@ -58,4 +72,10 @@ def sentences(job: Situation, cause: Cause) -> tuple[str, str | None]:
         freed_by = SOON
     elif limit:
         freed_by = f"{ONE_ENDS}{freed_by}"
-    return detail.format(job=job), freed_by and freed_by.format(job=job)
+    if rate and rate.next_start_at is None and cause is Cause.RATE_LIMIT:
+        freed_by = SOON
+    next_start = "a start is allowed now"
+    if rate and rate.next_start_at:
+        next_start = f"no start before {rate.next_start_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    values = {"job": job, "rate": rate, "next": next_start}
+    return detail.format(**values), freed_by and freed_by.format(**values)

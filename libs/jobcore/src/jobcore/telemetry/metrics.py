@@ -92,6 +92,12 @@ JOBS_UNSERVED: Final = Gauge(
     "Ready jobs that no active worker can run: none serves their queue, or none knows their task type.",
     *(TASK_TYPE, QUEUE),
 )
+JOBS_RATE_BLOCKED: Final = Gauge(
+    "longrun.jobs.rate_blocked",
+    "{job}",
+    "Jobs that a rate limit keeps from starting now; counted up to 20,000.",
+    QUEUE,
+)
 OLDEST_READY: Final = Gauge(
     "longrun.queue.oldest.age", "s", "How long the oldest ready job of a queue has been ready; 0 if none is.", QUEUE
 )
@@ -117,7 +123,10 @@ ROOM: Final = Gauge(
 HEARTBEAT_AGE: Final = Gauge(
     "longrun.worker.heartbeat.age", "s", "Age of the oldest heartbeat of the workers of a queue.", QUEUE
 )
-READ_BY_KEEPER: Final = (JOBS_OPEN, JOBS_UNSERVED, OLDEST_READY, WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE)
+READ_BY_KEEPER: Final = (
+    *(JOBS_OPEN, JOBS_UNSERVED, JOBS_RATE_BLOCKED, OLDEST_READY),
+    *(WORKERS, CHILDREN, RUNNING, ROOM, HEARTBEAT_AGE),
+)
 
 
 class Submitted(Protocol):

@@ -3,7 +3,7 @@
     main thread                      thread "completer"
     ───────────                      ──────────────────
     claim a batch ──── unstarted ──▶ after 50 ms: take what is left, and hand it back
-    pop, run     ───── outcome ────▶ at the end of the batch, or after 10 ms: store all outcomes that wait, in one
+    pop, run     ───── outcome ────▶ at the end of the batch, or after 25 ms: store all outcomes that wait, in one
                                      durable transaction
     ctx.log()    ───── events ─────▶ after 50 ms: store the events of all runs, in one transaction
     end of slice ───── flush() ────▶ … returns once nothing is left to store
@@ -35,7 +35,7 @@ from jobcore.worker.run_store import RunStore
 
 HAND_BACK_S: Final = 0.05
 EVENTS_S: Final = 0.05
-GATHER_S: Final = 0.01
+GATHER_S: Final = 0.025
 """How long an outcome may wait for others, in seconds, while its child has claims of the same batch to run."""
 RETRY_S: Final = 0.5
 ERROR_BUDGET_S: Final = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Self
 
@@ -18,6 +19,7 @@ from longrun_api.field_types import QUEUE_NAME, WHOLE
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
+from longrun_api.schemas_rates import QueueRate, Rate
 
 router = APIRouter(prefix="/queues", tags=["queues"])
 
@@ -49,13 +51,12 @@ class QueueInfo(BaseModel):
     name: str
     paused: bool = Field(description="Whether the queue is paused: no task of it starts; running tasks continue.")
     max_running: int | None = Field(description="Maximum number of its tasks that run at once; null: no limit.")
+    rate_limit: QueueRate | None = Field(description="How many of its tasks may start within a window; null: no limit.")
     ready: int = Field(description=f"Tasks that may start now. {COUNTED}")
     oldest_s: float | None = Field(
         description="Seconds since the oldest of the first 50 ready tasks became ready; null if none is ready."
     )
-    blocked: int = Field(
-        description=f"Tasks that the limit of their concurrency key or of this queue keeps from running. {COUNTED}"
-    )
+    blocked: int = Field(description=f"Tasks that a limit of a key or of this queue keeps from running. {COUNTED}")
     waiting: int = Field(description=f"Tasks whose `run_at` has not come. {COUNTED}")
     unserved: int = Field(
         description="Tasks that are due and that no active worker can run: none serves the queue, or none has their "
@@ -69,7 +70,7 @@ class QueueInfo(BaseModel):
     @classmethod
     def of(cls, queue: Queue) -> Self:
         """The queue as clients see it."""
-        return cls.model_validate(queue, from_attributes=True)
+        return cls.model_validate({**asdict(queue), "rate_limit": QueueRate.of(queue)})
 
 
 class QueuePage(BaseModel):
@@ -88,6 +89,7 @@ class QueueChange(BaseModel):
     max_running: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = Field(
         None, description="Maximum number of tasks that run at once; null removes the limit."
     )
+    rate_limit: Rate | None = Field(None, description="How many tasks may start within a window; null: no limit.")
 
 
 @router.get("", responses=problem_responses(422, 503))
@@ -124,13 +126,16 @@ async def change_queue(
     """Pause, resume or limit a queue. This also works before the queue has its first task.
 
     The change is in force when the response arrives. Running tasks continue. With `If-Match`, nothing is changed if the
-    pause or the limit is another one than when the client got the queue.
+    pause or a limit is another one than when the client got the queue.
     """
     runtime = runtime_of(request)
     given: dict[str, Any] = {
         "paused": change.paused if "paused" in change.model_fields_set else None,
         "set_max": "max_running" in change.model_fields_set,
         "max_running": change.max_running,
+        "set_rate": "rate_limit" in change.model_fields_set,
+        "max_starts": change.rate_limit and change.rate_limit.max_starts,
+        "window_s": change.rate_limit and change.rate_limit.window_s,
     }
     if versions.is_guarded(request):
         was = await runtime.database.call(queues.find, name, 1)
@@ -157,7 +162,7 @@ def _response(request: Request, queue: Queue) -> Response:
 
 
 def _settings(queue: Queue) -> object:
-    return queue.paused, queue.max_running
+    return queue.paused, queue.max_running, queue.max_starts, queue.window_s
 
 
 @router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 409, 422, 503))

@@ -87,8 +87,8 @@ BEGIN
         PERFORM refuse('submission', 'must be a JSON object');
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
-        'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'fairness_key',
-        'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
+        'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -115,7 +115,7 @@ END $function$;
 # key. A job that is due at once has a `run_at` that is its `created_at` (store/promotion.py).
 SUBMIT = r"""
 CREATE FUNCTION submit(submission text) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
-SET search_path FROM CURRENT SET standard_conforming_strings = on SET timezone = 'UTC' AS $function$
+SET search_path FROM CURRENT SET jit = off SET standard_conforming_strings = on SET timezone = 'UTC' AS $function$
 DECLARE
     given jsonb := read_submission(submission);
     sent json := submission;
@@ -157,6 +157,7 @@ BEGIN
         PERFORM refuse('timeout_s', 'must be greater than 0');
     END IF;
     job.concurrency_key := read_text(given, 'concurrency_key', 200);
+    job.rate_key := read_text(given, 'rate_key', 200);
     job.fairness_key := read_text(given, 'fairness_key', 200);
     job.dedupe_key := read_text(given, 'dedupe_key', 200);
     job.traceparent := read_text(given, 'traceparent', 55);
@@ -211,11 +212,11 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact)
+                          created_at, input_exact, metadata_exact, rate_key)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'))
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
