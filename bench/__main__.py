@@ -17,6 +17,7 @@ from bench.measures import (
     batch,
     ceiling,
     claims,
+    client_submit,
     drain,
     end_to_end,
     files,
@@ -46,6 +47,7 @@ from tests.harness import ROOT
 
 MEASURES = {
     "ceiling": ceiling.measure,
+    "client_submit": client_submit.measure,
     "submit": submit.measure,
     "idempotent": idempotent.measure,
     "batch": batch.measure,

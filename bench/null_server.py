@@ -1,15 +1,27 @@
-"""A server that answers every request with 202 at once, to measure the maximum rate of the load generator."""
+"""A server that accepts every task at once and does nothing, to measure clients and the load generator."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from typing import cast
 
 import httptools
 import uvloop
 
-BODY = b'{"task_id": "00000000-0000-0000-0000-000000000000", "status": "PENDING"}'
+ID = "00000000-0000-4000-8000-000000000000"
+HERE = f"/tasks/{ID}"
+PARTS = ("stream", "logs", "output", "attempts", "files", "why", "retry")
+BODY = json.dumps(
+    {
+        "task_id": ID,
+        "task_type": "echo",
+        "status": "PENDING",
+        "created_at": "2026-11-30T12:00:00.000000Z",
+        "links": {"self": HERE, "cancel": HERE, **{part: f"{HERE}/{part}" for part in PARTS}},
+    }
+).encode()
 ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 

@@ -210,6 +210,11 @@ def limit_rates(world: World, worker: UUID) -> None:
         world.take(worker, 1, queue="rated", types=["echo"])
     world.call(queue_rates.waiting)
     world.call(starts.forget, 100)
+    asked = world.worker("rated", "backlog")
+    for queue, key in (("rated", None), ("backlog", "full")):
+        assert world.call(why.explain, world.insert(queue=queue, rate_key=key))
+    world.call(workers.leave, asked)
+    world.call(rate_limits.put, RateLimit("unused-7", 1, 60))
     world.call(rate_limits.forget, -60.0)
     world.call(rate_limits.delete, "rate-7")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 
 from longrun_client import (
@@ -19,14 +19,15 @@ from longrun_client import (
     UnexpectedAnswer,
 )
 from longrun_client.answers import TRIES, Outcome, retry_delay_s
+from tests.unit.client_kinds import KINDS, client_of
 from tests.unit.client_server import AT, Answer, ScriptedServer, answer, hang_up, problem, task
 
 IN_PROGRESS = "urn:longrun:problem:idempotency-key-in-use"
-BUSY = httpx.Response(503)
-BUSY_FOR_NOW = httpx.Response(503, headers={"Retry-After": "2"})
-LOST_ANSWER = httpx.ReadError("")
-LATE_ANSWER = httpx.ReadTimeout("")
-REFUSED = httpx.ConnectError("refused")
+BUSY = httpx2.Response(503)
+BUSY_FOR_NOW = httpx2.Response(503, headers={"Retry-After": "2"})
+LOST_ANSWER = httpx2.ReadError("")
+LATE_ANSWER = httpx2.ReadTimeout("")
+REFUSED = httpx2.ConnectError("refused")
 
 
 @pytest.fixture
@@ -35,16 +36,16 @@ def server() -> Iterator[ScriptedServer]:
         yield scripted
 
 
-@pytest.fixture
-def client(server: ScriptedServer) -> Iterator[Longrun]:
-    with Longrun(server.url) as longrun:
+@pytest.fixture(params=KINDS)
+def client(server: ScriptedServer, request: pytest.FixtureRequest) -> Iterator[Longrun]:
+    with client_of(request.param, server.url) as longrun:
         yield longrun
 
 
 @pytest.mark.parametrize(
     "outcome",
-    [REFUSED, LOST_ANSWER, LATE_ANSWER, httpx.RemoteProtocolError(""), httpx.WriteError(""), BUSY, BUSY_FOR_NOW,
-     httpx.Response(502), httpx.Response(504), httpx.Response(409, json={"type": IN_PROGRESS})],
+    [REFUSED, LOST_ANSWER, LATE_ANSWER, httpx2.RemoteProtocolError(""), httpx2.WriteError(""), BUSY, BUSY_FOR_NOW,
+     httpx2.Response(502), httpx2.Response(504), httpx2.Response(409, json={"type": IN_PROGRESS})],
 )  # fmt: skip
 def test_a_call_without_an_answer_is_sent_again_a_few_times(outcome: Outcome) -> None:
     assert [retry_delay_s(outcome, attempt) is not None for attempt in range(1, TRIES + 1)] == [True] * 3 + [False]
@@ -52,11 +53,11 @@ def test_a_call_without_an_answer_is_sent_again_a_few_times(outcome: Outcome) ->
 
 @pytest.mark.parametrize("status", [200, 202, 404, 409, 422, 500])
 def test_an_answer_is_an_answer(status: int) -> None:
-    assert retry_delay_s(httpx.Response(status), 1) is None
+    assert retry_delay_s(httpx2.Response(status), 1) is None
 
 
 def test_retry_after_is_waited_for_within_reason() -> None:
-    asked = [retry_delay_s(httpx.Response(503, headers={"Retry-After": wait}), 1) for wait in ("3", "3600")]
+    asked = [retry_delay_s(httpx2.Response(503, headers={"Retry-After": wait}), 1) for wait in ("3", "3600")]
     assert asked == [3.0, 10.0]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
-from httpx_sse import ServerSentEvent
+from httpx2 import ServerSentEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from longrun_client.models import Task
 from longrun_client.patience import LONGEST_RETRY_S, RETRY_S
 from tests.unit.client_server import AT, task
 
-CUT = httpx.ReadError("cut")
+CUT = httpx2.ReadError("cut")
 
 
 def _cursor(after: int = 0, clock: Callable[[], float] = lambda: 0.0, jitter: float = 0.0) -> Cursor:
@@ -30,7 +30,7 @@ def _sse(seq: int, status: str | None = None) -> ServerSentEvent:
 
 
 def _opened(cursor: Cursor) -> Cursor:
-    cursor.opened(httpx.Response(200, headers={"Content-Type": "text/event-stream"}))
+    cursor.opened(httpx2.Response(200, headers={"Content-Type": "text/event-stream"}))
     return cursor
 
 

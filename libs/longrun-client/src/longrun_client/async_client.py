@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import anyio
-import httpx
+import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.bulk_client import AsyncBulkClient
@@ -107,7 +107,7 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
                 if not cursor.ended:
                     cursor.closed(await self.get(task_id))
                 delay = 0.0 if cursor.ended else cursor.broke()
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = cursor.broke(error)
             await anyio.sleep(delay)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-import httpx
+import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.bulk_client import BulkClient
@@ -115,7 +115,7 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
                 if not cursor.ended:
                     cursor.closed(self.get(task_id))
                 delay = 0.0 if cursor.ended else cursor.broke()
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = cursor.broke(error)
             time.sleep(delay)
 

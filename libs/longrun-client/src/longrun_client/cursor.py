@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import httpx
-from httpx_sse import ServerSentEvent
+import httpx2
+from httpx2 import ServerSentEvent
 from pydantic import ValidationError
 
 from longrun_client.answers import reason
@@ -52,9 +52,9 @@ class StreamCursor:
         resume = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
         return {"Accept": "text/event-stream", "Cache-Control": "no-store", **resume}
 
-    def opened(self, response: httpx.Response) -> None:
+    def opened(self, response: httpx2.Response) -> None:
         """Handle the head of a response: an event stream, or 204 if no event is left. Raises UnexpectedAnswer."""
-        if response.status_code == httpx.codes.NO_CONTENT:
+        if response.status_code == httpx2.codes.NO_CONTENT:
             self.ended = True
             return
         content_type = response.headers.get("Content-Type", "no content type").partition(";")[0]
@@ -102,9 +102,9 @@ class Cursor(StreamCursor):
 
 def read_event(kind: type[EventT], sse: ServerSentEvent, **fields: str) -> EventT:
     """The event of a block, with the fields of its model taken out of its data; raises UnexpectedAnswer."""
-    # httpx-sse repeats the last id for events without one, so read the seq from the data.
+    # httpx2 repeats the last id for events without one, so read the seq from the data.
     try:
-        data = sse.json()
+        data: Any = sse.json()
         names = kind.model_fields.keys() - {"kind", "data"}
         head = {name: data.pop(name) for name in names & data.keys()}
         return kind(kind=sse.event, data=data, **{"seq": None, **head, **fields})

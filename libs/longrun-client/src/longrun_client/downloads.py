@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-import httpx
+import httpx2
 
 from longrun_client.answers import BUSY, FIRST_DELAY_S, TRIES, unreachable
 from longrun_client.errors import IncompleteDownload, LongrunError, ProblemError
@@ -41,9 +41,9 @@ class Download:
             return HEADERS
         return {**HEADERS, "Range": f"bytes={self._received}-", "If-Range": self._etag}
 
-    def begin(self, response: httpx.Response) -> None:
+    def begin(self, response: httpx2.Response) -> None:
         """A response begins: the rest of the file, or the whole of it again."""
-        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             self.close()
             self._file = self._part.open("wb")
             self._etag = response.headers.get("ETag", "")
@@ -66,7 +66,7 @@ class Download:
             raise IncompleteDownload(f"{self.target.name} did not arrive as it was stored: download it again")
         return self._part.replace(self.target)
 
-    def broke(self, error: httpx.TransportError | LongrunError, base_url: str) -> float:
+    def broke(self, error: httpx2.TransportError | LongrunError, base_url: str) -> float:
         """The seconds until the next request; raises the error if there must be none.
 
         After TRIES failures without a further byte, there is none.
@@ -74,9 +74,9 @@ class Download:
         self._failures = 1 if self._received > self._received_before else self._failures + 1
         self._received_before = self._received
         is_busy = isinstance(error, ProblemError) and error.status in BUSY
-        if self._failures < TRIES and (is_busy or isinstance(error, httpx.TransportError)):
+        if self._failures < TRIES and (is_busy or isinstance(error, httpx2.TransportError)):
             return FIRST_DELAY_S * 2.0 ** (self._failures - 1) * (1 + random.random())  # noqa: S311
-        raise unreachable(error, base_url) if isinstance(error, httpx.TransportError) else error
+        raise unreachable(error, base_url) if isinstance(error, httpx2.TransportError) else error
 
     def close(self) -> None:
         """Close the file."""

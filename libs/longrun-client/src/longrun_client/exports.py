@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-import httpx
+import httpx2
 from pydantic import ValidationError
 
 from longrun_client import calls_list
@@ -47,7 +47,7 @@ class Export(Generic[T]):
         """The parameters of the next request."""
         return dict(self._params)
 
-    def opened(self, response: httpx.Response) -> None:
+    def opened(self, response: httpx2.Response) -> None:
         """Handle the head of a response; raises UnexpectedAnswer."""
         content_type = response.headers.get("Content-Type", "no content type").partition(";")[0]
         if content_type != MEDIA_TYPE:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import httpx
+import httpx2
 
 from longrun_client.answers import BUSY, TRIES, unreachable
 from longrun_client.errors import LongrunError, LongrunUnavailable, ProblemError
@@ -42,7 +42,7 @@ class Patience:
         self._failures = 0
         self._down_since = None
 
-    def broke(self, error: httpx.TransportError | LongrunError | None = None) -> float:
+    def broke(self, error: httpx2.TransportError | LongrunError | None = None) -> float:
         """Seconds to wait before the next try. Without an error, the server ended the exchange early.
 
         Raises the error itself if it is permanent, and LongrunUnavailable if the server was never reached or has been
@@ -60,10 +60,10 @@ class Patience:
         asked_s = error.retry_after_s if isinstance(error, ProblemError) else None
         return max(backoff_s * (1 + self._jitter() / 2), asked_s or 0)
 
-    def _gave_up(self, error: httpx.TransportError | LongrunError) -> LongrunUnavailable:
+    def _gave_up(self, error: httpx2.TransportError | LongrunError) -> LongrunUnavailable:
         if isinstance(error, LongrunUnavailable):
             return error
-        if isinstance(error, httpx.TransportError):
+        if isinstance(error, httpx2.TransportError):
             return unreachable(error, self._base_url)
         return LongrunUnavailable(f"{self._base_url} does not answer: {error}")
 

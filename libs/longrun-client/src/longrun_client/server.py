@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final, Self
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import httpx2
 
 from longrun_client.errors import InvalidAddress
 
@@ -38,21 +39,36 @@ class Server:
         return cls(given, timeout_s, patience_s)
 
     def http_options(self) -> dict[str, Any]:
-        """Arguments of httpx.Client and httpx.AsyncClient."""
+        """Arguments of httpx2.Client and httpx2.AsyncClient."""
         return {
             "base_url": self.url,
             "timeout": self.timeout_s,
-            "headers": {"User-Agent": f"longrun-client/{version('longrun-client')}"},
-            "verify": _ssl_context(),
+            "headers": self.headers(),
+            "verify": self.ssl_context(),
+            "trust_env": not self.is_direct(),
         }
 
-    def timeout(self, wait_s: float) -> httpx.Timeout:
-        """The timeout of an exchange whose answer the server may hold back for `wait_s` seconds."""
-        return httpx.Timeout(self.timeout_s, read=self.timeout_s + wait_s)
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        return {"User-Agent": f"longrun-client/{version('longrun-client')}"}
 
-    def stream_timeout(self) -> httpx.Timeout:
+    def ssl_context(self) -> ssl.SSLContext:
+        """Which certificates to trust: those of the operating system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
+        return _ssl_context()
+
+    def is_direct(self) -> bool:
+        """Whether it is reached without a proxy, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
+        scheme, _, rest = self.url.partition("://")
+        proxies = getproxies()
+        return not (proxies.get(scheme) or proxies.get("all")) or bool(proxy_bypass(rest.partition("/")[0]))
+
+    def timeout(self, wait_s: float) -> httpx2.Timeout:
+        """The timeout of an exchange whose answer the server may hold back for `wait_s` seconds."""
+        return httpx2.Timeout(self.timeout_s, read=self.timeout_s + wait_s)
+
+    def stream_timeout(self) -> httpx2.Timeout:
         """The timeout of streams, which may be idle for longer than other responses."""
-        return httpx.Timeout(self.timeout_s, read=SILENCE_S)
+        return httpx2.Timeout(self.timeout_s, read=SILENCE_S)
 
 
 def given_url() -> str:
@@ -62,12 +78,12 @@ def given_url() -> str:
 
 def _host(url: str) -> str:
     try:
-        return httpx.URL(url).host
-    except httpx.InvalidURL:
+        return httpx2.URL(url).host
+    except httpx2.InvalidURL:
         return ""
 
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
     # Loading the certificates takes tens of milliseconds, so do it once per process.
-    return httpx.create_ssl_context()
+    return httpx2.create_ssl_context()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import httpx
-from httpx_sse import EventSource
+import httpx2
+from httpx2 import EventSource
 
 from longrun_client.answers import Outcome, refusal, retry_delay_s, value_of
 from longrun_client.calls import Call
@@ -22,6 +23,9 @@ from longrun_client.models import Event
 from longrun_client.server import Server
 from longrun_client.wire import KeysetPage, SeqPage
 
+if TYPE_CHECKING:
+    from longrun_client.aio import AioCalls
+
 T = TypeVar("T")
 SeqPages = Callable[[str, int], Call[SeqPage[T]]]
 """The call for the page of a task's items after a seq."""
@@ -32,7 +36,7 @@ class Transport:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._http = httpx.Client(**server.http_options())
+        self._http = httpx2.Client(**server.http_options())
 
     def call(self, call: Call[T]) -> T:
         """Send the call, up to TRIES times until it is answered, and return the value of its response."""
@@ -61,7 +65,7 @@ class Transport:
             after = found.next_after
 
     def events(self, path: str, cursor: StreamCursor) -> Iterator[Event]:
-        """Iterate over the events of one connection to the stream at a path; httpx.TransportError if it breaks."""
+        """Iterate over the events of one connection to the stream at a path; httpx2.TransportError if it breaks."""
         with self._http.stream(
             "GET", path, headers=cursor.headers(), timeout=self._server.stream_timeout()
         ) as response:
@@ -71,7 +75,7 @@ class Transport:
             cursor.opened(response)
             if cursor.ended:
                 return
-            for sse in EventSource(response).iter_sse():
+            for sse in EventSource(response, max_event_size=None):
                 if event := cursor.take(sse):
                     yield event
                 if cursor.ended:
@@ -91,7 +95,7 @@ class Transport:
                     for piece in response.iter_bytes():
                         yield from export.take(piece)
                 return
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = export.broke(error)
             time.sleep(delay)
 
@@ -108,7 +112,7 @@ class Transport:
                         for piece in response.iter_bytes():
                             download.write(piece)
                     return download.finish()
-                except (httpx.TransportError, LongrunError) as error:
+                except (httpx2.TransportError, LongrunError) as error:
                     delay = download.broke(error, self._server.url)
                 time.sleep(delay)
 
@@ -127,16 +131,17 @@ class Transport:
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             return error
 
 
 class AsyncTransport:
-    """`Transport` for async code."""
+    """`Transport` for async code. Calls go over aiohttp, unless there is a proxy or trio runs (ADR 38)."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._http = httpx.AsyncClient(**server.http_options())
+        self._http = httpx2.AsyncClient(**server.http_options())
+        self._aio = _aio(server) if server.is_direct() else None
 
     async def call(self, call: Call[T]) -> T:
         """Send the call: see `Transport.call`."""
@@ -177,7 +182,7 @@ class AsyncTransport:
             cursor.opened(response)
             if cursor.ended:
                 return
-            async for sse in EventSource(response).aiter_sse():
+            async for sse in EventSource(response, max_event_size=None):
                 if event := cursor.take(sse):
                     yield event
                 if cursor.ended:
@@ -198,7 +203,7 @@ class AsyncTransport:
                         for value in export.take(piece):
                             yield value
                 return
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = export.broke(error)
             await anyio.sleep(delay)
 
@@ -215,16 +220,20 @@ class AsyncTransport:
                         async for piece in response.aiter_bytes():
                             await anyio.to_thread.run_sync(download.write, piece)
                     return download.finish()
-                except (httpx.TransportError, LongrunError) as error:
+                except (httpx2.TransportError, LongrunError) as error:
                     delay = download.broke(error, self._server.url)
                 await anyio.sleep(delay)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        if self._aio is not None:
+            await self._aio.close()
 
     async def _try(self, call: Call[Any]) -> Outcome:
         try:
+            if self._aio is not None and _on_asyncio():
+                return await self._aio.send(call)
             return await self._http.request(
                 call.method,
                 call.path,
@@ -234,5 +243,21 @@ class AsyncTransport:
                 headers=call.headers,
                 timeout=self._server.timeout(call.wait_s),
             )
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             return error
+
+
+def _aio(server: Server) -> AioCalls:
+    # aiohttp takes a while to load, and the blocking client and the command do not need it
+    from longrun_client.aio import AioCalls
+
+    return AioCalls(server)
+
+
+def _on_asyncio() -> bool:
+    """Whether the running event loop is one of asyncio, rather than trio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

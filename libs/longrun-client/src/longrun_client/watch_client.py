@@ -9,8 +9,8 @@ from typing import Unpack, cast
 from urllib.parse import urlencode
 
 import anyio
-import httpx
-from httpx_sse import ServerSentEvent
+import httpx2
+from httpx2 import ServerSentEvent
 
 from longrun_client.cursor import StreamCursor, read_event
 from longrun_client.errors import LongrunError
@@ -55,7 +55,7 @@ class WatchClient:
             try:
                 yield from cast(Iterator[TaskEvent], self._transport.events(_path(options), cursor))
                 delay = cursor.broke()
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = cursor.broke(error)
             time.sleep(delay)
 
@@ -77,7 +77,7 @@ class AsyncWatchClient:
                     async for event in events:
                         yield cast(TaskEvent, event)
                 delay = cursor.broke()
-            except (httpx.TransportError, LongrunError) as error:
+            except (httpx2.TransportError, LongrunError) as error:
                 delay = cursor.broke(error)
             await anyio.sleep(delay)
 

@@ -127,8 +127,7 @@ class LiveEvents:
 
     def idle(self) -> Iterator[tuple[UUID, Subscription]]:
         """The jobs, and the subscriptions to them, whose readers wait for an event."""
-        everybody = self._channels.get(self._server.readers)
-        for reader in everybody.readers if everybody else ():
+        for reader in self._channels.get(self._server.readers, _Channel()).readers:
             if reader.idle and reader.job_id is not None:
                 yield reader.job_id, reader
 
@@ -199,8 +198,7 @@ class LiveEvents:
         wanted, unwanted = [], []
         # first the channel of all readers: once that of a job is confirmed, its events are sent
         for name in sorted(self._changed, key=lambda name: name != self._server.readers):
-            channel = self._channels.get(name)
-            if channel is None:
+            if (channel := self._channels.get(name)) is None:
                 continue
             if channel.readers and not channel.requested:
                 channel.requested = True

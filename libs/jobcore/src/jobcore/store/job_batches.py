@@ -100,9 +100,9 @@ WITH stored AS MATERIALIZED (
 SELECT {ACCEPTED.columns}, NULL AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, NULL AS body
 FROM accepted
 UNION ALL
-SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, NULL FROM duplicate
+SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, NULL FROM duplicate
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, fingerprint, coalesce(body, '')
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, fingerprint, coalesce(body, '')
 FROM stored WHERE body IS DISTINCT FROM :call
 """,
     first=(LOCK_INTAKES, CLAIM_KEY),

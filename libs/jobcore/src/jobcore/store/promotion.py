@@ -24,7 +24,7 @@ from jobcore.store.transactions import DURABLE
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
 """Whether a row of `jobs` waits for its time. Version 0.1 may have written `queue` into the column `gate`."""
 
-COMMITTED: Final = "run_at = created_at"
+COMMITTED: Final = "run_at = created_at AND gate IS NULL"
 """Whether a job that waits was only kept from running by its transaction, which has committed.
 
 `longrun.submit` stores `run_at` so for a job that is due at once. An intake never leaves such a job waiting."""

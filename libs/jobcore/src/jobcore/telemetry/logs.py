@@ -7,6 +7,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from functools import partial
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -14,6 +15,7 @@ from opentelemetry import trace
 
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import streams
+from jobcore.telemetry.redaction import Redaction
 
 OUR_THREADS: Final = ("jobcore", "celery", "kombu", "opentelemetry")
 """Loggers of threads that do not work only for the job that runs."""
@@ -57,13 +59,16 @@ def setup(settings: CoreSettings, process: str | None = None) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info if settings.log_format == "json" else _keep,
+                structlog.processors.format_exc_info,
+                Redaction(),
                 renderer,
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    sys.excepthook = _log_uncaught
+    logging.captureWarnings(True)
     streams.reopen_in_forks()
     root.setLevel(settings.log_level.upper())
     for noisy in ("celery.worker.strategy", "celery.app.trace", "urllib3", "alembic", "kombu"):
@@ -115,8 +120,12 @@ class Outage:
             self._logger.info(self._back)
 
 
-def _keep(_logger: Any, _method: str, event: Any) -> Any:
-    return event
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what would be a bare traceback on standard error, in which secrets are not hidden."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("uncaught").critical("the process ends because of an error", exc_info=(kind, error, trace))
 
 
 def _add_process(process: str | None, _logger: Any, _method: str, event: Any) -> Any:

@@ -48,8 +48,8 @@ FAN_OUT: Final = 2
 FAN_OUT_S: Final = 0.05
 """The time until it sends them again, in seconds."""
 PACE_PER_JOB_S: Final = 0.001
-"""The minimum time between two claims, in seconds per job of the first one: a claim costs as much as ten quick runs, so
-it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
+"""The minimum time between two claims, in seconds per job of the first one: a claim costs as much as forty quick runs,
+so it should return several jobs. The first claim after a wake-up, and a child that finds a backlog, do not wait."""
 SHORTEST_PACE_S: Final = 0.010
 LONGEST_PACE_S: Final = 0.030
 ROOM_POLL_S: Final = 0.1
@@ -107,9 +107,10 @@ class ClaimLoop:
                 claimed = self._claim(queue)
                 if claimed is None or not claimed.claims:
                     return
-                if self._start(claimed) and not claimed.more:
+                only_long = self._start(claimed)
+                if only_long and not claimed.more:
                     return  # the next wake-up goes to the child with the fewest runs
-                if not claimed.backlog:
+                if only_long or not claimed.backlog:  # long runs are for other children too
                     _pace(len(claimed.claims), claimed_at)
             if self._retirement.why is not None:
                 self._waker.publish(queue)
