@@ -76,7 +76,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "nothing but what is required": {},
     "every option": {
         "queue": "a.b-c_1", "priority": 9, "timeout_s": 0.5, "max_attempts": 100, "concurrency_key": "k",
-        "rate_key": "r", "fairness_key": "ü" * 200, "retry": {"backoff_s": 1, "backoff_max_s": 2, "jitter": 1}, "tags": ["a"] * 20,
+        "rate_key": "r", "fairness_key": "ü" * 200, "retry": {"backoff_s": 1, "backoff_max_s": 2, "jitter": 1},
+        "tags": ["a"] * 20,
         "metadata": {"a": [1, None, "x"]}, "delay_s": 366 * 86_400, "dedupe_key": "d", "expires_at": later(400),
     },
     "nulls": dict.fromkeys(
