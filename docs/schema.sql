@@ -251,6 +251,7 @@ $$;
 CREATE FUNCTION longrun.submit(submission text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
+    SET jit TO 'off'
     SET standard_conforming_strings TO 'on'
     SET "TimeZone" TO 'UTC'
     AS $_$

@@ -54,6 +54,7 @@ OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
     "GET /tasks:count",
+    "POST /tasks:batch",
     "GET /tasks:export",
     "POST /tasks:cancel",
     "POST /tasks:retry",
@@ -67,6 +68,7 @@ OPERATIONS = [
     "GET /tasks/{task_id}/files/{name}",
     "POST /tasks/{task_id}/retry",
     "GET /tasks/{task_id}/stream",
+    "GET /events/stream",
     "POST /schedules",
     "GET /schedules",
     "GET /schedules/{schedule}",
@@ -90,7 +92,15 @@ OPERATIONS = [
 ]
 
 
+ENDLESS = "/events/stream"
+"""A response without an end; `test_api_events` looks at its beginning. What it refuses, it refuses at once."""
 TAKE_ANY_TEXT = {"DELETE /concurrency-limits/{key}"}
+
+
+def checks_of(case: schemathesis.Case[Any]) -> list[Any]:
+    """What must hold of the answer: a batch that is not atomic is answered, although its tasks are refused."""
+    is_by_item = case.path == "/tasks:batch" and isinstance(case.body, dict) and case.body.get("atomic") is False
+    return [check for check in CHECKS if not (is_by_item and check is negative_data_rejection)]
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +127,13 @@ def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: 
     takes_nothing = not list(operation.iter_parameters()) and not operation.body
     if mode is GenerationMode.NEGATIVE and (takes_nothing or label in TAKE_ANY_TEXT):
         pytest.skip("takes nothing that could be wrong")
+    if mode is GenerationMode.POSITIVE and label.endswith(ENDLESS):
+        pytest.skip("its answer has no end")
 
     @settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(mode))
     def check(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(checks=CHECKS, timeout=10)
+        case.call_and_validate(checks=checks_of(case), timeout=10)
 
     check()
 
@@ -129,11 +141,11 @@ def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: 
 def test_every_answer_in_a_sequence_is_as_documented(openapi: schemathesis.BaseSchema) -> None:
     steps = 0
 
-    class Sequences(openapi.as_state_machine()):  # type: ignore[misc]
+    class Sequences(openapi.exclude(path=ENDLESS).as_state_machine()):  # type: ignore[misc]
         def validate_response(self, response: Any, case: Any, **_: Any) -> None:
             nonlocal steps
             steps += 1
-            case.validate_response(response, checks=CHECKS)
+            case.validate_response(response, checks=checks_of(case))
 
     chosen = settings(
         max_examples=EXAMPLES,

@@ -56,6 +56,12 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+def hold(connection: socket.socket, until: threading.Event) -> None:
+    """Neither read nor write."""
+    with connection:
+        until.wait()
+
+
 @each_kind
 def test_a_proxy_of_the_environment_carries_the_calls(
     kind: str, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
@@ -119,7 +125,7 @@ def _fresh_certificates() -> Iterator[None]:
 @each_kind
 def test_a_server_that_says_nothing_is_given_up_after_the_timeout(kind: str) -> None:
     silent = threading.Event()
-    with raw_server(lambda connection: (silent.wait(), connection.close())[1]) as url:
+    with raw_server(lambda connection: hold(connection, silent)) as url:
         started = time.monotonic()
         with client_of(kind, url, timeout_s=0.1) as client, pytest.raises(MaybeAccepted):
             client.submit("echo", {})
@@ -130,7 +136,7 @@ def test_a_server_that_says_nothing_is_given_up_after_the_timeout(kind: str) -> 
 @each_kind
 def test_a_server_that_does_not_read_is_given_up_after_the_timeout(kind: str) -> None:
     silent = threading.Event()
-    with raw_server(lambda connection: (silent.wait(), connection.close())[1]) as url:
+    with raw_server(lambda connection: hold(connection, silent)) as url:
         with client_of(kind, url, timeout_s=0.1) as client, pytest.raises(MaybeAccepted):
             client.submit("echo", {"text": "x" * 20_000_000})
         silent.set()

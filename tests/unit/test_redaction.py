@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -79,11 +80,13 @@ def output(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     written = io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     logs.setup(cast(Any, SimpleNamespace(log_format=request.param, log_level="info")))
     yield written
     logging.captureWarnings(False)
-    root.handlers[:], _ = handlers, root.setLevel(level)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def test_no_logger_and_no_traceback_tells_a_secret(output: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +107,6 @@ def test_no_logger_and_no_traceback_tells_a_secret(output: io.StringIO, monkeypa
 
 
 def test_an_uncaught_error_tells_no_secret(output: io.StringIO) -> None:
-    import sys
-
     try:
         raise RuntimeError(f"postgresql://u:{SECRET}@db")
     except RuntimeError as error:

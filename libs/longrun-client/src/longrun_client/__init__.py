@@ -36,6 +36,7 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_bulk import BulkOutcome, BulkResult
+from longrun_client.models_counts import StatusCount, TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
@@ -87,9 +88,11 @@ __all__ = [
     "ScheduleError",
     "SchedulePage",
     "Status",
+    "StatusCount",
     "SubmitNotAvailable",
     "SubmittedTask",
     "Task",
+    "TaskCounts",
     "TaskError",
     "TaskEvent",
     "TaskFile",

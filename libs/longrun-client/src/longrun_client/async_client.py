@@ -13,20 +13,21 @@ import anyio
 import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.async_transport import AsyncTransport
 from longrun_client.bulk_client import AsyncBulkClient
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
+from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
-from longrun_client.transport import AsyncTransport
 from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
 
@@ -76,6 +77,10 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
         while pages.more:
             for task in pages.take(await self._call(pages.call())):
                 yield task
+
+    async def count(self, **options: Unpack[FilterOptions]) -> TaskCounts:
+        """Count the tasks that match every option: see `Longrun.count`."""
+        return await self._call(calls_list.count(options))
 
     def logs(self, task_id: str, after: int = 0) -> AsyncGenerator[LogLine, None]:
         """Iterate over the current log lines with a seq larger than `after`, oldest first."""

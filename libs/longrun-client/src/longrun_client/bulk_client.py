@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Unpack
 
 from longrun_client import calls_bulk, exports
+from longrun_client.async_transport import AsyncTransport
 from longrun_client.models import Event, Task
 from longrun_client.models_bulk import BulkResult
 from longrun_client.options import BulkOptions, ExportOptions
 from longrun_client.server import Server
-from longrun_client.transport import AsyncTransport, Transport
+from longrun_client.transport import Transport
 
 
 class BulkClient:

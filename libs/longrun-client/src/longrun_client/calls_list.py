@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from longrun_client.calls import PAGE_SIZE, Call, time_text
 from longrun_client.models import Page, Task
-from longrun_client.options import ListOptions
+from longrun_client.models_counts import TaskCounts
+from longrun_client.options import FilterOptions, ListOptions
+
+NEEDED: Final = frozenset(name for name, field in Task.model_fields.items() if field.is_required())
 
 
 def page(limit: int, cursor: str | None, options: ListOptions) -> Call[Page]:
     """GET /tasks: one page; raises ValueError for a time without a time zone."""
-    return Call("GET", "/tasks", Page.model_validate, params=params({**options, "limit": limit, "cursor": cursor}))
+    given = {**options, "fields": _fields(options.get("fields")), "limit": limit, "cursor": cursor}
+    return Call("GET", "/tasks", Page.model_validate, params=params(given))
+
+
+def count(options: FilterOptions) -> Call[TaskCounts]:
+    """GET /tasks:count; raises ValueError for a time without a time zone."""
+    return Call("GET", "/tasks:count", TaskCounts.model_validate, params=params(options))
 
 
 def params(options: Mapping[str, Any]) -> dict[str, str | int | Sequence[str]]:
@@ -47,6 +56,10 @@ class Pages:
         self._cursor, self._last = page.next, page.next is None
         self._left = None if self._left is None else self._left - len(page.items)
         return page.items
+
+
+def _fields(names: Sequence[str] | None) -> str | None:
+    return ",".join(sorted(NEEDED.union(names))) if names else None
 
 
 def _param(name: str, value: Any) -> str | int | Sequence[str] | None:

@@ -7,6 +7,7 @@ CANCELLED, 4 no valid response from the server, 130 interrupted, or a question w
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -66,6 +67,13 @@ def main() -> None:
     except LongrunError as error:
         stderr().print(f"longrun: {printable(str(error))}", soft_wrap=True)
         sys.exit(_exit_code(error))
+    except ValueError as error:  # an argument that no request can carry
+        stderr().print(f"longrun: {printable(str(error))}", soft_wrap=True)
+        sys.exit(USAGE)
+    except OSError as error:  # a file or standard output cannot be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python fails once more at its end, with what is buffered
+        stderr().print(f"longrun: {printable(str(error))}", soft_wrap=True)
+        sys.exit(USAGE)
 
 
 def _print_version(wanted: bool) -> None:

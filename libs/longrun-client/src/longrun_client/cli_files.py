@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from longrun_client.cli_options import Json, connect
-from longrun_client.console import print_lines, stdout
+from longrun_client.console import print_lines, print_table
 from longrun_client.models_files import TaskFile
 from longrun_client.tables import new_table
 from longrun_client.text import local_time, printable
@@ -25,7 +25,7 @@ def files(context: typer.Context, task_id: TaskId, as_json: Json = False) -> Non
     """List the result files of a task."""
     with connect(context) as client:
         found = client.files(task_id)
-    print_lines(found) if as_json else stdout().print(file_table(found))
+    print_lines(found) if as_json else print_table(file_table(found))
 
 
 @app.command()

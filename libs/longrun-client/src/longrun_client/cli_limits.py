@@ -8,7 +8,7 @@ import typer
 
 from longrun_client import tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
-from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.text import printable
 
 app = typer.Typer()
@@ -25,7 +25,7 @@ def list_limits(context: typer.Context, as_json: Json = False) -> None:
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.concurrency_limits()
-            print_lines(found) if as_json else stdout().print(tables_queues.limit_table(found))
+            print_lines(found) if as_json else print_table(tables_queues.limit_table(found))
 
 
 @app.command("set")

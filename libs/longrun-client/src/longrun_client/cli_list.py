@@ -1,4 +1,4 @@
-"""`longrun list` and `longrun export`: the tasks that match every option."""
+"""`longrun list`, `longrun count` and `longrun export`: the tasks that match every option."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from longrun_client.cli_filters import (
     of_options,
 )
 from longrun_client.cli_options import Json, connect
-from longrun_client.console import print_lines, stdout
+from longrun_client.console import print_lines, print_table
 
 app = typer.Typer()
 
@@ -48,14 +48,43 @@ def list_tasks(
         str, typer.Option(help="created or finished; with a minus in front, the latest first.")
     ] = "-created",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of tasks.")] = 20,
+    fields: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these fields, separated by commas; for --json.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first: those that match every option. Times without an offset are local."""
     given = locals()
     with connect(context) as client:
         wanted = of_options(client, given)
-        tasks = client.list(**wanted, sort=None if sort == "-created" else sort, limit=limit)
-        print_lines(tasks) if as_json else stdout().print(tables.task_table(tasks))
+        names = None if fields is None else fields.split(",")
+        tasks = client.list(**wanted, sort=None if sort == "-created" else sort, limit=limit, fields=names)
+        print_lines(tasks) if as_json else print_table(tables.task_table(tasks))
+
+
+@app.command(epilog="Example: longrun count --created-after 2026-11-24")
+def count(
+    context: typer.Context,
+    *,
+    status: Statuses = None,
+    task_type: TaskTypes = None,
+    queue: Queues = None,
+    tag: Tags = None,
+    schedule: Schedule = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    finished_after: FinishedAfter = None,
+    finished_before: FinishedBefore = None,
+    metadata: Metadata = None,
+    input_json: InputPart = None,
+    error: ErrorPart = None,
+    as_json: Json = False,
+) -> None:
+    """Count the tasks that match every option, by status. `+` means that there may be more."""
+    given = locals()
+    with connect(context) as client:
+        found = client.count(**of_options(client, given))
+    print_lines([found]) if as_json else print_table(tables.count_table(found))
 
 
 @app.command(epilog="Example: longrun export --finished-after 2026-11-24 > tasks.ndjson")

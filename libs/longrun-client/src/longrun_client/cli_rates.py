@@ -9,7 +9,7 @@ import typer
 
 from longrun_client import tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
-from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.text import printable
 
@@ -39,7 +39,7 @@ def list_rate_limits(context: typer.Context, as_json: Json = False) -> None:
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.rate_limits()
-            print_lines(found) if as_json else stdout().print(tables_queues.rate_limit_table(found))
+            print_lines(found) if as_json else print_table(tables_queues.rate_limit_table(found))
 
 
 @app.command("set")

@@ -11,7 +11,7 @@ from rich.text import Text
 from longrun_client import tables
 from longrun_client.cli_input import task_input
 from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, RateKey, connect
-from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import local_time, print_json
@@ -101,7 +101,7 @@ def list_schedules(context: typer.Context, as_json: Json = False) -> None:
     """List schedules, newest first."""
     with connect(context) as client:
         found = client.schedules()
-        print_lines(found) if as_json else stdout().print(tables.schedule_table(found))
+        print_lines(found) if as_json else print_table(tables.schedule_table(found))
 
 
 @app.command()
@@ -119,7 +119,7 @@ def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
     print_json(console, schedule.task)
     if tasks:
         console.print(Text("\nlatest tasks", "dim"))
-        console.print(tables.task_table(tasks))
+        print_table(tables.task_table(tasks))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from longrun_client.cli_options import (
     connect,
 )
 from longrun_client.client import Longrun
-from longrun_client.console import print_lines, stderr, stdout
+from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.follow import watch
 from longrun_client.inputs import InputError
 from longrun_client.models import LogLine, Status
@@ -130,7 +130,7 @@ def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> 
         print_lines(made)
         return
     console = stdout()
-    console.print(tables.attempt_table(made))
+    print_table(tables.attempt_table(made))
     for attempt in made:
         if attempt.error:
             console.print(Text(f"\nattempt {attempt.attempt}", "dim"))

@@ -6,7 +6,7 @@ import typer
 
 from longrun_client import tables
 from longrun_client.cli_options import Json, connect
-from longrun_client.console import print_lines, stdout
+from longrun_client.console import print_lines, print_table
 
 app = typer.Typer()
 
@@ -16,7 +16,7 @@ def workers(context: typer.Context, as_json: Json = False) -> None:
     """List the live workers and the tasks that they run."""
     with connect(context) as client:
         alive = client.workers()
-    print_lines(alive) if as_json else stdout().print(tables.worker_table(alive))
+    print_lines(alive) if as_json else print_table(tables.worker_table(alive))
 
 
 @app.command()
@@ -24,4 +24,4 @@ def task_types(context: typer.Context, as_json: Json = False) -> None:
     """List the task types that can be submitted."""
     with connect(context) as client:
         known = client.task_types()
-    print_lines(known) if as_json else stdout().print(tables.task_type_table(known))
+    print_lines(known) if as_json else print_table(tables.task_type_table(known))

@@ -17,11 +17,12 @@ from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
+from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
@@ -84,6 +85,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         pages = calls_list.Pages(limit, options)
         while pages.more:
             yield from pages.take(self._call(pages.call()))
+
+    def count(self, **options: Unpack[FilterOptions]) -> TaskCounts:
+        """Count the tasks that match every option, by status, up to a bound of the server."""
+        return self._call(calls_list.count(options))
 
     def logs(self, task_id: str, after: int = 0) -> Iterator[LogLine]:
         """Iterate over the current log lines with a seq larger than `after`, oldest first."""

@@ -74,6 +74,7 @@ class Links(Wire):
     output: str | None = None
     attempts: str | None = None
     files: str | None = None
+    why: str | None = None
     cancel: str
     retry: str | None = None
 

@@ -92,6 +92,8 @@ class ListOptions(FilterOptions, total=False):
 
     sort: str | None
     """`-created` (default), `created`, `-finished` or `finished`; `-` is for the latest first."""
+    fields: Sequence[str] | None
+    """Fetch only these fields and those that every task has; the others have their defaults."""
 
 
 class ExportOptions(FilterOptions, total=False):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 
 from longrun_client import calls_rates
+from longrun_client.async_transport import AsyncTransport
 from longrun_client.models_queues import Queue
 from longrun_client.models_rates import RateLimit
-from longrun_client.transport import AsyncTransport, Transport
+from longrun_client.transport import Transport
 
 
 class RateClient:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
+from longrun_client.async_transport import AsyncTransport
 from longrun_client.chunks import Chunk, Chunks
 from longrun_client.errors import ProblemError
 from longrun_client.models import Task
-from longrun_client.transport import AsyncTransport, Transport
+from longrun_client.transport import Transport
 
 
 class SubmitMany:

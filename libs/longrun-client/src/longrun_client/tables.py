@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longrun_client.models import Attempt, CancelReceipt, Task, TaskType, Worker
+from longrun_client.models_counts import TaskCounts
 from longrun_client.models_schedules import Schedule
 from longrun_client.text import age, amount, duration, error_text, local_time, printable, run_time, status_text
 
@@ -31,6 +32,14 @@ def task_table(tasks: Iterable[Task]) -> Table:
             run_time(task),
             Text(amount(task.progress), no_wrap=True),
         )
+    return table
+
+
+def count_table(found: TaskCounts) -> Table:
+    """One row per status."""
+    table = new_table("STATUS", "TASKS")
+    for status, tasks in found.counts.items():
+        table.add_row(status_text(status), f"{tasks.count:,}{'' if tasks.exact else '+'}")
     return table
 
 

@@ -23,8 +23,10 @@ STYLES: Final = {
     Status.CANCELLED: "magenta",
 }
 LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red"}
-# Control characters from a task could control the terminal; lone surrogates cannot be printed.
-UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Control characters from a task could control the terminal, and those for the direction of text could feign another
+# text; lone surrogates cannot be printed.
+DIRECTION: Final = r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+UNPRINTABLE: Final = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{DIRECTION}]")
 
 
 def printable(text: str) -> str:

@@ -12,12 +12,13 @@ import anyio
 import httpx2
 from httpx2 import ServerSentEvent
 
+from longrun_client.async_transport import AsyncTransport
 from longrun_client.cursor import StreamCursor, read_event
 from longrun_client.errors import LongrunError
 from longrun_client.models_watch import TaskEvent
 from longrun_client.options import WatchOptions
 from longrun_client.server import Server
-from longrun_client.transport import AsyncTransport, Transport
+from longrun_client.transport import Transport
 
 
 class WatchCursor(StreamCursor):

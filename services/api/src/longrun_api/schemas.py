@@ -26,6 +26,7 @@ class Links(BaseModel):
     output: str
     attempts: str
     files: str
+    why: str
     cancel: str
     retry: str
 
@@ -40,6 +41,7 @@ def links(task_id: UUID | str, root_path: str) -> dict[str, str]:
         "output": f"{here}/output",
         "attempts": f"{here}/attempts",
         "files": f"{here}/files",
+        "why": f"{here}/why",
         "cancel": here,
         "retry": f"{here}/retry",
     }

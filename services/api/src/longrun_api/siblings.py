@@ -55,7 +55,7 @@ async def beat(pipe: int) -> None:
 
 @dataclass(slots=True)
 class _Sibling:
-    number: int
+    number: str
     process: subprocess.Popen[bytes]
     pipe: int
     silent_ticks: int = 0
@@ -91,7 +91,7 @@ class Siblings:
     def run(self) -> int:
         """Start the processes and replace those that die, until a signal stops them; returns the exit code."""
         wake = self._wake_on_signals()
-        self._running = [self._start(index) for index in range(1, self.count + 1)]
+        self._running = [self._start(str(number)) for number in range(1, self.count + 1)]
         tick_at = time.monotonic() + TICK_S
         while self._running:
             if self._is_asked_to_stop and not self._is_stopping:
@@ -141,18 +141,18 @@ class Siblings:
         self._is_asked_to_stop = True
         return None
 
-    def _start(self, index: int) -> _Sibling:
+    def _start(self, number: str) -> _Sibling:
         ours, theirs = os.pipe()
         for end in (ours, theirs):
             os.set_blocking(end, False)
         descriptors = self.listener.fileno(), theirs
         arguments = ["--listener", str(descriptors[0]), "--beat", str(theirs)]
-        environment = {**os.environ, NUMBER: str(index)}
+        environment = {**os.environ, NUMBER: number}
         try:
             process = subprocess.Popen([*self.command, *arguments], pass_fds=descriptors, env=environment)
         finally:
             os.close(theirs)
-        return _Sibling(index, process, ours)
+        return _Sibling(number, process, ours)
 
     def _stop(self) -> None:
         """Have all processes drain. Only they still hold the socket then, so it closes when they close it."""
