@@ -127,7 +127,7 @@ SELECT queue, CAST(sum(jobs) AS bigint) AS jobs FROM (
     UNION ALL
     SELECT name, count(*) FROM (
         SELECT name, low_rank, {QUEUE_PERMITS.format(now="now()")} AS permits
-        FROM queues WHERE max_starts IS NOT NULL AND NOT paused
+        FROM queues WHERE max_starts IS NOT NULL AND NOT paused ORDER BY name
     ) AS rated CROSS JOIN LATERAL (
         SELECT FROM jobs WHERE queue = name AND {IN_ORDER} OFFSET permits LIMIT :limit
     ) AS late GROUP BY name
