@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM candidates) AS examined, (SELECT id FROM candidates
 """)
 
 
-IDS: Final[dict[Source, TextClause]] = {source: _ids(source) for source in Source if source is not Source.FINISH}
+IDS: Final[dict[Source, TextClause]] = {source: _ids(source) for source in (Source.TYPE, Source.SCHEDULE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,10 @@ class Matching:
 
 
 def matching(connection: Connection, wanted: JobFilter, after: UUID | None, *, limit: int, candidates: int) -> Matching:
-    """The ids of the first `limit` jobs of a filter among the next `candidates` behind an id."""
+    """The ids of the first `limit` jobs of a filter among the next `candidates` behind an id.
+
+    The filter is one of `BulkAction.changeable`, which names statuses, and never SUCCESS.
+    """
     position = None if after is None else JobPosition(after)
     parameters = listing.parameters(wanted, OLDEST, position) | {"limit": limit, "candidates": candidates}
     row = connection.execute(IDS[Source.of(wanted, OLDEST)], parameters).one()
