@@ -73,7 +73,8 @@ def submit(
 
     Raises InvalidSubmission, which names the field, if the task is refused; NoTransaction if the session commits each
     statement by itself; SubmitNotAvailable if the database or its role has no `submit`; and what the session raises
-    otherwise. After an error of PostgreSQL, the transaction can only be rolled back, whole, or to where a nested one began.
+    otherwise. After an error of PostgreSQL, the transaction can only be rolled back, whole
+    or to where a nested one began.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
         raise ValueError(f"schema: must have lower-case letters, digits and underscores, not {schema!r}")
