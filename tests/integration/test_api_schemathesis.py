@@ -85,6 +85,10 @@ OPERATIONS = [
     "GET /concurrency-limits",
     "PUT /concurrency-limits/{key}",
     "DELETE /concurrency-limits/{key}",
+    "GET /rate-limits",
+    "GET /rate-limits/{key}",
+    "PUT /rate-limits/{key}",
+    "DELETE /rate-limits/{key}",
     "GET /tasks/{task_id}/why",
     "DELETE /queues/{name}",
     "GET /healthz",
@@ -94,7 +98,7 @@ OPERATIONS = [
 
 ENDLESS = "/events/stream"
 """A response without an end; `test_api_events` looks at its beginning. What it refuses, it refuses at once."""
-TAKE_ANY_TEXT = {"DELETE /concurrency-limits/{key}"}
+TAKE_ANY_TEXT = {"DELETE /concurrency-limits/{key}", "GET /rate-limits/{key}", "DELETE /rate-limits/{key}"}
 
 
 def checks_of(case: schemathesis.Case[Any]) -> list[Any]:

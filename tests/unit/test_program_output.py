@@ -17,6 +17,12 @@ from tests.waiting import until_async
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """Async tasks run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
 def context() -> Context:
     return Context()
 

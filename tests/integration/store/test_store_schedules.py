@@ -32,9 +32,13 @@ class Heard(EventPublisher):
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
+        self.announced = 0
 
     def publish_changes(self, changes: Sequence[Change]) -> None:
         self.changes += changes
+
+    def announce(self) -> None:
+        self.announced += 1
 
 
 def plan(**fields: Any) -> Plan:
@@ -75,8 +79,10 @@ def firing(world: World, schedule: Schedule) -> Firing:
 
 def test_a_due_schedule_makes_a_job_like_any_other_and_waits_for_its_next_tick(world: World) -> None:
     kept = keep(world, overlap="skip")
-    scheduler(world).check()
+    heard = Heard()
+    scheduler(world, heard).check()
     [job] = jobs_of(world, kept)
+    assert heard.announced == 1
     assert (job["status"], job["ready"], job["scheduled_for"], job["tags"]) == ("PENDING", True, kept.next_at, ["t"])
     world.check_events(job["id"])
     [claim] = world.take(world.worker())
