@@ -300,6 +300,7 @@ def test_a_cursor_ahead_of_all_events_is_refused(api: httpx.Client, number: int)
         ("&".join(["queue=a"] * 21), "queue"),
         ("&".join(["task_id=01890000-0000-7000-8000-000000000000"] * 201), "task_id"),
         ("after=" + "A" * 101, "after"),
+        ("after=", "after"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(api: httpx.Client, query: str, field: str) -> None:

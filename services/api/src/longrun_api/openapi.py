@@ -87,6 +87,9 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
     models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
     for model in models:
         schemas |= _schemas(model)
+    for operations in openapi["paths"].values():
+        for operation in operations.values():
+            schemas |= _shared_schemas_of_body(operation)
     openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"] = {
         path: {method: with_single_headers(operation) for method, operation in operations.items()}
@@ -121,6 +124,12 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template=REFERENCE)
     return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _shared_schemas_of_body(operation: dict[str, Any]) -> dict[str, Any]:
+    """The schemas to which the body of this operation refers, removed from it (see `request_body`)."""
+    contents = operation.get("requestBody", {}).get("content", {}).values()
+    return {name: schema for content in contents for name, schema in content["schema"].pop("$defs", {}).items()}
 
 
 def _body(model: str) -> dict[str, Any]:

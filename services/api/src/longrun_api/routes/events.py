@@ -42,8 +42,8 @@ async def stream_events(
     `id` is the cursor behind the event, in one order for all tasks; it is valid with any filter.
     """
     runtime = runtime_of(request)
-    name, text = ("after", query.after) if last_event_id is None else ("Last-Event-ID", last_event_id)
-    start = feed_frames.position(name, text) if text else None
+    name, text = ("Last-Event-ID", last_event_id) if last_event_id else ("after", query.after)
+    start = None if text is None else feed_frames.position(name, text)
     now = await runtime.database.call(feed.head)
     if start is not None and start > now.position:
         raise InvalidInput(FieldError(name, "lies ahead of all events: it is of another database"))
