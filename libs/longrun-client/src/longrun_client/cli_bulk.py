@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 
 import typer
 
-from longrun_client.cli_filters import (
-    CreatedAfter,
-    CreatedBefore,
-    ErrorPart,
-    FinishedAfter,
-    FinishedBefore,
-    InputPart,
-    Metadata,
-    Queues,
-    Schedule,
-    Statuses,
-    Tags,
-    TaskTypes,
-    of_options,
-)
+from longrun_client.cli_filters import Filter, with_filter
 from longrun_client.cli_options import Json, connect
 from longrun_client.cli_tasks import INTERRUPTED, Follow, cancel_one, follow_task, retry_one
 from longrun_client.client import Longrun
@@ -30,6 +17,7 @@ from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models import Status
 from longrun_client.models_bulk import BulkOutcome, BulkResult
+from longrun_client.options import FilterOptions
 from longrun_client.text import printable
 
 MOST_IDS: Final = 1000
@@ -45,105 +33,100 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count what would be changed.")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the options of a command ask for."""
+
+    action: Literal["cancel", "retry"]
+    ids: Sequence[str]
+    wanted: FilterOptions
+    every: bool
+    yes: bool
+    dry_run: bool
+    as_json: bool
+
+    @property
+    def only_id(self) -> str | None:
+        """The id, if one task shall be changed and nothing else is said."""
+        has_more = self.wanted or self.every or self.dry_run
+        return self.ids[0] if len(self.ids) == 1 and not has_more else None
+
+
 @app.command(epilog="Example: longrun cancel --queue reports --status PENDING --dry-run")
+@with_filter
 def cancel(
     context: typer.Context,
     ids: Ids = None,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Of one task: wait until its run has stopped.")] = False,
-    status: Statuses = None,
-    task_type: TaskTypes = None,
-    queue: Queues = None,
-    tag: Tags = None,
-    schedule: Schedule = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    finished_after: FinishedAfter = None,
-    finished_before: FinishedBefore = None,
-    metadata: Metadata = None,
-    input_json: InputPart = None,
-    error: ErrorPart = None,
+    selected: Filter,
     every: All = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Cancel a task, several tasks, or all tasks that match every option."""
-    given = locals()
     with connect(context) as client:
-        if ids and len(ids) == 1 and not dry_run and not _has_filter(client, given):
-            cancel_one(client, ids[0], wait=wait, as_json=as_json)
+        request = _Request("cancel", ids or [], selected.of(client), every, yes, dry_run, as_json)
+        if request.only_id:
+            cancel_one(client, request.only_id, wait=wait, as_json=as_json)
         elif wait:
             raise InputError("--wait: give one id with it")
         else:
-            _change(client, "cancel", given)
+            _change(client, request)
 
 
 @app.command(epilog="Example: longrun retry --status FAILED --finished-after 2026-11-24 --error timeout")
+@with_filter
 def retry(
     context: typer.Context,
     ids: Ids = None,
     *,
     follow: Follow = False,
-    status: Statuses = None,
-    task_type: TaskTypes = None,
-    queue: Queues = None,
-    tag: Tags = None,
-    schedule: Schedule = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    finished_after: FinishedAfter = None,
-    finished_before: FinishedBefore = None,
-    metadata: Metadata = None,
-    input_json: InputPart = None,
-    error: ErrorPart = None,
+    selected: Filter,
     every: All = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Retry a task that FAILED or was CANCELLED, several such tasks, or all that match every option."""
-    given = locals()
     with connect(context) as client:
-        if ids and len(ids) == 1 and not dry_run and not _has_filter(client, given):
-            retry_one(client, ids[0], follow=follow, as_json=as_json)
+        request = _Request("retry", ids or [], selected.of(client), every, yes, dry_run, as_json)
+        if request.only_id:
+            retry_one(client, request.only_id, follow=follow, as_json=as_json)
         elif follow:
             raise InputError("--follow: give one id with it")
         else:
-            _change(client, "retry", given)
+            _change(client, request)
 
 
-def _has_filter(client: Longrun, given: Mapping[str, Any]) -> bool:
-    return bool(given["every"] or of_options(client, given))
-
-
-def _change(client: Longrun, action: str, given: Mapping[str, Any]) -> None:
-    ids, wanted, every = given["ids"], of_options(client, given), given["every"]
-    if ids and (wanted or every):
+def _change(client: Longrun, request: _Request) -> None:
+    action, wanted, every = request.action, request.wanted, request.every
+    if request.ids and (wanted or every):
         raise InputError("give ids or options that select tasks, not both")
-    if not ids and not wanted and not every:
+    if not request.ids and not wanted and not every:
         raise InputError(f"give ids, or options that select tasks; --all means every task: longrun {action} --help")
-    if ids:
-        _show_outcomes(action, list(_by_ids(client, action, ids, dry_run=given["dry_run"])), as_json=given["as_json"])
-        return
     call = client.cancel_many if action == "cancel" else client.retry_many
-    if given["dry_run"] or not given["yes"]:
+    if request.ids:
+        results = [call(ids, dry_run=request.dry_run) for ids in _by_request(request.ids)]
+        _show_outcomes(action, results, as_json=request.as_json)
+        return
+    if request.dry_run or not request.yes:
         counted = call(all=every, dry_run=True, **wanted)
-        if given["dry_run"]:
-            _show_counts(action, counted, as_json=given["as_json"])
+        if request.dry_run:
+            _show_counts(action, counted, as_json=request.as_json)
             return
         _ask(action, counted)
     done = call(all=every, **wanted)
     if done.task is not None:
-        follow_task(client, done.task.task_id, given["as_json"], said=f"{action} goes on as task {done.task.task_id}")
-    _show_counts(action, done, as_json=given["as_json"])
+        follow_task(client, done.task.task_id, request.as_json, said=f"{action} goes on as task {done.task.task_id}")
+    _show_counts(action, done, as_json=request.as_json)
 
 
-def _by_ids(client: Longrun, action: str, ids: Sequence[str], *, dry_run: bool) -> Iterator[BulkResult]:
-    call = client.cancel_many if action == "cancel" else client.retry_many
+def _by_request(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The ids without repetitions, as many together as one request may have."""
     once = list(dict.fromkeys(ids))
-    for start in range(0, len(once), MOST_IDS):
-        yield call(once[start : start + MOST_IDS], dry_run=dry_run)
+    return (once[start : start + MOST_IDS] for start in range(0, len(once), MOST_IDS))
 
 
 def _ask(action: str, counted: BulkResult) -> None:

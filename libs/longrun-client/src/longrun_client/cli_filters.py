@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from typing import Annotated, Any, Final, cast
 
 import typer
@@ -24,43 +27,68 @@ def _time(text: str) -> datetime:
 
 TIME: Final[dict[str, Any]] = {"metavar": "TIME", "parser": _time}
 
-Statuses = Annotated[
-    list[Status] | None,
-    typer.Option("--status", case_sensitive=False, help="Only with this status, or any of several."),
-]
-TaskTypes = Annotated[list[str] | None, typer.Option("--task-type", help="Only of this task type, or any of several.")]
-Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only of this queue, or any of several.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only with this tag, or with all of several.")]
-Schedule = Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")]
-CreatedAfter = Annotated[datetime | None, typer.Option(help="Created at this time or later.", **TIME)]
-CreatedBefore = Annotated[datetime | None, typer.Option(help="Created before this time.", **TIME)]
-FinishedAfter = Annotated[datetime | None, typer.Option(help="Ended at this time or later.", **TIME)]
-FinishedBefore = Annotated[datetime | None, typer.Option(help="Ended before this time.", **TIME)]
-Metadata = Annotated[
-    str | None, typer.Option(metavar="JSON", help="Metadata contains this, such as '{\"customer\": 42}'.")
-]
-InputPart = Annotated[str | None, typer.Option("--input", metavar="JSON", help="Input contains this.")]
-ErrorPart = Annotated[str | None, typer.Option(metavar="TEXT", help="Type or message of the error has this.")]
+
+def _options(
+    *,
+    status: Annotated[
+        list[Status] | None,
+        typer.Option(case_sensitive=False, help="Only with this status, or any of several."),
+    ] = None,
+    task_type: Annotated[list[str] | None, typer.Option(help="Only of this task type, or any of several.")] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    created_after: Annotated[datetime | None, typer.Option(help="Created at this time or later.", **TIME)] = None,
+    created_before: Annotated[datetime | None, typer.Option(help="Created before this time.", **TIME)] = None,
+    finished_after: Annotated[datetime | None, typer.Option(help="Ended at this time or later.", **TIME)] = None,
+    finished_before: Annotated[datetime | None, typer.Option(help="Ended before this time.", **TIME)] = None,
+    metadata: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Metadata contains this, such as '{\"customer\": 42}'.")
+    ] = None,
+    input: Annotated[str | None, typer.Option(metavar="JSON", help="Input contains this.")] = None,
+    error: Annotated[str | None, typer.Option(metavar="TEXT", help="Type or message of the error has this.")] = None,
+) -> None:
+    """The options that select tasks: only their declaration counts."""
 
 
-def of_options(client: Longrun, given: Mapping[str, Any]) -> FilterOptions:
-    """The filter of a command's options, which are its arguments by name, without conditions that are not given."""
-    schedule = given["schedule"]
-    wanted: dict[str, Any] = {
-        "status": given["status"],
-        "task_type": given["task_type"],
-        "queue": given["queue"],
-        "tag": given["tag"],
-        "schedule_id": None if schedule is None else client.schedule(schedule).schedule_id,
-        "created_after": given["created_after"],
-        "created_before": given["created_before"],
-        "finished_after": given["finished_after"],
-        "finished_before": given["finished_before"],
-        "metadata": _object("--metadata", given["metadata"]),
-        "input": _object("--input", given["input_json"]),
-        "error_contains": given["error"],
-    }
-    return cast(FilterOptions, {name: value for name, value in wanted.items() if value not in (None, [])})
+OPTIONS: Final = inspect.signature(_options, eval_str=True).parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The values of the options that select tasks, by the names of `OPTIONS`."""
+
+    values: Mapping[str, Any]
+
+    def of(self, client: Longrun) -> FilterOptions:
+        """The conditions that are given; asks the server for the id of a schedule."""
+        schedule = self.values["schedule"]
+        wanted: dict[str, Any] = {
+            **{name: self.values[name] for name in OPTIONS if name not in {"schedule", "error"}},
+            "schedule_id": None if schedule is None else client.schedule(schedule).schedule_id,
+            "metadata": _object("--metadata", self.values["metadata"]),
+            "input": _object("--input", self.values["input"]),
+            "error_contains": self.values["error"],
+        }
+        return cast(FilterOptions, {name: value for name, value in wanted.items() if value not in (None, [])})
+
+
+def with_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command of Typer the options that select tasks, in the place of its parameter `selected`, a `Filter`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    parameters = [
+        each for parameter in own for each in (OPTIONS.values() if parameter.name == "selected" else [parameter])
+    ]
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        selected = Filter({name: given.pop(name) for name in OPTIONS})
+        command(**given, selected=selected)
+
+    # Typer reads both
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
 
 
 def _object(option: str, text: str | None) -> dict[str, Any] | None:

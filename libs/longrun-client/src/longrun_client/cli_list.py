@@ -7,21 +7,7 @@ from typing import Annotated
 import typer
 
 from longrun_client import tables
-from longrun_client.cli_filters import (
-    CreatedAfter,
-    CreatedBefore,
-    ErrorPart,
-    FinishedAfter,
-    FinishedBefore,
-    InputPart,
-    Metadata,
-    Queues,
-    Schedule,
-    Statuses,
-    Tags,
-    TaskTypes,
-    of_options,
-)
+from longrun_client.cli_filters import Filter, with_filter
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, print_table
 
@@ -29,21 +15,11 @@ app = typer.Typer()
 
 
 @app.command("list", epilog="Example: longrun list --status FAILED --finished-after 2026-11-24 --error timeout")
+@with_filter
 def list_tasks(
     context: typer.Context,
     *,
-    status: Statuses = None,
-    task_type: TaskTypes = None,
-    queue: Queues = None,
-    tag: Tags = None,
-    schedule: Schedule = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    finished_after: FinishedAfter = None,
-    finished_before: FinishedBefore = None,
-    metadata: Metadata = None,
-    input_json: InputPart = None,
-    error: ErrorPart = None,
+    selected: Filter,
     sort: Annotated[
         str, typer.Option(help="created or finished; with a minus in front, the latest first.")
     ] = "-created",
@@ -54,55 +30,33 @@ def list_tasks(
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first: those that match every option. Times without an offset are local."""
-    given = locals()
     with connect(context) as client:
-        wanted = of_options(client, given)
+        wanted = selected.of(client)
         names = None if fields is None else fields.split(",")
         tasks = client.list(**wanted, sort=None if sort == "-created" else sort, limit=limit, fields=names)
         print_lines(tasks) if as_json else print_table(tables.task_table(tasks))
 
 
 @app.command(epilog="Example: longrun count --created-after 2026-11-24")
+@with_filter
 def count(
     context: typer.Context,
     *,
-    status: Statuses = None,
-    task_type: TaskTypes = None,
-    queue: Queues = None,
-    tag: Tags = None,
-    schedule: Schedule = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    finished_after: FinishedAfter = None,
-    finished_before: FinishedBefore = None,
-    metadata: Metadata = None,
-    input_json: InputPart = None,
-    error: ErrorPart = None,
+    selected: Filter,
     as_json: Json = False,
 ) -> None:
     """Count the tasks that match every option, by status. `+` means that there may be more."""
-    given = locals()
     with connect(context) as client:
-        found = client.count(**of_options(client, given))
+        found = client.count(**selected.of(client))
     print_lines([found]) if as_json else print_table(tables.count_table(found))
 
 
 @app.command(epilog="Example: longrun export --finished-after 2026-11-24 > tasks.ndjson")
+@with_filter
 def export(
     context: typer.Context,
     *,
-    status: Statuses = None,
-    task_type: TaskTypes = None,
-    queue: Queues = None,
-    tag: Tags = None,
-    schedule: Schedule = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    finished_after: FinishedAfter = None,
-    finished_before: FinishedBefore = None,
-    metadata: Metadata = None,
-    input_json: InputPart = None,
-    error: ErrorPart = None,
+    selected: Filter,
     sort: Annotated[str, typer.Option(help="created, or -created for the latest first.")] = "created",
     after: Annotated[str | None, typer.Option(metavar="ID", help="Continue behind this task.")] = None,
     events: Annotated[
@@ -110,9 +64,8 @@ def export(
     ] = None,
 ) -> None:
     """Print tasks with their inputs and results as JSON, one per line, oldest first: all that match every option."""
-    given = locals()
     with connect(context) as client:
         if events is not None:
             print_lines(client.events(events))
         else:
-            print_lines(client.export(**of_options(client, given), sort=sort, after=after))
+            print_lines(client.export(**selected.of(client), sort=sort, after=after))
