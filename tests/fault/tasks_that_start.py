@@ -100,7 +100,7 @@ def _forked_daemon(path: str) -> None:
 def _stopped(path: str) -> None:
     """A process that is frozen: a signal reaches it only when it continues."""
     process = subprocess.Popen(["bash", "-c", SHELL, path])
-    while not Path(path).exists():
+    while not pids_of(Path(path)):  # not only made, but written
         time.sleep(SIGN_S)
     process.send_signal(signal.SIGSTOP)
 

@@ -24,7 +24,7 @@ from tests.unit.client_server import ScriptedServer, answer, task
 from tests.waiting import PATIENCE_S
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 

@@ -103,7 +103,7 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
 
     async def stream(self, task_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
         """Iterate over the task's events with a seq larger than `after`, until it has ended: see `Longrun.stream`."""
-        cursor = Cursor(after, self._server.url, self._server.patience_s)
+        cursor = Cursor(after, self._server.shown, self._server.patience_s)
         while not cursor.ended:
             try:
                 async with aclosing(self._transport.events(calls.stream_path(task_id), cursor)) as events:

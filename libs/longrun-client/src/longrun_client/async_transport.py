@@ -44,7 +44,7 @@ class AsyncTransport:
             outcome = await self._try(call)
             delay = retry_delay_s(outcome, attempt)
             if delay is None:
-                return value_of(call, outcome, self._server.url)
+                return value_of(call, outcome, self._server.shown)
             await anyio.sleep(delay)
             attempt += 1
 
@@ -72,7 +72,7 @@ class AsyncTransport:
         ) as response:
             if not response.is_success:
                 await response.aread()
-                raise refusal(response, self._server.url)
+                raise refusal(response, self._server.shown)
             cursor.opened(response)
             if cursor.ended:
                 return
@@ -91,7 +91,7 @@ class AsyncTransport:
                 ) as response:
                     if not response.is_success:
                         await response.aread()
-                        raise refusal(response, self._server.url)
+                        raise refusal(response, self._server.shown)
                     export.opened(response)
                     async for piece in response.aiter_bytes():
                         for value in export.take(piece):
@@ -109,13 +109,13 @@ class AsyncTransport:
                     async with self._http.stream("GET", path, headers=download.headers()) as response:
                         if not response.is_success:
                             await response.aread()
-                            raise refusal(response, self._server.url)
+                            raise refusal(response, self._server.shown)
                         download.begin(response)
                         async for piece in response.aiter_bytes():
                             await anyio.to_thread.run_sync(download.write, piece)
                     return download.finish()
                 except (httpx2.TransportError, LongrunError) as error:
-                    delay = download.broke(error, self._server.url)
+                    delay = download.broke(error, self._server.shown)
                 await anyio.sleep(delay)
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.follow import watch
 from longrun_client.inputs import InputError
 from longrun_client.models import LogLine, Status
-from longrun_client.server import given_url
+from longrun_client.server import given_url, without_password
 from longrun_client.text import error_text, log_line, outcome, print_json, printable, status_text
 
 INTERRUPTED: Final = 130
@@ -204,5 +204,5 @@ def _live_log(client: Longrun, task_id: str) -> Iterator[LogLine]:
 
 def _command(client: Longrun, *words: str) -> str:
     """A command line to type, with --server unless the server is the default one."""
-    server = [] if client.base_url == given_url() else ["--server", client.base_url]
+    server = [] if client.base_url == given_url() else ["--server", without_password(client.base_url)]
     return shlex.join(["longrun", *server, *words])

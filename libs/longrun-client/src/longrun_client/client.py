@@ -113,7 +113,7 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         The stream survives broken connections and server restarts: it continues after the last event and neither drops
         nor repeats one.
         """
-        cursor = Cursor(after, self._server.url, self._server.patience_s)
+        cursor = Cursor(after, self._server.shown, self._server.patience_s)
         while not cursor.ended:
             try:
                 yield from self._transport.events(calls.stream_path(task_id), cursor)

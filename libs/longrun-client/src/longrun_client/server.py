@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import dataclass
 from functools import cache
@@ -33,10 +34,15 @@ class Server:
         given = base_url.rstrip("/") if base_url else given_url()
         if not given.startswith(("http://", "https://")) or not _host(given):
             raise InvalidAddress(
-                f"{given!r} is not the address of a server: set --server (base_url) or LONGRUN_URL to "
+                f"{without_password(given)!r} is not the address of a server: set --server (base_url) or LONGRUN_URL to "
                 f"http://host:port, such as {DEFAULT_URL}"
             )
         return cls(given, timeout_s, patience_s)
+
+    @property
+    def shown(self) -> str:
+        """The address in messages, without its password."""
+        return without_password(self.url)
 
     def http_options(self) -> dict[str, Any]:
         """Arguments of httpx2.Client and httpx2.AsyncClient."""
@@ -69,6 +75,11 @@ class Server:
     def stream_timeout(self) -> httpx2.Timeout:
         """The timeout of streams, which may be idle for longer than other responses."""
         return httpx2.Timeout(self.timeout_s, read=SILENCE_S)
+
+
+def without_password(url: str) -> str:
+    """The URL with `***` in the place of a password."""
+    return re.sub(r"(?<=://)([^/?#]*?):[^/?#]*@", r"\1:***@", url)
 
 
 def given_url() -> str:

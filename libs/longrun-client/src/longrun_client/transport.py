@@ -39,7 +39,7 @@ class Transport:
             outcome = self._try(call)
             delay = retry_delay_s(outcome, attempt)
             if delay is None:
-                return value_of(call, outcome, self._server.url)
+                return value_of(call, outcome, self._server.shown)
             time.sleep(delay)
             attempt += 1
 
@@ -65,7 +65,7 @@ class Transport:
         ) as response:
             if not response.is_success:
                 response.read()
-                raise refusal(response, self._server.url)
+                raise refusal(response, self._server.shown)
             cursor.opened(response)
             if cursor.ended:
                 return
@@ -84,7 +84,7 @@ class Transport:
                 ) as response:
                     if not response.is_success:
                         response.read()
-                        raise refusal(response, self._server.url)
+                        raise refusal(response, self._server.shown)
                     export.opened(response)
                     for piece in response.iter_bytes():
                         yield from export.take(piece)
@@ -101,13 +101,13 @@ class Transport:
                     with self._http.stream("GET", path, headers=download.headers()) as response:
                         if not response.is_success:
                             response.read()
-                            raise refusal(response, self._server.url)
+                            raise refusal(response, self._server.shown)
                         download.begin(response)
                         for piece in response.iter_bytes():
                             download.write(piece)
                     return download.finish()
                 except (httpx2.TransportError, LongrunError) as error:
-                    delay = download.broke(error, self._server.url)
+                    delay = download.broke(error, self._server.shown)
                 time.sleep(delay)
 
     def close(self) -> None:

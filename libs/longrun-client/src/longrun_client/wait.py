@@ -33,7 +33,7 @@ class Wait:
         self._clock = clock
         self._began_at = self._asked_at = clock()
         self._asked_s: float | None = None
-        self._patience = Patience(server.url, server.patience_s, clock=clock)
+        self._patience = Patience(server.shown, server.patience_s, clock=clock)
         self._last: Task | LongrunError | None = None
 
     def call(self) -> Call[Task]:

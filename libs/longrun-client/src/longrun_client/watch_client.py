@@ -25,7 +25,7 @@ class WatchCursor(StreamCursor):
     """The position of a reader in the events of all tasks."""
 
     def __init__(self, after: str | None, server: Server) -> None:
-        super().__init__(server.url, server.patience_s)
+        super().__init__(server.shown, server.patience_s)
         self._after = after or ""
 
     @property

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import threading
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any, Final, TextIO
 
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
@@ -32,14 +30,13 @@ from longrun_client.follow import watch
 from longrun_client.inputs import InputError, fields
 from longrun_client.models import Event
 from longrun_client.text import pretty_json, printable
+from longrun_local.ctrl_c import interruptible
 from longrun_local.errors import StartError
 from longrun_local.sources import Sources
 
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-INTERRUPT_S: Final = 2.0
-"""Seconds from a Ctrl-C to the exception inside a task that did not look whether it should stop."""
 
 
 def main(
@@ -112,13 +109,13 @@ def _run(task_type: TaskType, given: Mapping[str, Any], out: TextIO) -> int:
 def _called(task_type: TaskType, given: Mapping[str, Any], stop: threading.Event, on_event: OnEvent) -> Run:
     """What the run did; it is interrupted where it waits, as in a worker: an exception in its code, or a cancel."""
     if task_type.lane is not Lane.ASYNC:
-        with _interruptible(stop, _raise_cancelled):
+        with interruptible(stop, _raise_cancelled):
             return run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
 
     async def call() -> Run:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         assert own is not None
-        with _interruptible(stop, lambda: loop.call_soon_threadsafe(own.cancel)):
+        with interruptible(stop, lambda: loop.call_soon_threadsafe(own.cancel)):
             return await run_async(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
 
     return asyncio.run(call())
@@ -176,23 +173,3 @@ def _shown() -> Iterator[Any]:
     finally:
         events.put(None)
         screen.join()
-
-
-@contextmanager
-def _interruptible(stop: threading.Event, cancel: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C asks the task to stop, and INTERRUPT_S later calls `cancel`; a second one ends it now."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        os.write(2, b"longrun: cancelling; press Ctrl-C again to stop it at once\n")
-        signal.setitimer(signal.ITIMER_REAL, INTERRUPT_S)
-
-    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGALRM, lambda *_: cancel())
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGALRM, before[1])
