@@ -18,8 +18,8 @@ pytestmark = pytest.mark.fault
 
 AWAY_S = 2 * HEARTBEAT_S
 REFUSE = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'nobody foresaw this'; END $$;
-CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({rows}) EXECUTE FUNCTION refuse()
+CREATE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'nobody foresaw this'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({rows}) EXECUTE FUNCTION refuse_row()
 """
 
 
@@ -30,7 +30,7 @@ def refused(longrun: Harness, table: str, rows: str) -> Iterator[None]:
     try:
         yield
     finally:
-        longrun.sql("DROP FUNCTION refuse CASCADE")
+        longrun.sql("DROP FUNCTION refuse_row CASCADE")
 
 
 @pytest.mark.parametrize("table", ["jobs", "workers"])

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from jobcore.models import NewEvent
-from longrun_client import Longrun, TaskEvent
+from longrun_client import Longrun, LongrunUnavailable, TaskEvent
 from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
@@ -47,8 +47,9 @@ class Watcher:
             self._after = next(line.removeprefix("id: ") for line in lines if line.startswith("id: "))
 
     def _watch(self) -> None:
-        for event in self._client.watch(after=self._after):
-            self.events.append(event)
+        with suppress(LongrunUnavailable):  # the end of the test
+            for event in self._client.watch(after=self._after):
+                self.events.append(event)
 
     def saw(self, task_ids: list[str]) -> bool:
         """Whether it saw each of these accepted, in this order or another, once."""

@@ -25,12 +25,12 @@ from tests.integration.store.world import World
 
 REFUSES = "refuse me"
 REFUSE = f"""
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.data ->> 'data' = '{REFUSES}' THEN RAISE check_violation USING MESSAGE = 'not this one'; END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON job_events FOR EACH ROW EXECUTE FUNCTION refuse();
+CREATE TRIGGER refuse BEFORE INSERT ON job_events FOR EACH ROW EXECUTE FUNCTION refuse_row();
 SELECT 1
 """
 

@@ -21,6 +21,10 @@ SELECT gen_random_uuid(), 'echo', 'default', now(), 'PENDING', true, now(), '{}'
 """
 WRITE = "UPDATE longrun.jobs SET last_seq = last_seq + 1 WHERE id = (SELECT min(id::text)::uuid FROM longrun.jobs)"
 BUILDS = "SELECT relid FROM pg_stat_progress_create_index"
+OTHERS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 INVALID = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE NOT indisvalid"
 INDEX_STEPS = [
     ("0002", "jobs_due"),
@@ -111,6 +115,8 @@ def test_claims_go_on_through_all_of_an_upgrade(filled_url: str) -> None:
 
 
 def _scans(url: str) -> object:
+    """The sequential scans of `jobs` so far; the process of a connection reports its own as it ends, after its client."""
+    until(lambda: execute(url, OTHERS) == [], what="the connections of the migration have ended")
     [(scans,)] = execute(
         url,
         "SELECT pg_stat_force_next_flush()::text; SELECT seq_scan FROM pg_stat_user_tables"

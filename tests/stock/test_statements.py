@@ -24,6 +24,8 @@ from jobcore.models import (
     BULK_QUEUE,
     BULK_TYPES,
     BulkAction,
+    FeedFilter,
+    FeedPosition,
     IdempotencyKey,
     JobFilter,
     JobOrder,
@@ -47,6 +49,7 @@ from jobcore.store import (
     expiry,
     exports,
     fair_turns,
+    feed,
     files,
     firings,
     gauges,
@@ -72,6 +75,7 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
+    task_types,
     transactions,
     why,
     workers,
@@ -80,7 +84,9 @@ from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
+from jobcore.store.job_sources import Source
 from jobcore.store.rate_limits import RateLimit
+from jobcore.tasks import load_tasks
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
 from tests.servers import DebianPostgres, execute
@@ -98,7 +104,10 @@ COUNTS_MANY = {"gauges.OPEN"}
 """It counts up to 20,000 jobs of each queue, so it costs what it does, and asks for no JIT itself."""
 CROWD = 30_000
 """Jobs of each kind that wait, unknown to the planner."""
-COUNTS_TO = {"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000}
+COUNTS_TO = {
+    **{"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000},
+    f"bulk.IDS[{Source.TYPE!r}]": 4 * bulk_jobs.CANDIDATES,  # blocks of an index and a row each
+}
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
 LARGE = {"jobs", "job_events", "job_files", "idempotency_keys"}
@@ -139,6 +148,8 @@ def exercise(world: World) -> None:
     walk_through(world, worker)
     read_lists(world, old)
     change_many(world, worker, old)
+    read_feed(world)
+    world.call(task_types.publish, load_tasks().all())
     world.insert_many(2, concurrency_key=key)
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
@@ -252,6 +263,12 @@ def read_lists(world: World, old: JobPosition) -> None:
                 world.call(bulk.matching, changeable, after, limit=PAGE, candidates=PAGE)
 
 
+def read_feed(world: World) -> None:
+    """Read the events of all jobs, from now and from the beginning."""
+    for start in (world.call(feed.head).position, FeedPosition(1)):
+        world.call(feed.page, FeedFilter(), start, candidates=PAGE, max_bytes=1_000_000)
+
+
 def change_many(world: World, worker: UUID, old: JobPosition) -> None:
     """Cancel and retry several jobs at once, in a request and in a job of their own."""
     waiting = world.insert_many(PAGE)
@@ -345,6 +362,7 @@ def accept_with_keys(world: World) -> None:
     assert len(outcomes) == 4
     [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
     assert isinstance(again, KnownJob)
+    assert world.call(job_batches.find, IdempotencyKey("unused", "00" * 32)) is None
     batch = JobBatch((), json_text.rows([world.new(dedupe_key="live"), world.new()]), "[]")
     for accepted in (1, 0):
         outcome = world.call(job_batches.accept, batch, IdempotencyKey(f"{keys[0].text}-batch", "00" * 32))
