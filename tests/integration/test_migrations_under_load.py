@@ -115,7 +115,7 @@ def test_claims_go_on_through_all_of_an_upgrade(filled_url: str) -> None:
 
 
 def _scans(url: str) -> object:
-    """The sequential scans of `jobs` so far; the process of a connection reports its own as it ends, after its client."""
+    """The sequential scans of `jobs` so far. The process of a connection reports its own late: as it ends."""
     until(lambda: execute(url, OTHERS) == [], what="the connections of the migration have ended")
     [(scans,)] = execute(
         url,

@@ -105,7 +105,9 @@ COUNTS_MANY = {"gauges.OPEN"}
 CROWD = 30_000
 """Jobs of each kind that wait, unknown to the planner."""
 COUNTS_TO = {
-    **{"gauges.OPEN": 20_000, "queues.FIND": 10_000, "promotion.PROMOTE": 10_000},
+    "gauges.OPEN": 20_000,
+    "queues.FIND": 10_000,
+    "promotion.PROMOTE": 10_000,
     f"bulk.IDS[{Source.TYPE!r}]": 4 * bulk_jobs.CANDIDATES,  # blocks of an index and a row each
 }
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was

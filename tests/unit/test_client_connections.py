@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from longrun_client import AsyncLongrun, LongrunUnavailable, MaybeAccepted
+from longrun_client import AsyncLongrun, InvalidAddress, Longrun, LongrunUnavailable, MaybeAccepted
 from longrun_client import server as server_module
 from tests.unit.client_kinds import KINDS, client_of
 from tests.unit.client_server import ScriptedServer, answer, task
@@ -235,3 +235,15 @@ def test_many_calls_at_once_share_the_connections(server: ScriptedServer) -> Non
             return [task.task_id for task in await asyncio.gather(*(client.get("j1") for _ in range(300)))]
 
     assert asyncio.run(call_all()) == ["j1"] * 300
+
+
+@each_kind
+def test_no_message_shows_the_password_of_an_address(kind: str) -> None:
+    with (
+        client_of(kind, "http://me:secret@127.0.0.1:1") as client,
+        pytest.raises(LongrunUnavailable, match=r"http://me:\*\*\*@127\.0\.0\.1:1") as caught,
+    ):
+        client.get("j1")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(InvalidAddress, match=r"me:\*\*\*@"):
+        Longrun("ftp://me:secret@host")

@@ -34,8 +34,8 @@ class Server:
         given = base_url.rstrip("/") if base_url else given_url()
         if not given.startswith(("http://", "https://")) or not _host(given):
             raise InvalidAddress(
-                f"{without_password(given)!r} is not the address of a server: set --server (base_url) or LONGRUN_URL to "
-                f"http://host:port, such as {DEFAULT_URL}"
+                f"{without_password(given)!r} is not the address of a server: set --server (base_url) or LONGRUN_URL "
+                f"to http://host:port, such as {DEFAULT_URL}"
             )
         return cls(given, timeout_s, patience_s)
 
