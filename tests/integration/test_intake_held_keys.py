@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 from jobcore.admission.held_keys import RETRIES
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store import idempotency, jobs
-from jobcore.store.idempotency import DedupeKeyInUse, IdempotencyKeyInUse
+from jobcore.store.dedupe_keys import DedupeKeyInUse
+from jobcore.store.idempotency import IdempotencyKeyInUse
 from tests.integration.desk import Answer, Desk
 from tests.integration.store.world import World
 from tests.waiting import PATIENCE_S, until_async

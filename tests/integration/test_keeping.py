@@ -16,7 +16,7 @@ from jobcore.keeper.housekeeping import Housekeeping
 from jobcore.keeper.keeper import AT_ONCE_S, Keeper
 from jobcore.settings import CoreSettings
 from jobcore.states import Status
-from jobcore.store import concurrency_limits, jobs, limits, queues
+from jobcore.store import concurrency_limits, jobs, key_locks, limits, queues
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
 
@@ -64,7 +64,7 @@ def test_a_job_of_a_key_that_became_due_passes_its_gate_however_many_keys_are_fu
         world.edit(urgent, "run_at = now()")
         keeper.check()
     assert world.row(urgent)["ready"]
-    assert 0 < max(counts) <= limits.MAX_KEYS, "each lock is one of few that all of PostgreSQL shares"
+    assert 0 < max(counts) <= key_locks.MAX_KEYS, "each lock is one of few that all of PostgreSQL shares"
 
 
 def until_settled(world: World, keeper: Keeper) -> None:

@@ -15,7 +15,8 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import IdempotencyKey, NewJob
 from jobcore.store import health, idempotency, job_batches, json_text
 from jobcore.store.database import Database, RowRefused
-from jobcore.store.idempotency import DedupeKeyInUse, IdempotencyKeyInUse, IdempotencyKeyReused
+from jobcore.store.dedupe_keys import DedupeKeyInUse
+from jobcore.store.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused
 from jobcore.store.job_batches import BatchOutcome, JobBatch
 from tests.harness import connect
 from tests.integration.store.world import World, race

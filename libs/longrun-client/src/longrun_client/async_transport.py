@@ -20,7 +20,7 @@ from longrun_client.errors import LongrunError
 from longrun_client.exports import Export
 from longrun_client.models import Event
 from longrun_client.server import Server
-from longrun_client.transport import SeqPages
+from longrun_client.transport import SeqPages, request_of
 from longrun_client.wire import KeysetPage
 
 if TYPE_CHECKING:
@@ -128,15 +128,7 @@ class AsyncTransport:
         try:
             if self._aio is not None and _on_asyncio():
                 return await self._aio.send(call)
-            return await self._http.request(
-                call.method,
-                call.path,
-                params=call.params,
-                json=call.body,
-                content=call.content,
-                headers=call.headers,
-                timeout=self._server.timeout(call.wait_s),
-            )
+            return await self._http.request(**request_of(call, self._server))
         except httpx2.TransportError as error:
             return error
 

@@ -116,14 +116,19 @@ class Transport:
 
     def _try(self, call: Call[Any]) -> Outcome:
         try:
-            return self._http.request(
-                call.method,
-                call.path,
-                params=call.params,
-                json=call.body,
-                content=call.content,
-                headers=call.headers,
-                timeout=self._server.timeout(call.wait_s),
-            )
+            return self._http.request(**request_of(call, self._server))
         except httpx2.TransportError as error:
             return error
+
+
+def request_of(call: Call[Any], server: Server) -> dict[str, Any]:
+    """The arguments of `request` of httpx2's clients for a call."""
+    return {
+        "method": call.method,
+        "url": call.path,
+        "params": call.params,
+        "json": call.body,
+        "content": call.content,
+        "headers": call.headers,
+        "timeout": server.timeout(call.wait_s),
+    }

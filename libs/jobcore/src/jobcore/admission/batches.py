@@ -9,8 +9,8 @@ from uuid import UUID
 from jobcore.errors import LongrunError, StoreUnavailable
 from jobcore.store import health, idempotency, jobs
 from jobcore.store.database import Database, RowRefused
+from jobcore.store.dedupe_keys import DedupeKeyInUse
 from jobcore.store.idempotency import (
-    DedupeKeyInUse,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     Outcome,

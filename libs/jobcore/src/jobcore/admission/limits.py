@@ -16,6 +16,7 @@ from jobcore.errors import StoreUnavailable
 from jobcore.models import Accepted, Change
 from jobcore.store import limits, start_permits
 from jobcore.store.database import Database
+from jobcore.store.key_locks import MAX_KEYS
 from jobcore.store.promotion import Promoted
 
 CHECK_S: Final = 0.25
@@ -72,7 +73,7 @@ class Limits:
         Returns, for each key that has none left, the seconds until it has. Raises StoreUnavailable.
         """
         next_in_s: dict[str, float] = {}
-        for some in _batches(rate_keys, start_permits.MAX_KEYS):
+        for some in _batches(rate_keys, MAX_KEYS):
             found = self._db.call(start_permits.unblock, some)
             next_in_s |= found.next_in_s
             self._wake_all(found.queues)
@@ -85,7 +86,7 @@ class Limits:
 
     def _unblock(self, keys: Collection[str]) -> int:
         unblocked = 0
-        for some in _batches(keys, limits.MAX_KEYS):
+        for some in _batches(keys, MAX_KEYS):
             found = self._db.call(limits.unblock, some)
             self.unblock_starts(found.rate_keys)
             unblocked += sum(found.queues.values()) + len(found.rate_keys)

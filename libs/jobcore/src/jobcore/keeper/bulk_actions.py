@@ -28,7 +28,7 @@ from jobcore.states import ErrorKind, Status
 from jobcore.store import bulk_jobs, cancellations, claims, json_text, workers
 from jobcore.store.cancellations import CompletedCancel
 from jobcore.store.database import Database
-from jobcore.store.idempotency import DedupeKeyInUse
+from jobcore.store.dedupe_keys import DedupeKeyInUse
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Release, release
 from jobcore.telemetry import logs, traces

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from jobcore.models import BulkAction, Change, JobFilter, JobOrder, JobPosition
 from jobcore.states import Status
 from jobcore.store import changes, failures, job_sources, listing
-from jobcore.store.idempotency import DedupeKeyInUse
+from jobcore.store.dedupe_keys import DedupeKeyInUse
 from jobcore.store.job_sources import Source
 from jobcore.store.jobs import CANCELLING, LIVE, LIVE_INDEX, LOCK_INTAKES, RETRIED, RETRYABLE, RETRYING
 from jobcore.store.prepared import ORDERED

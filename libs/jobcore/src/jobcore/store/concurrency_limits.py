@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import limits
+from jobcore.store.key_locks import MAX_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ DELETE FROM key_limits WHERE key = ANY(:names) AND {IS_UNUSED}
 )
 
 
-def forget(connection: Connection, age_s: float, limit: int = limits.MAX_KEYS) -> int:
+def forget(connection: Connection, age_s: float, limit: int = MAX_KEYS) -> int:
     """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
     unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
     return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0

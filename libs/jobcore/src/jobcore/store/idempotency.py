@@ -19,7 +19,8 @@ from jobcore.errors import LongrunError
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
 from jobcore.store import failures, json_text
-from jobcore.store.jobs import ACCEPTED, GIVEN, LIVE, LOCK_INTAKES, accepting
+from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
+from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import ORDERED, Prepared
 from jobcore.store.transactions import DURABLE, transaction
 
@@ -30,6 +31,7 @@ _WAIT: Final = "SET LOCAL lock_timeout = :wait_ms;\n"
 ACCEPTED_STATUS: Final = 202
 DEDUPLICATED_STATUS: Final = 200
 IN_USE: Final = "another request with this key is not answered yet: repeat this one later"
+DELETED: Final = "its answer was just deleted: repeat the request"
 REUSED: Final = "it was used with another body or path: use a new key for a new request"
 OURS: Final = "coalesce(owner, '') = ''"
 """The keys of requests without an owner, as the index has them."""
@@ -53,15 +55,6 @@ class IdempotencyKeyInUse(LongrunError):
     status = 409
     slug = "idempotency-key-in-use"
     title = "A request with this idempotency key is in progress"
-    retry_after_s = 1
-
-
-class DedupeKeyInUse(LongrunError):
-    """A request that makes a job with the same dedupe key live is not answered yet."""
-
-    status = 409
-    slug = "dedupe-key-in-use"
-    title = "A request with this dedupe_key is in progress"
     retry_after_s = 1
 
 
@@ -97,14 +90,7 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
 ), fresh AS MATERIALIZED (
     SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
-), live AS MATERIALIZED (
-    SELECT id AS live_id, dedupe_key, task_type, status, created_at FROM jobs
-    WHERE dedupe_key = ANY(ARRAY(SELECT dedupe_key FROM fresh)) AND {LIVE}
-), duplicate AS MATERIALIZED (
-    SELECT fresh.id AS sent_id, live_id, live.task_type, status, created_at FROM fresh JOIN live USING (dedupe_key)
-), given AS MATERIALIZED (
-    SELECT * FROM fresh WHERE id NOT IN (SELECT sent_id FROM duplicate)
-), {accepting(or_nothing=True)}, answered AS (
+), {without_duplicates("fresh")}, {accepting(or_nothing=True)}, answered AS (
     UPDATE idempotency_keys SET status = {DEDUPLICATED_STATUS}, job_id = live_id, task_type = duplicate.task_type,
         job_status = duplicate.status, job_created_at = duplicate.created_at, warnings = NULL
     FROM duplicate
@@ -164,7 +150,7 @@ def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: in
     try:
         rows = ACCEPT_ONCE.execute(connection, parameters).all()
     except DBAPIError as error:
-        if _is_in_use(error):
+        if is_in_use(error):
             raise (IdempotencyKeyInUse(IN_USE) if keys else DedupeKeyInUse(IN_USE)) from error
         raise
     outcomes: dict[UUID, Outcome] = {
@@ -184,7 +170,8 @@ def _known(row: Row[Any], fingerprint: str | None) -> KnownJob | IdempotencyKeyR
     return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, replayed, row.warnings)
 
 
-def _is_in_use(error: DBAPIError) -> bool:
+def is_in_use(error: DBAPIError) -> bool:
+    """Whether another transaction holds a key for longer than the statement waits."""
     return failures.code(error) == failures.LOCK_TIMEOUT
 
 
@@ -240,11 +227,11 @@ def once(
                 connection.execute(ANSWER, {"key": key.text, **stored})
                 return answer, done
     except DBAPIError as error:
-        if _is_in_use(error):
+        if is_in_use(error):
             raise IdempotencyKeyInUse(IN_USE) from error
         raise
     if (found := find(connection, key)) is None:
-        raise IdempotencyKeyInUse("its answer was just deleted: repeat the request")
+        raise IdempotencyKeyInUse(DELETED)
     return found, None
 
 

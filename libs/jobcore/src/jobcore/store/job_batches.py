@@ -14,16 +14,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from jobcore.models import Accepted, IdempotencyKey
 from jobcore.states import Status
 from jobcore.store import failures, json_text
+from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
 from jobcore.store.idempotency import (
+    DELETED,
     IN_USE,
     LOCK_S,
     OURS,
     REUSED,
-    DedupeKeyInUse,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
+    is_in_use,
 )
-from jobcore.store.jobs import ACCEPTED, GIVEN, LIVE, LOCK_INTAKES, accepting
+from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import Prepared
 
 ROUNDS: Final = 5
@@ -82,14 +84,7 @@ WITH stored AS MATERIALIZED (
     SELECT encode(fingerprint, 'hex') AS fingerprint, body FROM idempotency_keys WHERE key = :key AND {OURS}
 ), sent AS MATERIALIZED (
     SELECT * FROM ({GIVEN}) AS sent WHERE :key IS NULL OR EXISTS (SELECT FROM stored WHERE body = :call)
-), live AS MATERIALIZED (
-    SELECT id AS live_id, dedupe_key, task_type, status, created_at FROM jobs
-    WHERE dedupe_key = ANY(ARRAY(SELECT dedupe_key FROM sent)) AND {LIVE}
-), duplicate AS MATERIALIZED (
-    SELECT sent.id AS sent_id, live_id, live.task_type, status, created_at FROM sent JOIN live USING (dedupe_key)
-), given AS MATERIALIZED (
-    SELECT * FROM sent WHERE id NOT IN (SELECT sent_id FROM duplicate)
-), {accepting()}, answered AS (
+), {without_duplicates("sent")}, {accepting()}, answered AS (
     UPDATE idempotency_keys SET body = CAST(json_build_object(
         'created_at', CASE WHEN EXISTS (SELECT FROM given) THEN now() END,
         'live', (SELECT json_object_agg(sent_id, json_build_array(live_id, task_type, status, created_at))
@@ -136,7 +131,7 @@ def accept(connection: Connection, batch: JobBatch, key: IdempotencyKey | None =
                 raise
             continue  # another request made a job with a dedupe key of this batch meanwhile: now it is found
         except DBAPIError as error:
-            if failures.code(error) == failures.LOCK_TIMEOUT:
+            if is_in_use(error):
                 raise (IdempotencyKeyInUse(IN_USE) if key else DedupeKeyInUse(IN_USE)) from error
             raise
         return _outcome(rows, batch, key)
@@ -145,7 +140,7 @@ def accept(connection: Connection, batch: JobBatch, key: IdempotencyKey | None =
 
 def _outcome(rows: Sequence[Row[Any]], batch: JobBatch, key: IdempotencyKey | None) -> BatchOutcome:
     if key and not rows and batch.ids:
-        raise IdempotencyKeyInUse("its answer was just deleted: repeat the request")
+        raise IdempotencyKeyInUse(DELETED)
     if rows and rows[0].fingerprint is not None:
         return _repeated(rows[0].fingerprint, rows[0].body, key)
     accepted = ACCEPTED.read(row for row in rows if row[SENT_ID] is None)

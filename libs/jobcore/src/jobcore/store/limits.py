@@ -28,27 +28,12 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.store import key_locks
+from jobcore.store.key_locks import BATCH
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import ORDERED
-from jobcore.store.transactions import DURABLE
 
-LOCK: Final = (
-    DURABLE
-    + """
--- in one order, so that two never deadlock
-SELECT pg_advisory_xact_lock(lock) FROM (
-    SELECT DISTINCT hashtextextended('key:' || name, 0) AS lock FROM unnest(CAST(:names AS text[])) AS name
-    ORDER BY lock
-) AS locks;
-"""
-)
-"""Locks the keys `:names` until the end of the transaction. The next statement of the same string sees all that was
-committed before the locks were taken."""
-
-MAX_KEYS: Final = 200
-"""The most keys that one call of `unblock` takes, and so locks."""
-BATCH: Final = 5000
-"""About how many jobs one call of `unblock` unblocks at most."""
+LOCK: Final = key_locks.lock("key")
 
 BLOCKED_BY: Final = "CASE WHEN coalesce(concurrency_key, rate_key) IS NOT NULL AND gate IS NULL THEN 'key' END"
 """What blocks a row of `jobs` that is due and has no permit: `key`, or NULL if the job has neither key.
@@ -130,7 +115,7 @@ class Unblocked:
 def unblock(connection: Connection, keys: Collection[str]) -> Unblocked:
     """Give blocked jobs of these concurrency keys their permits, in order of rank, as long as there are some.
 
-    Takes at most `MAX_KEYS` keys.
+    Takes at most `key_locks.MAX_KEYS` keys.
     """
     rows = connection.execute(UNBLOCK, {"names": sorted(keys)}).all()
     rate_keys = frozenset(key for row in rows for key in row.rate_keys)

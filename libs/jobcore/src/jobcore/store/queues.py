@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import Connection, text
 
@@ -141,23 +141,26 @@ ON CONFLICT (name) DO UPDATE SET {CHANGES}
 """)
 
 
-def change(
-    connection: Connection,
-    name: str,
-    *,
-    paused: bool | None,
-    set_max: bool,
-    max_running: int | None,
-    set_rate: bool = False,
-    max_starts: int | None = None,
-    window_s: float | None = None,
-) -> None:
-    """Pause or resume a queue (None: neither), set its limit with `set_max`, and its rate limit with `set_rate`.
+class Settings(TypedDict):
+    """What to change in a queue: `paused` (None: nothing), its limit with `set_max`, its rate limit with `set_rate`.
 
-    None is for no limit. Every later claim obeys.
+    None is for no limit.
     """
-    given = {"name": name, "paused": paused, "set_max": set_max, "max_running": max_running}
-    connection.execute(SET, {**given, "set_rate": set_rate, "max_starts": max_starts, "window_s": window_s})
+
+    paused: bool | None
+    set_max: bool
+    max_running: int | None
+    set_rate: NotRequired[bool]
+    max_starts: NotRequired[int | None]
+    window_s: NotRequired[float | None]
+
+
+SAME_RATE: Final = {"set_rate": False, "max_starts": None, "window_s": None}
+
+
+def change(connection: Connection, name: str, **settings: Unpack[Settings]) -> None:
+    """Pause, resume or limit a queue. Every later claim obeys."""
+    connection.execute(SET, {**SAME_RATE, **settings, "name": name})
 
 
 SET_IF: Final = text(f"""{LOCKED}
@@ -168,23 +171,12 @@ WHERE name = :name AND paused = :was_paused AND max_running IS NOT DISTINCT FROM
 """)
 
 
-def change_if(
-    connection: Connection,
-    was: Queue,
-    *,
-    paused: bool | None,
-    set_max: bool,
-    max_running: int | None,
-    set_rate: bool = False,
-    max_starts: int | None = None,
-    window_s: float | None = None,
-) -> bool:
+def change_if(connection: Connection, was: Queue, **settings: Unpack[Settings]) -> bool:
     """`change` a queue unless it has been changed since it was as `was`; returns whether it did."""
-    given = {"name": was.name, "paused": paused, "set_max": set_max, "max_running": max_running}
-    rate = {"set_rate": set_rate, "max_starts": max_starts, "window_s": window_s}
-    expected = {"was_paused": was.paused, "was_max": was.max_running, "was_starts": was.max_starts}
-    found = connection.execute(SET_IF, {**given, **rate, **expected, "was_window_s": was.window_s})
-    return found.rowcount > 0
+    expected = {"was_paused": was.paused, "was_max": was.max_running}
+    expected_rate = {"was_starts": was.max_starts, "was_window_s": was.window_s}
+    given = {**SAME_RATE, **settings, **expected, **expected_rate, "name": was.name}
+    return connection.execute(SET_IF, given).rowcount > 0
 
 
 EMPTY: Final = f"""(

@@ -25,16 +25,13 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.store import key_locks
+from jobcore.store.key_locks import BATCH
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import ORDERED
 from jobcore.store.ready_jobs import CLAIMABLE
 from jobcore.store.starts import next_start, of_key, started
 from jobcore.store.transactions import DURABLE
-
-MAX_KEYS: Final = 200
-"""The most keys that one call of `unblock` takes, and so locks."""
-BATCH: Final = 5000
-"""About how many jobs one call of `unblock` unblocks at most."""
 
 BLOCKED: Final = "CASE WHEN gate = 'key' AND rate_blocked THEN status END = 'PENDING'"
 """Whether a row of `jobs` is blocked by its rate key, written as in the index `jobs_at_rate`."""
@@ -42,17 +39,7 @@ BLOCKED: Final = "CASE WHEN gate = 'key' AND rate_blocked THEN status END = 'PEN
 READY: Final = "CASE WHEN rate_key IS NOT NULL AND ready THEN status END = 'PENDING'"
 """Whether a row of `jobs` has a permit and has not started, written as in the index `jobs_ready_by_rate_key`."""
 
-LOCK: Final = (
-    DURABLE
-    + """
--- in one order, so that two never deadlock
-SELECT pg_advisory_xact_lock(lock) FROM (
-    SELECT DISTINCT hashtextextended('rate:' || name, 0) AS lock FROM unnest(CAST(:names AS text[])) AS name
-    ORDER BY lock
-) AS locks;
-"""
-)
-"""Locks the keys `:names` until the end of the transaction; see `limits.LOCK`."""
+LOCK: Final = key_locks.lock("rate")
 
 SERVED: Final = "EXISTS (SELECT FROM workers WHERE state = 'active' AND queue = ANY(queues))"
 PAUSED: Final = "EXISTS (SELECT FROM queues WHERE name = queue AND paused)"
@@ -144,7 +131,10 @@ class Unblocked:
 
 
 def unblock(connection: Connection, keys: Collection[str]) -> Unblocked:
-    """Make blocked jobs of these rate keys ready, in order of rank, as long as there are permits; at most MAX_KEYS."""
+    """Make blocked jobs of these rate keys ready, in order of rank, as long as there are permits.
+
+    Takes at most `key_locks.MAX_KEYS` keys.
+    """
     queues: dict[str, int] = {}
     next_in_s: dict[str, float] = {}
     for row in connection.execute(UNBLOCK, {"names": sorted(keys)}):

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.store import concurrency_limits
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from longrun_api.body import json_body
 from longrun_api.field_types import Integer
+from longrun_api.key_parameters import AfterKey, key_in_path
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 
 router = APIRouter(prefix="/concurrency-limits", tags=["queues"])
 
-KEY_MAX: Final = 200
-Key = Annotated[
-    str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$", description="The `concurrency_key` of tasks.")
-]
+Key = Annotated[str, key_in_path("The `concurrency_key` of tasks.")]
 
 
 class Limit(BaseModel):
@@ -50,9 +48,7 @@ class LimitPage(BaseModel):
 @router.get("", responses=problem_responses(422, 503))
 async def list_limits(
     request: Request,
-    after: Annotated[
-        str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$", description="`next` of the previous page.")
-    ] = "",
+    after: AfterKey = "",
     limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of items in the page.")] = 100,
 ) -> LimitPage:
     """List the limits that were set, by key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from jobcore.store.queues import Queue
 from longrun_api import versions
 from longrun_api.body import json_body
 from longrun_api.field_types import QUEUE_NAME, WHOLE
+from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
@@ -95,9 +96,7 @@ class QueueChange(BaseModel):
 @router.get("", responses=problem_responses(422, 503))
 async def list_queues(
     request: Request,
-    after: Annotated[
-        str, Query(max_length=200, pattern=r"^[^\x00]*$", description="`next` of the previous page.")
-    ] = "",
+    after: AfterKey = "",
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items in the page.")] = 100,
 ) -> QueuePage:
     """List queues with the numbers of their ready, blocked, waiting and running tasks and of their workers."""
@@ -129,13 +128,13 @@ async def change_queue(
     pause or a limit is another one than when the client got the queue.
     """
     runtime = runtime_of(request)
-    given: dict[str, Any] = {
+    given: queues.Settings = {
         "paused": change.paused if "paused" in change.model_fields_set else None,
         "set_max": "max_running" in change.model_fields_set,
         "max_running": change.max_running,
         "set_rate": "rate_limit" in change.model_fields_set,
-        "max_starts": change.rate_limit and change.rate_limit.max_starts,
-        "window_s": change.rate_limit and change.rate_limit.window_s,
+        "max_starts": change.rate_limit.max_starts if change.rate_limit else None,
+        "window_s": change.rate_limit.window_s if change.rate_limit else None,
     }
     if versions.is_guarded(request):
         was = await runtime.database.call(queues.find, name, 1)

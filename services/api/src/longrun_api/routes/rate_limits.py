@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from jobcore.errors import LongrunError
 from jobcore.store import rate_limits
 from jobcore.store.rate_limits import RateLimit, RateUse
 from longrun_api import versions
 from longrun_api.body import json_body
+from longrun_api.key_parameters import AfterKey, key_in_path
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas_rates import Rate, RateLimitOfKey, RateLimitPage
 
 router = APIRouter(prefix="/rate-limits", tags=["queues"])
 
-KEY_MAX: Final = 200
-Key = Annotated[
-    str, Path(min_length=1, max_length=KEY_MAX, pattern=r"^[^\x00]+$", description="The `rate_key` of tasks.")
-]
+Key = Annotated[str, key_in_path("The `rate_key` of tasks.")]
 
 
 class RateLimitNotFound(LongrunError):
@@ -35,9 +33,7 @@ class RateLimitNotFound(LongrunError):
 @router.get("", responses=problem_responses(422, 503))
 async def list_rate_limits(
     request: Request,
-    after: Annotated[
-        str, Query(max_length=KEY_MAX, pattern=r"^[^\x00]*$", description="`next` of the previous page.")
-    ] = "",
+    after: AfterKey = "",
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items in the page.")] = 100,
 ) -> RateLimitPage:
     """List the rate limits of keys, by key, with their use."""
