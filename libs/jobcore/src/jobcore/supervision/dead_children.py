@@ -11,7 +11,7 @@ from jobcore.store.releases import Cause, Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slot import loop_tag
+from jobcore.supervision.slot import run_tag
 from jobcore.supervision.stops import StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
@@ -80,6 +80,6 @@ def _culprit(death: Death) -> RunKey | None:
     suspects = [
         run.key
         for run in death.state.runs
-        if run.lane is not Lane.ASYNC or loop_tag(run.key) == death.loop_run or len(death.state.runs) == 1
+        if run.lane is not Lane.ASYNC or run_tag(run.key) == death.loop_run or len(death.state.runs) == 1
     ]
     return suspects[0] if len(suspects) == 1 else None
