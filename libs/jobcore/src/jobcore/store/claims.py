@@ -215,7 +215,8 @@ def claim(
     were suspected at most so often. Takes the first job whatever it is, and further ones as long as each is
 
     - of a `quick` task type, and has never crashed, lost its worker or been suspected: up to `limit` jobs, or
-    - of a `background` task type, which run beside each other, and was never suspected: up to `room` jobs that are not quick.
+    - of a `background` task type, which run beside each other, and was never suspected: up to `room` jobs that are
+      not quick.
     """
     parameters = {
         "queue": queue,

@@ -25,8 +25,8 @@ class Release:
 
     `handed_back`: the run never started, or a deploy stopped it; the job keeps its rank, and the try does not count.
     `suspected`: the same, because the child died and nobody knows which of several runs ended it; from now on the job
-    runs beside fewer others. `crash`: the child of the run died while it ran the job. `loss`: the worker was lost through no fault of the job.
-    `timeout`: the child was killed because the run took too long; the try counts.
+    runs beside fewer others. `crash`: the child of the run died while it ran the job. `loss`: the worker was lost
+    through no fault of the job. `timeout`: the child was killed because the run took too long; the try counts.
     """
 
     id: UUID

@@ -1,8 +1,8 @@
 """How many async and thread runs a child has under way, and how many more it may begin.
 
 If a child dies and nobody knows which of its runs ended it, all of them are *suspected*, and run again beside fewer
-others: those that were suspected once in a quarter of the places, twice in a sixteenth, and so on, at last alone. So the
-group around a run that ends its child each time shrinks until it is the only one, and the others finish.
+others: those that were suspected once in a quarter of the places, twice in a sixteenth, and so on, at last alone. So
+the group around a run that ends its child each time shrinks until it is the only one, and the others finish.
 """
 
 from __future__ import annotations

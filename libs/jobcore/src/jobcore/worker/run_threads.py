@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from jobcore.errors import JobCancelled
-from jobcore.supervision.child_state import RunKey
 from jobcore.worker.process_starts import current_run
 from jobcore.worker.run_processes import StartingRun
 
@@ -78,7 +77,7 @@ class RunThreads:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         give_up_at = time.monotonic() + GRACE_S
-        while self._alive() and time.monotonic() < give_up_at:
+        while self._alive() and time.monotonic() < give_up_at:  # noqa: ASYNC110 (nothing tells of the end of a thread)
             await asyncio.sleep(POLL_S)  # a join would block the event loop
         self._tell(kind)
 
