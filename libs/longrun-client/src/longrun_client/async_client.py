@@ -15,6 +15,7 @@ import httpx2
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.bulk_client import AsyncBulkClient
+from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -116,13 +117,13 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
                 delay = cursor.broke(error)
             await anyio.sleep(delay)
 
-    async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Wait until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        wait = Wait(task_id, timeout_s, self._server)
+    async def wait(self, task_id: str, timeout_s: float | None = None, *, until: Until = "ended") -> Task:
+        """Wait until the task has ended: see `Longrun.wait`."""
+        wait = Wait(task_id, timeout_s, self._server, until)
         while True:
             try:
                 task = await self._call(wait.call())
-                if task.ended:
+                if wait.is_over(task):
                     return task
                 delay = wait.answered(task)
             except LongrunError as error:
