@@ -25,7 +25,7 @@ from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
@@ -54,6 +54,10 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
     ) -> Task:
         """Submit a task: see `Longrun.submit`."""
         return await self._call(calls.submit(task_type, input, options))
+
+    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+        """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
+        return await self._call(calls.validate(task_type, input, options))
 
     async def get(self, task_id: str) -> Task:
         """Get a task."""

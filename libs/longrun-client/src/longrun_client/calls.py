@@ -7,7 +7,7 @@ an idempotency key, by which the server recognises it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -25,7 +25,7 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_output import OutputPage, Piece
-from longrun_client.options import SubmitOptions
+from longrun_client.options import SubmitOptions, TaskOptions
 from longrun_client.wire import SeqPage
 
 T = TypeVar("T")
@@ -65,6 +65,12 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     body_options.pop("idempotency_key", None)
     body = {"task_type": task_type, "input": dict(input), **body_options}
     return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
+
+
+def validate(task_type: str, input: Mapping[str, Any], options: TaskOptions) -> Call[Task]:
+    """POST /tasks?validate_only=true, which stores nothing; raises ValueError for a time without a time zone."""
+    given = SubmitOptions(**options, idempotency_key=None)
+    return replace(submit(task_type, input, given), params={"validate_only": "true"}, key=None)
 
 
 def get(task_id: str, wait_s: float = 0.0, until: Until = "ended") -> Call[Task]:

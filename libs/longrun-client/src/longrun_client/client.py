@@ -23,7 +23,7 @@ from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
@@ -65,6 +65,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         a timeout or an answer such as 503, and accepted once. MaybeAccepted is raised if no answer came in the end.
         """
         return self._call(calls.submit(task_type, input, options))
+
+    def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+        """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
+        return self._call(calls.validate(task_type, input, options))
 
     def get(self, task_id: str) -> Task:
         """Get a task."""
