@@ -492,6 +492,7 @@ CREATE TABLE longrun.jobs (
     dedupe_key text,
     rate_key text,
     rate_blocked boolean DEFAULT false NOT NULL,
+    suspected smallint DEFAULT 0 NOT NULL,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),

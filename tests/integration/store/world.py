@@ -140,6 +140,7 @@ class World:
         background: Sequence[str] = (),
         room: int = 0,
         slot: int = 0,
+        suspected: int = claims.MOST,
     ) -> list[Claim]:
         """Claim up to `limit` jobs, or up to `room` of the types that run in the background."""
         return self.call(
@@ -153,6 +154,7 @@ class World:
             lease_s=LEASE_S,
             background=background,
             room=room,
+            suspected=suspected,
         ).claims
 
     def running(self, worker_id: UUID | None = None, *, queue: str = QUEUE, **fields: Any) -> Claim:
