@@ -28,7 +28,7 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
     """List, make, rotate and revoke API keys. It takes a key with the scope admin."""
     if stands_alone(context, as_json):
         with connect(context) as client:
-            found = client.keys()
+            found = client.api_keys()
             print_lines(found) if as_json else print_table(tables_keys.key_table(found))
 
 
@@ -50,7 +50,7 @@ def create_key(
 def show_key(context: typer.Context, key_id: KeyId, as_json: Json = False) -> None:
     """Show a key, without its secret."""
     with connect(context) as client:
-        found = [client.key(key_id)]
+        found = [client.api_key(key_id)]
     print_lines(found) if as_json else print_table(tables_keys.key_table(found))
 
 

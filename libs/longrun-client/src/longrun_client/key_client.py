@@ -15,11 +15,11 @@ class KeyClient:
 
     _transport: Transport
 
-    def keys(self) -> Iterator[ApiKey]:
+    def api_keys(self) -> Iterator[ApiKey]:
         """Iterate over all API keys, newest first. Pages are fetched as needed."""
         return self._transport.walk(calls_keys.key_page)
 
-    def key(self, key_id: str) -> ApiKey:
+    def api_key(self, key_id: str) -> ApiKey:
         """Get an API key by its id."""
         return self._transport.call(calls_keys.key(key_id))
 
@@ -43,11 +43,11 @@ class AsyncKeyClient:
 
     _transport: AsyncTransport
 
-    def keys(self) -> AsyncGenerator[ApiKey, None]:
+    def api_keys(self) -> AsyncGenerator[ApiKey, None]:
         """Iterate over all API keys, newest first. Pages are fetched as needed."""
         return self._transport.walk(calls_keys.key_page)
 
-    async def key(self, key_id: str) -> ApiKey:
+    async def api_key(self, key_id: str) -> ApiKey:
         """Get an API key by its id."""
         return await self._transport.call(calls_keys.key(key_id))
 
