@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 from fastapi import APIRouter, Request, Response
@@ -37,7 +37,8 @@ def test_nothing_that_is_printed_shows_a_hash_or_a_key() -> None:
     digest = KeyDigest.of(key)
     assert digest is not None
     assert repr(digest.sha256) not in repr(digest)
-    stored: Any = ApiKey(digest.id, "x", None, frozenset(Scope), *[None] * 4, digest.sha256)
+    at = datetime.now(UTC)
+    stored = ApiKey(digest.id, "x", None, frozenset(Scope), at, None, None, None, digest.sha256)
     assert repr(digest.sha256) not in repr(stored)
     settings = ApiSettings(auth="keys", bootstrap_key=key)
     assert key not in repr(settings)
