@@ -45,9 +45,13 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
   AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
 """
 
+CONTRADICTIONS = "SELECT id, status, gate FROM jobs WHERE rate_blocked AND rate_key IS NULL"
+"""Jobs that a rate blocks although they have no rate key."""
+
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
     "fair_turns", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
+    "api_keys", "signing_keys",
 )  # fmt: skip
 
 P = ParamSpec("P")
