@@ -6,18 +6,19 @@ from collections import defaultdict
 from typing import Any, Final, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
 from jobcore.states import Lane
 from jobcore.store import workers
+from longrun_api.callers import operators_only
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
 from longrun_api.times import Utc
 
-router = APIRouter(prefix="/workers", tags=["workers"])
+router = APIRouter(prefix="/workers", tags=["workers"], dependencies=[Depends(operators_only)])
 
 TASKS_MAX: Final = 10_000
 
