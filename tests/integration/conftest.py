@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
+from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
+from tests.integration import api_of_callers
 from tests.integration.desk import Desk
 from tests.integration.hand_worker import HandWorker
 from tests.integration.store.world import World
-from tests.processes import Stack
+from tests.processes import Stack, answers
 from tests.servers import execute
 
 _numbers = count(1)
@@ -31,6 +33,28 @@ def shared_stack(new_stack: Callable[[str], AbstractContextManager[Stack]]) -> I
 def api_url(shared_stack: Stack) -> str:
     """Where the module's shared API listens."""
     return shared_stack.api().url
+
+
+@pytest.fixture(scope="module")
+def callers_url(shared_stack: Stack) -> str:
+    """Where an API listens that takes callers at their word (`tests.integration.api_of_callers`)."""
+    port = free_port()
+    process = shared_stack.start("api", api_of_callers.command(port), url=f"http://127.0.0.1:{port}")
+    shared_stack.until(process, lambda: answers(f"{process.url}/readyz"))
+    return process.url
+
+
+@pytest.fixture
+def act_as(callers_url: str) -> Iterator[Callable[..., httpx.Client]]:
+    """Makes clients of that API: `act_as("alice")`, or `act_as(None)` for the operator."""
+    with ExitStack() as clients:
+
+        def client(owner: str | None, rights: str | None = None) -> httpx.Client:
+            given = {api_of_callers.OWNER.decode(): owner, api_of_callers.RIGHTS.decode(): rights}
+            headers = {name: value for name, value in given.items() if value is not None}
+            return clients.enter_context(httpx.Client(base_url=callers_url, timeout=30, headers=headers))
+
+        yield client
 
 
 @pytest.fixture
@@ -57,7 +81,7 @@ def api(api_url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def worker(shared_stack: Stack, api_url: str) -> Iterator[HandWorker]:
+def worker(shared_stack: Stack) -> Iterator[HandWorker]:
     """A worker played by hand, on a queue of this test alone."""
     with HandWorker(shared_stack.database_url, shared_stack.redis_url, f"hand-{next(_numbers)}") as worker:
         yield worker

@@ -21,6 +21,7 @@ RateKey = Annotated[
 DedupeKey = Annotated[
     str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
 ]
+Owner = Annotated[str | None, typer.Option(help="Whose it is; an operator may submit for any owner.")]
 IdempotencyKey = Annotated[
     str | None, typer.Option(help="Key of this one request: a repeated command with it submits nothing more.")
 ]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, RateKey, connect
+from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, Owner, RateKey, connect
 from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
@@ -72,6 +72,7 @@ def create(
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
     concurrency_key: ConcurrencyKey = None,
     rate_key: RateKey = None,
+    owner: Owner = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the tasks; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +92,7 @@ def create(
             input=task_input(client, task_type, context.args, input_json),
         )
         options = _options(timezone, overlap, missed_runs, max_missed_runs, start_deadline)
-        options |= {"paused": True} if paused else {}
+        options |= ({"paused": True} if paused else {}) | _given(owner=owner)
         made = client.create_schedule(name, cron, task, **options)
     _say(made, as_json)
 

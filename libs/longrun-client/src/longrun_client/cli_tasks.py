@@ -19,6 +19,7 @@ from longrun_client.cli_options import (
     IdempotencyKey,
     Input,
     Json,
+    Owner,
     RateKey,
     connect,
 )
@@ -57,6 +58,7 @@ def submit(
     concurrency_key: ConcurrencyKey = None,
     rate_key: RateKey = None,
     dedupe_key: DedupeKey = None,
+    owner: Owner = None,
     idempotency_key: IdempotencyKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
     follow: Follow = False,
@@ -77,6 +79,7 @@ def submit(
             concurrency_key=concurrency_key,
             rate_key=rate_key,
             dedupe_key=dedupe_key,
+            owner=owner,
             idempotency_key=idempotency_key,
             tags=tag,
         )
