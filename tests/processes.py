@@ -95,7 +95,7 @@ class Stack:
         """Start an API and wait until it is ready; its address is `.url`."""
         port = port or free_port()
         process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
-        self.until(process, lambda: answers(f"{process.url}/readyz"))
+        self.until(process, lambda: _answers(f"{process.url}/readyz"))
         return process
 
     def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
@@ -180,7 +180,7 @@ class Stack:
         }
 
 
-def answers(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2).status_code == httpx.codes.OK
     except httpx.TransportError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from jobcore.models import Claim, NewFile
 from jobcore.store import files
 from tests.harness import sql
 from tests.integration.hand_worker import HandWorker
+from tests.integration.keyed import KeyedApi
 from tests.processes import Stack
 from tests.waiting import until
 
@@ -43,6 +43,7 @@ SELECT string_agg(line, E'\\n' ORDER BY line) AS state FROM (
     UNION ALL SELECT CAST(schedules AS text) FROM schedules WHERE starts_with(name, 'alice')
     UNION ALL SELECT concat(key, max_running) FROM key_limits WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(key, max_starts, window_s) FROM rate_limits WHERE starts_with(key, 'alice')
+    UNION ALL SELECT concat(id, revoked_at, scopes, expires_at) FROM api_keys WHERE owner = 'alice'
     UNION ALL SELECT CAST(idempotency_keys AS text) FROM idempotency_keys WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(name, paused, max_running, max_starts) FROM queues WHERE starts_with(name, 'hand')
 ) AS lines
@@ -57,22 +58,24 @@ class Belongings:
     queue: str
     tasks: tuple[str, ...]
     schedule_id: str
+    key_id: str
     cursor: str
     feed_cursor: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no other owner may read."""
-        return (SECRET, self.schedule_id, *self.tasks)
+        return (SECRET, self.schedule_id, self.key_id, *self.tasks)
 
     def state(self) -> str:
         """All that is stored of hers, as text."""
         return str(sql(self.stack.database_url, STATE)[0]["state"])
 
 
-def collect(stack: Stack, worker: HandWorker, act_as: Callable[..., httpx.Client]) -> Belongings:
+def collect(keyed: KeyedApi, worker: HandWorker) -> Belongings:
     """Let alice submit, and a worker run some of it."""
-    alice = act_as("alice")
+    stack, key = keyed.stack, keyed.make("admin", owner="alice")
+    alice = keyed.client(key["key"])
     with alice.stream("GET", "/events/stream") as stream:
         feed_cursor = next(line for line in stream.iter_lines() if line.startswith("id: "))[4:]
     failed, running, blocked = (_submit(alice, worker, number) for number in range(3))
@@ -84,12 +87,16 @@ def collect(stack: Stack, worker: HandWorker, act_as: Callable[..., httpx.Client
     worker.say(claim, "output", {"name": "piece", "data": SECRET})
     _keep_file(stack, worker, claim)
     assert {str(claim.id), failed, blocked} == {failed, running, blocked}
-    made = _answer(alice.post("/schedules", json=TICK, headers={"Idempotency-Key": KEY}), httpx.codes.CREATED)
+    made = _answer(
+        alice.post("/schedules", json=TICK, headers={"Idempotency-Key": f"{KEY}-schedule"}), httpx.codes.CREATED
+    )
     _answer(alice.put(f"/concurrency-limits/{KEY}", json={"max_running": 1}), httpx.codes.OK)
     _answer(alice.put(f"/rate-limits/{KEY}", json={"max_starts": 9, "window_s": 60}), httpx.codes.OK)
     until(lambda: sql(stack.database_url, "SELECT ready FROM jobs WHERE id = %s", blocked)[0]["ready"])
     page = _answer(alice.get("/tasks", params={"limit": 1}), httpx.codes.OK)
-    return Belongings(stack, worker.queue, (failed, running, blocked), made["schedule_id"], page["next"], feed_cursor)
+    return Belongings(
+        stack, worker.queue, (failed, running, blocked), made["schedule_id"], key["id"], page["next"], feed_cursor
+    )
 
 
 def _submit(alice: httpx.Client, worker: HandWorker, number: int) -> str:

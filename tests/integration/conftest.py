@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from longrun_local.ports import free_port
+from jobcore.models.api_keys import new_key
 from longrun_local.postgres import EmbeddedPostgres
-from tests.integration import api_of_callers
 from tests.integration.desk import Desk
 from tests.integration.hand_worker import HandWorker
+from tests.integration.keyed import KeyedApi
 from tests.integration.store.world import World
-from tests.processes import Stack, answers
+from tests.processes import Stack
 from tests.servers import execute
 
 _numbers = count(1)
@@ -36,23 +36,18 @@ def api_url(shared_stack: Stack) -> str:
 
 
 @pytest.fixture(scope="module")
-def callers_url(shared_stack: Stack) -> str:
-    """Where an API listens that takes callers at their word (`tests.integration.api_of_callers`)."""
-    port = free_port()
-    process = shared_stack.start("api", api_of_callers.command(port), url=f"http://127.0.0.1:{port}")
-    shared_stack.until(process, lambda: answers(f"{process.url}/readyz"))
-    return process.url
+def keyed(shared_stack: Stack) -> KeyedApi:
+    """The module's shared API that asks for keys."""
+    return KeyedApi(shared_stack, new_key())
 
 
 @pytest.fixture
-def act_as(callers_url: str) -> Iterator[Callable[..., httpx.Client]]:
-    """Makes clients of that API: `act_as("alice")`, or `act_as(None)` for the operator."""
+def act_as(keyed: KeyedApi) -> Iterator[Callable[..., httpx.Client]]:
+    """Makes clients of that API with all scopes: `act_as("alice")`, or `act_as(None)` for the operator."""
     with ExitStack() as clients:
 
-        def client(owner: str | None, rights: str | None = None) -> httpx.Client:
-            given = {api_of_callers.OWNER.decode(): owner, api_of_callers.RIGHTS.decode(): rights}
-            headers = {name: value for name, value in given.items() if value is not None}
-            return clients.enter_context(httpx.Client(base_url=callers_url, timeout=30, headers=headers))
+        def client(owner: str | None, *scopes: str) -> httpx.Client:
+            return clients.enter_context(keyed.caller(*(scopes or ("admin",)), owner=owner))
 
         yield client
 

@@ -17,7 +17,7 @@ from longrun_api.app import create_app
 from longrun_api.settings import ApiSettings
 from tests.integration.belongings import FILE, KEY, SCHEDULE, SUBMISSION, TICK, Belongings, collect
 from tests.integration.hand_worker import HandWorker
-from tests.processes import Stack
+from tests.integration.keyed import KeyedApi
 
 UNKNOWN: Final = "01890000-0000-7000-8000-000000000000"
 OF_THE_REQUEST: Final = ("date", "x-request-id", "content-length")
@@ -82,8 +82,16 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         "POST /tasks:cancel": bulk,
         "POST /tasks:retry": bulk,
         "GET /events/stream": [Try(422, params=OTHERS)],  # see below for what it shows
-        "POST /schedules": [Try(422, {**tick, **OTHERS}), Try(201, tick, headers=key, has={"owner": "bob"})],
+        "POST /schedules": [
+            Try(422, {**tick, **OTHERS}),
+            Try(201, tick, headers={"Idempotency-Key": f"{KEY}-schedule"}, has={"owner": "bob"}),
+        ],
         "GET /schedules": [Try(200), Try(422, params=OTHERS)],
+        "POST /keys": [
+            Try(403, {"name": "x", "scopes": ["read"], **OTHERS}),
+            Try(201, {"name": "x", "scopes": ["read"]}, has={"owner": "bob"}),
+        ],
+        "GET /keys": [Try(200), Try(200, params={"after": "0"})],
         "GET /concurrency-limits": [Try(200, has={"items": []}), Try(422, params=OTHERS)],
         "PUT /concurrency-limits/{key}": [Try(422, {"max_running": 0}, OTHERS), Try(200, {"max_running": 0})],
         "DELETE /concurrency-limits/{key}": [Try(422, params=OTHERS), Try(204)],
@@ -98,7 +106,11 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
     }
 
 
-BODIES: Final = {"PATCH /schedules/{schedule}": {"paused": True}}
+BODIES: Final = {"PATCH /schedules/{schedule}": {"paused": True}, "POST /keys/{key_id}/rotate": {}}
+NAMED: Final = ("{task_id}", "{schedule}", "{key_id}")
+"""What is in the path of an operation on one thing of somebody's."""
+OPEN: Final = {"GET /healthz", "GET /readyz"}
+"""What anybody may ask."""
 OPERATIONS: Final = [
     f"{method.upper()} {path}"
     for path, methods in create_app(ApiSettings(database_url="postgresql://nobody@localhost/none"))
@@ -110,9 +122,9 @@ OPERATIONS: Final = [
 
 
 @pytest.fixture
-def hers(shared_stack: Stack, worker: HandWorker, act_as: ActAs) -> Belongings:
+def hers(keyed: KeyedApi, worker: HandWorker) -> Belongings:
     """What alice has."""
-    return collect(shared_stack, worker, act_as)
+    return collect(keyed, worker)
 
 
 def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongings, act_as: ActAs) -> None:
@@ -120,7 +132,7 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
     assert before.count("alices-secret") > 5
     for operation in sorted(OPERATIONS):
         method, path = operation.split(" ", 1)
-        if "{task_id}" in path or "{schedule}" in path:
+        if any(name in path for name in NAMED):
             for here, unknown in places(path, hers):
                 body = BODIES.get(operation)
                 answer, of_nothing = (bob.request(method, each, json=body) for each in (here, unknown))
@@ -140,13 +152,23 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
 
 def places(path: str, hers: Belongings) -> Iterator[tuple[str, str]]:
     """The paths of all that alice has, each with a path of nothing."""
+    nothing = path.format(task_id=UNKNOWN, schedule=UNKNOWN, key_id="0" * len(hers.key_id), name=FILE)
     for task in hers.tasks:
-        yield (
-            path.format(task_id=task, schedule=hers.schedule_id, name=FILE),
-            path.format(task_id=UNKNOWN, schedule=UNKNOWN, name=FILE),
-        )
+        yield path.format(task_id=task, schedule=hers.schedule_id, key_id=hers.key_id, name=FILE), nothing
     if "{schedule}" in path:
         yield path.format(schedule=SCHEDULE), path.format(schedule="unknown")
+
+
+def test_without_a_key_there_is_nothing(hers: Belongings, keyed: KeyedApi) -> None:
+    before = hers.state()
+    with keyed.client(None) as anyone:
+        for operation in OPERATIONS:
+            method, path = operation.split(" ", 1)
+            place = path.format(task_id=hers.tasks[0], schedule=SCHEDULE, key_id=hers.key_id, name=FILE, key=KEY)
+            answer = anyone.request(method, place, json=BODIES.get(operation))
+            assert answer.status_code == (200 if operation in OPEN else 401), (operation, answer.text)
+            assert not [secret for secret in hers.secrets if secret in answer.text]
+    assert hers.state() == before
 
 
 def shown(answer: httpx.Response, place: str) -> tuple[Any, ...]:
@@ -167,6 +189,6 @@ def told(answer: httpx.Response, asked: Try) -> str:
 
 def test_a_route_that_nobody_knows_how_to_aim_is_noticed(hers: Belongings) -> None:
     known = aims(hers)
-    aimed = [name for name in OPERATIONS if name in known or "{task_id}" in name or "{schedule}" in name]
+    aimed = [name for name in OPERATIONS if name in known or any(named in name for named in NAMED)]
     assert aimed == OPERATIONS
     assert set(known) <= set(OPERATIONS), "an operation is gone"

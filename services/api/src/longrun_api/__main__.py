@@ -17,6 +17,7 @@ from jobcore.settings import read
 from jobcore.telemetry import logs
 from longrun_api import siblings
 from longrun_api.access_log import log_refusal
+from longrun_api.auth_modes import refuse_open_none
 from longrun_api.connection import BoundedConnection
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.security_headers import SECURITY_HEADERS
@@ -43,6 +44,7 @@ def main() -> None:
     for internal in ("--listener", "--beat"):  # what the first of several processes gives to the others
         parser.add_argument(internal, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    refuse_open_none(settings.auth, options.host)
     refuse_cluster(settings.redis)
     if options.workers > 1:
         logs.setup(settings)

@@ -21,6 +21,8 @@ from jobcore.keeper.keeper import Keeper
 from jobcore.models import Accepted
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
+from longrun_api.auth.authenticator import Authenticator
+from longrun_api.auth.running import authenticating
 from longrun_api.database import AsyncDatabase
 from longrun_api.event_feed import EventFeed
 from longrun_api.event_stream import Backlog
@@ -45,6 +47,7 @@ class Runtime:
 
     settings: ApiSettings
     registry: Registry
+    authenticator: Authenticator
     database: AsyncDatabase
     intake: Intake
     waker: Waker
@@ -100,26 +103,28 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await published_types.start()
     try:
         with shutdown.on_signals():
-            yield Runtime(
-                settings,
-                registry,
-                requests,
-                intake,
-                waker,
-                Limits(database, waker.wake),
-                publisher,
-                live_events,
-                event_feed,
-                LongPolls(live_events, requests, shutdown, settings.wait_max_s),
-                pace,
-                backlog,
-                keepalive,
-                FileReads(settings.files),
-                served_queues,
-                readiness,
-                shutdown,
-                asyncio.Semaphore(EXPORTS),
-            )
+            async with authenticating(settings, requests) as authenticator:
+                yield Runtime(
+                    settings,
+                    registry,
+                    authenticator,
+                    requests,
+                    intake,
+                    waker,
+                    Limits(database, waker.wake),
+                    publisher,
+                    live_events,
+                    event_feed,
+                    LongPolls(live_events, requests, shutdown, settings.wait_max_s),
+                    pace,
+                    backlog,
+                    keepalive,
+                    FileReads(settings.files),
+                    served_queues,
+                    readiness,
+                    shutdown,
+                    asyncio.Semaphore(EXPORTS),
+                )
     finally:
         shutdown.begin()
         await _stop(keeper, intake)

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.models import owned_keys
+from jobcore.models.caller import Scope
 from jobcore.store import concurrency_limits
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.callers import caller_of, owner_to_look_at
 from longrun_api.field_types import Integer
@@ -54,6 +56,7 @@ class LimitPage(BaseModel):
 
 
 @router.get("", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_limits(
     request: Request,
     after: AfterKey = "",
@@ -67,6 +70,7 @@ async def list_limits(
 
 
 @router.put("/{key:path}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(Limit))
+@needs(Scope.OPERATE)
 async def put_limit(
     request: Request, key: Key, limit: Annotated[Limit, Depends(json_body(Limit))], owner: OfOwner = None
 ) -> LimitOfKey:
@@ -77,6 +81,7 @@ async def put_limit(
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
+@needs(Scope.OPERATE)
 async def delete_limit(request: Request, key: Key, owner: OfOwner = None) -> Response:
     """Remove the limit of this key: its tasks run one at a time again."""
     await runtime_of(request).database.call(concurrency_limits.delete, stored_key(request, owner, key))

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import Scope
 from jobcore.store import rate_limits
 from jobcore.store.rate_limits import RateLimit, RateUse
 from longrun_api import versions
+from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.callers import caller_of, owner_to_look_at
 from longrun_api.key_parameters import AfterKey, OfOwner, key_in_path, stored_key
@@ -32,6 +34,7 @@ class RateLimitNotFound(LongrunError):
 
 
 @router.get("", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_rate_limits(
     request: Request,
     after: AfterKey = "",
@@ -50,6 +53,7 @@ async def list_rate_limits(
     response_model=RateLimitOfKey,
     responses={304: versions.KNOWN, **problem_responses(404, 412, 422, 503)},
 )
+@needs(Scope.READ)
 async def get_rate_limit(request: Request, key: Key, owner: OfOwner = None) -> Response:
     """Get the rate limit of a key, with its use."""
     return _response(request, await _find(request, stored_key(request, owner, key)))
@@ -61,6 +65,7 @@ async def get_rate_limit(request: Request, key: Key, owner: OfOwner = None) -> R
     responses=problem_responses(400, 412, 413, 415, 422, 503),
     openapi_extra=request_body(Rate),
 )
+@needs(Scope.OPERATE)
 async def put_rate_limit(
     request: Request, key: Key, rate: Annotated[Rate, Depends(json_body(Rate))], owner: OfOwner = None
 ) -> Response:
@@ -82,6 +87,7 @@ async def put_rate_limit(
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
+@needs(Scope.OPERATE)
 async def delete_rate_limit(request: Request, key: Key, owner: OfOwner = None) -> Response:
     """Remove the rate limit of this key: its tasks start as soon as workers have room for them."""
     await runtime_of(request).database.call(rate_limits.delete, stored_key(request, owner, key))

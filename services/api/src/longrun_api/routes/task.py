@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from jobcore.models.caller import Scope
 from longrun_api import versions, waited
+from longrun_api.auth.scopes import needs
 from longrun_api.openapi import problem_responses
 from longrun_api.schemas import Task
 from longrun_api.task_ids import TaskId
@@ -22,6 +24,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
         **problem_responses(404, 412, 422, 503),
     },
 )
+@needs(Scope.READ)
 async def get_task(
     request: Request,
     task_id: TaskId,

@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy import text
 
 revision = "0041"
-down_revision = "0035"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
