@@ -182,9 +182,9 @@ def shown(answer: httpx.Response, place: str) -> tuple[Any, ...]:
 def told(answer: httpx.Response, asked: Try) -> str:
     """All that an answer says, but for what it repeats of the request."""
     text = f"{answer.headers} {answer.text}"
-    if asked.json is not None and "ids" in asked.json:
-        for given in asked.json["ids"]:
-            text = text.replace(given, "…")
+    ids = asked.json.get("ids", []) if isinstance(asked.json, dict) else []
+    for given in (*ids, *asked.params.values()):
+        text = text.replace(str(given), "…")
     return text
 
 

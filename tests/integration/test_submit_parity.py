@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import OPERATOR
 from jobcore.store import task_types
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, RetryPolicy, TaskType
@@ -161,7 +162,7 @@ def app(database_url: str) -> Iterator[psycopg.Connection]:
 def posted(text: str) -> str | None:
     """The field that `POST /tasks` refuses; None if it accepts."""
     try:
-        to_job(parse(text.encode()), REGISTRY, None)
+        to_job(parse(text.encode()), REGISTRY, None, OPERATOR)
     except MalformedJson:
         return "submission"
     except LongrunError as error:
@@ -225,7 +226,7 @@ def test_a_job_has_what_its_task_type_says_unless_the_submission_does(app: psyco
 def test_a_job_of_an_owner_is_stored_as_a_post_stores_it(app: psycopg.Connection) -> None:
     given = body(owner="alice", concurrency_key="k", rate_key="r", dedupe_key="d")
     assert inside(app, given) is None
-    posted_job = to_job(parse(given.encode()), REGISTRY, None)
+    posted_job = to_job(parse(given.encode()), REGISTRY, None, OPERATOR)
     columns = ("owner", "concurrency_key", "rate_key", "fairness_key", "dedupe_key")
     row = app.execute(f"SELECT {', '.join(columns)} FROM longrun.jobs").fetchone()
     assert row == tuple(getattr(posted_job, column) for column in columns)

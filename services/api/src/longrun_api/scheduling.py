@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from jobcore.cron import Cron
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob, owned_keys
+from jobcore.models.caller import OPERATOR
 from jobcore.schedule import MissedRuns, Overlap, Plan
 from jobcore.tasks import Registry
 from longrun_api.field_types import Integer, Owner
@@ -128,7 +129,7 @@ def to_plan(
 
 def _job(task: Mapping[str, Any], registry: Registry, owner: str | None) -> dict[str, Any]:
     try:
-        job = to_job(parse_as(Submission, json.dumps({**task, "owner": owner})), registry, None)
+        job = to_job(parse_as(Submission, json.dumps({**task, "owner": owner})), registry, None, OPERATOR)
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
     # leave out what was not given: a keeper of the previous version does not know newer options

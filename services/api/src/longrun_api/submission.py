@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import JsonText, NewJob, owned_keys
-from jobcore.models.caller import OPERATOR, Caller
+from jobcore.models.caller import Caller
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
@@ -145,7 +145,7 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=model.model_fields)) from None
 
 
-def to_job(submission: Submission, registry: Registry, traceparent: str | None, caller: Caller = OPERATOR) -> NewJob:
+def to_job(submission: Submission, registry: Registry, traceparent: str | None, caller: Caller) -> NewJob:
     """The job to store; raises InvalidInput or UnknownTaskType."""
     owner = owner_to_submit_for(caller, submission.owner)
     task_type = registry.get(submission.task_type)
