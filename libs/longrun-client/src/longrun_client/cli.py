@@ -2,7 +2,8 @@
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success (a followed task ended as SUCCESS), 1 the
 followed task FAILED, 2 an invalid request or ids that could not all be cancelled or retried, 3 the followed task was
-CANCELLED, 4 no valid response from the server, 130 interrupted, or a question was answered with no.
+CANCELLED, 4 no valid response from the server, 124 the time of `wait` was over, 130 interrupted, or a question was
+answered with no.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from longrun_client import (
     cli_queues,
     cli_rates,
     cli_schedules,
+    cli_submit,
     cli_submit_many,
     cli_tasks,
     cli_watch,
@@ -44,6 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_submit.app)
 app.add_typer(cli_tasks.app)
 app.add_typer(cli_submit_many.app)
 app.add_typer(cli_bulk.app)

@@ -13,6 +13,7 @@ import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.bulk_client import BulkClient
+from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
@@ -22,7 +23,7 @@ from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
@@ -64,6 +65,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         a timeout or an answer such as 503, and accepted once. MaybeAccepted is raised if no answer came in the end.
         """
         return self._call(calls.submit(task_type, input, options))
+
+    def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+        """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
+        return self._call(calls.validate(task_type, input, options))
 
     def get(self, task_id: str) -> Task:
         """Get a task."""
@@ -124,13 +129,16 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
                 delay = cursor.broke(error)
             time.sleep(delay)
 
-    def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        wait = Wait(task_id, timeout_s, self._server)
+    def wait(self, task_id: str, timeout_s: float | None = None, *, until: Until = "ended") -> Task:
+        """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds.
+
+        `until="stopped"` also waits for the stop of a cancelled run: see `cancel`.
+        """
+        wait = Wait(task_id, timeout_s, self._server, until)
         while True:
             try:
                 task = self._call(wait.call())
-                if task.ended:
+                if wait.is_over(task):
                     return task
                 delay = wait.answered(task)
             except LongrunError as error:
@@ -150,7 +158,7 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         return self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     def cancel(self, task_id: str) -> Task:
-        """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""
+        """Cancel the task. Its status is CANCELLED at once; `wait(task_id, until="stopped")` waits for its run."""
         return self._call(calls.cancel(task_id))
 
     def retry(self, task_id: str, *, idempotency_key: str | None = None) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -78,11 +78,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     intake_database = connect(name="longrun-intake", pool_size=1)
     publisher = EventPublisher(settings.redis)
 
-    def accepted(jobs: list[Accepted]) -> None:
-        waker.notify(jobs)
-        publisher.announce()
-
-    intake = Intake(intake_database, accepted, Limits(intake_database, waker.wake))
+    intake = Intake(intake_database, partial(announce, waker, publisher), Limits(intake_database, waker.wake))
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
@@ -139,6 +135,12 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await readiness.close()
         database.close()
         intake_database.close()
+
+
+def announce(waker: Waker, publisher: EventPublisher, jobs: Iterable[Accepted]) -> None:
+    """Wake workers for jobs just accepted, and say that there are events of theirs."""
+    waker.notify(jobs)
+    publisher.announce()
 
 
 async def _stop(*parts: BackgroundThread) -> None:

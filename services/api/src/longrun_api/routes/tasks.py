@@ -148,6 +148,7 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
         202: {"model": Task, "description": "The task is CANCELLED and its run is still stopping"},
         **problem_responses(404, 409, 503),
     },
+    openapi_extra={"parameters": [waited.CANCEL_PARAMETER]},
 )
 @needs(Scope.CANCEL)
 async def cancel_task(request: Request, task_id: TaskId) -> Response:
@@ -162,8 +163,10 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
         summary = TaskSummary.of(job, root_path)
         ended = summary.model_dump(mode="json", include={"task_id", "status", "finished_at"})
         return problem(JobAlreadyEnded(f"it ended as {job.status} before it could be cancelled"), task=ended)
-    status, headers = (HTTPStatus.OK, {}) if job.cancel.stopped_at else (HTTPStatus.ACCEPTED, RETRY_AFTER)
-    return Response(task_json(job, root_path), status, headers, "application/json")
+    if job.cancel.stopped_at:
+        return Response(task_json(job, root_path), media_type="application/json")
+    stopping = Response(task_json(job, root_path), HTTPStatus.ACCEPTED, RETRY_AFTER, "application/json")
+    return await waited.cancelled(request, task_id, stopping)
 
 
 async def find(request: Request, task_id: UUID) -> Job:
