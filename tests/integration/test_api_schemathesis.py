@@ -91,6 +91,12 @@ OPERATIONS = [
     "DELETE /rate-limits/{key}",
     "GET /tasks/{task_id}/why",
     "DELETE /queues/{name}",
+    "POST /keys",
+    "GET /keys",
+    "GET /keys/{key_id}",
+    "POST /keys/{key_id}/rotate",
+    "DELETE /keys/{key_id}",
+    "POST /stream-tokens",
     "GET /healthz",
     "GET /readyz",
 ]

@@ -21,6 +21,7 @@ from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.grants import FRESH_S, Grants
 from longrun_api.auth.key_checks import OUTAGE_S, KeyChecks
 from longrun_api.auth.refusals import Unauthenticated
+from longrun_api.auth.stream_tokens import StreamTokens
 from longrun_api.database import AsyncDatabase
 from tests.integration.store.world import World
 
@@ -37,7 +38,9 @@ class Desk:
 
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
         checks = self.without if outage else self.checks
-        return await Authenticator(self.grants, checks).grant([(b"authorization", f"Bearer {key}".encode())])
+        return await Authenticator(self.grants, checks, StreamTokens(self.there)).grant(
+            {"headers": [(b"authorization", f"Bearer {key}".encode())], "query_string": b"", "method": "GET"}
+        )
 
 
 def stored(world: World, **fields: object) -> str:

@@ -19,6 +19,7 @@ from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.key_client import AsyncKeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
@@ -33,11 +34,18 @@ from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
 
 
-class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient):
+class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient, AsyncKeyClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
-    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
-        self._server = Server.at(base_url, timeout_s, patience_s)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        patience_s: float = 300.0,
+    ) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s, api_key)
         self._transport = AsyncTransport(self._server)
         self._call = self._transport.call
 

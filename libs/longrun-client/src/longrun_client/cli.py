@@ -18,6 +18,7 @@ import typer
 from longrun_client import (
     cli_bulk,
     cli_files,
+    cli_keys,
     cli_limits,
     cli_list,
     cli_local,
@@ -33,7 +34,7 @@ from longrun_client import (
     cli_workers,
 )
 from longrun_client.console import stderr
-from longrun_client.errors import InvalidAddress, LongrunError, ProblemError, ServerNotInstalled
+from longrun_client.errors import InvalidAddress, InvalidKey, LongrunError, ProblemError, ServerNotInstalled
 from longrun_client.inputs import InputError
 from longrun_client.server import DEFAULT_URL
 from longrun_client.text import printable
@@ -59,6 +60,7 @@ app.add_typer(cli_schedules.app, name="schedules")
 app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
+app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_workers.app)
 app.add_typer(cli_local.app)
 
@@ -100,4 +102,8 @@ def _server(
 
 def _exit_code(error: LongrunError) -> int:
     refused = isinstance(error, ProblemError) and error.status < 500
-    return USAGE if refused or isinstance(error, InputError | InvalidAddress | ServerNotInstalled) else UNREACHABLE
+    return (
+        USAGE
+        if refused or isinstance(error, InputError | InvalidAddress | InvalidKey | ServerNotInstalled)
+        else UNREACHABLE
+    )

@@ -17,6 +17,7 @@ from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.key_client import KeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
@@ -32,19 +33,27 @@ from longrun_client.wait import Wait
 from longrun_client.watch_client import WatchClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
-    `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
-    is the limit of one exchange, in seconds. `patience_s` is how many seconds `stream` and `wait` outlast an outage of
+    `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`
+    is what a server that asks for one gets, by default LONGRUN_API_KEY. `timeout_s` is the limit of one exchange, in
+    seconds. `patience_s` is how many seconds `stream` and `wait` outlast an outage of
     the server.
 
     Every method raises ProblemError if the server refuses the request, and LongrunUnavailable if it cannot be reached.
     Several threads may share a client.
     """
 
-    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
-        self._server = Server.at(base_url, timeout_s, patience_s)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        patience_s: float = 300.0,
+    ) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s, api_key)
         self._transport = Transport(self._server)
         self._call = self._transport.call
 

@@ -48,6 +48,7 @@ from longrun_api.routes import (
     rate_limits,
     schedules,
     stream,
+    stream_tokens,
     task,
     task_list,
     task_types,
@@ -62,7 +63,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.

@@ -9,6 +9,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from longrun_api.auth.scopes import scope_of
+from longrun_api.auth.stream_tokens import PARAMETER, STREAMS
 
 BEARER: Final = "bearer"
 SCHEMES: Final = {
@@ -21,6 +22,15 @@ SCHEMES: Final = {
 }
 
 
+TOKEN: Final = {
+    "name": PARAMETER,
+    "in": "query",
+    "required": False,
+    "description": "Instead of the header Authorization, which `EventSource` cannot send: see `POST /stream-tokens`.",
+    "schema": {"type": "string"},
+}
+
+
 def declare(document: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
     """Declare the security of each operation of these routes in the document."""
     document["components"]["securitySchemes"] = SCHEMES
@@ -30,4 +40,6 @@ def declare(document: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
             if route.endpoint and (operation := operations.get(method.lower())):
                 scope = scope_of(route.endpoint)
                 # for other kinds than OAuth 2.0, the list has roles (OpenAPI 3.1, Security Requirement Object)
+                if STREAMS.fullmatch(route.path_format or ""):
+                    operation["parameters"] = [*operation.get("parameters", []), TOKEN]
                 operation["security"] = [] if scope is None else [{name: [scope.value]} for name in SCHEMES]

@@ -64,7 +64,9 @@ responses (CORS)."""
     @field_validator("bootstrap_key")
     @classmethod
     def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and KeyDigest.of(value.get_secret_value()) is None:
+        if value is None or not value.get_secret_value():
+            return None
+        if KeyDigest.of(value.get_secret_value()) is None:
             raise ValueError("is no API key: make one with `longrun keys new`")
         return value
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Final
+
+from starlette.types import Scope
 
 from longrun_api.auth.grants import Grant, Grants
 from longrun_api.auth.key_checks import KeyChecks
 from longrun_api.auth.refusals import MalformedAuthorization, invalid, missing
+from longrun_api.auth.stream_tokens import StreamTokens, take
 
 BEARER: Final = "bearer "
 MAX_CREDENTIALS: Final = 8192
@@ -16,16 +18,19 @@ MAX_CREDENTIALS: Final = 8192
 
 
 class Authenticator:
-    """Recognises callers by the header `Authorization: Bearer …` (RFC 6750, section 2.1)."""
+    """Recognises callers by the header `Authorization: Bearer …` (RFC 6750, section 2.1), or by a stream token."""
 
-    def __init__(self, grants: Grants, keys: KeyChecks) -> None:
+    def __init__(self, grants: Grants, keys: KeyChecks, tokens: StreamTokens) -> None:
         self._grants = grants
         self._keys = keys
+        self.tokens = tokens
 
-    async def grant(self, headers: Iterable[tuple[bytes, bytes]]) -> Grant:
-        """What the credentials in these headers allow; raises Unauthenticated or StoreUnavailable."""
+    async def grant(self, request: Scope) -> Grant:
+        """What the credentials of this request allow; raises Unauthenticated or StoreUnavailable."""
+        if token := take(request):
+            return await self._keys.grant_of_id(await self.tokens.key_id(token))
         given = None
-        for name, value in headers:
+        for name, value in request["headers"]:
             if name == b"authorization":
                 if given is not None:
                     raise MalformedAuthorization("it is given twice: give it once")

@@ -57,12 +57,21 @@ class KeyChecks:
         given = KeyDigest.of(key)
         if given is None:
             raise invalid()
+        return await self._look_up(digest, given.id, given.sha256)
+
+    async def grant_of_id(self, key_id: str) -> Grant:
+        """What the key with this id allows, to somebody who need not show it again."""
+        digest = f"id {key_id}".encode()  # no SHA-256 has this length
+        return self._grants.fresh(digest) or await self._look_up(digest, key_id, None)
+
+    async def _look_up(self, digest: bytes, key_id: str, sha256: bytes | None) -> Grant:
         async with unavailable_after(self._timeout_s), self._turns:
             if grant := self._grants.fresh(digest):  # another request has looked meanwhile
                 return grant
             asked_at = time.monotonic()
-            found = await self._database.call(api_keys.find, given.id)
-        if found is None or not hmac.compare_digest(found.secret_hash, given.sha256) or not _is_valid(found):
+            found = await self._database.call(api_keys.find, key_id)
+        is_shown = sha256 is None or (found is not None and hmac.compare_digest(found.secret_hash, sha256))
+        if found is None or not is_shown or not _is_valid(found):
             self._grants.drop(digest)
             raise invalid()
         return self._grants.keep(digest, _grant(found, asked_at))

@@ -38,7 +38,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            grant = await self._authenticator().grant(scope["headers"])
+            grant = await self._authenticator().grant(scope)
         except LongrunError as error:
             await problem(error)(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.bootstrap import BootstrapKey
 from longrun_api.auth.grants import Grants
 from longrun_api.auth.key_checks import KeyChecks
+from longrun_api.auth.stream_tokens import StreamTokens
 from longrun_api.database import AsyncDatabase
 from longrun_api.settings import ApiSettings
 
@@ -22,7 +23,7 @@ async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> Asyn
     await bootstrap.start()
     await keys.start()
     try:
-        yield Authenticator(grants, keys)
+        yield Authenticator(grants, keys, StreamTokens(database))
     finally:
         await keys.close()
         await bootstrap.close()
