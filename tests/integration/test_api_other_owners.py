@@ -91,6 +91,7 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
             Try(403, {"name": "x", "scopes": ["read"], **OTHERS}),
             Try(201, {"name": "x", "scopes": ["read"]}, has={"owner": "bob"}),
         ],
+        "POST /stream-tokens": [Try(201)],
         "GET /keys": [Try(200), Try(200, params={"after": "0" * 12})],
         "GET /concurrency-limits": [Try(200, has={"items": []}), Try(422, params=OTHERS)],
         "PUT /concurrency-limits/{key}": [Try(422, {"max_running": 0}, OTHERS), Try(200, {"max_running": 0})],
