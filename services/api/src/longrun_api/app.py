@@ -48,6 +48,7 @@ from longrun_api.routes import (
     task_list,
     task_types,
     tasks,
+    uploads,
     why,
     workers,
 )
@@ -57,7 +58,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
     *(task_types, workers, queues, concurrency_limits, rate_limits, health),
 )
 DESCRIPTION: Final = """\

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
+from jobcore.models.files import InputFileUse
 from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
@@ -40,6 +41,18 @@ class NewJob:
     """At most one job with this key is live, which means PENDING or RUNNING."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJobWithFiles(NewJob):
+    """A job to accept with input files that were uploaded before: their ids, by the names that the job gives them."""
+
+    files: Mapping[str, UUID]
+
+    @property
+    def uses(self) -> list[InputFileUse]:
+        """What each file is for."""
+        return [InputFileUse(file_id, self.id, name, f"files.{name}"[:200]) for name, file_id in self.files.items()]
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
@@ -70,9 +83,9 @@ class CancelReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row in `jobs` is now. `input`, `result` and `files` are JSON texts.
+    """A job as its row in `jobs` is now. `input`, `result`, `files` and `input_files` are JSON texts.
 
-    They are None if the query left them out; `files` also if there are none.
+    They are None if the query left them out; the last two also if there are none.
     """
 
     id: UUID
@@ -111,6 +124,7 @@ class Job:
     input: str | None = None
     result: str | None = None
     files: str | None = None
+    input_files: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Self:
