@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import io
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +20,11 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
-from jobcore.store import input_files
+from longrun_client import AsyncLongrun, Longrun
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import problem
 from tests.processes import Stack
+from tests.servers import execute
 from tests.waiting import until
 
 CONTENT = os.urandom(700_001)
@@ -26,6 +32,7 @@ CONTENT = os.urandom(700_001)
 SHA_256 = hashlib.sha256(CONTENT)
 TYPE = {"Content-Type": "video/mp4"}
 Upload = Callable[..., str]
+Form = list[tuple[str, tuple[str | None, bytes, str]]]
 
 
 @pytest.fixture
@@ -58,6 +65,12 @@ Body = Callable[..., dict[str, Any]]
 def stored(stack: Stack) -> int:
     """How many files the store of files has."""
     return sum(path.is_file() for path in stack.files.rglob("*"))
+
+
+def waiting(stack: Stack) -> int:
+    """How many files wait for a submission, or are being uploaded."""
+    [row] = execute(stack.database_url, "SELECT count(*) FROM input_files WHERE name IS NULL AND delete_at IS NULL")
+    return int(row[0])
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -117,7 +130,12 @@ def test_a_submission_with_a_file_that_is_not_there_makes_no_task(
 
 @pytest.mark.parametrize(
     ("files", "field"),
-    [({"../x": "id"}, "files.../x"), ({"": "id"}, "files."), ({"a": "no id"}, "files.a"), ({"a": "id", "b": "id"}, "files")],
+    [
+        ({"../x": "id"}, "files.../x"),
+        ({"": "id"}, "files."),
+        ({"a": "no id"}, "files.a"),
+        ({"a": "id", "b": "id"}, "files"),
+    ],
 )
 def test_a_name_or_an_id_that_cannot_be_used_is_refused(
     api: httpx.Client, upload: Upload, body: Body, files: dict[str, str], field: str
@@ -201,7 +219,8 @@ def test_a_digest_is_checked(api: httpx.Client, shared_stack: Stack) -> None:
 
 def test_an_upload_that_ends_half_way_leaves_nothing(api: httpx.Client, api_url: str, shared_stack: Stack) -> None:
     before, server = stored(shared_stack), urlsplit(api_url)
-    assert server.hostname and server.port
+    assert server.hostname
+    assert server.port
     with socket.create_connection((server.hostname, server.port), timeout=30) as connection:
         head = f"POST /files HTTP/1.1\r\nHost: {server.netloc}\r\nContent-Length: {len(CONTENT)}\r\n\r\n"
         connection.sendall(head.encode() + CONTENT[:-1])
@@ -210,9 +229,9 @@ def test_an_upload_that_ends_half_way_leaves_nothing(api: httpx.Client, api_url:
 
 
 def test_a_form_is_a_task_with_its_files(api: httpx.Client, body: Body) -> None:
-    form = [
-        ("task", (None, json.dumps(body()), "application/json")),
-        ("clip", ("holiday.mp4", CONTENT)),
+    form: Form = [
+        ("task", (None, json.dumps(body()).encode(), "application/json")),
+        ("clip", ("holiday.mp4", CONTENT, "video/mp4")),
         ("empty", ("empty.txt", b"", "text/plain")),
     ]
     key = {"Idempotency-Key": str(uuid7())}
@@ -225,7 +244,7 @@ def test_a_form_is_a_task_with_its_files(api: httpx.Client, body: Body) -> None:
     ]
     again = api.post("/tasks", files=form, headers=key)
     assert (again.status_code, again.json()) == (202, accepted.json())
-    other = [form[0], ("clip", ("holiday.mp4", CONTENT[1:]))]
+    other: Form = [form[0], ("clip", ("holiday.mp4", CONTENT[1:], "video/mp4"))]
     problem(api.post("/tasks", files=other, headers=key), 422, "idempotency-key-reused")
 
 
@@ -233,19 +252,40 @@ def test_a_form_is_a_task_with_its_files(api: httpx.Client, body: Body) -> None:
 def test_a_form_that_is_refused_leaves_no_task_and_no_file(
     api: httpx.Client, body: Body, worker: HandWorker, shared_stack: Stack, broken: str
 ) -> None:
-    task = ("task", (None, json.dumps(body(input={"seconds": "no"} if broken == "input" else {"seconds": 1}))))
-    file = ("a", ("a", CONTENT))
-    parts = {"order": [file, task], "twice": [task, file, file], "name": [task, ("a/b", ("x", b"x"))]}
-    request = api.build_request("POST", "/tasks", files=parts.get(broken, [task, file]))
+    before = waiting(shared_stack)
+    given = body(input={"seconds": "no" if broken == "input" else 1})
+    task: Form = [("task", (None, json.dumps(given).encode(), "application/json"))]
+    file: Form = [("a", ("a", CONTENT, "video/mp4"))]
+    forms = {"order": file + task, "twice": task + file + file, "name": [*task, ("a/b", ("x", b"x", "text/plain"))]}
+    request = api.build_request("POST", "/tasks", files=forms.get(broken, task + file))
     content = request.read()[:-8] if broken == "end" else request.read()
     response = api.post("/tasks", content=content, headers={"Content-Type": request.headers["content-type"]})
     problem(response, *((400, "malformed-form") if broken == "end" else (422, "invalid-input")))
     assert api.get("/tasks", params={"queue": worker.queue}).json()["items"] == []
-    assert worker.db.call(free, worker.queue) == 0
+    assert waiting(shared_stack) == before
 
 
-def free(connection: Any, _: str) -> int:
-    """How many files wait for a submission although their form was refused."""
-    from sqlalchemy import text
+def test_the_clients_upload_what_they_submit(api_url: str, body: Body, tmp_path: Path, worker: HandWorker) -> None:
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(CONTENT)
 
-    return connection.execute(text("SELECT count(*) FROM input_files WHERE name IS NULL AND delete_at IS NULL")).scalar()
+    def listed(task_id: str) -> list[tuple[str, str, str]]:
+        return [(file.name, file.media_type, file.sha256) for file in longrun.input_files(task_id)]
+
+    sha256 = SHA_256.hexdigest()
+    with Longrun(api_url) as longrun, path.open("rb") as file:
+        early = longrun.upload(file, "text/plain")
+        task = longrun.submit("sleep", {"seconds": 1}, queue=worker.queue, files={"early": early, "path": path})
+        assert listed(task.task_id) == [("early", "text/plain", sha256), ("path", "video/mp4", sha256)]
+        assert [file.name for file in longrun.get(task.task_id).input_files] == ["early", "path"]
+
+        async def submit() -> str:
+            async with AsyncLongrun(api_url) as client:
+                files = {"pipe": io.BytesIO(CONTENT)}
+                return (await client.submit("sleep", {"seconds": 1}, queue=worker.queue, files=files)).task_id
+
+        assert listed(asyncio.run(submit())) == [("pipe", "application/octet-stream", sha256)]
+        command = [sys.executable, "-m", "longrun_client", "--server", api_url, "submit", "sleep", "--seconds", "1"]
+        options = ["--queue", worker.queue, "--file", str(path), "--file", f"b={path}"]
+        done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+        assert [name for name, _, _ in listed(done.stdout.strip())] == ["b", "holiday.mp4"]

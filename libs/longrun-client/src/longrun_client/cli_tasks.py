@@ -16,11 +16,13 @@ from longrun_client.cli_options import (
     ConcurrencyKey,
     DedupeKey,
     FairnessKey,
+    File,
     IdempotencyKey,
     Input,
     Json,
     RateKey,
     connect,
+    input_files,
 )
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, print_table, stderr, stdout
@@ -59,6 +61,7 @@ def submit(
     dedupe_key: DedupeKey = None,
     idempotency_key: IdempotencyKey = None,
     tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
+    file: File = None,
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
@@ -79,6 +82,7 @@ def submit(
             dedupe_key=dedupe_key,
             idempotency_key=idempotency_key,
             tags=tag,
+            files=input_files(file),
         )
         for warning in task.warnings:
             stderr().print(f"warning: {printable(warning.detail)}", soft_wrap=True)

@@ -1,8 +1,8 @@
 """`POST /tasks` as multipart/form-data (RFC 7578): a task and its input files in one request.
 
-The part `task` is the JSON of a submission and comes first, so that it is checked before gigabytes are sent. The name of
-each further part is the name of an input file. The files are staged as they arrive, and the task is then submitted with
-them; whatever fails, neither the task nor a file of it remains.
+The part `task` is the JSON of a submission and comes first, so that it is checked before gigabytes are sent. The name
+of each further part is the name of an input file. The files are staged as they arrive, and the task is then submitted
+with them; whatever fails, neither the task nor a file of it remains.
 """
 
 from __future__ import annotations

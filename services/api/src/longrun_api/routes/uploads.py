@@ -109,7 +109,7 @@ def _media_type(given: str | None) -> str:
         return UNKNOWN
     if given.strip().lower().startswith("multipart/form-data"):
         raise UnsupportedMediaType(
-            "the body is the file itself (curl --data-binary @FILE); a form with a task and its files goes to POST /tasks"
+            "the body is the file itself (curl --data-binary @FILE); a form of a task and its files goes to POST /tasks"
         )
     try:
         return checked_media_type(given, "")
