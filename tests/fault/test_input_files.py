@@ -1,4 +1,4 @@
-"""Input files: whatever dies while one is uploaded or fetched, runs read whole files, and no bytes are left for ever."""
+"""Input files: whatever dies while one is uploaded or fetched, runs read whole files, and no bytes stay for ever."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_input_files_are_deleted_with_their_job_whoever_deletes_it(longrun: Harn
 def test_an_api_that_is_killed_during_an_upload_leaves_only_what_the_keeper_deletes(
     longrun: Harness,
 ) -> None:
-    api = longrun.stack.api(env=environment(longrun.stack.folder) | {"LONGRUN_STAGED_FILES_S": "30"})
+    api = longrun.stack.api(env=environment(longrun.stack.folder))
 
     def pieces() -> Iterator[bytes]:
         yield PIECE
         yield PIECE
         until(lambda: any(bytes_of(longrun, each).exists() for each in unfinished(longrun)), what="bytes are stored")
-        api.signal(signal.SIGKILL)
+        api.kill()
         while True:
             yield PIECE
 

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from uuid_utils.compat import uuid7
 from longrun_client import AsyncLongrun, Longrun
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_submit import problem
+from tests.integration.test_client_stack import LONGRUN
 from tests.processes import Stack
 from tests.servers import execute
 from tests.waiting import until
@@ -285,7 +285,7 @@ def test_the_clients_upload_what_they_submit(api_url: str, body: Body, tmp_path:
                 return (await client.submit("sleep", {"seconds": 1}, queue=worker.queue, files=files)).task_id
 
         assert listed(asyncio.run(submit())) == [("pipe", "application/octet-stream", sha256)]
-        command = [sys.executable, "-m", "longrun_client", "--server", api_url, "submit", "sleep", "--seconds", "1"]
-        options = ["--queue", worker.queue, "--file", str(path), "--file", f"b={path}"]
-        done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+        command = [*LONGRUN, "--server", api_url, "submit", "sleep", "--seconds", "1", "--queue", worker.queue]
+        options = ["--file", str(path), "--file", f"b={path}"]
+        done = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True)
         assert [name for name, _, _ in listed(done.stdout.strip())] == ["b", "holiday.mp4"]

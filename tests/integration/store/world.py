@@ -47,7 +47,7 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
 
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
-    "fair_turns", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
+    "fair_turns", "input_files", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
 )  # fmt: skip
 
 P = ParamSpec("P")
