@@ -404,6 +404,23 @@ CREATE TABLE longrun.idempotency_keys (
     CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32))
 );
 
+CREATE TABLE longrun.input_files (
+    id uuid NOT NULL,
+    owner text,
+    media_type text NOT NULL,
+    size bigint,
+    sha256 text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    stored_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    name text,
+    job_id uuid,
+    delete_at timestamp with time zone,
+    CONSTRAINT given_is_stored CHECK (((name IS NULL) OR (stored_at IS NOT NULL))),
+    CONSTRAINT input_files_size_check CHECK ((size >= 0)),
+    CONSTRAINT stored_is_whole CHECK ((((stored_at IS NULL) = (size IS NULL)) AND ((stored_at IS NULL) = (sha256 IS NULL))))
+);
+
 CREATE TABLE longrun.job_events (
     job_id uuid NOT NULL,
     seq bigint NOT NULL,
@@ -627,6 +644,9 @@ ALTER TABLE ONLY longrun.fair_turns
 ALTER TABLE longrun.jobs
     ADD CONSTRAINT gated_is_not_ready CHECK (((gate IS NULL) OR (NOT ready))) NOT VALID;
 
+ALTER TABLE ONLY longrun.input_files
+    ADD CONSTRAINT input_files_pkey PRIMARY KEY (id);
+
 ALTER TABLE longrun.job_events
     ADD CONSTRAINT job_events_kind_check CHECK ((kind = ANY (ARRAY['state'::text, 'log'::text, 'progress'::text, 'checkpoint'::text, 'output'::text]))) NOT VALID;
 
@@ -678,6 +698,14 @@ ALTER TABLE ONLY longrun.workers
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
 CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (key, COALESCE(owner, ''::text));
+
+CREATE INDEX input_files_doomed ON longrun.input_files USING btree (delete_at) WHERE (delete_at IS NOT NULL);
+
+CREATE UNIQUE INDEX input_files_of_job ON longrun.input_files USING btree (job_id, name) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX input_files_staged ON longrun.input_files USING btree (expires_at) WHERE ((name IS NULL) AND (delete_at IS NULL));
+
+CREATE INDEX input_files_without_job ON longrun.input_files USING btree (id) WHERE ((job_id IS NULL) AND (name IS NOT NULL));
 
 CREATE INDEX job_events_by_transaction ON longrun.job_events USING btree (txid, job_id, seq) WHERE ((kind = ANY (ARRAY['state'::text, 'progress'::text])) AND (txid IS NOT NULL));
 
@@ -756,6 +784,9 @@ CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (nex
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+ALTER TABLE ONLY longrun.input_files
+    ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY longrun.job_files
     ADD CONSTRAINT job_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -49,7 +49,11 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
     openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER, validation.PARAMETER]},
 )
 async def submit_task(request: Request) -> Response:
-    """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
+    """Submit a task. The response is sent once the task is stored durably; from then on it is never lost.
+
+    `multipart/form-data` is taken too: the part `task` with the submission as JSON comes first, and each further part
+    is an input file of its name.
+    """
     is_validation = validation.is_wanted(request)
     runtime, traceparent = runtime_of(request), traces.current_traceparent()
 
