@@ -17,9 +17,6 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-from fastapi import Request
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
 from longrun_api import half_closed, request_ids
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.connection_errors import HeadTooLarge, MalformedRequest, RequestTimeout, malformed, raw_response
@@ -265,14 +262,3 @@ class BoundedConnection(WithoutUpgrades):
 
     def _too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"the request line and headers may have at most {self._bounds.head_bytes:,} bytes together")
-
-
-def take_upload(request: Request) -> None:
-    """Let the body of the request be of any size, because it is read as it arrives.
-
-    ASGI cannot express this, so the connection is taken from uvicorn's request, of which `receive` is a method.
-    """
-    cycle = getattr(request.receive, "__self__", None)
-    connection = cycle.transport.get_protocol() if isinstance(cycle, RequestResponseCycle) else None
-    if isinstance(connection, BoundedConnection) and connection.cycle is cycle:
-        connection.take_upload()

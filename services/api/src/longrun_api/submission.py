@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any, Final, TypeVar
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import FieldError, InvalidInput, InvalidValue
-from jobcore.files.names import checked_name
-from jobcore.models import JsonText, NewJob, NewJobWithFiles
+from jobcore.errors import FieldError, InvalidInput
+from jobcore.models import JsonText, NewJob
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
 from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
+from longrun_api.submitted_files import MAX_FILES, FileId, file_problems, with_files
 
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_ERRORS: Final = 20
-MAX_FILES: Final = 100
-"""Input files of a task."""
 KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
-
-FileId = Annotated[UUID, Field(strict=False)]
 
 log = logs.get(__name__)
 
@@ -180,17 +174,6 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
     return job if submission.files is None else with_files(job, submission.files)
 
 
-def with_files(job: NewJob, files: Mapping[str, UUID]) -> NewJob:
-    """The job with these input files besides those that it has. Raises InvalidInput for a name that is there twice."""
-    known = job.files if isinstance(job, NewJobWithFiles) else {}
-    if twice := known.keys() & files.keys():
-        raise InvalidInput(*(FieldError(f"files.{name}"[:200], "is given twice") for name in sorted(twice)))
-    if not files:
-        return job
-    values = {field.name: getattr(job, field.name) for field in fields(NewJob)}
-    return NewJobWithFiles(**values, files={**known, **files})
-
-
 def _own_backoff(submission: Submission) -> dict[str, float]:
     return submission.retry.model_dump(exclude_none=True) if submission.retry else {}
 
@@ -254,19 +237,9 @@ def _problems(submission: Submission, task_type: TaskType, now: datetime) -> Ite
                 "the task type's own value applies to an absent field, so give both",
             )
     if submission.files:
-        yield from _file_problems(submission.files)
+        yield from file_problems(submission.files)
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
-
-
-def _file_problems(files: Mapping[str, UUID]) -> Iterator[FieldError]:
-    for name in files:
-        try:
-            checked_name(name)
-        except InvalidValue as error:
-            yield FieldError(f"files.{name}"[:200], str(error).removeprefix("file: "))
-    if len(frozenset(files.values())) < len(files):
-        yield FieldError("files", "has one file twice: upload it once for each name")
 
 
 def _size(value: Mapping[str, Any]) -> int:

@@ -20,11 +20,12 @@ from jobcore.models import IdempotencyKey, NewJob, StagedFile
 from longrun_api.acceptance import accept
 from longrun_api.body import IncomingBody, parsed
 from longrun_api.callers import caller_of
-from longrun_api.connection import take_upload
 from longrun_api.idempotency import fingerprint, key_text
 from longrun_api.problems import HttpError, UnsupportedMediaType
 from longrun_api.runtime import runtime_of
-from longrun_api.submission import MAX_FILES, parse, to_job, with_files
+from longrun_api.submission import parse, to_job
+from longrun_api.submitted_files import MAX_FILES, with_files
+from longrun_api.uploads import take_upload
 from longrun_api.validation import is_wanted
 
 FORM: Final = b"multipart/form-data"

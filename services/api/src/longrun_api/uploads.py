@@ -12,13 +12,16 @@ from uuid import UUID
 
 import anyio
 import anyio.to_thread
+from fastapi import Request
 from uuid_utils.compat import uuid7
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from jobcore.errors import FileStoreUnavailable, StoreUnavailable
 from jobcore.files import FileStore, FileWriter, no_place, open_store
 from jobcore.models import StagedFile
 from jobcore.store import input_files
 from jobcore.telemetry import logs
+from longrun_api.connection import BoundedConnection
 from longrun_api.connection_errors import RequestTimeout
 from longrun_api.database import AsyncDatabase
 from longrun_api.problems import BodyTooLarge, HttpError, ServerBusy
@@ -156,3 +159,14 @@ async def _gathered(source: AsyncIterator[bytes], size: int) -> AsyncIterator[by
 def _write(piece: bytes, digest: hashlib._Hash, writer: FileWriter) -> None:
     digest.update(piece)
     writer.write(piece)
+
+
+def take_upload(request: Request) -> None:
+    """Let the body of the request be of any size, because it is read as it arrives.
+
+    ASGI cannot express this, so the connection is taken from uvicorn's request, of which `receive` is a method.
+    """
+    cycle = getattr(request.receive, "__self__", None)
+    connection = cycle.transport.get_protocol() if isinstance(cycle, RequestResponseCycle) else None
+    if isinstance(connection, BoundedConnection) and connection.cycle is cycle:
+        connection.take_upload()

@@ -16,11 +16,11 @@ from jobcore.errors import FieldError, InvalidInput, InvalidValue
 from jobcore.files.names import UNKNOWN, checked_media_type
 from jobcore.store import input_files
 from longrun_api.callers import caller_of
-from longrun_api.connection import take_upload
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import UnsupportedMediaType
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas_files import UploadedFile, UploadNotFound
+from longrun_api.uploads import take_upload
 
 router = APIRouter(prefix="/files", tags=["files"])
 
