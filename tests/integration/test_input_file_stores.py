@@ -65,8 +65,7 @@ def claimed(world: World) -> Claim:
 
 def test_what_was_uploaded_is_what_the_run_reads_until_it_ends(world: World, place: str) -> None:
     staged = upload(world, place)
-    new = world.new()
-    job = NewJobWithFiles(new.id, new.task_type, new.queue, new.input, 3, files={"clip.mp4": staged.id})
+    job = NewJobWithFiles.of(world.new(), {"clip.mp4": staged.id})
     world.call(jobs_with_files.accept, job, None, None)
     inputs = RunInputFiles(claimed(world), place)
     path = inputs.path("clip.mp4", world.call, lambda: None)
@@ -88,8 +87,7 @@ def test_an_upload_that_breaks_leaves_no_bytes(world: World, place: str) -> None
 
 def test_a_run_does_not_read_bytes_that_are_not_those_that_were_uploaded(world: World, place: str) -> None:
     staged = upload(world, place)
-    new = world.new()
-    job = NewJobWithFiles(new.id, new.task_type, new.queue, new.input, 3, files={"clip.mp4": staged.id})
+    job = NewJobWithFiles.of(world.new(), {"clip.mp4": staged.id})
     world.call(jobs_with_files.accept, job, None, None)
     world.sql("UPDATE input_files SET sha256 = '00' WHERE id = :id RETURNING 1", id=staged.id)
     inputs = RunInputFiles(claimed(world), place)

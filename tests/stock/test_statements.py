@@ -371,8 +371,7 @@ def keep_input_files(world: World) -> None:
         staged.append(file_id)
     assert world.call(input_files.find_staged, staged[0], None)
     assert world.call(input_files.free_of, staged, None) == frozenset(staged)
-    new = world.new()
-    job = NewJobWithFiles(new.id, new.task_type, new.queue, new.input, new.max_attempts, files={"a": staged[0]})
+    job = NewJobWithFiles.of(world.new(), {"a": staged[0]})
     assert isinstance(world.call(jobs_with_files.accept, job, None, None), Accepted)
     assert world.call(input_files.find, job.id, "a")
     assert len(world.call(input_files.of_job, job.id)) == 1

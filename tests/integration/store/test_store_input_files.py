@@ -28,8 +28,7 @@ def staged(world: World, owner: str | None = None) -> UUID:
 
 def submit(world: World, owner: str | None = None, **files: UUID) -> Any:
     """What became of a job with these files: it is accepted, or why it is not."""
-    new = world.new()
-    job = NewJobWithFiles(new.id, new.task_type, new.queue, new.input, new.max_attempts, files=files)
+    job = NewJobWithFiles.of(world.new(), files)
     try:
         return world.call(jobs_with_files.accept, job, None, owner)
     except InvalidInput as error:

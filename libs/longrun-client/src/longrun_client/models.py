@@ -128,6 +128,11 @@ class Task(Wire):
         """Whether the status of the task is terminal."""
         return self.status.ended
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended and none of its runs is under way: a cancelled run takes a moment to stop."""
+        return self.ended and (self.cancel is None or self.cancel.stopped_at is not None)
+
 
 class LogLine(Wire):
     """A line of a task's log."""

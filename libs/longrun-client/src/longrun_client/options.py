@@ -112,6 +112,8 @@ class ExportOptions(FilterOptions, total=False):
     """`created` (default), or `-created` for the latest first."""
     after: str | None
     """Only tasks behind the one with this id."""
+    fields: Sequence[str] | None
+    """Export only these fields and those that every task has; the others have their defaults."""
 
 
 class BulkOptions(FilterOptions, total=False):

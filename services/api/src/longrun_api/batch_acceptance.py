@@ -30,7 +30,7 @@ from longrun_api.body import TINY_BYTES, read_as
 from longrun_api.callers import caller_of
 from longrun_api.idempotency import REPLAYED, fingerprint, key_text
 from longrun_api.problems import members_of
-from longrun_api.runtime import Runtime, runtime_of
+from longrun_api.runtime import Runtime, announce, runtime_of
 from longrun_api.schemas import links
 from longrun_api.task_batch import BatchRefused, CheckedBatch
 from longrun_api.times import rfc3339
@@ -95,8 +95,7 @@ async def accept_batch(request: Request) -> Response:
         given = _given(checked, given.key, runtime.served_queues.warnings)
     outcome = await _outcome(runtime, given, caller_of(request).owner)
     if outcome.accepted:
-        runtime.waker.notify(outcome.accepted)
-        runtime.publisher.announce()
+        announce(runtime.waker, runtime.publisher, outcome.accepted)
         metrics.accepted(_accepted(given.records, outcome))
     answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path)
     blocked = [job for job in outcome.accepted if job.blocked_by]
@@ -184,7 +183,7 @@ async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailabl
 
 def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Valid]:
     for record in records:
-        if isinstance(record, Valid) and record.is_first and UUID(record.job_id) not in outcome.live:
+        if isinstance(record, Valid) and record.is_first and not (outcome.live and UUID(record.job_id) in outcome.live):
             yield record
 
 

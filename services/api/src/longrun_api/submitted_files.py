@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -25,8 +24,7 @@ def with_files(job: NewJob, files: Mapping[str, UUID]) -> NewJob:
         raise InvalidInput(*(FieldError(f"files.{name}"[:200], "is given twice") for name in sorted(twice)))
     if not files:
         return job
-    values = {field.name: getattr(job, field.name) for field in fields(NewJob)}
-    return NewJobWithFiles(**values, files={**known, **files})
+    return NewJobWithFiles.of(job, {**known, **files})
 
 
 def file_problems(files: Mapping[str, UUID]) -> Iterator[FieldError]:

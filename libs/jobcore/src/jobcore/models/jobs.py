@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from jobcore.models.files import InputFileUse
@@ -13,8 +13,7 @@ from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job to accept. Its input is valid, and the JSON that the client sent. Times are aware, delays are seconds."""
 
     id: UUID
@@ -28,7 +27,7 @@ class NewJob:
     expires_at: datetime | None = None
     timeout_s: float | None = None
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
     traceparent: str | None = None
     concurrency_key: str | None = None
     rate_key: str | None = None
@@ -41,11 +40,17 @@ class NewJob:
     """At most one job with this key is live, which means PENDING or RUNNING."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJobWithFiles(NewJob):
     """A job to accept with input files that were uploaded before: their ids, by the names that the job gives them."""
 
     files: Mapping[str, UUID]
+
+    @classmethod
+    def of(cls, job: NewJob, files: Mapping[str, UUID]) -> Self:
+        """The job with these files."""
+        made = cls(*job)
+        made.files = files
+        return made
 
     @property
     def uses(self) -> list[InputFileUse]:
@@ -53,8 +58,7 @@ class NewJobWithFiles(NewJob):
         return [InputFileUse(file_id, self.id, name, f"files.{name}"[:200]) for name, file_id in self.files.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
 
     id: UUID

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import limits
+from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
 
 
@@ -59,15 +60,9 @@ max_running > 0 AND used_at < now() - make_interval(secs => :age_s)
     AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.AT_KEY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.HAS_PERMIT} LIMIT 1) IS NULL
 """
-UNUSED: Final = text(f"SELECT key FROM key_limits WHERE {IS_UNUSED} LIMIT :limit")
-FORGET: Final = text(
-    f"""{limits.LOCK}
-DELETE FROM key_limits WHERE key = ANY(:names) AND {IS_UNUSED}
-"""
-)
+FORGETTING: Final = Forgetting.of("key_limits", IS_UNUSED, limits.LOCK)
 
 
 def forget(connection: Connection, age_s: float, limit: int = MAX_KEYS) -> int:
     """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
-    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
-    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0
+    return FORGETTING.run(connection, age_s, limit)

@@ -190,7 +190,8 @@ changed AS (
         status = 'PENDING', ready = next IS NULL, gate = next, rate_blocked = {limits.BY_RATE},
         run_at = now(), rank = now() - priority * interval '60 s',
         expires_at = CASE WHEN expires_at > now() THEN expires_at END, finished_at = NULL,
-        earlier_attempts = attempt, crashes = 0, losses = 0, refusals = 0, worker_id = NULL, slot = NULL,
+        earlier_attempts = attempt, crashes = 0, losses = 0, suspected = 0, refusals = 0,
+        worker_id = NULL, slot = NULL,
         cancel_requested_at = NULL, cancel_acknowledged_at = NULL, cancel_stopped_at = NULL, cancel_method = NULL,
         last_seq = last_seq + 1
     FROM found WHERE jobs.id = found.id

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import start_permits
+from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import transaction
@@ -129,15 +130,9 @@ used_at < now() - make_interval(secs => :age_s)
     AND (SELECT 1 FROM jobs WHERE rate_key = key AND {start_permits.BLOCKED} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE rate_key = key AND {start_permits.READY} LIMIT 1) IS NULL
 """
-UNUSED: Final = text(f"SELECT key FROM rate_limits WHERE {IS_UNUSED} LIMIT :limit")
-FORGET: Final = text(
-    f"""{start_permits.LOCK}
-DELETE FROM rate_limits WHERE key = ANY(:names) AND {IS_UNUSED}
-"""
-)
+FORGETTING: Final = Forgetting.of("rate_limits", IS_UNUSED, start_permits.LOCK)
 
 
 def forget(connection: Connection, age_s: float, limit: int = MAX_KEYS) -> int:
     """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
-    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
-    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0
+    return FORGETTING.run(connection, age_s, limit)

@@ -10,7 +10,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from jobcore.models import BulkAction, IdempotencyKey, JobFilter
+from jobcore.models.caller import Scope
 from longrun_api import answers, bulk
+from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_text
 from longrun_api.openapi import problem_responses, request_body
@@ -29,6 +31,7 @@ EXTRA: Final = {**TAKES_KEY, **request_body(BulkRequest)}
 
 
 @router.post(":cancel", response_model=BulkResult, responses=RESPONSES, openapi_extra=EXTRA)
+@needs(Scope.CANCEL)
 async def cancel_tasks(request: Request) -> Response:
     """Cancel many tasks: those of `ids`, or those that match a filter. Their runs may still be stopping afterwards.
 
@@ -39,6 +42,7 @@ async def cancel_tasks(request: Request) -> Response:
 
 
 @router.post(":retry", response_model=BulkResult, responses=RESPONSES, openapi_extra=EXTRA)
+@needs(Scope.SUBMIT)
 async def retry_tasks(request: Request) -> Response:
     """Retry many FAILED or CANCELLED tasks: those of `ids`, or those that match a filter.
 

@@ -8,8 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobcore.models.caller import Scope
 from jobcore.store import concurrency_limits
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.field_types import Integer
 from longrun_api.key_parameters import AfterKey, key_in_path
@@ -46,6 +48,7 @@ class LimitPage(BaseModel):
 
 
 @router.get("", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_limits(
     request: Request,
     after: AfterKey = "",
@@ -58,6 +61,7 @@ async def list_limits(
 
 
 @router.put("/{key:path}", responses=problem_responses(400, 413, 415, 422, 503), openapi_extra=request_body(Limit))
+@needs(Scope.OPERATE)
 async def put_limit(request: Request, key: Key, limit: Annotated[Limit, Depends(json_body(Limit))]) -> LimitOfKey:
     """Set how many tasks of this key run at once, from the response on. Running tasks continue."""
     await runtime_of(request).database.call(concurrency_limits.put, ConcurrencyLimit(key, limit.max_running))
@@ -65,6 +69,7 @@ async def put_limit(request: Request, key: Key, limit: Annotated[Limit, Depends(
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
+@needs(Scope.OPERATE)
 async def delete_limit(request: Request, key: Key) -> Response:
     """Remove the limit of this key: its tasks run one at a time again."""
     await runtime_of(request).database.call(concurrency_limits.delete, key)

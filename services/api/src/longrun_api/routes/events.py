@@ -7,8 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from jobcore.errors import EventsDeleted, FieldError, InvalidInput
+from jobcore.models.caller import Scope
 from jobcore.store import feed
 from longrun_api import feed_frames
+from longrun_api.auth.scopes import needs
 from longrun_api.event_stream import EventStream
 from longrun_api.feed_queries import FeedQuery
 from longrun_api.feed_reader import FeedReader
@@ -29,6 +31,7 @@ router = APIRouter(prefix="/events", tags=["tasks"])
         **problem_responses(410, 422, 503),
     },
 )
+@needs(Scope.READ)
 async def stream_events(
     request: Request,
     query: Annotated[FeedQuery, Query()],

@@ -12,9 +12,11 @@ from fastapi import APIRouter, Path, Request, Response
 
 from jobcore.errors import FileBytesMissing, FileNotFound, FileStoreUnavailable
 from jobcore.models import InputFile, JobFile
+from jobcore.models.caller import Scope
 from jobcore.store import event_pages, files, input_files
 from jobcore.telemetry import logs
 from longrun_api import conditions
+from longrun_api.auth.scopes import needs
 from longrun_api.conditions import Part
 from longrun_api.download import Download
 from longrun_api.file_reads import Pieces
@@ -52,24 +54,28 @@ Find = Callable[[Any, UUID, str], AnyFile | None]
 
 
 @router.get("/{task_id}/files", response_model=FileList, responses=problem_responses(404, 503))
+@needs(Scope.READ)
 async def list_task_files(request: Request, task_id: TaskId) -> FileList:
     """List the result files of a task by name."""
     return await _list(request, task_id, files.of_job)
 
 
 @router.get("/{task_id}/input-files", response_model=FileList, responses=problem_responses(404, 503))
+@needs(Scope.READ)
 async def list_task_input_files(request: Request, task_id: TaskId) -> FileList:
     """List the files that a task was submitted with, by name."""
     return await _list(request, task_id, input_files.of_job)
 
 
 @router.get("/{task_id}/files/{name}", response_class=Response, responses=DOWNLOADS)
+@needs(Scope.READ)
 async def download_task_file(request: Request, task_id: TaskId, name: FileName) -> Response:
     """Download a result file: all of it, or the range in `Range`; `If-Range` with its ETag resumes a download."""
     return await _download(request, task_id, name, files.find)
 
 
 @router.get("/{task_id}/input-files/{name}", response_class=Response, responses=DOWNLOADS)
+@needs(Scope.READ)
 async def download_task_input_file(request: Request, task_id: TaskId, name: FileName) -> Response:
     """Download a file that a task was submitted with, as `/tasks/{task_id}/files/{name}` does result files."""
     return await _download(request, task_id, name, input_files.find)

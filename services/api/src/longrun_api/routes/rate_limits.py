@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import Scope
 from jobcore.store import rate_limits
 from jobcore.store.rate_limits import RateLimit, RateUse
 from longrun_api import versions
+from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.key_parameters import AfterKey, key_in_path
 from longrun_api.openapi import problem_responses, request_body
@@ -31,6 +33,7 @@ class RateLimitNotFound(LongrunError):
 
 
 @router.get("", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_rate_limits(
     request: Request,
     after: AfterKey = "",
@@ -47,6 +50,7 @@ async def list_rate_limits(
     response_model=RateLimitOfKey,
     responses={304: versions.KNOWN, **problem_responses(404, 412, 422, 503)},
 )
+@needs(Scope.READ)
 async def get_rate_limit(request: Request, key: Key) -> Response:
     """Get the rate limit of a key, with its use."""
     return _response(request, await _find(request, key))
@@ -58,6 +62,7 @@ async def get_rate_limit(request: Request, key: Key) -> Response:
     responses=problem_responses(400, 412, 413, 415, 422, 503),
     openapi_extra=request_body(Rate),
 )
+@needs(Scope.OPERATE)
 async def put_rate_limit(request: Request, key: Key, rate: Annotated[Rate, Depends(json_body(Rate))]) -> Response:
     """Set how many tasks of this key may start within a window, from the response on. Running tasks continue.
 
@@ -77,6 +82,7 @@ async def put_rate_limit(request: Request, key: Key, rate: Annotated[Rate, Depen
 
 
 @router.delete("/{key:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(422, 503))
+@needs(Scope.OPERATE)
 async def delete_rate_limit(request: Request, key: Key) -> Response:
     """Remove the rate limit of this key: its tasks start as soon as workers have room for them."""
     await runtime_of(request).database.call(rate_limits.delete, key)

@@ -13,12 +13,14 @@ from uuid_utils.compat import uuid7
 
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.models import IdempotencyKey
+from jobcore.models.caller import Scope
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
 from longrun_api import answers, cursors, paging, versions
 from longrun_api.acceptance import accept, repeated
+from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
 from longrun_api.conditions import PreconditionFailed
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
@@ -62,6 +64,7 @@ def _key(text: str) -> UUID | str | None:
     responses=problem_responses(400, 409, 413, 415, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
     registry = runtime_of(request).registry
@@ -93,6 +96,7 @@ class ScheduleQuery(BaseModel):
 
 
 @router.get("", response_model=SchedulePage, responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
     """List the schedules, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
     database = runtime_of(request).database
@@ -109,6 +113,7 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
 @router.get(
     "/{schedule}", response_model=ScheduleInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 503)}
 )
+@needs(Scope.READ)
 async def get_schedule(request: Request, schedule: Found) -> Response:
     """Get a schedule by its id or name."""
     return _response(request, schedule)
@@ -117,6 +122,7 @@ async def get_schedule(request: Request, schedule: Found) -> Response:
 @router.patch(
     "/{schedule}", response_model=ScheduleInfo, responses=problem_responses(400, 404, 409, 412, 413, 415, 422, 503)
 )
+@needs(Scope.OPERATE)
 async def change_schedule(request: Request, schedule: Found) -> Response:
     """Change the given fields of a schedule or of its `task`; null resets a field to its default.
 
@@ -137,6 +143,7 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def pause_schedule(request: Request, schedule: Found) -> Response:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
@@ -148,6 +155,7 @@ async def pause_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def resume_schedule(request: Request, schedule: Found) -> Response:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
@@ -160,6 +168,7 @@ async def resume_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
     """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
     key = key_of(request)
@@ -173,6 +182,7 @@ async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 412, 503))
+@needs(Scope.OPERATE)
 async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Delete a schedule and return its last state. Its tasks stay, and those that run continue."""
     version = schedule.version if versions.is_guarded(request) else None

@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 
 from jobcore.models import JobFilter, JobOrder, JobPosition
+from jobcore.models.caller import Scope
 from jobcore.states import Status
 from jobcore.store import listing
 from longrun_api import list_cursors, task_counts
+from longrun_api.auth.scopes import needs
 from longrun_api.list_queries import FilterQuery, ListQuery
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -34,6 +36,7 @@ LINK: Final = {
         **problem_responses(422, 503),
     },
 )
+@needs(Scope.READ)
 async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """List the tasks that match every parameter, newest first.
 
@@ -49,6 +52,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
 
 
 @router.get(":count", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def count_tasks(request: Request, query: Annotated[FilterQuery, Query()]) -> TaskCounts:
     """Count the tasks that match every parameter, by status.
 

@@ -14,7 +14,9 @@ from fastapi import APIRouter, Path, Request, Response
 
 from jobcore.errors import FieldError, InvalidInput, InvalidValue
 from jobcore.files.names import UNKNOWN, checked_media_type
+from jobcore.models.caller import Scope
 from jobcore.store import input_files
+from longrun_api.auth.scopes import needs
 from longrun_api.callers import caller_of
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import UnsupportedMediaType
@@ -54,6 +56,7 @@ BODY: Final[dict[str, Any]] = {
     responses=problem_responses(400, 408, 413, 415, 422, 503),
     openapi_extra=BODY,
 )
+@needs(Scope.SUBMIT)
 async def upload_file(request: Request) -> Response:
     """Upload a file, which one submission may then name in `files`. It is deleted if none does by `expires_at`.
 
@@ -78,6 +81,7 @@ async def upload_file(request: Request) -> Response:
 
 
 @router.get("/{file_id}", response_model=UploadedFile, responses=problem_responses(404, 422, 503))
+@needs(Scope.SUBMIT)
 async def get_uploaded_file(request: Request, file_id: FileId) -> UploadedFile:
     """Get an uploaded file that still waits for its submission."""
     owner = caller_of(request).owner
@@ -88,6 +92,7 @@ async def get_uploaded_file(request: Request, file_id: FileId) -> UploadedFile:
 
 
 @router.delete("/{file_id}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 422, 503))
+@needs(Scope.SUBMIT)
 async def delete_uploaded_file(request: Request, file_id: FileId) -> None:
     """Delete an uploaded file that no submission has named. A file of a task is deleted with the task."""
     owner = caller_of(request).owner
