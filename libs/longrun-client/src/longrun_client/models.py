@@ -102,6 +102,8 @@ class Task(Wire):
     queue: str | None = None
     priority: int | None = None
     fairness_key: str | None = None
+    owner: str | None = None
+    """Whose task it is; None: the operator's."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
     trace_id: str | None = None

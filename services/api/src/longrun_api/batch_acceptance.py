@@ -27,6 +27,7 @@ from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
 from longrun_api.acceptance import document
 from longrun_api.body import TINY_BYTES, read_as
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import REPLAYED, fingerprint, key_text
 from longrun_api.problems import members_of
 from longrun_api.runtime import Runtime, announce, runtime_of
@@ -68,10 +69,10 @@ class _Given:
 async def accept_batch(request: Request) -> Response:
     """Store the tasks of the body in one transaction, then return what became of each."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
-    traceparent, text = traces.current_traceparent(), key_text(request)
+    traceparent, text, caller = traces.current_traceparent(), key_text(request), caller_of(request)
 
     def read(body: bytes) -> _Given:
-        checked = task_batch.check(body, runtime.registry, traceparent)
+        checked = task_batch.check(body, runtime.registry, traceparent, caller)
         try:
             key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
         except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
@@ -93,10 +94,10 @@ async def accept_batch(request: Request) -> Response:
 async def validate_batch(request: Request) -> Response:
     """Check the tasks of the body, and return what would be stored of each."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
-    warnings = runtime.served_queues.warnings
+    warnings, caller = runtime.served_queues.warnings, caller_of(request)
 
     def read(body: bytes) -> bytes:
-        checked = task_batch.check(body, runtime.registry, None)
+        checked = task_batch.check(body, runtime.registry, None, caller)
         if checked.refusal:
             raise checked.refusal
         return _joined(

@@ -145,6 +145,7 @@ def _change(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a PATCH: every field is optional, and null resets it to its default."""
     schema = model.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)
+    schema["properties"].pop("owner", None)  # it cannot be changed
     fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}
     properties = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
     return schema | {

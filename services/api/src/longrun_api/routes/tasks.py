@@ -18,6 +18,7 @@ from longrun_api import answers, paging, validation, waited
 from longrun_api.acceptance import accept, accept_once
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import problem
@@ -53,10 +54,10 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
     is_validation = validation.is_wanted(request)
-    runtime, traceparent = runtime_of(request), traces.current_traceparent()
+    runtime, traceparent, caller = runtime_of(request), traces.current_traceparent(), caller_of(request)
 
     def read(body: bytes) -> NewJob:
-        return to_job(parse(body), runtime.registry, traceparent)
+        return to_job(parse(body), runtime.registry, traceparent, caller)
 
     key = key_text(request)
     if is_validation:
