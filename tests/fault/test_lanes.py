@@ -275,6 +275,7 @@ def test_a_child_that_ends_lets_its_runs_finish_and_hands_the_others_back(apart:
     assert {tick.fence for tick in apart.ticks(short)} == {1}
     assert {tick.pid for tick in apart.ticks(short)} == {pid}
     job = apart.job(long)
-    assert (job["fence"], job["attempt"], job["crashes"], job["losses"]) == (2, 1, 0, 0)
+    assert (job["attempt"], job["crashes"], job["losses"]) == (1, 0, 0)
+    assert job["fence"] > 1, "on a busy machine the next child may serve the rest of its messages in that time too"
     assert apart.runs(long, fence=2).pid != pid
     check(apart, [short, long, *more])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -50,7 +49,7 @@ def test_a_batch_is_one_commit(world: World) -> None:
 def test_a_row_that_is_refused_takes_the_whole_batch_and_its_key_with_it(world: World) -> None:
     there = world.insert()
     with pytest.raises(RowRefused):
-        accept(world, batch_of(world.new(), replace(world.new(), id=there)), key("k"))
+        accept(world, batch_of(world.new(), world.new()._replace(id=there)), key("k"))
     assert count(world) == 1
     assert world.call(job_batches.find, key("k")) is None
 

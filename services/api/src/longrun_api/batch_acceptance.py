@@ -157,7 +157,7 @@ async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailabl
 
 def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Valid]:
     for record in records:
-        if isinstance(record, Valid) and record.is_first and UUID(record.job_id) not in outcome.live:
+        if isinstance(record, Valid) and record.is_first and not (outcome.live and UUID(record.job_id) in outcome.live):
             yield record
 
 

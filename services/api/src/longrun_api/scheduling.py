@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to
 
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 PER_JOB: Final = {"id", "run_at", "delay_s", "expires_at", "traceparent", "schedule_id", "scheduled_for", "dedupe_key"}
-OPTIONS: Final = tuple(field.name for field in fields(NewJob) if field.name not in PER_JOB)
+OPTIONS: Final = tuple(name for name in NewJob._fields if name not in PER_JOB)
 """Fields of a job that are the same at every tick."""
 
 

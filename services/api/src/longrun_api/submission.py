@@ -25,6 +25,8 @@ MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_ERRORS: Final = 20
 KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
+PARSED: Final = frozenset({"task_type", "input", "queue", "priority", "timeout_s", "max_attempts"})
+"""The fields of a submission that are right once they are parsed, if the input can be stored."""
 
 
 log = logs.get(__name__)
@@ -93,8 +95,18 @@ class TaskTemplate(BaseModel):
         "an owner has no such key.",
     )
     retry: Retry | None = Field(None, description="How long to wait before the next attempt.")
-    tags: list[Tag] = Field([], max_length=20, description="Labels that are returned with the task.")
-    metadata: dict[str, Any] = Field({}, description="Any JSON object of at most 16 KiB; it is returned with the task.")
+    # factories, because pydantic makes a deep copy of a default that is a list or an object
+    tags: list[Tag] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Labels that are returned with the task.",
+        json_schema_extra={"default": []},
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Any JSON object of at most 16 KiB; it is returned with the task.",
+        json_schema_extra={"default": {}},
+    )
 
 
 class Submission(TaskTemplate):
@@ -150,9 +162,10 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
     owner = owner_to_submit_for(caller, submission.owner)
     task_type = registry.get(submission.task_type)
     text = json_text.storable(submission.input)
-    found = chain(_unstorable(submission, text), _problems(submission, task_type, owner, datetime.now(UTC)))
-    if errors := list(islice(found, MAX_ERRORS)):
-        raise InvalidInput(*errors)
+    if text is None or not submission.model_fields_set <= PARSED:
+        found = chain(_unstorable(submission, text), _problems(submission, task_type, owner))
+        if errors := list(islice(found, MAX_ERRORS)):
+            raise InvalidInput(*errors)
     given = JsonText(text or json_text.dumps(submission.input))
     _check_input(task_type, given)
     return NewJob(
@@ -219,22 +232,13 @@ def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError
             yield FieldError(path[:200], message)
 
 
-def _problems(submission: Submission, task_type: TaskType, owner: str | None, now: datetime) -> Iterator[FieldError]:
+def _problems(submission: Submission, task_type: TaskType, owner: str | None) -> Iterator[FieldError]:
     if owner is not None and submission.fairness_key is not None:
         yield FieldError(
             "fairness_key", "cannot be given for a task with an owner: the tasks of an owner share its turn"
         )
-    if submission.run_at is not None:
-        if submission.delay_s is not None:
-            yield FieldError("delay_s", "cannot be given together with run_at: choose one")
-        if abs(submission.run_at - now) > MAX_AHEAD:
-            yield FieldError("run_at", "must lie within 366 days of now")
-    if submission.expires_at is not None:
-        starts_at = submission.run_at or now + timedelta(seconds=submission.delay_s or 0)
-        if submission.expires_at <= max(now, starts_at):
-            yield FieldError("expires_at", "must lie after now and after the earliest start of the task")
-        elif submission.expires_at - now > 2 * MAX_AHEAD:
-            yield FieldError("expires_at", "must lie within 732 days of now")
+    if submission.run_at is not None or submission.expires_at is not None:
+        yield from _problems_of_times(submission, datetime.now(UTC))
     if own := _own_backoff(submission):
         policy = task_type.retry.of_job(own)
         if policy.backoff_s > policy.backoff_max_s:
@@ -246,6 +250,20 @@ def _problems(submission: Submission, task_type: TaskType, owner: str | None, no
             )
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
+
+
+def _problems_of_times(submission: Submission, now: datetime) -> Iterator[FieldError]:
+    if submission.run_at is not None:
+        if submission.delay_s is not None:
+            yield FieldError("delay_s", "cannot be given together with run_at: choose one")
+        if abs(submission.run_at - now) > MAX_AHEAD:
+            yield FieldError("run_at", "must lie within 366 days of now")
+    if submission.expires_at is not None:
+        starts_at = submission.run_at or now + timedelta(seconds=submission.delay_s or 0)
+        if submission.expires_at <= max(now, starts_at):
+            yield FieldError("expires_at", "must lie after now and after the earliest start of the task")
+        elif submission.expires_at - now > 2 * MAX_AHEAD:
+            yield FieldError("expires_at", "must lie within 732 days of now")
 
 
 def _size(value: Mapping[str, Any]) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job to accept. Its input is valid, and the JSON that the client sent. Times are aware, delays are seconds."""
 
     id: UUID
@@ -27,7 +26,7 @@ class NewJob:
     expires_at: datetime | None = None
     timeout_s: float | None = None
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
     traceparent: str | None = None
     concurrency_key: str | None = None
     rate_key: str | None = None
@@ -42,8 +41,7 @@ class NewJob:
     """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
 
     id: UUID

@@ -22,6 +22,7 @@ from jobcore.models import JsonText
 
 MAX_DEPTH: Final = 100
 MAX_NUMBER: Final = 10**1000
+_Pairs = Iterable[tuple[str, Any]]
 VALUES: Final = frozenset({"input", "metadata", "result", "progress", "checkpoint", "data", "task", "job"})
 """The fields of rows that have values of clients or tasks."""
 EXACT: Final = "_exact"
@@ -100,25 +101,27 @@ def _is_deep(data: bytes) -> bool:
 def rows(values: Iterable[Any]) -> str:
     """The JSON parameter for `jsonb_to_recordset`: a list of rows, each value with its `_exact` if it needs one."""
     given = list(values)
-    text = _array(_row(value, _plain, _ENCODE) for value in given)
+    text = _array(_row(value, _pairs, _ENCODE) for value in given)
     if not _is_altered(text):
         return text
-    return _array(_row(value, _plain_and_exact, _ENCODE_EXACT) for value in given)
+    return _array(_row(value, _pairs_and_exact, _ENCODE_EXACT) for value in given)
 
 
 def _array(texts: Iterable[str]) -> str:
     return f"[{','.join(texts)}]"
 
 
-def _row(value: Any, plain: Callable[[Any], Any], encode: Callable[[Any], str]) -> str:
+def _row(value: Any, pairs: Callable[[Any], _Pairs], encode: Callable[[Any], str]) -> str:
     """The JSON object of one row. What is None is left out: it is NULL then too, and costs nothing to parse."""
     if not _is_record(value):
         return _encoded(encode, value)
     fields, spliced = {}, ""
-    for name, field in plain(value).items():
+    for name, field in pairs(value):
+        if field is None:
+            continue
         if type(field) is JsonText and name in VALUES:
             spliced += f',"{name}":{field}'
-        elif field is not None:
+        else:
             fields[name] = field
     return f"{_encoded(encode, fields)[:-1]}{spliced}}}"
 
@@ -171,12 +174,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if _is_record(value):
-        return {name: getattr(value, name) for name in _names_of(type(value))}
+        return dict(_pairs(value))
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _pairs(record: Any) -> _Pairs:
+    """The names of the fields of a record, with their values."""
+    names = _names_of(type(record))
+    values = record if isinstance(record, tuple) else [getattr(record, name) for name in names]
+    return zip(names, values, strict=True)
 
 
 def field_names(kind: type[Any]) -> tuple[str, ...]:
@@ -194,11 +204,13 @@ def _is_record(value: Any) -> bool:
 
 
 def _plain_and_exact(value: Any) -> Any:
-    plain = _plain(value)
-    if _is_record(value):
-        texts = {name: exact(_text(plain[name])) for name in VALUES.intersection(plain)}
-        plain |= {name + EXACT: text for name, text in texts.items() if text is not None}
-    return plain
+    return dict(_pairs_and_exact(value)) if _is_record(value) else _plain(value)
+
+
+def _pairs_and_exact(record: Any) -> _Pairs:
+    fields = dict(_pairs(record))
+    texts = {name: exact(_text(fields[name])) for name in VALUES.intersection(fields)}
+    return [*fields.items(), *((name + EXACT, text) for name, text in texts.items() if text is not None)]
 
 
 def _text(value: Any) -> str:

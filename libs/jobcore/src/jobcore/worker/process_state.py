@@ -6,6 +6,9 @@ blocked signals and the wake-up descriptor of signals, interval timers (and `ala
 timeout of sockets, the recursion limit, the garbage collector, the root logger, resource limits, niceness. The
 caller isolates context variables.
 
+Resource limits are compared only after a call of `resource.setrlimit` or `resource.prlimit`, of which the interpreter
+tells an audit hook: to ask the system for all of them takes longer than all the rest.
+
 If something cannot be restored (a hard limit that was lowered, another user), the child is replaced.
 
 Not restored: imported modules and their state, threads, processes, open files.
@@ -45,6 +48,8 @@ _getcwd: Final = ctypes.PyDLL(None).getcwd
 """`os.getcwd` gives the interpreter's lock away while it asks: after each job the main thread would wait for the one
 that stores results."""
 _getcwd.argtypes, _getcwd.restype = (ctypes.c_char_p, ctypes.c_size_t), ctypes.c_void_p
+LIMITING: Final = frozenset({"resource.setrlimit", "resource.prlimit"})
+"""The audit events of calls that may change a resource limit."""
 RESOURCES: Final = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 HOOKS: Final = (
     (sys, "excepthook"),
@@ -74,8 +79,9 @@ class ProcessState:
         self._limits = (socket.getdefaulttimeout(), sys.getrecursionlimit())
         self._collects = gc.isenabled()
         self._logging = (logging.root.handlers[:], logging.root.level, logging.root.manager.disable)
-        self._resources = _resources()
+        self._resources, self._may_be_limited = _resources(), False
         self._niceness, self._owner = _niceness(), _owner()
+        sys.addaudithook(self._hear)
 
     def restore(self) -> bool:
         """Restore as much as possible; False if something could not be restored."""
@@ -96,6 +102,10 @@ class ProcessState:
                 whole = False
                 log.warning("cannot restore process state that a task changed", error=repr(error))
         return whole
+
+    def _hear(self, event: str, _: object) -> None:
+        if event in LIMITING:
+            self._may_be_limited = True
 
     def _restore_timers(self) -> None:
         if list(map(signal.getitimer, TIMERS)) != STOPPED:
@@ -148,10 +158,11 @@ class ProcessState:
             logging.disable(disable)
 
     def _restore_resources(self) -> None:
-        if _resources() != self._resources:
+        if self._may_be_limited:
             for which, limits in zip(RESOURCES, self._resources, strict=True):
                 if resource.getrlimit(which) != limits:
                     resource.setrlimit(which, limits)
+            self._may_be_limited = False
         if _niceness() != self._niceness:
             os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         if _owner() != self._owner:
