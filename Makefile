@@ -11,9 +11,10 @@ SOURCES = $(wildcard $(PACKAGES:=/src))
 RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
-PYTEST = $(BIN)/pytest -n 2 --dist loadfile
+# Three files at a time on two cores, because tests wait more than they compute; in the order given, the longest first.
+PYTEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
-OTHERS = $(PYTEST) tests/docs tests/integration tests/conformance tests/clients tests/stock tests/fault tests/chart --ignore tests/integration/store
+OTHERS = $(PYTEST) tests/fault tests/stock tests/integration tests/conformance tests/clients tests/docs tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
 TAG = dev

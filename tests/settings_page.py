@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -40,14 +43,29 @@ def table(cls: type[BaseSettings], base: type[BaseSettings] | None) -> str:
     """The settings that this class adds to its base."""
     inherited = set(base.model_fields) if base else set()
     own = {name: field for name, field in cls.model_fields.items() if name not in inherited}
-    return "| variable | default | meaning |\n|---|---|---|\n" + "".join(rows(own))
+    return "| variable | default | meaning |\n|---|---|---|\n" + "".join(rows(own, docstrings(cls)))
 
 
-def rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
+def rows(fields: dict[str, FieldInfo], meanings: dict[str, str]) -> Iterator[str]:
     """A line a setting."""
     for name, field in fields.items():
-        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        meaning = " ".join(meanings.get(name, "").split()).replace("|", "\\|")
         yield f"| `{variable(name, field)}` | {shown(field.default)} | {meaning} |\n"
+
+
+def docstrings(cls: type[BaseSettings]) -> dict[str, str]:
+    """The text below each setting in the source. Pydantic could read it too, but then in each process, at its start."""
+    (definition,) = ast.parse(inspect.getsource(cls)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        setting.target.id: text.value.value
+        for setting, text in pairwise(definition.body)
+        if isinstance(setting, ast.AnnAssign)
+        and isinstance(setting.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def variable(name: str, field: FieldInfo) -> str:

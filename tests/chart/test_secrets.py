@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobcore.models.api_keys import KeyDigest
 from tests.chart.apiserver import ApiServer
 from tests.chart.helm import NAMESPACE, RELEASE, Helm
 from tests.chart.objects import Objects
@@ -46,6 +47,30 @@ def test_a_password_that_exists_never_changes(each_helm: Helm, store: str) -> No
         objects = each_helm.render(None, *server.asked)
     assert objects.one("Secret", name)["stringData"]["password"] == f"of-{store}"
     assert f":of-{store}@" in objects.one("Secret", name)["stringData"]["url"]
+
+
+def test_the_first_admin_key_is_one_that_the_api_accepts_and_never_changes(each_helm: Helm) -> None:
+    keys = {each_helm.render().one("Secret", "longrun-bootstrap-key")["stringData"]["key"] for _ in range(2)}
+    assert len(keys) == 2
+    assert all(KeyDigest.of(key) for key in keys)
+    with ApiServer([existing("Secret", "longrun-bootstrap-key", key="lr_kept")]) as server:
+        kept = each_helm.render(None, *server.asked).one("Secret", "longrun-bootstrap-key")
+    assert kept["stringData"]["key"] == "lr_kept"
+    assert kept["metadata"]["annotations"] == KEPT
+
+
+def test_the_api_asks_for_keys_unless_a_proxy_does(helm: Helm) -> None:
+    for auth, secret in (
+        ({}, "longrun-bootstrap-key"),
+        ({"existingSecret": "mine"}, "mine"),
+        ({"mode": "proxy"}, None),
+    ):
+        objects = helm.render({"auth": auth})
+        env = {each["name"]: each for each in objects.pod("Deployment", "longrun-api").spec["containers"][0]["env"]}
+        assert env["LONGRUN_AUTH"]["value"] == auth.get("mode", "keys")
+        given = env.get("LONGRUN_BOOTSTRAP_KEY", {}).get("valueFrom", {}).get("secretKeyRef")
+        assert given == (secret and {"name": secret, "key": "key"})
+        assert ("longrun-bootstrap-key" in objects.of("Secret")) == (secret == "longrun-bootstrap-key")
 
 
 def test_a_database_whose_password_is_gone_is_not_locked_up_with_a_new_one(each_helm: Helm) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobcore.models.api_keys import new_key
 from longrun_client import Longrun
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ class Project:
     compose: tuple[str, ...]
     tag: str
     name: str = field(default_factory=lambda: f"longrun-test-{os.getpid()}")
+    key: str = field(default_factory=new_key, repr=False)
     api_port: int = field(default_factory=_free_port)
     jaeger_port: int = field(default_factory=_free_port)
 
@@ -62,13 +64,14 @@ class Project:
 
     def client(self) -> Longrun:
         """A client of this project's API."""
-        return Longrun(f"http://127.0.0.1:{self.api_port}", patience_s=60)
+        return Longrun(f"http://127.0.0.1:{self.api_port}", api_key=self.key, patience_s=60)
 
     @property
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "LONGRUN_TAG": self.tag,
+            "LONGRUN_BOOTSTRAP_KEY": self.key,
             "LONGRUN_PORT": str(self.api_port),
             "JAEGER_PORT": str(self.jaeger_port),
             "LONGRUN_FETCH_ALLOW": SITE,

@@ -72,7 +72,9 @@ class Release:
 
     def client(self, **options: Any) -> httpx.Client:
         """An HTTP client outside the cluster."""
-        return httpx.Client(base_url=self.url, headers={"Host": self.host}, **{"timeout": 30, **options})
+        key = self.cluster.secret(f"{NAME}-bootstrap-key", "key")
+        headers = {"Host": self.host, "Authorization": f"Bearer {key}"}
+        return httpx.Client(base_url=self.url, headers=headers, **{"timeout": 30, **options})
 
     def submit(self, client: httpx.Client, task_type: str, input: dict[str, Any], **options: Any) -> str:
         """Submit a task that must be accepted; its id."""

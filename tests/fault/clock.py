@@ -59,9 +59,9 @@ class Hooks:
         """`os.fork()` fails with EAGAIN from now on, as with RLIMIT_NPROC or a full pid cgroup; or works again."""
         self._write(1, float(refuse))
 
-    def refused_a_fork(self) -> bool:
-        """Whether a process wanted to fork and could not."""
-        return self._read(3) > 0
+    def refused_forks(self) -> int:
+        """How often a process wanted to fork and could not."""
+        return int(self._read(3))
 
     def suspended(self, seconds: float) -> None:
         """Its host was suspended for so long just now: `time.monotonic()` stood still; the process was stopped."""

@@ -24,6 +24,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from jobcore.tasks import JobContext, task
+from tests.blocking import block_through
+from tests.fault.diary import note
 
 _of_a_library: ContextVar[str] = ContextVar("_of_a_library", default="unset")
 
@@ -168,6 +170,14 @@ def _state() -> dict[str, Any]:
 def state(_ctx: JobContext, _input: Nothing) -> Facts:
     """Say how this process is."""
     return Facts(facts={**_state(), "pid": os.getpid()})
+
+
+@task("test_block_in_c", input=Folder, output=Pid, max_attempts=1)
+def block_in_c(ctx: JobContext, input: Folder) -> Pid:
+    """Block where the next three signals arrive too early for their handlers."""
+    note(input.folder, ctx.job_id, ctx.fence)
+    block_through(signals=3)
+    return Pid(pid=os.getpid())
 
 
 @task("test_mess", input=Folder, output=Pid, max_attempts=1)

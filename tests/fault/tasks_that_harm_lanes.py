@@ -150,10 +150,30 @@ async def async_leaves(folder: str, deaf: bool, ctx: AsyncContext) -> str:
 
 
 @task("test_thread_leaves", max_attempts=1, lane="thread")
-def thread_leaves(folder: str, ctx: JobContext) -> str:
-    """Return before a thread that it has started, and that keeps an interpreter alive."""
-    threading.Thread(target=time.sleep, args=(600,)).start()
-    return "returned"
+def thread_leaves(threads: int = 1) -> int:
+    """Return before threads that it has started, and that keep an interpreter alive."""
+    return _leave(threads)
+
+
+@task("test_process_leaves", max_attempts=1)
+def process_leaves(threads: int = 1) -> int:
+    """Do the same on the main thread."""
+    return _leave(threads)
+
+
+@task("test_async_leaves_threads", max_attempts=1)
+async def async_leaves_threads(threads: int = 1) -> int:
+    """Do the same on the event loop, where `to_thread` leaves a thread for all runs."""
+    await asyncio.to_thread(time.sleep, 0)
+    return _leave(threads)
+
+
+def _leave(threads: int) -> int:
+    ended = threading.Thread(target=time.sleep, args=(0,), name="ended")
+    ended.start()
+    for number in range(threads):
+        threading.Thread(target=time.sleep, args=(600,), name=f"left-{number}").start()
+    return os.getpid()
 
 
 @task("test_block_loop", input=TickInput, output=Done, max_attempts=3, backoff_s=0.2)

@@ -69,6 +69,15 @@ def test_a_task_that_does_not_listen_is_interrupted_by_a_signal(longrun: Harness
     check(longrun, [job_id])
 
 
+def test_a_signal_that_arrives_just_before_a_call_that_blocks_is_not_lost(apart: Harness) -> None:
+    apart.worker(concurrency=1, LONGRUN_CANCEL_SIGNAL_S="0.2")
+    job_id = apart.submit("test_block_in_c", {"folder": str(apart.folder)})
+    apart.runs(job_id)
+    apart.api.delete(f"/tasks/{job_id}")
+    assert apart.stopped(job_id)["cancel_method"] == "signal"
+    check(apart, [job_id])
+
+
 def test_a_task_that_swallows_the_interrupt_is_killed_and_the_others_go_on(longrun: Harness) -> None:
     job_id, neighbour = endless(longrun, "test_stubborn"), endless(longrun, "test_polite")
     pid, other_pid = longrun.runs(job_id).pid, longrun.runs(neighbour).pid

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -70,6 +75,29 @@ def worker_pid(line: str) -> int:
     return int(line.rsplit(maxsplit=1)[-1])
 
 
+@contextmanager
+def knocking(url: str) -> Iterator[list[OSError]]:
+    """Connect over and over within the block; yields how that failed."""
+    failed: list[OSError] = []
+    over = threading.Event()
+
+    def knock() -> None:
+        address = urlsplit(url)
+        while not over.wait(0.01):
+            try:
+                socket.create_connection((address.hostname or "", address.port or 0)).close()
+            except OSError as error:
+                failed.append(error)
+
+    with ThreadPoolExecutor(1) as executor:
+        knocks = executor.submit(knock)
+        try:
+            yield failed
+        finally:
+            over.set()
+            knocks.result()
+
+
 def servers() -> set[int]:
     """The process ids of databases that the tests' processes started."""
     return {
@@ -91,9 +119,11 @@ def test_a_save_is_served_and_a_running_job_is_handed_back_while_the_servers_sta
         slow = client.submit("count", {"to": 100})
         next(event for event in client.stream(slow.task_id) if event.kind == "checkpoint" and event.attempt == 1)
 
-        tasks.write_text(GREET.replace("Hello", "Good morning"))
-        other.write_text(COUNT.replace("VERSION 1", "VERSION 2"))
-        run.until("longrun  | restarted in")
+        with knocking(run.url) as refused:
+            tasks.write_text(GREET.replace("Hello", "Good morning"))
+            other.write_text(COUNT.replace("VERSION 1", "VERSION 2"))
+            run.until("longrun  | restarted in")
+        assert refused == [], "connections wait for the new API"
         assert client.wait(client.submit("greet", {"name": "Ada"}).task_id).result == "Good morning, Ada!"
         assert client.wait(slow.task_id, timeout_s=120).result == "VERSION 2"
         handed_back, finished = list(client.attempts(slow.task_id))

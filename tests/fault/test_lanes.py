@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from longrun_local import services
-from tests.harness import Harness, environment
+from tests.harness import Harness, environment, gone
 from tests.invariants import check
 from tests.processes import READY_S
 from tests.waiting import until
@@ -144,15 +144,19 @@ def test_what_would_end_a_thread_ends_one_run(apart: Harness) -> None:
     check(apart, [*jobs.values(), *neighbours])
 
 
-def test_a_thread_job_that_ends_its_process_costs_its_neighbours_a_loss_and_no_crash(apart: Harness) -> None:
+@pytest.mark.parametrize("lane", ["thread", "async"])
+def test_a_job_that_ends_its_process_every_time_fails_alone_among_twenty_neighbours(apart: Harness, lane: str) -> None:
     apart.worker(concurrency=1)
-    neighbours = [ticking(apart, task_type, 3) for task_type in BESIDE]
+    neighbours = [ticking(apart, f"test_tick_{lane}", 4) for _ in range(20)]
     for job_id in neighbours:
         apart.runs(job_id)
-    deadly = apart.submit("test_thread_dies", {"deaths": 1})
-    apart.all_reach([*neighbours, deadly], "SUCCESS")
-    assert {(job["crashes"], job["losses"]) for job in map(apart.job, [*neighbours, deadly])} == {(0, 1)}
-    check(apart, [*neighbours, deadly])
+    poison = apart.submit(f"test_{lane}_dies", {"deaths": 99})
+    error = apart.reaches(poison, "FAILED")["error"]
+    assert (error["kind"], apart.job(poison)["crashes"]) == ("worker_lost", 3)
+    apart.all_reach(neighbours, "SUCCESS")
+    rows = [apart.job(job_id) for job_id in neighbours]
+    assert {(row["attempt"], row["crashes"], row["losses"]) for row in rows} == {(1, 0, 0)}
+    check(apart, [*neighbours, poison])
 
 
 def test_an_async_task_that_ends_its_process_counts_as_a_crash_of_its_own(apart: Harness) -> None:
@@ -173,7 +177,7 @@ def test_jobs_whose_event_loop_has_died_run_elsewhere(apart: Harness) -> None:
         apart.runs(job_id)
     deadly = apart.submit("test_async_ends_the_loop", {"deaths": 1})
     apart.all_reach([*neighbours, deadly], "SUCCESS")
-    assert (apart.job(deadly)["crashes"], apart.job(deadly)["losses"]) in ((1, 0), (0, 1))
+    assert (apart.job(deadly)["crashes"], apart.job(deadly)["losses"]) in ((1, 0), (0, 0))
     assert [apart.job(job_id)["crashes"] for job_id in neighbours] == [0, 0]
     check(apart, [*neighbours, deadly])
 
@@ -195,14 +199,26 @@ def test_tasks_that_a_run_leaves_behind_end_with_it_and_its_log_says_so(apart: H
     check(apart, [job_id])
 
 
-def test_a_thread_that_a_run_leaves_behind_does_not_keep_its_child_alive(apart: Harness) -> None:
+def test_threads_that_runs_leave_behind_are_named_in_their_logs_and_many_of_them_cost_the_child(
+    apart: Harness,
+) -> None:
     worker = apart.worker(concurrency=1)
-    job_id = apart.submit("test_thread_leaves", {"folder": str(apart.folder)})
-    apart.reaches(job_id, "SUCCESS")
+    leaving = ("test_thread_leaves", "test_process_leaves", "test_async_leaves_threads")
+    jobs = [apart.submit(task_type) for task_type in leaving]
+    (pid,) = {apart.reaches(job_id, "SUCCESS")["result"] for job_id in jobs}
+    for job_id in jobs:
+        [line] = logged(apart, job_id)
+        assert line.startswith("this run left a thread running, ")
+        assert line.endswith(": left-0")
+    many = apart.submit("test_thread_leaves", {"threads": 20})
+    assert apart.reaches(many, "SUCCESS")["result"] == pid
+    until(lambda: gone(pid), what="the child is gone")
+    after = apart.submit("test_pid")
+    assert apart.reaches(after, "SUCCESS")["result"]["pid"] != pid
     worker.terminate()
     assert worker.wait() == 0
     until(lambda: not worker.pids, what="nothing is left of the worker")
-    check(apart, [job_id])
+    check(apart, [*jobs, many, after])
 
 
 def test_steps_and_checkpoints_of_an_async_task_hold_for_the_next_attempt(apart: Harness) -> None:
@@ -259,6 +275,7 @@ def test_a_child_that_ends_lets_its_runs_finish_and_hands_the_others_back(apart:
     assert {tick.fence for tick in apart.ticks(short)} == {1}
     assert {tick.pid for tick in apart.ticks(short)} == {pid}
     job = apart.job(long)
-    assert (job["fence"], job["attempt"], job["crashes"], job["losses"]) == (2, 1, 0, 0)
+    assert (job["attempt"], job["crashes"], job["losses"]) == (1, 0, 0)
+    assert job["fence"] > 1, "on a busy machine the next child may serve the rest of its messages in that time too"
     assert apart.runs(long, fence=2).pid != pid
     check(apart, [short, long, *more])

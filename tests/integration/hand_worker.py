@@ -91,9 +91,11 @@ class HandWorker:
         outcome = Outcome(claim.id, claim.fence, Status.FAILED, error=error)
         self.publisher.publish_changes(self.db.call(finish, [outcome]))
 
-    def stopped(self, job_id: UUID, fence: int, method: str) -> None:
+    def stopped(self, job_id: UUID, fence: int, method: str, *, quiet: bool = False) -> None:
         """Complete the receipt of a cancelled run."""
-        self.db.call(cancellations.complete, [CompletedCancel(job_id, fence, method)])
+        completed = self.db.call(cancellations.complete, [CompletedCancel(job_id, fence, method)])
+        if not quiet:
+            self.publisher.publish_stops(completed)
 
     def close(self) -> None:
         """End the thread and the connection."""

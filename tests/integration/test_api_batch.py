@@ -288,6 +288,20 @@ def test_a_batch_warns_of_queues_that_nobody_serves(api: httpx.Client, queue: st
     until(warned, what="the batch warns")
 
 
+def test_a_repeated_batch_warns_of_what_the_first_one_did(api: httpx.Client, shared_stack: Stack, queue: str) -> None:
+    def warns() -> bool:
+        return "warnings" in answered(send(api, [task(queue)]))[0]["task"]
+
+    until(warns, what="the workers were read")
+    first = send(api, [task(queue)], queue)
+    with HandWorker(shared_stack.database_url, shared_stack.redis_url, queue):
+        until(lambda: not warns(), what="the new worker was seen")
+        again = send(api, [task(queue)], queue)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.content == first.content
+    assert b"queue_not_served" in first.content
+
+
 def test_jobs_of_a_batch_with_free_permits_are_unblocked_at_once(
     api: httpx.Client, worker: HandWorker, queue: str
 ) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 import redis
 
+from jobcore.models import Claim
 from longrun_local.valkey import EmbeddedValkey
 from tests.integration.hand_worker import HandWorker
 from tests.integration.test_api_outage import frozen, stopped
@@ -41,7 +42,7 @@ def asking(api: httpx.Client, channels: Callable[[], int]) -> Iterator[Asking]:
     """Sends a request in a thread; returns when the API listens to its task."""
     with ThreadPoolExecutor() as threads, httpx.Client(base_url=api.base_url, timeout=LONG_S + PATIENCE_S) as client:
 
-        def ask(path: str, headers: dict[str, str] | None = None, **query: int) -> Future[httpx.Response]:
+        def ask(path: str, headers: dict[str, str] | None = None, **query: int | str) -> Future[httpx.Response]:
             response = threads.submit(client.get, path, params=query, headers=headers)
             until(lambda: channels() == 1 or response.done(), what="the API listens to the task")
             return response
@@ -128,9 +129,65 @@ def test_an_ended_task_and_one_that_does_not_exist_are_answered_at_once(
     problem(api.get(f"/tasks/{UNKNOWN}", params={"wait": LONG_S}), 404, "task-not-found")
 
 
+def cancelled(api: httpx.Client, worker: HandWorker, here: str) -> Claim:
+    """A run whose task is cancelled, and which has not stopped."""
+    claim = worker.claim()
+    assert api.delete(here).status_code == 202
+    return claim
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["announced", "found by looking"])
+def test_a_wait_for_the_stop_of_a_cancelled_run_is_answered_when_it_has_stopped(
+    api: httpx.Client, asking: Asking, worker: HandWorker, submit: Submit, quiet: bool
+) -> None:
+    here = submit()
+    claim = cancelled(api, worker, here)
+    assert api.get(here, params={"wait": LONG_S}).json()["cancel"]["stopped_at"] is None
+    waiting = asking(here, wait=LONG_S, until="stopped")
+    assert not waiting.done()
+    worker.stopped(claim.id, claim.fence, "signal", quiet=quiet)
+    receipt = waiting.result().json()["cancel"]
+    assert receipt["stopped_at"]
+    assert receipt["method"] == "signal"
+    assert api.get(here, params={"wait": LONG_S, "until": "stopped"}).json()["cancel"] == receipt
+
+
+def test_a_wait_for_the_stop_of_a_running_task_outlasts_its_cancel(
+    api: httpx.Client, asking: Asking, worker: HandWorker, submit: Submit
+) -> None:
+    here = submit()
+    claim = worker.claim()
+    waiting = asking(here, wait=LONG_S, until="stopped")
+    assert api.delete(here).status_code == 202
+    worker.stopped(claim.id, claim.fence, "kill")
+    assert waiting.result().json()["cancel"]["method"] == "kill"
+
+
+def test_a_cancel_that_prefers_to_wait_is_answered_with_the_complete_receipt(
+    api: httpx.Client, worker: HandWorker, submit: Submit, channels: Callable[[], int]
+) -> None:
+    here = submit()
+    claim = worker.claim()
+    short = api.delete(here, headers={"Prefer": f"wait={SHORT_S}"})
+    assert (short.status_code, short.headers["preference-applied"]) == (202, f"wait={SHORT_S}")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(api.delete, here, headers={"Prefer": f"wait={LONG_S}"}, timeout=LONG_S * 2)
+        until(lambda: channels() == 1, what="the API listens to the task")
+        worker.stopped(claim.id, claim.fence, "cooperative")
+        response = waiting.result()
+    assert (response.status_code, response.headers["preference-applied"]) == (200, f"wait={LONG_S}")
+    assert response.json()["cancel"]["stopped_at"]
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("wait=-1", "wait"), ("wait=soon", "wait"), ("wait=1&after=-1", "after"), ("wait=1&after=9", "after")],
+    [
+        ("wait=1&until=never", "until"),
+        ("wait=-1", "wait"),
+        ("wait=soon", "wait"),
+        ("wait=1&after=-1", "after"),
+        ("wait=1&after=9", "after"),
+    ],
 )
 def test_a_wait_that_makes_no_sense_is_refused(api: httpx.Client, submit: Submit, query: str, field: str) -> None:
     assert list(fields(problem(api.get(f"{submit()}?{query}"), 422, "invalid-input"))) == [field]

@@ -158,7 +158,9 @@ def test_a_star_answers_to_any_name(shared_stack: Stack) -> None:
 
 def test_the_address_that_a_client_connects_to_is_a_name_of_the_server(shared_stack: Stack) -> None:
     # 127.0.0.2 stands for the address of a pod: it is on this machine, and is no name of the loopback
-    url = shared_stack.api(env={"LONGRUN_ALLOWED_HOSTS": ""}, host="0.0.0.0").url.replace("127.0.0.1", "127.0.0.2")
+    url = shared_stack.api(env={"LONGRUN_ALLOWED_HOSTS": "", "LONGRUN_AUTH": "proxy"}, host="0.0.0.0").url.replace(
+        "127.0.0.1", "127.0.0.2"
+    )
     assert httpx.get(f"{url}/tasks").status_code == 200
     assert httpx.get(f"{url}/tasks", headers={"host": "127.0.0.3"}).status_code == 421
 

@@ -17,11 +17,12 @@ SCHEDULE: dict[str, Any] = {"name": "requests", "cron": "0 0 1 1 *", "task": TAS
 
 @pytest.fixture(scope="module")
 def places(api_url: str) -> dict[str, str]:
-    """What stands for the names in paths: a task, a schedule, a queue, a key."""
+    """What stands for the names in paths: a task, a schedule, a queue, a key, an API key."""
     with httpx.Client(base_url=api_url, timeout=30) as client:
         task = client.post("/tasks", json=TASK).json()["task_id"]
         client.post("/schedules", json=SCHEDULE).raise_for_status()
-        return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key"}
+        key_id = client.post("/keys", json={"name": "test", "scopes": ["read"]}).json()["id"]
+        return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key", "key_id": key_id}
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ CONFIGURATION: Final = SchemathesisConfig.from_dict(
 )
 EXAMPLES: Final = int(os.environ.get("LONGRUN_SCHEMATHESIS_EXAMPLES", "40"))
 """Requests of each operation and kind; 160 make 10,000 in all."""
+pytestmark = pytest.mark.timeout(max(300, 15 * EXAMPLES))
 ROUNDS: Final = 20
 """The most attempts to make as many steps in sequences."""
 OPERATIONS = [
@@ -91,6 +92,12 @@ OPERATIONS = [
     "DELETE /rate-limits/{key}",
     "GET /tasks/{task_id}/why",
     "DELETE /queues/{name}",
+    "POST /keys",
+    "GET /keys",
+    "GET /keys/{key_id}",
+    "POST /keys/{key_id}/rotate",
+    "DELETE /keys/{key_id}",
+    "POST /stream-tokens",
     "GET /healthz",
     "GET /readyz",
 ]

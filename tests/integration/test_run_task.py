@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import ROOT
+
 LONGRUN = str(Path(sys.executable).parent / "longrun")
 TASKS = """
 import asyncio, subprocess, sys, time
 from pydantic import BaseModel
 from jobcore import AsyncContext, JobContext, PermanentError, task
+from tests.blocking import block_through
 
 class Point(BaseModel):
     x: int
@@ -61,6 +64,15 @@ def stubborn(ctx: JobContext) -> None:
         ctx.log("left")
 
 @task
+def block(ctx: JobContext) -> None:
+    ctx.log("started")
+    try:
+        while True:
+            block_through(signals=3)
+    finally:
+        ctx.log("left")
+
+@task
 async def wait(ctx: AsyncContext) -> None:
     ctx.log("started")
     try:
@@ -81,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     outer = {key: value for key, value in os.environ.items() if not key.startswith("LONGRUN_")}
-    return {**outer, **NOWHERE, "NO_COLOR": "1", **extra}
+    return {**outer, **NOWHERE, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **extra}
 
 
 def run(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -161,7 +173,7 @@ def test_a_task_that_fails_ends_with_1_and_the_traceback_of_its_own_code(folder:
     done = run(folder, "fail", "--how", "badly", "--tasks", "mine.py")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0] == "Traceback (most recent call last):"
-    assert 'mine.py", line 30, in fail' in done.stderr.splitlines()[1]
+    assert 'mine.py", line 31, in fail' in done.stderr.splitlines()[1]
     assert done.stderr.endswith("longrun: FAILED: ValueError: no luck\n")
     done = run(folder, "fail", "--how", "permanent", "--tasks", "mine.py")
     assert (done.returncode, done.stderr) == (1, "longrun: FAILED: PermanentError: no such page\n")
@@ -176,6 +188,8 @@ def test_a_task_that_fails_ends_with_1_and_the_traceback_of_its_own_code(folder:
         ("tidy", 1, "tidied up"),
         ("stubborn", 1, "left"),
         ("stubborn", 2, "left"),
+        ("block", 1, "left"),
+        ("block", 2, "left"),
         ("wait", 1, "left"),
         ("wait", 2, "left"),
     ],

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 class Diary:
     """A JobContext that keeps what the task says of itself."""
 
-    job_id, attempt, fence, checkpoint_state = "0", 1, 1, None
+    job_id, owner, attempt, fence, checkpoint_state = "0", None, 1, 1, None
 
     def __init__(self, cancel_at: Callable[[Diary], bool] = lambda diary: False) -> None:
         self.logs: list[tuple[str, str]] = []

@@ -62,6 +62,7 @@ from jobcore.store import (
     json_text,
     limits,
     listing,
+    ownership,
     queue_deletion,
     queue_demand,
     queue_heads,
@@ -156,7 +157,11 @@ def exercise(world: World) -> None:
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
     world.call(limits.unblock, [key, "full"])
-    world.call(concurrency_limits.page)
+    for owner in (None, "tenant"):
+        world.call(concurrency_limits.page, owner=owner)
+        world.call(rate_limits.page, owner=owner)
+        world.call(schedules.page, limit=PAGE, owner=owner)
+    world.call(ownership.owns, "tenant", old.id)
     world.sql("UPDATE key_limits SET used_at = now() - interval '9 days' RETURNING key")
     world.insert_many(1, concurrency_key="unused")
     world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
@@ -215,7 +220,6 @@ def limit_rates(world: World, worker: UUID) -> None:
         world.take(worker, 1, queue="rated", types=["echo"])
     world.call(start_permits.reclaim, ["rate-7", "full"])
     world.call(start_permits.waiting)
-    world.call(rate_limits.page)
     world.call(rate_limits.find, "rate-7")
     world.limit_rate(1, 60, "rated")
     world.insert_many(4, queue="rated")
@@ -247,9 +251,11 @@ def read_lists(world: World, old: JobPosition) -> None:
     """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
     statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
     long_ago, now = datetime.now(UTC) - timedelta(days=10), datetime.now(UTC)
-    for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
-        read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
-        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), PAGE)
+    lists = product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)], [None, "tenant"])
+    for chosen, types, schedule, owner in lists:
+        wanted = JobFilter(chosen, types, schedule_id=schedule, owner=owner)
+        read_list(world, wanted, old)
+        world.call(counts.of_lists, wanted, PAGE)
     for wanted in (
         JobFilter(queues=("default", "limited", "unheard-of")),
         JobFilter(created_after=long_ago, created_before=now),
@@ -257,6 +263,9 @@ def read_lists(world: World, old: JobPosition) -> None:
         JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
         JobFilter(error_contains="refused"),
         JobFilter(schedule_id=UUID(int=3), tags=("red",)),
+        JobFilter(owner="tenant", tags=("red",)),
+        JobFilter(owner="tenant", schedule_id=UUID(int=3), tags=("red",)),
+        JobFilter(owner="tenant", finished_after=long_ago, finished_before=now),
     ):
         read_list(world, wanted, old)
         world.call(counts.step, wanted, None, candidates=PAGE)

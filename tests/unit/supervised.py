@@ -19,6 +19,7 @@ from jobcore.supervision import escalation
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
+from jobcore.supervision.slot import STOP_SIGNAL
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import StopReason
 from jobcore.worker.child_claims import ChildClaims
@@ -31,10 +32,15 @@ class Recorder(Children):
     """Children to whom signals are noted instead of sent."""
 
     sent: list[tuple[int, int]] = field(default_factory=list)
+    blocks: bool = False
+    """Whether the child's main thread has begun a call that blocks, before its handler could run."""
 
     def signal(self, slot: int, number: int) -> None:
         """Note it."""
         self.sent.append((slot, number))
+        main = self.slots[slot].read().main
+        if number == STOP_SIGNAL and main is not None and not self.blocks:
+            self.slots[slot].post_interrupted(main.key)
 
     def kill(self, slot: int, culprits: frozenset[RunKey] = frozenset()) -> None:
         """Note it, once."""

@@ -460,3 +460,34 @@ def test_a_schedule_is_paused_resumed_run_and_deleted(server: ScriptedServer, ru
     assert run("schedules", "run", "nightly").out == "j1\n"
     assert run("schedules", "delete", "nightly") == (0, "", "nightly is deleted\n")
     assert _json_lines(run("schedules", "delete", "nightly", "--json").out) == [SCHEDULE]
+
+
+def test_show_logs_and_wait_take_several_ids(server: ScriptedServer, run: Run) -> None:
+    for name, status in (("j1", "SUCCESS"), ("j2", "FAILED"), ("j3", "CANCELLED")):
+        server.on(f"GET /tasks/{name}", answer(task(status, task_id=name)))
+        line = {"seq": 1, "at": AT, "level": "info", "message": f"of {name}"}
+        pages = answer({"items": [line], "next_after": 1}), answer({"items": [], "next_after": 1})
+        server.on(f"GET /tasks/{name}/logs", *pages)
+    assert [shown["task_id"] for shown in _json_lines(run("show", "j1", "j2", "--json").out)] == ["j1", "j2"]
+    assert run("show", "j1", "j2").out.count("status") == 2
+    assert run("wait", "j1", "j3", "j2") == (3, "j1  SUCCESS\nj3  CANCELLED\nj2  FAILED\n", "")
+    assert run("wait", "j1").code == 0
+    lines = _json_lines(run("logs", "j1", "j2", "--json").out)
+    assert [(line["task_id"], line["message"]) for line in lines] == [("j1", "of j1"), ("j2", "of j2")]
+    assert run("logs", "j1", "j2", "--follow").code == 2
+
+
+def test_a_wait_gives_up_after_its_time(server: ScriptedServer, run: Run) -> None:
+    server.on(GET, answer(task("RUNNING")))
+    ran = run("wait", "j1", "--timeout", "0")
+    assert (ran.code, ran.out) == (124, "")
+    assert "task j1 did not end within 0 s: it is RUNNING" in ran.err
+
+
+def test_a_submission_can_be_checked_only(server: ScriptedServer, run: Run) -> None:
+    server.on(POST, answer(task("PENDING", priority=3)))
+    checked = run("submit", "web_scrape", "--url", "u", "--priority", "3", "--validate-only", "--json")
+    assert (checked.code, _json_lines(checked.out)[0]["priority"]) == (0, 3)
+    assert server.requests[-1].line == f"{POST}?validate_only=true"
+    assert "Idempotency-Key" not in server.requests[-1].headers
+    assert run("submit", "web_scrape", "--url", "u", "--validate-only", "--follow").code == 2

@@ -91,28 +91,32 @@ def test_a_run_that_is_alone_in_a_child_that_dies_counts_a_crash(dying: Dying, l
     assert dying.die() == {key: "crash"}
 
 
-def test_the_async_run_whose_code_was_executed_counts_the_crash_and_its_neighbours_a_loss(dying: Dying) -> None:
+def test_the_async_run_whose_code_was_executed_counts_the_crash_and_its_neighbours_are_handed_back(
+    dying: Dying,
+) -> None:
     waiting, culprit, other = (dying.run(Lane.ASYNC) for _ in range(3))
     dying.worker.slot.post_loop_run(culprit)
-    assert dying.die() == {waiting: "loss", culprit: "crash", other: "loss"}
+    assert dying.die() == {waiting: "handed_back", culprit: "crash", other: "handed_back"}
 
 
 def test_the_run_on_the_main_thread_counts_the_crash_while_the_event_loop_was_idle(dying: Dying) -> None:
     main, waiting = dying.run(Lane.PROCESS), dying.run(Lane.ASYNC)
-    assert dying.die() == {main: "crash", waiting: "loss"}
+    assert dying.die() == {main: "crash", waiting: "handed_back"}
 
 
 @pytest.mark.parametrize("lane", [Lane.PROCESS, Lane.THREAD])
-def test_no_run_is_accused_while_another_may_have_done_it(dying: Dying, lane: Lane) -> None:
-    one, other = dying.run(lane), dying.run(Lane.ASYNC)
+def test_runs_are_suspected_if_more_than_one_may_have_done_it_and_the_others_are_handed_back(
+    dying: Dying, lane: Lane
+) -> None:
+    one, other, waiting = dying.run(lane), dying.run(Lane.ASYNC), dying.run(Lane.ASYNC)
     dying.worker.slot.post_loop_run(other)
-    assert dying.die() == {one: "loss", other: "loss"}
+    assert dying.die() == {one: "suspected", other: "suspected", waiting: "handed_back"}
 
 
-def test_runs_that_only_waited_are_not_accused(dying: Dying) -> None:
-    """Somebody else has killed the child: the kernel for want of memory, or an operator."""
+def test_runs_that_only_waited_are_suspected_if_none_did_more(dying: Dying) -> None:
+    """A library's thread has ended the child, the kernel for want of memory, or an operator."""
     keys = [dying.run(Lane.ASYNC) for _ in range(3)]
-    assert dying.die() == dict.fromkeys(keys, "loss")
+    assert dying.die() == dict.fromkeys(keys, "suspected")
 
 
 def test_several_deaths_at_once_accuse_nobody(dying: Dying) -> None:
@@ -147,7 +151,7 @@ def test_the_receipt_of_a_killed_run_says_so_and_its_neighbours_are_handed_back(
 
 def test_a_cancel_that_came_just_before_the_child_died_by_itself_lost_its_worker(dying: Dying) -> None:
     culprit, cancelled = dying.run(Lane.PROCESS), dying.run(Lane.THREAD, cancelled=True)
-    assert dying.die() == {culprit: "loss"}
+    assert dying.die() == {culprit: "suspected"}
     assert dying.claims.methods == {cancelled: "worker_lost"}
 
 

@@ -53,6 +53,28 @@ def test_a_run_that_does_not_ask_is_interrupted_in_the_way_of_its_lane(worker: S
     assert worker.children.sent == [(0, STOP_SIGNAL)], "only the main thread needs a signal"
 
 
+def test_the_signal_is_sent_again_until_its_handler_has_run(worker: Supervised) -> None:
+    worker.children.blocks = True
+    worker.request(worker.run(Lane.PROCESS), StopReason.TIMEOUT)
+    worker.pass_s(1)
+    assert worker.children.sent.count((0, STOP_SIGNAL)) > 1
+    worker.children.blocks = False
+    worker.pass_s(0.2)
+    handled = len(worker.children.sent)
+    worker.pass_s(1)
+    assert len(worker.children.sent) == handled
+
+
+def test_no_signal_is_sent_to_a_run_that_is_overdue(worker: Supervised) -> None:
+    worker.children.blocks = True
+    worker.run(Lane.THREAD)
+    worker.request(worker.run(Lane.PROCESS))
+    worker.pass_s(LATE_S)
+    overdue = len(worker.children.sent)
+    worker.pass_s(1)
+    assert len(worker.children.sent) == overdue
+
+
 @pytest.mark.parametrize("reason", [StopReason.TIMEOUT, StopReason.DRAIN])
 def test_a_timeout_or_a_drain_interrupts_at_once(worker: Supervised, reason: StopReason) -> None:
     thread, main = worker.run(Lane.THREAD), worker.run(Lane.PROCESS)

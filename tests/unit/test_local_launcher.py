@@ -19,7 +19,7 @@ from longrun_local.banner import banner
 from longrun_local.errors import StartError
 from longrun_local.home import Home
 from longrun_local.output import Output
-from longrun_local.ports import FREE_PORTS, free_port, is_free, require_free
+from longrun_local.ports import FREE_PORTS, free_port, is_free, listen
 from longrun_local.processes import Service, Supervisor
 from longrun_local.settings import LocalSettings
 from longrun_local.task_modules import TaskModules
@@ -62,7 +62,7 @@ def test_a_taken_port_is_said_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(StartError, match=rf"port {port} on 127\.0\.0\.1 is taken.*LONGRUN_PORT=\d+"):
-            require_free(port, "LONGRUN_PORT")
+            listen(port, "LONGRUN_PORT")
 
 
 def test_scrapes_may_reach_the_demo_beside_what_the_operator_allows(monkeypatch: pytest.MonkeyPatch) -> None:

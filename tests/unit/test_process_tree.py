@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,12 @@ def test_a_mark_is_inherited_by_forks_and_by_programs() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     marked = {process_marks.CHILD: "1-2-3-4-5"}
     assert json.loads(said.stdout) == [marked, marked, {}]
+
+
+def test_a_process_that_ends_while_its_marks_are_read_has_none() -> None:
+    for _ in range(100):
+        process = subprocess.Popen(["true"])
+        reaper = threading.Thread(target=process.wait)
+        reaper.start()
+        while reaper.is_alive():
+            assert process_marks.CHILD not in process_marks.of(process.pid)

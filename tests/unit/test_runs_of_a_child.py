@@ -12,7 +12,7 @@ from annotated_types import Le
 from jobcore.settings import WorkerSettings
 from jobcore.states import Lane
 from jobcore.supervision.child_state import MAX_BACKGROUND, MAX_RUNS, ChildState, RunKey, RunState, unknown
-from jobcore.supervision.slot import loop_tag
+from jobcore.supervision.slot import run_tag
 from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import Stop, StopReason
 from jobcore.worker.child_claims import ChildClaims
@@ -89,7 +89,7 @@ def test_what_a_cleared_slot_said_of_its_child_is_not_said_of_the_next() -> None
     slot.set_retiring(True)
     slot.post_loop_beat(5.5)
     slot.post_loop_run(key)
-    assert (slot.retiring, slot.loop_beat, slot.loop_run) == (True, 5.5, loop_tag(key))
+    assert (slot.retiring, slot.loop_beat, slot.loop_run) == (True, 5.5, run_tag(key))
     slot.clear()
     assert (slot.retiring, slot.loop_beat, slot.loop_run) == (False, 0.0, 0)
 

@@ -9,7 +9,8 @@ from types import FrameType
 import pytest
 
 from longrun_scraper import prescan
-from longrun_scraper.parse import Document, parse
+from longrun_scraper.document import Document
+from longrun_scraper.parse import parse
 from longrun_scraper.tree import MAX_TAGS, tree
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longrun_scraper.endpoints import endpoint
 from longrun_scraper.errors import RefusedAddress
 from longrun_scraper.fetch import fetch
-from longrun_scraper.guard import endpoint, why_refused
+from longrun_scraper.guard import why_refused
 from longrun_scraper.settings import ScraperSettings
 
 BLOCKED_V4 = [

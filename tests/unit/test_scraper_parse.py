@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from longrun_scraper.parse import MAX_TEXT, Document, parse
+from longrun_scraper.document import Document
+from longrun_scraper.parse import MAX_TEXT, parse
 from longrun_scraper.urls import web_url
 from tests.badsite import BROKEN, GOOD, TEXTS, charset_page
 

@@ -6,12 +6,22 @@
 {{- define "longrun.secretsChecksum" -}}
 {{- $made := and .Values.postgres.enabled (not .Values.postgres.auth.existingSecret) -}}
 {{- $database := include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.databaseSecret" .) "made" $made) -}}
-{{- printf "%s %s" $database (include "longrun.redisChecksum" .) | sha256sum -}}
+{{- printf "%s %s %s" $database (include "longrun.redisChecksum" .) (include "longrun.authChecksum" .) | sha256sum -}}
 {{- end -}}
 
 {{- define "longrun.redisChecksum" -}}
 {{- $made := and .Values.redis.enabled (not .Values.redis.auth.existingSecret) -}}
 {{- include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.redisSecret" .) "made" $made) -}}
+{{- end -}}
+
+{{- define "longrun.authChecksum" -}}
+{{- if eq .Values.auth.mode "keys" -}}
+{{- if .Values.auth.existingSecret -}}
+{{- include "longrun.secretChecksum" (dict "root" . "secret" .Values.auth.existingSecret) -}}
+{{- else -}}
+{{- include "longrun.bootstrapKey" . | sha256sum -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The checksum of a Secret, if it can be read. Takes root, secret, made (whether this chart creates it). */}}

@@ -39,6 +39,11 @@
   value: {{ join "," . | quote }}
 {{- end }}
 {{- if .workload.port }}
+- name: LONGRUN_AUTH
+  value: {{ .root.Values.auth.mode }}
+{{- with include "longrun.keyEnv" (dict "root" .root "name" "LONGRUN_BOOTSTRAP_KEY") }}
+{{ . }}
+{{- end }}
 - name: LONGRUN_ALLOWED_HOSTS
   value: {{ include "longrun.allowedHosts" . | quote }}
 {{- with .root.Values.rootPath }}

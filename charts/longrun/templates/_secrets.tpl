@@ -54,6 +54,39 @@ Takes root, secret (its name).
 {{- get $made .secret -}}
 {{- end -}}
 
+{{/* The name of the Secret with the first admin key, key `key`. */}}
+{{- define "longrun.authSecret" -}}
+{{- .Values.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "bootstrap-key")) -}}
+{{- end -}}
+
+{{/*
+The first admin key: that in the cluster, or else a new one, which is the same in the whole rendering. Its form is that
+of jobcore.models.api_keys: the end is a checksum.
+*/}}
+{{- define "longrun.bootstrapKey" -}}
+{{- $secret := include "longrun.authSecret" . -}}
+{{- $made := .Values.madePasswords | default dict -}}
+{{- if not (hasKey $made $secret) -}}
+{{- $found := lookup "v1" "Secret" .Release.Namespace $secret -}}
+{{- $text := printf "lr_%s_%s" (randAlphaNum 12) (randAlphaNum 43) -}}
+{{- $new := printf "%s%s" $text (sha256sum $text | trunc 8) -}}
+{{- $_ := set $made $secret (dig "data" "key" "" $found | b64dec | default $new) -}}
+{{- $_ := set .Values "madePasswords" $made -}}
+{{- end -}}
+{{- get $made $secret -}}
+{{- end -}}
+
+{{/* A variable with that key; nothing unless the API asks for keys. Takes root, name. */}}
+{{- define "longrun.keyEnv" -}}
+{{- if eq .root.Values.auth.mode "keys" -}}
+- name: {{ .name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "longrun.authSecret" .root }}
+      key: key
+{{- end -}}
+{{- end -}}
+
 {{/* Fails instead of creating a new password for a database that already has one. Takes root. */}}
 {{- define "longrun.checkPassword" -}}
 {{- $secret := include "longrun.databaseSecret" . -}}

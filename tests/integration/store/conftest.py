@@ -8,7 +8,7 @@ import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
-from tests.integration.store.world import World, empty
+from tests.integration.store.world import CONTRADICTIONS, World, empty
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,9 @@ def module_database(postgres: EmbeddedPostgres, migrated_template: str) -> Itera
 
 
 @pytest.fixture
-def database_url(module_database: str) -> str:
-    """The module's database, empty."""
+def database_url(module_database: str) -> Iterator[str]:
+    """The module's database, empty; the test must leave no row that contradicts itself."""
     with World(module_database) as world:
         world.call(empty)
-    return module_database
+        yield module_database
+        assert world.sql(CONTRADICTIONS) == []

@@ -40,6 +40,20 @@ def test_a_job_may_be_handed_back_any_number_of_times(world: World) -> None:
     assert (claim.attempt, claim.tries) == (1, 1)
 
 
+def test_a_suspected_job_is_handed_back_and_goes_only_to_a_child_that_takes_it_and_alone(world: World) -> None:
+    claim = world.running()
+    [change] = world.release(claim, "suspected")
+    row = world.row(claim.id)
+    assert (row["attempt"], row["crashes"], row["losses"], row["suspected"]) == (0, 0, 0, 1)
+    assert change.data == {"status": "PENDING", "reason": "handed_back"}
+    worker, other = world.worker(), world.insert()
+    [passed_over] = world.take(worker, 2, quick=["echo"], suspected=0)
+    assert passed_over.id == other
+    world.insert()
+    [alone] = world.take(worker, 2, quick=["echo"], suspected=1)
+    assert (alone.id, alone.suspected) == (claim.id, 1)
+
+
 @pytest.mark.parametrize(("cause", "limit"), [("crash", MAX_CRASHES), ("loss", MAX_LOSSES)])
 def test_a_job_that_loses_its_process_too_often_is_quarantined(world: World, cause: Cause, limit: int) -> None:
     worker = world.worker()

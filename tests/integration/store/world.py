@@ -45,9 +45,13 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
   AND (expires_at IS NULL OR expires_at > now() OR started_at IS NOT NULL)
 """
 
+CONTRADICTIONS = "SELECT id, status, gate FROM jobs WHERE rate_blocked AND rate_key IS NULL"
+"""Jobs that a rate blocks although they have no rate key."""
+
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
     "fair_turns", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
+    "api_keys", "signing_keys",
 )  # fmt: skip
 
 P = ParamSpec("P")
@@ -137,6 +141,7 @@ class World:
         background: Sequence[str] = (),
         room: int = 0,
         slot: int = 0,
+        suspected: int = claims.MOST,
     ) -> list[Claim]:
         """Claim up to `limit` jobs, or up to `room` of the types that run in the background."""
         return self.call(
@@ -150,6 +155,7 @@ class World:
             lease_s=LEASE_S,
             background=background,
             room=room,
+            suspected=suspected,
         ).claims
 
     def running(self, worker_id: UUID | None = None, *, queue: str = QUEUE, **fields: Any) -> Claim:

@@ -6,6 +6,7 @@ from longrun_client.errors import (
     FieldError,
     IncompleteDownload,
     InvalidAddress,
+    InvalidKey,
     InvalidSubmission,
     LongrunError,
     LongrunUnavailable,
@@ -38,6 +39,7 @@ from longrun_client.models import (
 from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_counts import StatusCount, TaskCounts
 from longrun_client.models_files import TaskFile
+from longrun_client.models_keys import ApiKey, ApiKeyPage, NewApiKey
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
 from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
@@ -49,6 +51,8 @@ from longrun_client.transactions import SubmittedTask, submit
 
 __all__ = [
     "AcceptanceWarning",
+    "ApiKey",
+    "ApiKeyPage",
     "AsyncLongrun",
     "Attempt",
     "AttemptError",
@@ -65,6 +69,7 @@ __all__ = [
     "FieldError",
     "IncompleteDownload",
     "InvalidAddress",
+    "InvalidKey",
     "InvalidSubmission",
     "Links",
     "LogLine",
@@ -73,6 +78,7 @@ __all__ = [
     "LongrunError",
     "LongrunUnavailable",
     "MaybeAccepted",
+    "NewApiKey",
     "NoTransaction",
     "OutputPage",
     "Page",

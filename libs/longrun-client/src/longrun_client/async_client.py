@@ -15,16 +15,18 @@ import httpx2
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.bulk_client import AsyncBulkClient
+from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.key_client import AsyncKeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
@@ -32,11 +34,18 @@ from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
 
 
-class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient):
+class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient, AsyncKeyClient):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
-    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
-        self._server = Server.at(base_url, timeout_s, patience_s)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        patience_s: float = 300.0,
+    ) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s, api_key)
         self._transport = AsyncTransport(self._server)
         self._call = self._transport.call
 
@@ -53,6 +62,10 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
     ) -> Task:
         """Submit a task: see `Longrun.submit`."""
         return await self._call(calls.submit(task_type, input, options))
+
+    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+        """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
+        return await self._call(calls.validate(task_type, input, options))
 
     async def get(self, task_id: str) -> Task:
         """Get a task."""
@@ -116,13 +129,13 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
                 delay = cursor.broke(error)
             await anyio.sleep(delay)
 
-    async def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Wait until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        wait = Wait(task_id, timeout_s, self._server)
+    async def wait(self, task_id: str, timeout_s: float | None = None, *, until: Until = "ended") -> Task:
+        """Wait until the task has ended: see `Longrun.wait`."""
+        wait = Wait(task_id, timeout_s, self._server, until)
         while True:
             try:
                 task = await self._call(wait.call())
-                if task.ended:
+                if wait.is_over(task):
                     return task
                 delay = wait.answered(task)
             except LongrunError as error:

@@ -7,9 +7,9 @@ an idempotency key, by which the server recognises it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -25,13 +25,15 @@ from longrun_client.models import (
     Worker,
 )
 from longrun_client.models_output import OutputPage, Piece
-from longrun_client.options import SubmitOptions
+from longrun_client.options import SubmitOptions, TaskOptions
 from longrun_client.wire import SeqPage
 
 T = TypeVar("T")
 Answer = TypeVar("Answer", bound=BaseModel)
 
 PAGE_SIZE = 100
+Until = Literal["ended", "stopped"]
+"""What to wait for: the end of a task; or that also none of its runs is under way, if it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,17 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
 
 
-def get(task_id: str, wait_s: float = 0.0) -> Call[Task]:
-    """GET /tasks/{id}, which the server answers when the task has ended, or after `wait_s` seconds."""
+def validate(task_type: str, input: Mapping[str, Any], options: TaskOptions) -> Call[Task]:
+    """POST /tasks?validate_only=true, which stores nothing; raises ValueError for a time without a time zone."""
+    given = SubmitOptions(**options, idempotency_key=None)
+    return replace(submit(task_type, input, given), params={"validate_only": "true"}, key=None)
+
+
+def get(task_id: str, wait_s: float = 0.0, until: Until = "ended") -> Call[Task]:
+    """GET /tasks/{id}, which the server answers when the task has ended or stopped, or after `wait_s` seconds."""
     params = {"wait": f"{wait_s:.3f}"} if wait_s else None
+    if params and until != "ended":
+        params["until"] = until
     return Call("GET", task_path(task_id), Task.model_validate, params=params, wait_s=wait_s)
 
 

@@ -2,7 +2,8 @@
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success (a followed task ended as SUCCESS), 1 the
 followed task FAILED, 2 an invalid request or ids that could not all be cancelled or retried, 3 the followed task was
-CANCELLED, 4 no valid response from the server, 130 interrupted, or a question was answered with no.
+CANCELLED, 4 no valid response from the server, 124 the time of `wait` was over, 130 interrupted, or a question was
+answered with no.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typer
 from longrun_client import (
     cli_bulk,
     cli_files,
+    cli_keys,
     cli_limits,
     cli_list,
     cli_local,
@@ -24,6 +26,7 @@ from longrun_client import (
     cli_queues,
     cli_rates,
     cli_schedules,
+    cli_submit,
     cli_submit_many,
     cli_tasks,
     cli_watch,
@@ -31,7 +34,7 @@ from longrun_client import (
     cli_workers,
 )
 from longrun_client.console import stderr
-from longrun_client.errors import InvalidAddress, LongrunError, ProblemError, ServerNotInstalled
+from longrun_client.errors import InvalidAddress, InvalidKey, LongrunError, ProblemError, ServerNotInstalled
 from longrun_client.inputs import InputError
 from longrun_client.server import DEFAULT_URL
 from longrun_client.text import printable
@@ -44,6 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_submit.app)
 app.add_typer(cli_tasks.app)
 app.add_typer(cli_submit_many.app)
 app.add_typer(cli_bulk.app)
@@ -56,6 +60,7 @@ app.add_typer(cli_schedules.app, name="schedules")
 app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
+app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_workers.app)
 app.add_typer(cli_local.app)
 
@@ -97,4 +102,8 @@ def _server(
 
 def _exit_code(error: LongrunError) -> int:
     refused = isinstance(error, ProblemError) and error.status < 500
-    return USAGE if refused or isinstance(error, InputError | InvalidAddress | ServerNotInstalled) else UNREACHABLE
+    return (
+        USAGE
+        if refused or isinstance(error, InputError | InvalidAddress | InvalidKey | ServerNotInstalled)
+        else UNREACHABLE
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from longrun_client.cli_filters import Filter, with_filter
-from longrun_client.cli_options import Json, connect
+from longrun_client.cli_options import IdempotencyKey, Json, connect
 from longrun_client.cli_tasks import INTERRUPTED, Follow, cancel_one, follow_task, retry_one
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, stderr, stdout
@@ -44,12 +44,17 @@ class _Request:
     yes: bool
     dry_run: bool
     as_json: bool
+    key: str | None
 
     @property
     def only_id(self) -> str | None:
         """The id, if one task shall be changed and nothing else is said."""
         has_more = self.wanted or self.every or self.dry_run
         return self.ids[0] if len(self.ids) == 1 and not has_more else None
+
+    def key_of(self, number: int) -> str | None:
+        """The idempotency key of one of several requests: each needs one of its own."""
+        return f"{self.key}/{number}" if self.key and number else self.key
 
 
 @app.command(epilog="Example: longrun cancel --queue reports --status PENDING --dry-run")
@@ -63,12 +68,13 @@ def cancel(
     every: All = False,
     yes: Yes = False,
     dry_run: DryRun = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Cancel a task, several tasks, or all tasks that match every option."""
     with connect(context) as client:
-        request = _Request("cancel", ids or [], selected.of(client), every, yes, dry_run, as_json)
-        if request.only_id:
+        request = _Request("cancel", ids or [], selected.of(client), every, yes, dry_run, as_json, idempotency_key)
+        if request.only_id:  # DELETE needs no key: the second one returns the same receipt
             cancel_one(client, request.only_id, wait=wait, as_json=as_json)
         elif wait:
             raise InputError("--wait: give one id with it")
@@ -87,13 +93,14 @@ def retry(
     every: All = False,
     yes: Yes = False,
     dry_run: DryRun = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Retry a task that FAILED or was CANCELLED, several such tasks, or all that match every option."""
     with connect(context) as client:
-        request = _Request("retry", ids or [], selected.of(client), every, yes, dry_run, as_json)
+        request = _Request("retry", ids or [], selected.of(client), every, yes, dry_run, as_json, idempotency_key)
         if request.only_id:
-            retry_one(client, request.only_id, follow=follow, as_json=as_json)
+            retry_one(client, request.only_id, key=request.key, follow=follow, as_json=as_json)
         elif follow:
             raise InputError("--follow: give one id with it")
         else:
@@ -108,7 +115,10 @@ def _change(client: Longrun, request: _Request) -> None:
         raise InputError(f"give ids, or options that select tasks; --all means every task: longrun {action} --help")
     call = client.cancel_many if action == "cancel" else client.retry_many
     if request.ids:
-        results = [call(ids, dry_run=request.dry_run) for ids in _by_request(request.ids)]
+        results = [
+            call(ids, dry_run=request.dry_run, idempotency_key=request.key_of(number))
+            for number, ids in enumerate(_by_request(request.ids))
+        ]
         _show_outcomes(action, results, as_json=request.as_json)
         return
     if request.dry_run or not request.yes:
@@ -117,7 +127,7 @@ def _change(client: Longrun, request: _Request) -> None:
             _show_counts(action, counted, as_json=request.as_json)
             return
         _ask(action, counted)
-    done = call(all=every, **wanted)
+    done = call(all=every, idempotency_key=request.key, **wanted)
     if done.task is not None:
         follow_task(client, done.task.task_id, request.as_json, said=f"{action} goes on as task {done.task.task_id}")
     _show_counts(action, done, as_json=request.as_json)

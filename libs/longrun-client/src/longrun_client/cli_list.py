@@ -10,8 +10,13 @@ from longrun_client import tables
 from longrun_client.cli_filters import Filter, with_filter
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, print_table
+from longrun_client.inputs import InputError
 
 app = typer.Typer()
+
+Fields = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Only these fields, separated by commas, in the JSON.")
+]
 
 
 @app.command("list", epilog="Example: longrun list --status FAILED --finished-after 2026-11-24 --error timeout")
@@ -24,16 +29,14 @@ def list_tasks(
         str, typer.Option(help="created or finished; with a minus in front, the latest first.")
     ] = "-created",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of tasks.")] = 20,
-    fields: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these fields, separated by commas; for --json.")
-    ] = None,
+    fields: Fields = None,
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first: those that match every option. Times without an offset are local."""
     with connect(context) as client:
         wanted = selected.of(client)
-        names = None if fields is None else fields.split(",")
-        tasks = client.list(**wanted, sort=None if sort == "-created" else sort, limit=limit, fields=names)
+        sorting = None if sort == "-created" else sort
+        tasks = client.list(**wanted, sort=sorting, limit=limit, fields=_names(fields))
         print_lines(tasks) if as_json else print_table(tables.task_table(tasks))
 
 
@@ -58,7 +61,10 @@ def export(
     *,
     selected: Filter,
     sort: Annotated[str, typer.Option(help="created, or -created for the latest first.")] = "created",
-    after: Annotated[str | None, typer.Option(metavar="ID", help="Continue behind this task.")] = None,
+    fields: Fields = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="ID", help="Continue behind this task; with --events, behind this `seq`.")
+    ] = None,
     events: Annotated[
         str | None, typer.Option(metavar="ID", help="Export the events of this task instead of tasks.")
     ] = None,
@@ -66,6 +72,16 @@ def export(
     """Print tasks with their inputs and results as JSON, one per line, oldest first: all that match every option."""
     with connect(context) as client:
         if events is not None:
-            print_lines(client.events(events))
+            print_lines(client.events(events, _seq(after)))
         else:
-            print_lines(client.export(**selected.of(client), sort=sort, after=after))
+            print_lines(client.export(**selected.of(client), sort=sort, after=after, fields=_names(fields)))
+
+
+def _names(fields: str | None) -> list[str] | None:
+    return None if fields is None else fields.split(",")
+
+
+def _seq(after: str | None) -> int:
+    if after is not None and not (after.isascii() and after.isdigit()):
+        raise InputError(f"--after: with --events it is the `seq` of an event, not {after!r}")
+    return int(after or 0)

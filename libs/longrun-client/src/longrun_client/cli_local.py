@@ -29,7 +29,7 @@ def run_local() -> None:
 
     The data stays in LONGRUN_HOME (.longrun). Settings such as LONGRUN_PORT are read from the environment.
     """
-    raise typer.Exit(_server_command("run-local")())
+    raise typer.Exit(server_command("run-local")())
 
 
 @app.command(epilog="Example: longrun dev tasks.py")
@@ -43,7 +43,7 @@ def dev(
 
     Otherwise it does the same as `longrun run-local`.
     """
-    raise typer.Exit(_server_command("dev")(tasks or []))
+    raise typer.Exit(server_command("dev")(tasks or []))
 
 
 @app.command(
@@ -72,7 +72,7 @@ def run(
         raise typer.Exit
     if name is not None and name.startswith("-"):
         raise InputError(f"{name}: the task type comes first: longrun run TASK_TYPE {name} …")
-    command = _server_command("run")
+    command = server_command("run")
     raise typer.Exit(command(name, context.args, input_json, tasks or [], wants_help=wants_help))
 
 
@@ -81,10 +81,11 @@ def demo(context: typer.Context) -> None:
     """Serve a small web site and scrape it. Needs `longrun run-local` in another terminal."""
     if context.obj != DEFAULT_URL:
         os.environ["LONGRUN_URL"] = context.obj
-    raise typer.Exit(_server_command("demo")())
+    raise typer.Exit(server_command("demo")())
 
 
-def _server_command(name: str) -> Callable[..., int]:
+def server_command(name: str) -> Callable[..., int]:
+    """The command that a package of the server registers; raises ServerNotInstalled."""
     for entry_point in entry_points(group=GROUP, name=name):
         return cast(Callable[..., int], entry_point.load())
     raise ServerNotInstalled(

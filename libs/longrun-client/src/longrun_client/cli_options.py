@@ -11,18 +11,12 @@ from longrun_client.inputs import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, one value per line.")]
 Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input as JSON, @FILE, or - for stdin.")]
-FairnessKey = Annotated[str | None, typer.Option(help="Keys take turns in a queue; e.g. the id of a tenant.")]
-ConcurrencyKey = Annotated[
-    str | None, typer.Option(help="Tasks with the same key run one at a time, or as many as `longrun limits` shows.")
-]
-RateKey = Annotated[
-    str | None, typer.Option(help="Tasks with the same key start only as often as `longrun rate-limits` shows.")
-]
-DedupeKey = Annotated[
-    str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
-]
 IdempotencyKey = Annotated[
-    str | None, typer.Option(help="Key of this one request: a repeated command with it submits nothing more.")
+    str | None, typer.Option(help="Key of this one request: a repeated command with it does nothing more.")
+]
+
+ValidateOnly = Annotated[
+    bool, typer.Option("--validate-only", help="Only check it, and print what would be submitted.")
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from longrun_client.cli_options import Json, connect
-from longrun_client.cli_tasks import Follow, TaskId
+from longrun_client.cli_tasks import After, Follow, TaskId
 from longrun_client.console import print_lines, stdout
 from longrun_client.text import piece_line, piece_text, printable
 
@@ -21,11 +21,17 @@ Raw = Annotated[
 
 @app.command()
 def output(
-    context: typer.Context, task_id: TaskId, follow: Follow = False, raw: Raw = False, as_json: Json = False
+    context: typer.Context,
+    task_id: TaskId,
+    *,
+    after: After = 0,
+    follow: Follow = False,
+    raw: Raw = False,
+    as_json: Json = False,
 ) -> None:
     """Print the output of a task: the pieces that it has emitted."""
     with connect(context) as client:
-        pieces = client.output(task_id, follow=follow)
+        pieces = client.output(task_id, after, follow=follow)
         if as_json:
             print_lines(pieces)
         elif raw:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import ConcurrencyKey, FairnessKey, Input, Json, RateKey, connect
+from longrun_client.cli_options import IdempotencyKey, Input, Json, connect
+from longrun_client.cli_task_options import with_task_options
 from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.models_schedules import Schedule
@@ -53,6 +54,7 @@ Deadline = Annotated[float | None, typer.Option(help="Seconds of delay after whi
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog='Example: longrun schedules create nightly "30 2 * * *" web_scrape --url https://example.org',
 )
+@with_task_options
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")],
@@ -66,33 +68,19 @@ def create(
     max_missed_runs: Most = None,
     start_deadline: Deadline = None,
     paused: Annotated[bool, typer.Option("--paused", help="Create it paused.")] = False,
-    queue: Annotated[str | None, typer.Option(help="Queue of the tasks.")] = None,
-    priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
-    fairness_key: FairnessKey = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
-    concurrency_key: ConcurrencyKey = None,
-    rate_key: RateKey = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Label of the tasks; may be repeated.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Whose it is; an operator may create it for any owner.")] = None,
+    options: dict[str, Any],
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Create a schedule. Give the task's input as --NAME VALUE for each field, or with --input."""
     if misplaced := next((word for word in (name, cron, task_type) if word.startswith("-")), None):
         raise InputError(f"{misplaced}: NAME, CRON and TASK_TYPE come first: longrun schedules create NAME CRON …")
     with connect(context) as client:
-        task = _given(
-            task_type=task_type,
-            queue=queue,
-            priority=priority,
-            fairness_key=fairness_key,
-            max_attempts=max_attempts,
-            concurrency_key=concurrency_key,
-            rate_key=rate_key,
-            tags=tag or None,
-            input=task_input(client, task_type, context.args, input_json),
-        )
-        options = _options(timezone, overlap, missed_runs, max_missed_runs, start_deadline)
-        options |= {"paused": True} if paused else {}
-        made = client.create_schedule(name, cron, task, **options)
+        task = {"task_type": task_type, **options, "input": task_input(client, task_type, context.args, input_json)}
+        ticks = _options(timezone, overlap, missed_runs, max_missed_runs, start_deadline)
+        ticks |= ({"paused": True} if paused else {}) | _given(owner=owner)
+        made = client.create_schedule(name, cron, task, idempotency_key=idempotency_key, **ticks)
     _say(made, as_json)
 
 
@@ -123,6 +111,7 @@ def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
 
 
 @app.command()
+@with_task_options
 def change(
     context: typer.Context,
     key: Key,
@@ -135,6 +124,8 @@ def change(
     missed_runs: MissedOption = None,
     max_missed_runs: Most = None,
     start_deadline: Deadline = None,
+    task_type: Annotated[str | None, typer.Option(help="New task type; give its input with it.")] = None,
+    options: dict[str, Any],
     as_json: Json = False,
 ) -> None:
     """Change the given fields of a schedule."""
@@ -142,8 +133,11 @@ def change(
         changes = _given(name=name, cron=cron) | _options(
             timezone, overlap, missed_runs, max_missed_runs, start_deadline
         )
+        task = _given(task_type=task_type) | options
         if input_json is not None:
-            changes["task"] = {"input": task_input(client, "", [], input_json)}
+            task["input"] = task_input(client, "", [], input_json)
+        if task:
+            changes["task"] = task
         if not changes:
             raise InputError("nothing to change: give --cron, --timezone, … (longrun schedules change --help)")
         _say(client.change_schedule(key, **changes), as_json)
@@ -164,10 +158,10 @@ def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
 
 
 @app.command()
-def run(context: typer.Context, key: Key, as_json: Json = False) -> None:
+def run(context: typer.Context, key: Key, *, idempotency_key: IdempotencyKey = None, as_json: Json = False) -> None:
     """Submit a schedule's task now, regardless of its ticks. Prints the id of the task."""
     with connect(context) as client:
-        task = client.run_schedule(key)
+        task = client.run_schedule(key, idempotency_key=idempotency_key)
     print_lines([task]) if as_json else print(task.task_id)
 
 

@@ -1,4 +1,4 @@
-"""`longrun submit`, `show`, `logs`, `attempts` and `follow`; and what `cancel` and `retry` do with one task."""
+"""`longrun show`, `wait`, `logs`, `attempts` and `follow`; and what `cancel` and `retry` do with one task."""
 
 from __future__ import annotations
 
@@ -11,121 +11,105 @@ import typer
 from rich.text import Text
 
 from longrun_client import tables
-from longrun_client.cli_input import task_input
-from longrun_client.cli_options import (
-    ConcurrencyKey,
-    DedupeKey,
-    FairnessKey,
-    IdempotencyKey,
-    Input,
-    Json,
-    RateKey,
-    connect,
-)
+from longrun_client.calls import Until
+from longrun_client.cli_options import Json, connect
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.follow import watch
 from longrun_client.inputs import InputError
-from longrun_client.models import LogLine, Status
+from longrun_client.models import LogLine, Status, Task
 from longrun_client.server import given_url, without_password
 from longrun_client.text import error_text, log_line, outcome, print_json, printable, status_text
 
 INTERRUPTED: Final = 130
 ENDED: Final = {Status.SUCCESS: 0, Status.FAILED: 1, Status.CANCELLED: 3}
-STOP_POLL_S: Final = 0.2
+TIMED_OUT: Final = 124
+"""What `timeout` of coreutils exits with."""
 
 app = typer.Typer()
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
+TaskIds = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of tasks.")]
+After = Annotated[int, typer.Option(metavar="SEQ", help="Only what comes after this `seq`.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Show the events of the task until it has ended.")]
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Example: longrun submit web_scrape --url https://example.org --follow",
-)
-def submit(
+class TaskLogLine(LogLine):
+    """A line of the log of one of several tasks."""
+
+    task_id: str
+
+
+@app.command()
+def show(context: typer.Context, task_ids: TaskIds, as_json: Json = False) -> None:
+    """Show one task or several."""
+    with connect(context) as client:
+        for number, task_id in enumerate(task_ids):
+            task = client.get(task_id)
+            if as_json:
+                print_lines([task])
+                continue
+            if number:
+                stdout().print()
+            show_task(task)
+
+
+@app.command()
+def wait(
     context: typer.Context,
-    task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
+    task_ids: TaskIds,
     *,
-    input_json: Input = None,
-    queue: Annotated[str | None, typer.Option(help="Queue of the task.")] = None,
-    priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
-    fairness_key: FairnessKey = None,
-    delay: Annotated[float | None, typer.Option(help="Earliest start, in seconds from now.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
-    concurrency_key: ConcurrencyKey = None,
-    rate_key: RateKey = None,
-    dedupe_key: DedupeKey = None,
-    idempotency_key: IdempotencyKey = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Label of the task; may be repeated.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Give up after this number of seconds: exit code 124.")] = None,
+    until: Annotated[Until, typer.Option(help="`stopped`: a cancelled task also until its run has stopped.")] = "ended",
+    as_json: Json = False,
+) -> None:
+    """Wait until all these tasks have ended. The exit code is that of the first that is no SUCCESS."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    codes = []
+    with connect(context) as client:
+        for task_id in task_ids:
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                task = client.wait(task_id, left_s, until=until)
+            except TimeoutError as error:
+                stderr().print(f"longrun: {printable(str(error))}", soft_wrap=True)
+                raise typer.Exit(TIMED_OUT) from None
+            print_lines([task]) if as_json else stdout().print(f"{task_id}  {task.status}", soft_wrap=True)
+            codes.append(ENDED[task.status])
+    raise typer.Exit(next(filter(None, codes), 0))
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    task_ids: TaskIds,
+    *,
+    after: After = 0,
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
-    """Submit a task. Give its input as --NAME VALUE for each field, or with --input. Prints the id of the task."""
-    if task_type.startswith("-"):
-        raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
+    """Print the log of a task, or of several one after the other."""
+    several = len(task_ids) > 1
+    if several and (follow or after):
+        raise InputError("--follow and --after: give one id with them")
     with connect(context) as client:
-        task = client.submit(
-            task_type,
-            task_input(client, task_type, context.args, input_json),
-            queue=queue,
-            priority=priority,
-            fairness_key=fairness_key,
-            delay_s=delay,
-            max_attempts=max_attempts,
-            concurrency_key=concurrency_key,
-            rate_key=rate_key,
-            dedupe_key=dedupe_key,
-            idempotency_key=idempotency_key,
-            tags=tag,
-        )
-        for warning in task.warnings:
-            stderr().print(f"warning: {printable(warning.detail)}", soft_wrap=True)
-        if as_json:
-            print_lines([task])
-        said = "already live" if task.deduplicated else "accepted"
-        if follow:
-            follow_task(client, task.task_id, as_json, said=f"{said} as {task.task_id}")
-        elif not as_json:
-            print(task.task_id)
-            stderr().print(f"{said}, follow it with: {_command(client, 'follow', task.task_id)}", soft_wrap=True)
+        for task_id in task_ids:
+            lines = _live_log(client, task_id, after) if follow else client.logs(task_id, after)
+            if as_json:
+                print_lines(TaskLogLine(task_id=task_id, **line.model_dump(exclude_unset=True)) for line in lines)
+                continue
+            console = stdout()
+            if several:
+                console.print(Text(f"==> {printable(task_id)} <==", "dim"), soft_wrap=True)
+            for line in lines:
+                console.print(log_line(line), soft_wrap=True)
 
 
 @app.command()
-def show(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
-    """Show a task."""
-    with connect(context) as client:
-        task = client.get(task_id)
-    if as_json:
-        print_lines([task])
-        return
-    console = stdout()
-    console.print(tables.task_sheet(task))
-    for label, value in (("input", task.input), ("result", task.result)):
-        if value is not None:
-            console.print(Text(f"\n{label}", "dim"))
-            print_json(console, value)
-
-
-@app.command()
-def logs(context: typer.Context, task_id: TaskId, follow: Follow = False, as_json: Json = False) -> None:
-    """Print the log of a task."""
-    with connect(context) as client:
-        lines = _live_log(client, task_id) if follow else client.logs(task_id)
-        if as_json:
-            print_lines(lines)
-            return
-        console = stdout()
-        for line in lines:
-            console.print(log_line(line), soft_wrap=True)
-
-
-@app.command()
-def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
+def attempts(context: typer.Context, task_id: TaskId, *, after: After = 0, as_json: Json = False) -> None:
     """List the attempts of a task: when and where each ran, its outcome, and why it failed."""
     with connect(context) as client:
-        made = list(client.attempts(task_id))
+        made = list(client.attempts(task_id, after))
     if as_json:
         print_lines(made)
         return
@@ -140,34 +124,42 @@ def attempts(context: typer.Context, task_id: TaskId, as_json: Json = False) -> 
 
 
 @app.command()
-def follow(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:
+def follow(context: typer.Context, task_id: TaskId, *, after: After = 0, as_json: Json = False) -> None:
     """Follow a task from its start until it has ended, then print its result."""
     with connect(context) as client:
-        follow_task(client, task_id, as_json)
+        follow_task(client, task_id, as_json, after=after)
 
 
 def cancel_one(client: Longrun, task_id: str, *, wait: bool, as_json: bool) -> None:
     """Cancel a task; with `wait`, until its run has stopped."""
     task = client.cancel(task_id)
-    while wait and task.cancel is not None and task.cancel.stopped_at is None:
-        time.sleep(STOP_POLL_S)
-        task = client.get(task_id)
+    if wait and not task.stopped:
+        task = client.wait(task_id, until="stopped")
     if as_json:
         print_lines([task])
         return
-    stopped = task.cancel is None or task.cancel.stopped_at is not None
-    stdout().print(Text.assemble((task.status, "magenta"), "" if stopped else ", its run is being stopped"))
+    stdout().print(Text.assemble((task.status, "magenta"), "" if task.stopped else ", its run is being stopped"))
 
 
-def retry_one(client: Longrun, task_id: str, *, follow: bool, as_json: bool) -> None:
-    """Retry a task; with `follow`, until it has ended."""
-    task = client.retry(task_id)
+def retry_one(client: Longrun, task_id: str, *, key: str | None, follow: bool, as_json: bool) -> None:
+    """Retry a task, by a request with this idempotency key; with `follow`, until it has ended."""
+    task = client.retry(task_id, idempotency_key=key)
     if as_json:
         print_lines([task])
     if follow:
         follow_task(client, task_id, as_json, after=task.seq - 1)
     elif not as_json:
         stdout().print(status_text(task.status))
+
+
+def show_task(task: Task) -> None:
+    """Print a task with its input and result."""
+    console = stdout()
+    console.print(tables.task_sheet(task))
+    for label, value in (("input", task.input), ("result", task.result)):
+        if value is not None:
+            console.print(Text(f"\n{label}", "dim"))
+            print_json(console, value)
 
 
 def follow_task(client: Longrun, task_id: str, as_json: bool, said: str = "", after: int = 0) -> NoReturn:
@@ -182,8 +174,8 @@ def follow_task(client: Longrun, task_id: str, as_json: bool, said: str = "", af
     except KeyboardInterrupt:
         stderr().print(
             f"stopped following: task {task_id} continues\n"
-            f"  follow it again  {_command(client, 'follow', task_id)}\n"
-            f"  cancel it        {_command(client, 'cancel', task_id)}",
+            f"  follow it again  {command_line(client, 'follow', task_id)}\n"
+            f"  cancel it        {command_line(client, 'cancel', task_id)}",
             soft_wrap=True,
         )
         raise typer.Exit(INTERRUPTED) from None
@@ -196,13 +188,13 @@ def follow_task(client: Longrun, task_id: str, as_json: bool, said: str = "", af
     raise typer.Exit(ENDED[task.status])
 
 
-def _live_log(client: Longrun, task_id: str) -> Iterator[LogLine]:
-    for event in client.stream(task_id):
+def _live_log(client: Longrun, task_id: str, after: int) -> Iterator[LogLine]:
+    for event in client.stream(task_id, after):
         if event.kind == "log":
             yield LogLine(seq=event.seq or 0, at=event.at, attempt=event.attempt, **event.data)
 
 
-def _command(client: Longrun, *words: str) -> str:
+def command_line(client: Longrun, *words: str) -> str:
     """A command line to type, with --server unless the server is the default one."""
     server = [] if client.base_url == given_url() else ["--server", without_password(client.base_url)]
     return shlex.join(["longrun", *server, *words])

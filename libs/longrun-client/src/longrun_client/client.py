@@ -13,16 +13,18 @@ import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.bulk_client import BulkClient
+from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
 from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
+from longrun_client.key_client import KeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
@@ -31,19 +33,27 @@ from longrun_client.wait import Wait
 from longrun_client.watch_client import WatchClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
-    `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `timeout_s`
-    is the limit of one exchange, in seconds. `patience_s` is how many seconds `stream` and `wait` outlast an outage of
+    `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`
+    is what a server that asks for one gets, by default LONGRUN_API_KEY. `timeout_s` is the limit of one exchange, in
+    seconds. `patience_s` is how many seconds `stream` and `wait` outlast an outage of
     the server.
 
     Every method raises ProblemError if the server refuses the request, and LongrunUnavailable if it cannot be reached.
     Several threads may share a client.
     """
 
-    def __init__(self, base_url: str | None = None, *, timeout_s: float = 10.0, patience_s: float = 300.0) -> None:
-        self._server = Server.at(base_url, timeout_s, patience_s)
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 10.0,
+        patience_s: float = 300.0,
+    ) -> None:
+        self._server = Server.at(base_url, timeout_s, patience_s, api_key)
         self._transport = Transport(self._server)
         self._call = self._transport.call
 
@@ -64,6 +74,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         a timeout or an answer such as 503, and accepted once. MaybeAccepted is raised if no answer came in the end.
         """
         return self._call(calls.submit(task_type, input, options))
+
+    def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+        """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
+        return self._call(calls.validate(task_type, input, options))
 
     def get(self, task_id: str) -> Task:
         """Get a task."""
@@ -124,13 +138,16 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
                 delay = cursor.broke(error)
             time.sleep(delay)
 
-    def wait(self, task_id: str, timeout_s: float | None = None) -> Task:
-        """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds."""
-        wait = Wait(task_id, timeout_s, self._server)
+    def wait(self, task_id: str, timeout_s: float | None = None, *, until: Until = "ended") -> Task:
+        """Block until the task has ended; raises TimeoutError, with the task's state, after `timeout_s` seconds.
+
+        `until="stopped"` also waits for the stop of a cancelled run: see `cancel`.
+        """
+        wait = Wait(task_id, timeout_s, self._server, until)
         while True:
             try:
                 task = self._call(wait.call())
-                if task.ended:
+                if wait.is_over(task):
                     return task
                 delay = wait.answered(task)
             except LongrunError as error:
@@ -150,7 +167,7 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient):
         return self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
     def cancel(self, task_id: str) -> Task:
-        """Cancel the task. Its status is CANCELLED at once; its run has stopped when `cancel.stopped_at` is set."""
+        """Cancel the task. Its status is CANCELLED at once; `wait(task_id, until="stopped")` waits for its run."""
         return self._call(calls.cancel(task_id))
 
     def retry(self, task_id: str, *, idempotency_key: str | None = None) -> Task:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
+
+_ADVICE: Final = {
+    401: " (in Python: Longrun(api_key=…), or set LONGRUN_API_KEY)",
+    403: " (an admin can make a key with the scope: longrun keys create)",
+}
+"""What to do about an answer, by its status."""
 
 
 class LongrunError(Exception):
@@ -13,6 +20,10 @@ class LongrunError(Exception):
 
 class InvalidAddress(LongrunError, ValueError):
     """The address of the server is malformed."""
+
+
+class InvalidKey(LongrunError, ValueError):
+    """The API key is malformed."""
 
 
 class ServerNotInstalled(LongrunError):
@@ -94,4 +105,5 @@ class ProblemError(LongrunError):
     def _text(self) -> str:
         if self.errors:
             return "\n".join([self.title, *(f"  {error.field}: {error.message}" for error in self.errors)])
-        return f"{self.title}: {self.detail}" if self.detail else self.title
+        said = f"{self.title}: {self.detail}" if self.detail else self.title
+        return f"{said}{_ADVICE.get(self.status, '')}"

@@ -102,6 +102,8 @@ class Task(Wire):
     queue: str | None = None
     priority: int | None = None
     fairness_key: str | None = None
+    owner: str | None = None
+    """Whose task it is; None: the operator's."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
     trace_id: str | None = None
@@ -126,6 +128,11 @@ class Task(Wire):
     def ended(self) -> bool:
         """Whether the status of the task is terminal."""
         return self.status.ended
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended and none of its runs is under way: a cancelled run takes a moment to stop."""
+        return self.ended and (self.cancel is None or self.cancel.stopped_at is not None)
 
 
 class LogLine(Wire):

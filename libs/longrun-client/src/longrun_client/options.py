@@ -49,6 +49,8 @@ class TaskOptions(TypedDict, total=False):
     """Any JSON object; it is returned with the task."""
     dedupe_key: str | None
     """At most one task with this key is live: while there is one, it is returned, with `deduplicated`."""
+    owner: str | None
+    """Whose task it is; by default the caller's. Only an operator may name another one."""
 
 
 class SubmitOptions(TaskOptions, total=False):
@@ -85,6 +87,8 @@ class FilterOptions(TypedDict, total=False):
     """What its input contains."""
     error_contains: str | None
     """A part of the type and message of its error, written as `type: message`, in upper or lower case."""
+    owner: str | None
+    """Whose tasks; a caller with an owner sees no others in any case."""
 
 
 class ListOptions(FilterOptions, total=False):
@@ -103,6 +107,8 @@ class ExportOptions(FilterOptions, total=False):
     """`created` (default), or `-created` for the latest first."""
     after: str | None
     """Only tasks behind the one with this id."""
+    fields: Sequence[str] | None
+    """Export only these fields and those that every task has; the others have their defaults."""
 
 
 class BulkOptions(FilterOptions, total=False):
@@ -133,6 +139,8 @@ class WatchOptions(TypedDict, total=False):
     """All of these."""
     schedule_id: str | None
     """The schedule that submitted the task."""
+    owner: str | None
+    """Whose tasks; a caller with an owner sees no others in any case."""
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -150,5 +158,7 @@ class ScheduleOptions(TypedDict, total=False):
     """A tick that is late by more than this number of seconds is missed."""
     paused: bool
     """Whether the schedule is paused."""
+    owner: str | None
+    """Whose schedule it is; by default the caller's. Only an operator may name another one."""
     idempotency_key: str | None
     """A key of this one request; by default, a new one."""

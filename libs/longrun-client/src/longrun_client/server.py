@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final, Self
@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from longrun_client.errors import InvalidAddress
+from longrun_client.errors import InvalidAddress, InvalidKey
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 # The server sends a comment on an idle stream every 25 s: after two missing ones the connection is dead.
@@ -22,22 +22,26 @@ SILENCE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An address, the timeout of one exchange, and how long streams outlast an outage, both in seconds."""
+    """An address, the timeout of one exchange, and how long streams outlast an outage, both in seconds; and a key."""
 
     url: str
     timeout_s: float
     patience_s: float
+    api_key: str | None = field(default=None, repr=False)
 
     @classmethod
-    def at(cls, base_url: str | None, timeout_s: float, patience_s: float) -> Self:
-        """The server at `base_url`, LONGRUN_URL or the default address; raises InvalidAddress."""
+    def at(cls, base_url: str | None, timeout_s: float, patience_s: float, api_key: str | None = None) -> Self:
+        """The server at `base_url`, LONGRUN_URL or the default address; the key is `api_key` or LONGRUN_API_KEY.
+
+        Raises InvalidAddress, and InvalidKey without repeating the key.
+        """
         given = base_url.rstrip("/") if base_url else given_url()
         if not given.startswith(("http://", "https://")) or not _host(given):
             raise InvalidAddress(
                 f"{without_password(given)!r} is not the address of a server: set --server (base_url) or LONGRUN_URL "
                 f"to http://host:port, such as {DEFAULT_URL}"
             )
-        return cls(given, timeout_s, patience_s)
+        return cls(given, timeout_s, patience_s, _key(api_key))
 
     @property
     def shown(self) -> str:
@@ -56,7 +60,8 @@ class Server:
 
     def headers(self) -> dict[str, str]:
         """Headers of every request."""
-        return {"User-Agent": f"longrun-client/{version('longrun-client')}"}
+        agent = {"User-Agent": f"longrun-client/{version('longrun-client')}"}
+        return agent if self.api_key is None else {**agent, "Authorization": f"Bearer {self.api_key}"}
 
     def ssl_context(self) -> ssl.SSLContext:
         """Which certificates to trust: those of the operating system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
@@ -85,6 +90,13 @@ def without_password(url: str) -> str:
 def given_url() -> str:
     """The address in LONGRUN_URL, or the default."""
     return (os.environ.get("LONGRUN_URL") or DEFAULT_URL).rstrip("/")
+
+
+def _key(given: str | None) -> str | None:
+    key = (given if given is not None else os.environ.get("LONGRUN_API_KEY", "")).strip()
+    if not re.fullmatch(r"[!-~]*", key):
+        raise InvalidKey("api_key (LONGRUN_API_KEY) has characters that no key has, such as a space or a line break")
+    return key or None
 
 
 def _host(url: str) -> str:

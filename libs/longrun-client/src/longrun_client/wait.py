@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from longrun_client import calls
-from longrun_client.calls import Call
+from longrun_client.calls import Call, Until
 from longrun_client.errors import LongrunError
 from longrun_client.models import Task
 from longrun_client.patience import Patience
@@ -26,9 +26,15 @@ class Wait:
     """One wait of at most `timeout_s` seconds (None: for ever) across any number of requests. It does no I/O."""
 
     def __init__(
-        self, task_id: str, timeout_s: float | None, server: Server, clock: Callable[[], float] = time.monotonic
+        self,
+        task_id: str,
+        timeout_s: float | None,
+        server: Server,
+        until: Until = "ended",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._task_id = task_id
+        self._until = until
         self._timeout_s = timeout_s
         self._clock = clock
         self._began_at = self._asked_at = clock()
@@ -41,12 +47,17 @@ class Wait:
         self._asked_at = self._clock()
         left_s = self._left_s()
         if self._asked_s is not None and left_s <= 0:
-            raise TimeoutError(f"task {self._task_id} did not end within {self._timeout_s:g} s{self._state()}")
+            what = "end" if self._until == "ended" else "stop"
+            raise TimeoutError(f"task {self._task_id} did not {what} within {self._timeout_s:g} s{self._state()}")
         self._asked_s = max(0.0, min(EXCHANGE_S, left_s))
-        return calls.get(self._task_id, self._asked_s)
+        return calls.get(self._task_id, self._asked_s, self._until)
+
+    def is_over(self, task: Task) -> bool:
+        """Whether the task is as it is waited for."""
+        return task.ended if self._until == "ended" else task.stopped
 
     def answered(self, task: Task) -> float:
-        """Seconds to rest before the next request, after one whose task has not ended."""
+        """Seconds to rest before the next request, after one whose task is not over."""
         self._last = task
         self._patience.reached()
         is_early = self._clock() - self._asked_at < (self._asked_s or 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -44,24 +43,33 @@ def _prompt_handlers() -> Iterator[None]:
     """Run handlers soon after each signal, also if the main thread blocks.
 
     Python notes a signal, and runs its handler between two instructions. A call that blocks may begin in between, and
-    nothing would interrupt it then. So a thread follows each signal with another one.
+    nothing would interrupt it then. So a thread follows each signal with others, until the handler of one has run:
+    Python runs the handlers of all signals that it has noted at once.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     main = threading.get_ident()
+    handled = threading.Event()
 
     def nudge() -> None:
         while received := os.read(reading, 1):
-            if received[0] != NUDGE:
-                time.sleep(NUDGE_S)  # for the call to begin
+            if received[0] == NUDGE:
+                continue
+            handled.clear()
+            while not handled.wait(NUDGE_S) and not ended.is_set():
                 signal.pthread_kill(main, NUDGE)
 
-    before = signal.signal(NUDGE, lambda *_: None), signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    ended = threading.Event()
+    before = (
+        signal.signal(NUDGE, lambda *_: handled.set()),
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False),
+    )
     thread = threading.Thread(target=nudge, name="signal-nudge", daemon=True)
     thread.start()
     try:
         yield
     finally:
+        ended.set()
         signal.set_wakeup_fd(before[1])
         os.close(writing)
         thread.join()

@@ -1,6 +1,7 @@
 """`longrun dev tasks.py`: everything as `longrun run-local` starts it, and API and workers anew at each save.
 
-a save ──▶ a process imports the modules ──▶ API and workers stop and start; PostgreSQL and Valkey stay
+a save ──▶ a process imports the modules ──▶ API and workers stop and start; PostgreSQL and Valkey stay, and so does
+                      │                      the socket of the API: connections wait for the new one
                       └─ one cannot be imported any more ──▶ a line says why; what runs goes on
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -23,7 +24,7 @@ from longrun_local.banner import banner
 from longrun_local.errors import StartError
 from longrun_local.home import Home
 from longrun_local.output import Output
-from longrun_local.ports import require_free
+from longrun_local.ports import listen
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.processes import Service
 from longrun_local.server import STOP_S, EmbeddedServer
@@ -36,6 +37,8 @@ from longrun_local.valkey import EmbeddedValkey
 DRAIN_MARGIN_S: Final = 30.0
 SHUTDOWN_MARGIN_S: Final = 5.0
 FAILURES_AT_START: Final = 2
+ANSWER_S: Final = 1.0
+"""How long the API may take to say that it is ready, in seconds; before it listens, no answer comes."""
 ROOT_WARNING: Final = "ignore:You're running the worker with superuser privileges"
 
 
@@ -49,6 +52,8 @@ class Launcher:
         self._stages = Stages(output, signals)
         self._servers = 0
         self._environment: dict[str, str] = {}
+        self._listener: socket.socket | None = None
+        """What each API listens on: it stays open while one API follows another, so no client is refused."""
 
     def run(self, then: Callable[[TaskModules], object], note: str = "") -> None:
         """Start everything, show the banner with `note`, and call `then`; stop everything when it returns or raises.
@@ -83,7 +88,7 @@ class Launcher:
     def _start(self) -> TaskModules:
         if left := self._home.stop_leftovers():
             self._output.say(f"stopped {left} processes that an earlier, killed run left behind")
-        require_free(self._settings.port, "LONGRUN_PORT", self._settings.host)
+        self._listener = listen(self._settings.port, "LONGRUN_PORT", self._settings.host)
         self._environment = self._shared_environment()
         with self._import() as importing:
             self._start_servers()
@@ -171,12 +176,15 @@ class Launcher:
 
     def _api(self) -> Service:
         settings = self._settings
+        assert self._listener is not None
+        listener = self._listener.fileno()
         return Service(
             "api",
-            lambda: services.api(settings.host, settings.port),
+            lambda: services.api(settings.host, settings.port, listener),
             {"LONGRUN_ACCESS_LOG": "true", **self._environment, "OTEL_SERVICE_NAME": "longrun-api"},
             ready=lambda: _answers(f"{settings.url}/readyz"),
             stop_s=settings.shutdown_s + SHUTDOWN_MARGIN_S,
+            inherits=(listener,),
         )
 
     def _worker(self, name: str, app: str, own: Mapping[str, str]) -> Service:
@@ -194,6 +202,8 @@ class Launcher:
             self._stages.stop()
             self._home.stop_leftovers()
             self._output.say("stopped")
+        if self._listener is not None:
+            self._listener.close()
 
 
 def main() -> int:
@@ -218,7 +228,7 @@ def launch(signals: Signals, run: Callable[[Launcher, Output], object]) -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -30,7 +30,8 @@ class Service:
 
     `ready` returns whether it serves now (None: no one waits for it). `stop_s` is how many seconds it may take to end
     after `stop_signal`; `hurry_signal` asks it to give up what it still runs; a service that is not `killable` gets
-    its time even after a second Ctrl-C. Output that is not `shown` is only written to the log file.
+    its time even after a second Ctrl-C. Output that is not `shown` is only written to the log file. It inherits the
+    descriptors `inherits`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Service:
     hurry_signal: signal.Signals | None = None
     killable: bool = True
     shown: bool = True
+    inherits: tuple[int, ...] = ()
 
 
 def how_it_ended(code: int) -> str:
@@ -123,6 +125,7 @@ class Supervisor(threading.Thread):
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     env=dict(self.service.env),
+                    pass_fds=self.service.inherits,
                     # A session of its own: only the launcher gets Ctrl-C, and stops the services in order.
                     start_new_session=True,
                 )

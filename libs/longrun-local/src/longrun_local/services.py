@@ -15,9 +15,10 @@ def migrations() -> list[str]:
     return _python("jobcore.migrations")
 
 
-def api(host: str, port: int) -> list[str]:
-    """An API process."""
-    return _python("longrun_api", "--host", host, "--port", str(port))
+def api(host: str, port: int, listener: int | None = None) -> list[str]:
+    """An API process; it inherits the descriptor `listener`, on which it listens, if it gets one."""
+    inherited = () if listener is None else ("--listener", str(listener))
+    return _python("longrun_api", "--host", host, "--port", str(port), *inherited)
 
 
 def worker(app: str, name: str) -> list[str]:

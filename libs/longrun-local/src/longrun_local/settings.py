@@ -17,7 +17,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class LocalSettings(BaseSettings):
     """Settings of the launcher. All others are passed on to the services unchanged."""
 
-    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True)
 
     home: Path = Path(".longrun")
     """The folder for data and logs."""

@@ -17,6 +17,7 @@ from jobcore.settings import read
 from jobcore.telemetry import logs
 from longrun_api import siblings
 from longrun_api.access_log import log_refusal
+from longrun_api.auth_modes import refuse_open_none
 from longrun_api.connection import BoundedConnection
 from longrun_api.connection_bounds import Bounds, BufferedBytes
 from longrun_api.security_headers import SECURITY_HEADERS
@@ -40,17 +41,23 @@ def main() -> None:
         type=_count,
         help="the number of processes that handle requests (%(default)s)",
     )
-    for internal in ("--listener", "--beat"):  # what the first of several processes gives to the others
+    for internal in ("--listener", "--beat"):  # from the launcher, and from the first of several processes
         parser.add_argument(internal, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    refuse_open_none(settings.auth, options.host)
     refuse_cluster(settings.redis)
     if options.workers > 1:
         logs.setup(settings)
-        listener = _config(settings, options).bind_socket()
+        listener = _inherited(options) or _config(settings, options).bind_socket()
         sys.exit(Siblings(siblings.command(options.host, options.port), listener, options.workers).run())
     # after an orderly shutdown, uvicorn raises the signal that stopped it once more
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(_config(settings, options), None if options.listener is None else [socket.socket(fileno=options.listener)])
+    inherited = _inherited(options)
+    serve(_config(settings, options), None if inherited is None else [inherited])
+
+
+def _inherited(options: argparse.Namespace) -> socket.socket | None:
+    return None if options.listener is None else socket.socket(fileno=options.listener)
 
 
 def _config(settings: ApiSettings, options: argparse.Namespace) -> uvicorn.Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib.metadata import version
@@ -18,6 +18,9 @@ from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
 from longrun_api import openapi, problems, siblings
 from longrun_api.access_log import AccessLog
+from longrun_api.auth.authenticator import Authenticator
+from longrun_api.auth.middleware import Authentication
+from longrun_api.auth.scopes import authorized, check_scope, scope_of
 from longrun_api.compression import Compression
 from longrun_api.cors import Cors
 from longrun_api.direct import Direct
@@ -39,11 +42,13 @@ from longrun_api.routes import (
     exports,
     files,
     health,
+    keys,
     output,
     queues,
     rate_limits,
     schedules,
     stream,
+    stream_tokens,
     task,
     task_list,
     task_types,
@@ -58,7 +63,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
-    *(task_types, workers, queues, concurrency_limits, rate_limits, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
@@ -96,25 +101,30 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=openapi.TAGS,
         generate_unique_id_function=lambda route: camel_case(route.name),
-        dependencies=[Depends(check_parameters), Depends(check_key)],
+        dependencies=[Depends(check_scope), Depends(check_parameters), Depends(check_key)],
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
-    app.openapi = cache(partial(openapi.document, app, registry))  # type: ignore[method-assign]
+    document = partial(openapi.document, app, registry, asks_for_credentials=settings.asks_for_credentials)
+    app.openapi = cache(document)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Methods)
     # a plain route, found before FastAPI's own of the same function, which is only for the document; see `direct`
-    app.add_route(tasks.router.prefix, tasks.submit_task, methods=["POST"], include_in_schema=False)
+    app.add_route(tasks.router.prefix, authorized(tasks.submit_task), methods=["POST"], include_in_schema=False)
     for module in ROUTES:
+        for route in module.router.routes:
+            scope_of(getattr(route, "endpoint", route))  # fails for a function that does not declare its scope
         app.include_router(module.router)
-    app.middleware_stack = _around(app.build_middleware_stack(), settings)
+    app.middleware_stack = _around(app.build_middleware_stack(), settings, lambda: app.state.runtime.authenticator)
     return app
 
 
-def _around(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+def _around(app: ASGIApp, settings: ApiSettings, authenticator: Callable[[], Authenticator]) -> ASGIApp:
     """Middleware around Starlette's own, which answers unexpected errors: these responses need the headers too."""
-    app = Direct(app, "POST", tasks.router.prefix, tasks.submit_task)
+    app = Direct(app, "POST", tasks.router.prefix, authorized(tasks.submit_task))
+    if settings.asks_for_credentials:
+        app = Authentication(app, authenticator)
     app = HeaderChecks(app, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     if settings.allowed_origins:
         app = Cors(app, settings.allowed_origins)

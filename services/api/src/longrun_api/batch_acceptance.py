@@ -27,9 +27,10 @@ from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
 from longrun_api.acceptance import document
 from longrun_api.body import TINY_BYTES, read_as
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import REPLAYED, fingerprint, key_text
 from longrun_api.problems import members_of
-from longrun_api.runtime import Runtime, runtime_of
+from longrun_api.runtime import Runtime, announce, runtime_of
 from longrun_api.schemas import links
 from longrun_api.task_batch import BatchRefused, CheckedBatch
 from longrun_api.times import rfc3339
@@ -68,10 +69,10 @@ class _Given:
 async def accept_batch(request: Request) -> Response:
     """Store the tasks of the body in one transaction, then return what became of each."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
-    traceparent, text = traces.current_traceparent(), key_text(request)
+    traceparent, text, caller = traces.current_traceparent(), key_text(request), caller_of(request)
 
     def read(body: bytes) -> _Given:
-        checked = task_batch.check(body, runtime.registry, traceparent)
+        checked = task_batch.check(body, runtime.registry, traceparent, caller)
         try:
             key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
         except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
@@ -81,8 +82,7 @@ async def accept_batch(request: Request) -> Response:
     given = await read_as(request, read, quick_bytes=TINY_BYTES)
     outcome = await _outcome(runtime, given)
     if outcome.accepted:
-        runtime.waker.notify(outcome.accepted)
-        runtime.publisher.announce()
+        announce(runtime.waker, runtime.publisher, outcome.accepted)
         metrics.accepted(_accepted(given.records, outcome))
     answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path)
     blocked = [job for job in outcome.accepted if job.blocked_by]
@@ -94,10 +94,10 @@ async def accept_batch(request: Request) -> Response:
 async def validate_batch(request: Request) -> Response:
     """Check the tasks of the body, and return what would be stored of each."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
-    warnings = runtime.served_queues.warnings
+    warnings, caller = runtime.served_queues.warnings, caller_of(request)
 
     def read(body: bytes) -> bytes:
-        checked = task_batch.check(body, runtime.registry, None)
+        checked = task_batch.check(body, runtime.registry, None, caller)
         if checked.refusal:
             raise checked.refusal
         return _joined(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import anyio
@@ -28,6 +28,8 @@ from longrun_api.database import AsyncDatabase, unavailable_after
 from longrun_api.shutdown import Shutdown
 
 T = TypeVar("T")
+Until = Literal["ended", "stopped"]
+"""What a request waits for: the end of a job; or that also no run of it is under way any more."""
 
 READS: Final = 8
 """How many answers are read at once: many requests may be waiting for the same moment."""
@@ -45,44 +47,52 @@ class LongPolls:
         self._shutdown = shutdown
         self._reads = asyncio.Semaphore(READS)
 
-    async def wait(self, request: Request, job_id: UUID, seconds: float, after: int | None = None) -> None:
+    async def wait(
+        self, request: Request, job_id: UUID, seconds: float, after: int | None = None, until: Until = "ended"
+    ) -> None:
         """Return once the job has ended, or has an event after the seq `after`; or after `seconds`, or at a shutdown.
 
-        It returns at once if there is no such job. Raises ClientDisconnect when the client leaves, StoreUnavailable if
-        PostgreSQL is down at the start, and InvalidInput if the job has not reached `after`.
+        `until="stopped"`: a job that is cancelled has ended once its run has stopped. It returns at once if there is no
+        such job. Raises ClientDisconnect when the client leaves, StoreUnavailable if PostgreSQL is down at the start,
+        and InvalidInput if the job has not reached `after`.
         """
         with anyio.move_on_after(seconds), self._shutdown.interrupts(), _while_connected(request):
-            await self._until_news(job_id, after)
+            await self._until_news(job_id, after, until)
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a store function for the answer of a request that waited."""
         async with unavailable_after(READ_S), self._reads:
             return await self._database.call(function, *args)
 
-    async def _until_news(self, job_id: UUID, after: int | None) -> None:
+    async def _until_news(self, job_id: UUID, after: int | None, until: Until) -> None:
         async with self._live_events.subscribe(job_id) as subscription:
             end = await self._database.call(event_pages.end, job_id)
             if end is not None and after is not None and after > end.seq:
                 raise InvalidInput(FieldError("after", f"must not exceed {end.seq}, the seq of the task's last event"))
-            while not _is_news(end, after):
+            while not _is_news(end, after, until):
                 if end is not None:
                     subscription.cursor = max(subscription.cursor, end.seq)
-                if await _hears_news(subscription, after):
+                    subscription.awaits_stop = end.stopping
+                if await _hears_news(subscription, after, until):
                     return
                 subscription.behind = False
                 with suppress(StoreUnavailable):  # the check finds the same events again
                     end = await self._database.call(event_pages.end, job_id)
 
 
-def _is_news(end: event_pages.End | None, after: int | None) -> bool:
-    return end is None or end.over or (after is not None and end.seq > after)
+def _is_news(end: event_pages.End | None, after: int | None, until: Until) -> bool:
+    if end is None or (after is not None and end.seq > after):
+        return True
+    return end.over and not (end.stopping and until == "stopped")
 
 
-async def _hears_news(subscription: Subscription, after: int | None) -> bool:
-    """Wait for a live event with news; False if events may have been missed."""
+async def _hears_news(subscription: Subscription, after: int | None, until: Until) -> bool:
+    """Wait for a live event with news; False if PostgreSQL has to be asked whether there is some."""
     while event := await subscription.next():
-        if event.terminal or (after is not None and event.seq is not None and event.seq > after):
+        if after is not None and event.seq is not None and event.seq > after:
             return True
+        if event.terminal:
+            return until == "ended"
         subscription.cursor = max(subscription.cursor, event.seq or 0)
     return False
 

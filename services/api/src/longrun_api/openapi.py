@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
+from longrun_api import openapi_security
 from longrun_api.openapi_clients import for_clients, with_single_headers
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
@@ -28,6 +29,7 @@ TAGS: Final = [
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
+    {"name": "keys", "description": "Who may use the API."},
     {"name": "health", "description": "Probes."},
 ]
 
@@ -68,7 +70,7 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
+def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) -> dict[str, Any]:
     """The OpenAPI document, with an example of each task type."""
     openapi = get_openapi(
         title=app.title,
@@ -118,6 +120,8 @@ def document(app: FastAPI, registry: Registry) -> dict[str, Any]:
         # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
         data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in events]
         stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
+    if asks_for_credentials:
+        openapi_security.declare(openapi, app.routes)
     return openapi
 
 
@@ -141,6 +145,7 @@ def _change(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a PATCH: every field is optional, and null resets it to its default."""
     schema = model.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)
+    schema["properties"].pop("owner", None)  # it cannot be changed
     fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}
     properties = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
     return schema | {

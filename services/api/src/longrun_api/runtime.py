@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ from jobcore.keeper.keeper import Keeper
 from jobcore.models import Accepted
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
+from longrun_api.auth.authenticator import Authenticator
+from longrun_api.auth.running import authenticating
 from longrun_api.database import AsyncDatabase
 from longrun_api.event_feed import EventFeed
 from longrun_api.event_stream import Backlog
@@ -45,6 +47,7 @@ class Runtime:
 
     settings: ApiSettings
     registry: Registry
+    authenticator: Authenticator
     database: AsyncDatabase
     intake: Intake
     waker: Waker
@@ -75,11 +78,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     intake_database = connect(name="longrun-intake", pool_size=1)
     publisher = EventPublisher(settings.redis)
 
-    def accepted(jobs: list[Accepted]) -> None:
-        waker.notify(jobs)
-        publisher.announce()
-
-    intake = Intake(intake_database, accepted, Limits(intake_database, waker.wake))
+    intake = Intake(intake_database, partial(announce, waker, publisher), Limits(intake_database, waker.wake))
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
@@ -100,26 +99,28 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await published_types.start()
     try:
         with shutdown.on_signals():
-            yield Runtime(
-                settings,
-                registry,
-                requests,
-                intake,
-                waker,
-                Limits(database, waker.wake),
-                publisher,
-                live_events,
-                event_feed,
-                LongPolls(live_events, requests, shutdown, settings.wait_max_s),
-                pace,
-                backlog,
-                keepalive,
-                FileReads(settings.files),
-                served_queues,
-                readiness,
-                shutdown,
-                asyncio.Semaphore(EXPORTS),
-            )
+            async with authenticating(settings, requests) as authenticator:
+                yield Runtime(
+                    settings,
+                    registry,
+                    authenticator,
+                    requests,
+                    intake,
+                    waker,
+                    Limits(database, waker.wake),
+                    publisher,
+                    live_events,
+                    event_feed,
+                    LongPolls(live_events, requests, shutdown, settings.wait_max_s),
+                    pace,
+                    backlog,
+                    keepalive,
+                    FileReads(settings.files),
+                    served_queues,
+                    readiness,
+                    shutdown,
+                    asyncio.Semaphore(EXPORTS),
+                )
     finally:
         shutdown.begin()
         await _stop(keeper, intake)
@@ -134,6 +135,12 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await readiness.close()
         database.close()
         intake_database.close()
+
+
+def announce(waker: Waker, publisher: EventPublisher, jobs: Iterable[Accepted]) -> None:
+    """Wake workers for jobs just accepted, and say that there are events of theirs."""
+    waker.notify(jobs)
+    publisher.announce()
 
 
 async def _stop(*parts: BackgroundThread) -> None:

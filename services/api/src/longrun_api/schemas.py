@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.models import CancelReceipt, Event, Job
+from jobcore.models import CancelReceipt, Event, Job, owned_keys
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
 from longrun_api.schemas_timings import Timings
@@ -134,6 +134,7 @@ class TaskSummary(BaseModel):
     run_at: Utc = Field(description="Earliest start of the first attempt or, after a failed one, of the next.")
     expires_at: Utc | None = Field(description="Latest start of the first attempt.")
     timeout_s: float | None = Field(description="Maximum duration of one attempt, in seconds; null: no limit.")
+    owner: str | None = Field(description="Whose task it is; null: the operator's.")
     concurrency_key: str | None
     rate_key: str | None
     fairness_key: str | None
@@ -195,10 +196,11 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "run_at": job.run_at,
         "expires_at": job.expires_at,
         "timeout_s": job.timeout_s,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
-        "fairness_key": job.fairness_key,
-        "dedupe_key": job.dedupe_key,
+        "owner": job.owner,
+        "concurrency_key": owned_keys.shown(job.concurrency_key),
+        "rate_key": owned_keys.shown(job.rate_key),
+        "fairness_key": owned_keys.shown(job.fairness_key),
+        "dedupe_key": owned_keys.shown(job.dedupe_key),
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),

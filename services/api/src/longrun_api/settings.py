@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from jobcore.models.api_keys import KeyDigest
 from jobcore.settings import CommaSeparated, CoreSettings, Seconds
+from longrun_api.auth_modes import OPEN, AuthMode
 
 MAX_WORKERS: Final = 64
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+)$")]
@@ -21,6 +23,12 @@ class ApiSettings(CoreSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The port to listen on."""
+    auth: Annotated[frozenset[AuthMode], Field(min_length=1), NoDecode, CommaSeparated] = frozenset({AuthMode.NONE})
+    """How callers are recognised: `keys` by API keys. `none` lets anyone in, and is accepted on a loopback address \
+only; `proxy` is the same on any address, for an API that only an authenticating proxy of yours reaches."""
+    bootstrap_key: Annotated[SecretStr | None, Field(repr=False)] = None
+    """The first key of an admin, which `longrun keys new` makes: the API stores its hash at the start. A new value \
+revokes the one before."""
     api_workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
     """Processes that handle requests, beside the one that starts them; each has connections and bounds of its own. \
 More than one helps only where a process's share of the cores is more than one."""
@@ -52,6 +60,31 @@ responses (CORS)."""
     """The most seconds that a request waits for a task (`Prefer: wait`, `?wait=`); many proxies give up after 60."""
     shutdown_s: Annotated[int, Field(ge=1)] = 10
     """Seconds that open requests get to finish after SIGTERM."""
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if KeyDigest.of(value.get_secret_value()) is None:
+            raise ValueError("is no API key: make one with `longrun keys new`")
+        return value
+
+    @model_validator(mode="after")
+    def _open_modes_stand_alone(self) -> Self:
+        if len(self.auth) > 1 and self.auth & OPEN:
+            raise ValueError("LONGRUN_AUTH: none and proxy stand alone, because they let anyone in")
+        return self
+
+    @property
+    def asks_for_credentials(self) -> bool:
+        """Whether requests need credentials."""
+        return not self.auth & OPEN
+
+    @property
+    def bootstrap_digest(self) -> KeyDigest | None:
+        """What is stored of the bootstrap key; None: there is none."""
+        return None if self.bootstrap_key is None else KeyDigest.of(self.bootstrap_key.get_secret_value())
 
     @property
     def buffered_bytes(self) -> int:

@@ -65,7 +65,13 @@ class StreamCheck:
             ended = loop.time()
 
     async def _check(self) -> None:
-        readers = sorted(self._live_events.idle(), key=lambda reader: reader[1].cursor, reverse=True)
+        idle = list(self._live_events.idle())
+        for _, reader in idle:
+            if reader.awaits_stop:
+                reader.mark_behind()  # only its job tells
+        readers = sorted(
+            (each for each in idle if not each[1].awaits_stop), key=lambda each: each[1].cursor, reverse=True
+        )
         for start in range(0, len(readers), BATCH):
             batch = readers[start : start + BATCH]
             # the lowest cursor of a job with several readers

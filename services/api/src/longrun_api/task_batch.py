@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFun
 
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob
+from jobcore.models.caller import Caller
 from jobcore.tasks import Registry
 from longrun_api.problems import field_errors
 from longrun_api.submission import MAX_ERRORS, Submission, parse_as, to_job
@@ -73,23 +74,23 @@ class CheckedBatch:
         return BatchRefused(len(refused), len(self.tasks), list(listed))
 
 
-def check(body: bytes, registry: Registry, traceparent: str | None) -> CheckedBatch:
+def check(body: bytes, registry: Registry, traceparent: str | None, caller: Caller) -> CheckedBatch:
     """Parse and check a body; raises MalformedJson, or InvalidInput if it is no batch."""
     batch = parse_as(TaskBatch, body)
     items = cast(list[Submission | ValidationError], batch.items)
     return CheckedBatch(
-        tuple(_checked(index, item, registry, traceparent) for index, item in enumerate(items)), batch.atomic
+        tuple(_checked(index, item, registry, traceparent, caller) for index, item in enumerate(items)), batch.atomic
     )
 
 
 def _checked(
-    index: int, item: Submission | ValidationError, registry: Registry, traceparent: str | None
+    index: int, item: Submission | ValidationError, registry: Registry, traceparent: str | None, caller: Caller
 ) -> NewJob | InvalidInput:
     prefix = f"items[{index}]"
     if isinstance(item, ValidationError):
         details = item.errors(include_url=False, include_input=False)
         return InvalidInput(*field_errors(details[:MAX_ERRORS], prefix, Submission.model_fields))
     try:
-        return to_job(item, registry, traceparent)
+        return to_job(item, registry, traceparent, caller)
     except InvalidInput as error:
         return type(error)(*(FieldError(f"{prefix}.{each.field}", each.message) for each in error.errors))

@@ -1,13 +1,13 @@
 """What a request gets that is ready to wait: the task as soon as it has news, or what there is when its time is over.
 
 `Prefer: wait` (RFC 7240, section 4.3) bounds how long the client waits, so at the end of that time it gets the present
-state. A submission that is still under way then gets the same 202 as one without the header, which is what
+state. A submission or a cancel that is still under way then gets the same 202 as one without the header, which is what
 `respond-async` (section 4.1) asks for; whether it is given makes no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from starlette.datastructures import MutableHeaders
 from jobcore.errors import LongrunError
 from longrun_api import task_documents
 from longrun_api.idempotency import REPLAYED
+from longrun_api.long_polls import Until
 from longrun_api.preferences import preferences
 from longrun_api.runtime import runtime_of
 
@@ -29,10 +30,19 @@ PARAMETER: Final[dict[str, Any]] = {
     "schema": {"type": "string"},
     "description": f"{PREFER} If the task ends in that time, the answer is `200` with the task.",
 }
+CANCEL_PARAMETER: Final[dict[str, Any]] = {
+    **PARAMETER,
+    "description": f"{PREFER} If its run stops in that time, the answer is `200`, with a complete receipt.",
+}
 
 
 async def task(
-    request: Request, task_id: UUID, prefer: Sequence[str], wait_s: float | None, after: int | None
+    request: Request,
+    task_id: UUID,
+    prefer: Sequence[str],
+    wait_s: float | None,
+    after: int | None,
+    until: Until = "ended",
 ) -> Response:
     """The task: at once, or when the wait is over that the client asked for, by `wait_s` or else by Prefer."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
@@ -43,7 +53,7 @@ async def task(
     if not wait_s:
         document = await runtime.database.call(task_documents.read, task_id, root_path)
     else:
-        await runtime.long_polls.wait(request, task_id, min(wait_s, runtime.long_polls.max_s), after)
+        await runtime.long_polls.wait(request, task_id, min(wait_s, runtime.long_polls.max_s), after, until)
         document = await runtime.long_polls.read(task_documents.read, task_id, root_path)
     return document.response(request, headers)
 
@@ -53,33 +63,49 @@ async def submitted(request: Request, accepted: Response) -> Response:
 
     The task is stored, so its client gets `accepted` whatever happens to the wait.
     """
+    here = accepted.headers["Location"]
+    headers = {"Location": here, "Content-Location": here}
+    replayed = REPLAYED if "Idempotency-Replayed" in accepted.headers else {}
+    return await _once_over(request, UUID(here.rpartition("/")[2]), accepted, "ended", headers | replayed)
+
+
+async def cancelled(request: Request, task_id: UUID, stopping: Response) -> Response:
+    """The response to a cancel that was answered `stopping`: the task, if its run stops while the client waits."""
+    return await _once_over(request, task_id, stopping, "stopped", {})
+
+
+async def _once_over(
+    request: Request, task_id: UUID, earlier: Response, until: Until, headers: Mapping[str, str]
+) -> Response:
+    """200 with the task, if it ends or stops while the client waits as it prefers to; else the `earlier` response."""
     prefer = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"prefer"]
     if not prefer:
-        return accepted
-    runtime, preferred = runtime_of(request), preferences(prefer)
-    here, applied = accepted.headers["Location"], []
+        return earlier
+    preferred, applied = preferences(prefer), []
     if preferred.wait_s is not None:
-        wait_s = min(preferred.wait_s, runtime.long_polls.max_s)
+        wait_s = min(preferred.wait_s, runtime_of(request).long_polls.max_s)
         applied.append(f"wait={wait_s}")
-        ended = await _ended(request, UUID(here.rpartition("/")[2]), wait_s)
-        if ended is not None:
-            headers = {"Location": here, "Content-Location": here, "Preference-Applied": applied[0]}
-            replayed = REPLAYED if "Idempotency-Replayed" in accepted.headers else {}
-            return Response(ended.text, HTTPStatus.OK, ended.headers(request) | headers | replayed, "application/json")
+        document = await _over(request, task_id, wait_s, until)
+        if document is not None:
+            shown = {**document.headers(request), **headers, "Preference-Applied": applied[0]}
+            return Response(document.text, HTTPStatus.OK, shown, "application/json")
     if preferred.respond_async:
         applied.append("respond-async")
     if applied:
-        MutableHeaders(raw=accepted.raw_headers)["Preference-Applied"] = ", ".join(applied)
-    return accepted
+        MutableHeaders(raw=earlier.raw_headers)["Preference-Applied"] = ", ".join(applied)
+    return earlier
 
 
-async def _ended(request: Request, task_id: UUID, wait_s: int) -> task_documents.TaskDocument | None:
+async def _over(request: Request, task_id: UUID, wait_s: int, until: Until) -> task_documents.TaskDocument | None:
+    """The task if it is over before the time is."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
     if not wait_s:
         return None
     try:
-        await runtime.long_polls.wait(request, task_id, wait_s)
+        await runtime.long_polls.wait(request, task_id, wait_s, until=until)
         document = await runtime.long_polls.read(task_documents.read, task_id, root_path)
     except LongrunError:
         return None
-    return document if document.job.ended else None
+    job = document.job
+    stops = until == "stopped" and job.cancel is not None and job.cancel.stopped_at is None
+    return document if job.ended and not stops else None

@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from jobcore.settings import read
 from jobcore.telemetry import traces
 from jobcore.worker.celery_app import create_app
+from longrun_scraper import scrape as _imported_before_children_fork  # noqa: F401
 from longrun_scraper.settings import ScraperSettings
 
 app = create_app("longrun_scraper", read(ScraperSettings), ("scrape",))

@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from longrun_scraper.deadline import Deadline
+from longrun_scraper.endpoints import endpoint
 from longrun_scraper.errors import ConnectionFailed, RefusedAddress
 from longrun_scraper.head import CleanResponse
 from longrun_scraper.urls import InvalidUrl, WebUrl, web_url
@@ -53,12 +54,6 @@ _REFUSED_V4: Final = [
 _PUBLIC_V6: Final = ip_network("2000::/3")
 _REFUSED_V6: Final = [ip_network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
 _NAT64: Final = ip_network("64:ff9b::/96")
-
-
-def endpoint(host: str, port: int) -> str:
-    """`host:port` in a canonical form, with IPv6 addresses in brackets (RFC 3986 §3.2.2)."""
-    host = host.lower().rstrip(".")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def why_refused(address: str) -> str | None:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from bs4 import Tag
-from pydantic import BaseModel, ConfigDict
 
 from longrun_scraper import mime
 from longrun_scraper.charset import decode
+from longrun_scraper.document import Document, Link
 from longrun_scraper.passages import Passage, passages_of
 from longrun_scraper.refresh import refresh_url
 from longrun_scraper.soup import soup
@@ -38,33 +38,6 @@ MAX_LINKS_BYTES: Final = 512 * 1024
 _HTML: Final = {"text/html", "application/xhtml+xml"}
 # PostgreSQL cannot store NUL in a JSON value, and UTF-8 cannot encode surrogates.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-class Link(BaseModel):
-    """A link of a page: its absolute URL without fragment, its text, and the words of its `rel` (nofollow, …)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    text: str
-    rel: list[str]
-
-
-class Document(BaseModel):
-    """A parsed page. `truncated` lists what is incomplete: `title`, `h1`, `links`, or the whole `body`.
-
-    `refresh` is the target of the page's refresh. Only HTML has a title, headings and links.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    content_type: str | None
-    charset: str | None
-    title: str | None = None
-    h1: list[str] = []
-    links: list[Link] = []
-    truncated: list[str] = []
-    refresh: str | None = None
 
 
 def parse(body: bytes, content_type: str | None, url: str, max_links: int) -> Document:

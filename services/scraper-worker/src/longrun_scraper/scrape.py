@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from longrun_scraper.document import Document
 from longrun_scraper.fetch import Page, Visit
-from longrun_scraper.parse import Document, parse
+from longrun_scraper.parse import parse
 from longrun_scraper.permits import PARSING
 from longrun_scraper.settings import ScraperSettings
 

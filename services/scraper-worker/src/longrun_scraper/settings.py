@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import NoDecode
 
 from jobcore.settings import CommaSeparated, Seconds, WorkerSettings
-from longrun_scraper.guard import endpoint
+from longrun_scraper.endpoints import endpoint
 
 
 def _endpoint(text: str) -> str:

@@ -1,19 +1,24 @@
-"""The task type `web_scrape`: fetch a web page and extract its title, headings and links."""
+"""The task type `web_scrape`: fetch a web page and extract its title, headings and links.
+
+Every process of Longrun imports this module. The libraries of HTTP and HTML are imported only where pages are scraped.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from jobcore import JobContext, task
 from jobcore.settings import read
-from longrun_scraper.fetch import Page
-from longrun_scraper.parse import Link
-from longrun_scraper.scrape import scrape
+from longrun_scraper.document import Link
 from longrun_scraper.settings import ScraperSettings
 from longrun_scraper.urls import MAX_URL_LENGTH, InvalidUrl, web_url
+
+if TYPE_CHECKING:
+    from longrun_scraper.fetch import Page
 
 
 class ScrapeInput(BaseModel):
@@ -71,6 +76,7 @@ class ScrapeResult(BaseModel):
 )
 def web_scrape(ctx: JobContext, input: ScrapeInput) -> ScrapeResult:
     """Fetch a web page and return its title, headings and links."""
+    from longrun_scraper.scrape import scrape  # `app` has imported it before it forks
 
     def fetched(page: Page) -> None:
         ctx.progress(1, 2, f"fetched {len(page.body):,} bytes")

@@ -45,7 +45,7 @@ class EventPublisher(BackgroundThread):
         super().__init__("event-publisher", stop_s=STOP_S)
         self._server = server
         self._redis = server.client(TIMEOUT_S)
-        self._messages: deque[tuple[UUID, Event | Change]] = deque(maxlen=QUEUED_MAX)
+        self._messages: deque[tuple[UUID, Event | Change | None]] = deque(maxlen=QUEUED_MAX)
         self._cancelled: deque[UUID] = deque(maxlen=QUEUED_MAX)
         self._news = False
         self._something = threading.Event()
@@ -67,6 +67,11 @@ class EventPublisher(BackgroundThread):
             self._messages.append((change.id, change))
             if change.status is Status.CANCELLED:
                 self._cancelled.append(change.id)
+        self._something.set()
+
+    def publish_stops(self, job_ids: Iterable[UUID]) -> None:
+        """Say of cancelled jobs that their runs have stopped. That is no event, but some requests wait for it."""
+        self._messages.extend((job_id, None) for job_id in job_ids)
         self._something.set()
 
     def announce(self) -> None:
@@ -98,7 +103,7 @@ class EventPublisher(BackgroundThread):
             self._redis.publish(self._server.news, NEWS)
             self.pause(NEWS_GAP_S)
 
-    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event | Change]]) -> None:
+    def _send(self, cancelled: list[UUID], messages: list[tuple[UUID, Event | Change | None]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in cancelled:
             pipeline.publish(self._server.cancels, str(job_id))
@@ -111,9 +116,15 @@ class EventPublisher(BackgroundThread):
         followed = set(_followed(pipeline.execute()[0]))
         for job_id, told in messages:
             if channel(job_id) in followed:
-                pipeline.publish(channel(job_id), encode(told.event if isinstance(told, Change) else told))
+                pipeline.publish(channel(job_id), _message(told))
         if followed:
             pipeline.execute()
+
+
+def _message(told: Event | Change | None) -> str:
+    if told is None:
+        return NEWS
+    return encode(told.event if isinstance(told, Change) else told)
 
 
 def _followed(counts: Iterable[tuple[bytes, int]]) -> Iterator[str]:

@@ -51,6 +51,8 @@ class Subscription:
         """True if PostgreSQL may have events that did not arrive here; the reader resets it before it reads them."""
         self.idle = False
         """True while the reader waits in `next`."""
+        self.awaits_stop = False
+        """True if the reader waits for the end of a cancelled run, which has no event."""
         self._events: deque[tuple[Event, int]] = deque()
         self._bytes = 0
         self._woken = asyncio.Event()

@@ -69,8 +69,8 @@ def _found(pattern: re.Pattern[bytes], pid: int, file: str) -> dict[str, str]:
     content = _read(f"/proc/{pid}/{file}")
     if not content:  # it may be that only its main thread has ended
         with suppress(OSError):
-            threads = os.listdir(f"/proc/{pid}/task")
-            content = _read(f"/proc/{pid}/task/{max(threads, key=int)}/{file}")
+            threads = os.listdir(f"/proc/{pid}/task")  # none if the process ends just now
+            content = _read(f"/proc/{pid}/task/{max(threads, key=int, default=pid)}/{file}")
     return {name.decode(): value.decode(errors="replace") for name, value in pattern.findall(content)}
 
 

@@ -133,7 +133,8 @@ class BulkActions(BackgroundThread):
 
     def _stopped(self, claim: Claim) -> None:
         """Complete the receipt of the run if it was cancelled."""
-        self._db.call(cancellations.complete, [CompletedCancel(claim.id, claim.fence, "cooperative")])
+        completed = [CompletedCancel(claim.id, claim.fence, "cooperative")]
+        self._publisher.publish_stops(self._db.call(cancellations.complete, completed))
 
     def _hand_back(self, claim: Claim) -> None:
         handed_back = [Release(claim.id, claim.fence, "handed_back")]

@@ -172,7 +172,7 @@ class Keeper(BackgroundThread):
                     max_losses=self._settings.max_losses,
                 )
             )
-        self._db.call(cancellations.complete_orphaned)
+        self._publisher.publish_stops(self._db.call(cancellations.complete_orphaned))
 
     def _silent(self, live: list[Worker]) -> dict[UUID, int]:
         now = time.monotonic()

@@ -37,6 +37,8 @@ class NewJob(NamedTuple):
     scheduled_for: datetime | None = None
     dedupe_key: str | None = None
     """At most one job with this key is live, which means PENDING or RUNNING."""
+    owner: str | None = None
+    """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
 
 
 class Accepted(NamedTuple):
@@ -103,6 +105,7 @@ class Job:
     schedule_id: UUID | None
     scheduled_for: datetime | None
     dedupe_key: str | None
+    owner: str | None
     due_at: datetime
     """When the latest run became due or, if the job is PENDING, when the next one did or will."""
     first_started_at: datetime | None

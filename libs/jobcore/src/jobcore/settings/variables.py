@@ -29,7 +29,7 @@ DEFAULT_SCHEMA: Final = "longrun"
 class CoreSettings(BaseSettings):
     """The settings of every Longrun process."""
 
-    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", extra="ignore", frozen=True)
 
     database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "LONGRUN_DATABASE_URL"))] = (
         "postgresql://longrun:longrun@127.0.0.1:5432/longrun"

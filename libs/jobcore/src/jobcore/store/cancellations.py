@@ -76,15 +76,16 @@ WITH given AS MATERIALIZED (
 )
 UPDATE jobs SET cancel_acknowledged_at = coalesce(cancel_acknowledged_at, now()), cancel_stopped_at = now(),
                 cancel_method = locked.method
-FROM locked WHERE jobs.id = locked.id
+FROM locked WHERE jobs.id = locked.id RETURNING jobs.id
 """
 )
 
 
-def complete(connection: Connection, completed: Sequence[CompletedCancel]) -> None:
-    """Complete the receipts of cancelled runs that have ended; receipts that are complete stay as they are."""
-    if completed:
-        connection.execute(COMPLETE, {"completed": json_text.rows(completed)})
+def complete(connection: Connection, completed: Sequence[CompletedCancel]) -> list[UUID]:
+    """Complete the receipts of cancelled runs that have ended, and return their jobs; others stay as they are."""
+    if not completed:
+        return []
+    return list(connection.execute(COMPLETE, {"completed": json_text.rows(completed)}).scalars())
 
 
 ORPHANED: Final = text(
@@ -99,11 +100,11 @@ WITH orphaned AS MATERIALIZED (
 )
 UPDATE jobs SET cancel_acknowledged_at = coalesce(cancel_acknowledged_at, now()), cancel_stopped_at = now(),
                 cancel_method = 'worker_lost'
-FROM orphaned WHERE jobs.id = orphaned.id
+FROM orphaned WHERE jobs.id = orphaned.id RETURNING jobs.id
 """
 )
 
 
-def complete_orphaned(connection: Connection) -> int:
-    """Complete the receipts of cancelled runs whose worker is dead or gone; returns how many, at most 500."""
-    return connection.execute(ORPHANED).rowcount
+def complete_orphaned(connection: Connection) -> list[UUID]:
+    """Complete the receipts of cancelled runs whose worker is dead or gone, of at most 500; returns their jobs."""
+    return list(connection.execute(ORPHANED).scalars())

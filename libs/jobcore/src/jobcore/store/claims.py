@@ -36,11 +36,16 @@ CLOCK: Final = "(SELECT now FROM moment)"
 OF_QUEUE: Final = f"queue = :queue AND {READY} AND rank >= (SELECT low_rank FROM open_queue)"
 """Whether a row of `jobs` is a ready job of the queue; needs `OPEN_QUEUE`."""
 
+MAY_START: Final = f"{CLAIMABLE} AND suspected <= :suspected"
+"""Whether a ready row of `jobs` may start in the child that claims."""
+
 CANDIDATE: Final = """
-id, rank, task_type = ANY(:types){only} AS known, task_type = ANY(:background){only} AS background,
-task_type = ANY(:quick){only} AND crashes = 0 AND losses = 0 AS quick
+id, rank, task_type = ANY(:types){only} AS known, task_type = ANY(:background){only} AND suspected = 0 AS background,
+task_type = ANY(:quick){only} AND crashes = 0 AND losses = 0 AND suspected = 0 AS quick
 """
-"""The columns of the CTE `candidates`, the jobs that a claim may take; `{only}` is a further condition."""
+"""The columns of the CTE `candidates`, the jobs that a claim may take; `{only}` is a further condition.
+
+What is neither quick nor in the background is claimed alone."""
 
 UNCOUNTED: Final = " AND rate_key IS NULL"
 """Whether no rate limit counts the start of a row of `jobs`, unless its queue has one."""
@@ -82,7 +87,7 @@ ordered AS MATERIALIZED (
     RETURNING id, fence, task_type, queue, {json_text.stored("input")} AS input, attempt,
               attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
               {json_text.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq AS seq,
-              started_at AS claimed_at, retry, refusals, output_bytes, rank, rate_key,
+              started_at AS claimed_at, retry, refusals, output_bytes, suspected, rank, rate_key, owner,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM {{now}} - {SINCE.format(attempts=1)}) AS double precision) END AS ready_s
 ), event AS (
@@ -108,6 +113,7 @@ PARAMETERS: Final = {
     "quick": "text[]",
     "background": "text[]",
     "types": "text[]",
+    "suspected": "integer",
     "lease_s": "double precision",
 }
 
@@ -122,11 +128,11 @@ CLAIM: Final = Prepared(
 WITH {OPEN_QUEUE}, first AS MATERIALIZED (
     SELECT task_type = ANY(:types){UNCOUNTED} AND NOT (SELECT rated FROM open_queue) AS known,
            task_type = ANY(:background) AS background
-    FROM jobs WHERE {OF_QUEUE} AND {CLAIMABLE} ORDER BY rank, id LIMIT 1
+    FROM jobs WHERE {OF_QUEUE} AND {MAY_START} ORDER BY rank, id LIMIT 1
 ), candidates AS MATERIALIZED (
     SELECT * FROM (
         SELECT {CANDIDATE.format(only=UNCOUNTED)} FROM jobs
-        WHERE {OF_QUEUE} AND {CLAIMABLE} AND {LEASE_HOLDS} AND (SELECT known FROM first)
+        WHERE {OF_QUEUE} AND {MAY_START} AND {LEASE_HOLDS} AND (SELECT known FROM first)
         ORDER BY rank, id
         -- the planner assumes that an unknown limit is a tenth of all rows
         LIMIT {MOST}
@@ -143,7 +149,7 @@ FROM (SELECT FROM first WHERE NOT known) AS unknown FULL JOIN claimed ON true OR
 )
 
 _OF_TYPE: Final = OF_TYPE.format(queue=":queue", task_type="{name}")
-OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM open_queue) AND {CLAIMABLE}"
+OF_KNOWN_TYPE: Final = f"{_OF_TYPE} AND rank >= (SELECT low_rank FROM open_queue) AND {MAY_START}"
 """Whether a row of `jobs` is a ready job of the queue and of the type `{name}` that may start; needs `OPEN_QUEUE`."""
 
 FIRST_TYPE: Final = "(SELECT name FROM firsts ORDER BY rank, id LIMIT 1)"
@@ -201,14 +207,16 @@ def claim(
     lease_s: float,
     background: Sequence[str] = (),
     room: int = 0,
+    suspected: int = MOST,
 ) -> Taken:
     """Claim the first ready jobs of a queue, in order of rank, as far as its limit has permits.
 
-    Takes nothing if the lease of the worker does not hold. Takes only jobs of the `types` that the worker knows. Takes
-    the first job whatever it is, and further ones as long as each is
+    Takes nothing if the lease of the worker does not hold. Takes only jobs of the `types` that the worker knows, which
+    were suspected at most so often. Takes the first job whatever it is, and further ones as long as each is
 
-    - of a `quick` task type, and has never crashed or lost its worker: up to `limit` jobs, or
-    - of a `background` task type, which run beside each other: up to `room` jobs that are not quick.
+    - of a `quick` task type, and has never crashed, lost its worker or been suspected: up to `limit` jobs, or
+    - of a `background` task type, which run beside each other, and was never suspected: up to `room` jobs that are
+      not quick.
     """
     parameters = {
         "queue": queue,
@@ -219,6 +227,7 @@ def claim(
         "quick": list(quick),
         "background": list(background),
         "types": list(types),
+        "suspected": suspected,
         "lease_s": lease_s,
     }
     found = CLAIM.execute(connection, parameters).all()

@@ -12,7 +12,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import limits
+from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
+from jobcore.store.ownership import OF_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,15 @@ class ConcurrencyLimit:
     max_running: int
 
 
-PAGE: Final = text("SELECT key, max_running FROM key_limits WHERE key > :after ORDER BY key LIMIT :limit")
+PAGE: Final = "SELECT key, max_running FROM key_limits WHERE {of} AND key > :after ORDER BY key LIMIT :limit"
+PAGE_OF_ANYONE: Final = text(PAGE.format(of="true"))
+PAGE_OF_OWNER: Final = text(PAGE.format(of=OF_KEY.format(key="key")))
 
 
-def page(connection: Connection, after: str = "", limit: int = 100) -> list[ConcurrencyLimit]:
-    """The limits of the first `limit` keys after `after`, in order of key."""
-    rows = connection.execute(PAGE, {"after": after, "limit": limit})
+def page(connection: Connection, after: str = "", limit: int = 100, owner: str | None = None) -> list[ConcurrencyLimit]:
+    """The limits of the first `limit` keys after `after`, in order of key; of an owner, or of everyone."""
+    statement = PAGE_OF_OWNER if owner else PAGE_OF_ANYONE
+    rows = connection.execute(statement, {"after": after, "limit": limit} | ({"owner": owner} if owner else {}))
     return [ConcurrencyLimit(row.key, row.max_running) for row in rows]
 
 
@@ -59,15 +64,9 @@ max_running > 0 AND used_at < now() - make_interval(secs => :age_s)
     AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.AT_KEY} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE concurrency_key = key AND {limits.HAS_PERMIT} LIMIT 1) IS NULL
 """
-UNUSED: Final = text(f"SELECT key FROM key_limits WHERE {IS_UNUSED} LIMIT :limit")
-FORGET: Final = text(
-    f"""{limits.LOCK}
-DELETE FROM key_limits WHERE key = ANY(:names) AND {IS_UNUSED}
-"""
-)
+FORGETTING: Final = Forgetting.of("key_limits", IS_UNUSED, limits.LOCK)
 
 
 def forget(connection: Connection, age_s: float, limit: int = MAX_KEYS) -> int:
     """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
-    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
-    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0
+    return FORGETTING.run(connection, age_s, limit)

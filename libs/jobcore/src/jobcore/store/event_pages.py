@@ -76,18 +76,24 @@ def ahead(connection: Connection, cursors: Mapping[UUID, int]) -> set[UUID]:
     return {row.id for row in rows if row.last_seq > cursors[row.id]}
 
 
-END: Final = text("SELECT last_seq, status FROM jobs WHERE id = :job_id")
+END: Final = text("""
+SELECT last_seq, status, status = 'CANCELLED' AND cancel_stopped_at IS NULL AS stopping FROM jobs WHERE id = :job_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last seq of a job, and whether the job has ended, so that no event follows unless somebody retries it."""
+    """The last seq of a job, and whether the job has ended, so that no event follows unless somebody retries it.
+
+    `stopping`: it is cancelled, and its run has not stopped yet.
+    """
 
     seq: int
     over: bool
+    stopping: bool
 
 
 def end(connection: Connection, job_id: UUID) -> End | None:
     """Where the events of a job end now; None if there is no such job."""
     row = connection.execute(END, {"job_id": job_id}).first()
-    return End(row.last_seq, Status(row.status) in TERMINAL) if row else None
+    return End(row.last_seq, Status(row.status) in TERMINAL, row.stopping) if row else None

@@ -40,8 +40,10 @@ BLOCKED_BY: Final = "CASE WHEN coalesce(concurrency_key, rate_key) IS NOT NULL A
 
 A job that version 0.1 marked `queue` has its permit."""
 
-BY_RATE: Final = "(concurrency_key IS NULL)"
-"""Whether the rate key is the first to block a row of `jobs` that is due and has no permit: see `rate_blocked`."""
+BY_RATE: Final = "(concurrency_key IS NULL AND rate_key IS NOT NULL)"
+"""Whether the rate key is the first to block a row of `jobs` that is due and has no permit.
+
+It becomes `rate_blocked`, which says by which key a job is blocked while `gate` is `key`, and nothing otherwise."""
 
 BLOCKED_FOR_START: Final = """
 gate = CASE WHEN {waits} AND rate_key IS NOT NULL THEN 'key' END, rate_blocked = rate_key IS NOT NULL

@@ -12,7 +12,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store import start_permits
+from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
+from jobcore.store.ownership import OF_KEY
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import transaction
 
@@ -56,15 +58,17 @@ WITH {start_permits.MOMENT} SELECT {_USES.columns} FROM (
     FROM ({start_permits.USE}) AS used
 ) AS shown ORDER BY key
 """
-PAGE: Final = text(
-    _SHOW.format(keys="(SELECT key FROM rate_limits WHERE key > :after ORDER BY key LIMIT :limit) AS listed")
-)
+_LISTED: Final = "(SELECT key FROM rate_limits WHERE {of} AND key > :after ORDER BY key LIMIT :limit) AS listed"
+PAGE_OF_ANYONE: Final = text(_SHOW.format(keys=_LISTED.format(of="true")))
+PAGE_OF_OWNER: Final = text(_SHOW.format(keys=_LISTED.format(of=OF_KEY.format(key="key"))))
 FIND: Final = text(_SHOW.format(keys="(SELECT key FROM rate_limits WHERE key = :key) AS found"))
 
 
-def page(connection: Connection, after: str = "", limit: int = 100) -> list[RateUse]:
-    """The limits of the first `limit` keys after `after`, in order of key."""
-    return _USES.read(connection.execute(PAGE, {"after": after, "limit": limit}))
+def page(connection: Connection, after: str = "", limit: int = 100, owner: str | None = None) -> list[RateUse]:
+    """The limits of the first `limit` keys after `after`, in order of key; of an owner, or of everyone."""
+    statement = PAGE_OF_OWNER if owner else PAGE_OF_ANYONE
+    given = {"after": after, "limit": limit} | ({"owner": owner} if owner else {})
+    return _USES.read(connection.execute(statement, given))
 
 
 def find(connection: Connection, key: str) -> RateUse | None:
@@ -129,15 +133,9 @@ used_at < now() - make_interval(secs => :age_s)
     AND (SELECT 1 FROM jobs WHERE rate_key = key AND {start_permits.BLOCKED} LIMIT 1) IS NULL
     AND (SELECT 1 FROM jobs WHERE rate_key = key AND {start_permits.READY} LIMIT 1) IS NULL
 """
-UNUSED: Final = text(f"SELECT key FROM rate_limits WHERE {IS_UNUSED} LIMIT :limit")
-FORGET: Final = text(
-    f"""{start_permits.LOCK}
-DELETE FROM rate_limits WHERE key = ANY(:names) AND {IS_UNUSED}
-"""
-)
+FORGETTING: Final = Forgetting.of("rate_limits", IS_UNUSED, start_permits.LOCK)
 
 
 def forget(connection: Connection, age_s: float, limit: int = MAX_KEYS) -> int:
     """Delete limits of keys that no job used for `age_s` seconds; returns how many, at most `limit`."""
-    unused = list(connection.execute(UNUSED, {"age_s": age_s, "limit": limit}).scalars())
-    return connection.execute(FORGET, {"names": unused, "age_s": age_s}).rowcount if unused else 0
+    return FORGETTING.run(connection, age_s, limit)

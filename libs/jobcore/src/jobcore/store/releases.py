@@ -16,7 +16,7 @@ from jobcore.store.limits import BLOCKED_FOR_START
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.transactions import DURABLE
 
-Cause = Literal["handed_back", "crash", "loss", "timeout"]
+Cause = Literal["handed_back", "suspected", "crash", "loss", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Release:
     """A claim that ends without an outcome, and why.
 
     `handed_back`: the run never started, or a deploy stopped it; the job keeps its rank, and the try does not count.
-    `crash`: the child of the run died while it ran the job. `loss`: the worker was lost through no fault of the job.
-    `timeout`: the child was killed because the run took too long; the try counts.
+    `suspected`: the same, because the child died and nobody knows which of several runs ended it; from now on the job
+    runs beside fewer others. `crash`: the child of the run died while it ran the job. `loss`: the worker was lost
+    through no fault of the job. `timeout`: the child was killed because the run took too long; the try counts.
     """
 
     id: UUID
@@ -39,7 +40,8 @@ RELEASE: Final = text(
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:releases AS jsonb)) AS given (id uuid, fence bigint, cause text)
 ), locked AS MATERIALIZED (
-    SELECT jobs.id, given.cause,
+    SELECT jobs.id, CASE given.cause WHEN 'suspected' THEN 'handed_back' ELSE given.cause END AS cause,
+           jobs.suspected + CAST(given.cause = 'suspected' AS integer) AS suspected,
            jobs.crashes + CAST(given.cause = 'crash' AS integer) AS crashes,
            jobs.losses + CAST(given.cause = 'loss' AS integer) AS losses
     FROM jobs JOIN given ON given.id = jobs.id AND given.fence = jobs.fence
@@ -61,6 +63,7 @@ WITH given AS MATERIALIZED (
         attempt = attempt - CAST(cause = 'handed_back' AS integer),
         crashes = decided.crashes,
         losses = decided.losses,
+        suspected = decided.suspected,
         worker_id = CASE WHEN final THEN worker_id END,
         slot = CASE WHEN final THEN slot END,
         finished_at = CASE WHEN final THEN now() END,

@@ -22,7 +22,7 @@ from jobcore.supervision.slots import Slots
 class Death:
     """A child that died, and what its slot said last.
 
-    `loop_run` is the `loop_tag` of the run whose code its event loop executed. `killed_for` is None if it died by
+    `loop_run` is the `run_tag` of the run whose code its event loop executed. `killed_for` is None if it died by
     itself; else this supervisor killed it, because of these runs, or for a reason that is none of its runs'.
     """
 

@@ -1,4 +1,8 @@
-"""What a dead child leaves behind: its jobs return to their queues at once, and the job that ran counts a crash."""
+"""What a dead child leaves behind: its jobs return to their queues at once, and the job that ended it counts a crash.
+
+If that may have been one of several, all of these are suspected, and run again beside fewer others (`worker.room`),
+until one is suspected alone. The others are handed back.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from jobcore.store.releases import Cause, Release
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.children import Children, Death
 from jobcore.supervision.escalation import Escalation
-from jobcore.supervision.slot import loop_tag
+from jobcore.supervision.slot import run_tag
 from jobcore.supervision.stops import StopReason
 from jobcore.supervision.worker_claims import WorkerClaims
 from jobcore.telemetry import logs
@@ -56,8 +60,10 @@ class DeadChildren:
             return "loss"
         if death.killed_for or key not in death.state.claims:
             return "handed_back"
-        # several deaths at once have a cause outside the job
-        return "crash" if alone and key == _culprit(death) else "loss"
+        suspects = _suspects(death) if alone else set()  # several deaths at once have a cause outside the job
+        if key in suspects:
+            return "crash" if len(suspects) == 1 else "suspected"
+        return "handed_back" if suspects else "loss"
 
     def _complete_cancels(self, death: Death) -> None:
         cancels = [each for each in self._claims.open_cancels() if each.slot == death.slot]
@@ -70,16 +76,14 @@ class DeadChildren:
         return "kill" if request and (request.interrupted or death.killed_for is not None) else "worker_lost"
 
 
-def _culprit(death: Death) -> RunKey | None:
-    """The run that ended its child, if its code was the only one that can have been executed at that moment.
+def _suspects(death: Death) -> set[RunKey]:
+    """The runs that may have ended their child, because their code may have been executed at that moment.
 
-    Code of the main thread and of threads may be executed at any time; of the runs on the event loop, only one is.
+    Code of the main thread and of threads may be executed at any time; of the runs on the event loop, only one is. If
+    that leaves none, native code may have run for any of them.
     """
     if death.killed_for is not None:
-        return None
-    suspects = [
-        run.key
-        for run in death.state.runs
-        if run.lane is not Lane.ASYNC or loop_tag(run.key) == death.loop_run or len(death.state.runs) == 1
-    ]
-    return suspects[0] if len(suspects) == 1 else None
+        return set()
+    runs = death.state.runs
+    executed = {run.key for run in runs if run.lane is not Lane.ASYNC or run_tag(run.key) == death.loop_run}
+    return executed or {run.key for run in runs}

@@ -1,7 +1,8 @@
 """Stops runs, from a request to a kill, and never stops another run by mistake.
 
     request      the run finds it when it asks `ctx.cancelled`                      (at once)
-    interrupt    process: SIGUSR2 raises JobInterrupted inside the task's code      (cancel: after 2 s; else at once)
+    interrupt    process: SIGUSR2 raises JobInterrupted inside the task's code,     (cancel: after 2 s; else at once)
+                          sent again until its handler has run
                  async:   the child cancels the run's asyncio task                  (at once)
                  thread:  the child raises JobInterrupted in the run's thread       (cancel: after 2 s; else at once)
     retire       the child claims nothing more, and its other runs may finish       (8 s after the interrupt)
@@ -80,9 +81,9 @@ class Escalation:
         now = time.monotonic()
         for slot, requests in zip(self._slots, self._requests, strict=True):
             self._withdraw_ended(slot, requests)
-            due = _due(requests, now)
+            _interrupt_due(requests, now)
             self._write_stops(slot, requests)
-            if any(request.lane is Lane.PROCESS for request in due):
+            if any(_awaits_handler(request, slot, now) for request in requests.values()):
                 self._children.signal(slot.index, STOP_SIGNAL)
             self._retire(slot, requests, now)
 
@@ -127,12 +128,16 @@ class Escalation:
             self._children.kill(slot.index, frozenset(overdue))
 
 
-def _due(requests: dict[RunKey, StopRequest], now: float) -> list[StopRequest]:
-    """The requests whose interrupt is due; they count as interrupted from now on."""
-    due = [request for request in requests.values() if now >= request.interrupt_at and not request.interrupted]
-    for request in due:
-        request.interrupted = True
-    return due
+def _interrupt_due(requests: dict[RunKey, StopRequest], now: float) -> None:
+    """The requests whose interrupt is due count as interrupted from now on."""
+    for request in requests.values():
+        request.interrupted = request.interrupted or now >= request.interrupt_at
+
+
+def _awaits_handler(request: StopRequest, slot: Slot, now: float) -> bool:
+    """Whether the signal for a run on the main thread is due, and was not handled yet."""
+    in_time = request.interrupted and now < request.kill_at
+    return in_time and request.lane is Lane.PROCESS and not slot.was_interrupted(request.key)
 
 
 def _ids(keys: Iterable[RunKey]) -> list[str]:

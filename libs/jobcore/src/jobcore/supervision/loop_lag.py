@@ -14,7 +14,7 @@ from typing import Final
 
 from jobcore.supervision.child_state import ChildState
 from jobcore.supervision.children import Children
-from jobcore.supervision.slot import BEAT_S, Slot, loop_tag
+from jobcore.supervision.slot import BEAT_S, Slot, run_tag
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs, metrics
 
@@ -79,4 +79,4 @@ class LoopLag:
 
 
 def _blocking(state: ChildState, tag: int) -> str | None:
-    return next((str(run.key.id) for run in state.background if loop_tag(run.key) == tag), None)
+    return next((str(run.key.id) for run in state.background if run_tag(run.key) == tag), None)

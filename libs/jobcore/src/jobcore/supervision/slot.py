@@ -35,7 +35,8 @@ _STARTED: Final = 1
 _LOOP_BEAT: Final = 2
 _LOOP_RUN: Final = 3
 _RETIRE: Final = 4
-_STATE_AT: Final = 5 * WORD
+_INTERRUPTED: Final = 5
+_STATE_AT: Final = 6 * WORD
 _STOPS_AT: Final = _STATE_AT + SharedRecord.size(STATE_SIZE)
 SLOT_SIZE: Final = _STOPS_AT + SharedRecord.size(STOPS_SIZE)
 """The bytes of a slot."""
@@ -110,6 +111,7 @@ class Slot:
         self.set_retiring(False)
         self.post_loop_beat(0.0)
         self.post_loop_run(None)
+        self.post_interrupted(None)
         self.write(IDLE)
 
     @property
@@ -139,6 +141,11 @@ class Slot:
         stops = self.stops
         return stops[key].reason if stops and key in stops else StopReason.NONE
 
+    def wants_interrupt(self, key: RunKey) -> bool:
+        """Child: whether the supervisor wants this run to be interrupted."""
+        stop = self.stops.get(key)
+        return stop is not None and stop.interrupt
+
     @property
     def retiring(self) -> bool:
         """Whether the child may claim nothing now, because a run that does not stop may soon cost its life."""
@@ -159,14 +166,22 @@ class Slot:
 
     @property
     def loop_run(self) -> int:
-        """The `loop_tag` of the run whose code the child's event loop executes now; 0 for none."""
+        """The `run_tag` of the run whose code the child's event loop executes now; 0 for none."""
         return self._words[self._first + _LOOP_RUN]
 
     def post_loop_run(self, key: RunKey | None) -> None:
         """Child only: the event loop executes code of this run from now on; None once it does not."""
-        self._words[self._first + _LOOP_RUN] = loop_tag(key) if key else 0
+        self._words[self._first + _LOOP_RUN] = run_tag(key) if key else 0
+
+    def was_interrupted(self, key: RunKey) -> bool:
+        """Whether the child's main thread has handled the signal that asked it to interrupt this run."""
+        return self._words[self._first + _INTERRUPTED] == run_tag(key)
+
+    def post_interrupted(self, key: RunKey | None) -> None:
+        """Child only: its main thread has handled the signal for this run."""
+        self._words[self._first + _INTERRUPTED] = run_tag(key) if key else 0
 
 
-def loop_tag(key: RunKey) -> int:
+def run_tag(key: RunKey) -> int:
     """A number that tells a run from the other runs of its child: 62 bits of a UUID that are random."""
     return key.id.int & _LOOP_TAG

@@ -7,6 +7,7 @@
     slot 0   pid, when that process started      written by the child in slot 0
              event loop: beat and current run    written by the child in slot 0
              retire                              written by the supervisor
+             run whose interrupt was handled     written by the child in slot 0
              state: claims and runs              written by the child in slot 0
              stops                               written by the supervisor
     slot 1   …

@@ -64,7 +64,7 @@ class WorkerClaims:
 
     def complete_cancels(self, completed: Sequence[CompletedCancel]) -> None:
         """Write into the receipts how the runs ended."""
-        self._db.call(cancellations.complete, completed)
+        self._publisher.publish_stops(self._db.call(cancellations.complete, completed))
 
     def leave(self, cause: Cause) -> None:
         """Release every claim, complete every receipt, and end the worker's registration."""

@@ -23,6 +23,10 @@ class Context(Protocol):
         """The job's id, a UUIDv7."""
 
     @property
+    def owner(self) -> str | None:
+        """Whose job it is, such as a user or a tenant; None: nobody's but the operator's."""
+
+    @property
     def attempt(self) -> int:
         """The number of this run of the job, from 1."""
 

@@ -31,20 +31,22 @@ def run(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
+    owner: str | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
-    `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
-    run has been asked to stop; an event asks it once it is set. An exception of the task is raised, or returned as
-    `Run.error` if `raises` is false. `on_event(kind, data)` is called for each log line, progress and piece of output.
+    `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. `owner` is what the
+    task finds as `ctx.owner`. With `cancelled` the run has been asked to stop; an event asks it once it is set. An
+    exception of the task is raised, or returned as `Run.error` if `raises` is false. `on_event(kind, data)` is called
+    for each log line, progress and piece of output.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
 
     An `async def` gets an event loop of its own; a test that has one awaits `run_async`.
     """
-    case = _Case(task, input, after, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event)
     if case.task_type.lane is Lane.ASYNC:
         return asyncio.run(case.run_async(raises=raises))
     with case.noting(raises=raises):
@@ -57,12 +59,13 @@ async def run_async(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
+    owner: str | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
-    case = _Case(task, input, after, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event)
     if case.task_type.lane is not Lane.ASYNC:
         raise ValueError(f"{case.task_type.name} is not async: call run")
     return await case.run_async(raises=raises)
@@ -76,6 +79,7 @@ class _Case:
         task: Callable[..., Any],
         input: Mapping[str, Any] | None,
         after: Run | None,
+        owner: str | None,
         cancelled: bool | threading.Event,
         on_event: OnEvent | None,
     ) -> None:
@@ -85,7 +89,7 @@ class _Case:
         self.done = Run(
             before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
         )
-        self.store = MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
+        self.store = MemoryStore(self.done, _claim(self.task_type, self.done, owner), cancelled, on_event)
 
     def call(self, context: Context) -> Any:
         """Call the function of the task."""
@@ -128,7 +132,7 @@ def _read(task_type: TaskType, input: Mapping[str, Any]) -> Any:
         raise InvalidValue(problems_of(error)) from None
 
 
-def _claim(task_type: TaskType, done: Run) -> Claim:
+def _claim(task_type: TaskType, done: Run, owner: str | None) -> Claim:
     return Claim(
         id=uuid7(),
         fence=done.attempt,
@@ -143,4 +147,5 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
         traceparent=None,
         seq=0,
         claimed_at=datetime.now(UTC),
+        owner=owner,
     )

@@ -78,7 +78,7 @@ class Background:
     def start(self, claims: Sequence[Claim], claimed: Claimed) -> None:
         """Start these jobs at once; there must be room for them."""
         runs = [self._run(claim) for claim in claims]
-        self.room.take(len(runs))
+        self.room.take(len(runs), _suspects(runs))
         self._live.update((run.key, run) for run in runs)
         self._claims.begin_background((run.key, run.lane, run.claim.timeout_s) for run in runs)
         ours = [run for run in runs if self._runs.may_begin(run.claim, claimed)]
@@ -113,7 +113,7 @@ class Background:
         for run in runs:
             self._live.pop(run.key)
             self._runs.end(Ended(run.claim, run.job, run.outcome, run.duration_s, run.tainted))
-        self.room.give_back(len(runs))
+        self.room.give_back(len(runs), _suspects(runs))
 
     def _interrupt(self, stop: Stop) -> bool:
         return any(host.interrupt(stop) for host in tuple(self._hosts.values()))
@@ -141,3 +141,7 @@ class Background:
         left = tuple(self._live)
         log.error("a child ends with runs that do not stop", jobs=[str(key.id) for key in left])
         self._claims.end_background(left)  # their jobs did not crash it
+
+
+def _suspects(runs: Sequence[BackgroundRun]) -> list[int]:
+    return [run.claim.suspected for run in runs if run.claim.suspected]

@@ -12,7 +12,7 @@ from jobcore.settings import WorkerSettings
 from jobcore.store.database import Database
 from jobcore.supervision.slots import Slots
 from jobcore.tasks import load_tasks
-from jobcore.worker import run_processes
+from jobcore.worker import run_processes, run_threads
 from jobcore.worker.background import Background
 from jobcore.worker.batching import BatchSize
 from jobcore.worker.child_claims import ChildClaims
@@ -35,6 +35,7 @@ class Child:
         slot = slots[index]
         registry = load_tasks(settings.tasks)
         run_processes.install(slots.main_pid)
+        run_threads.install()
         streams = CapturedStream(sys.stdout, "stdout"), CapturedStream(sys.stderr, "stderr")
         sys.stdout, sys.stderr = streams
         interrupts = Interrupts(slot)

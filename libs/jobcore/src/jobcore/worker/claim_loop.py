@@ -167,7 +167,8 @@ class ClaimLoop:
                 slot=self._slot.index,
                 limit=limit,
                 quick=quick,
-                types=self._types,
+                types=self._background_types if self._room.has_suspects else self._types,
+                suspected=self._room.suspected,
                 lease_s=self._settings.lease_s,
                 background=self._background_types,
                 room=self._room.share,
@@ -196,7 +197,7 @@ class ClaimLoop:
         at_once: list[Claim] = []
         waiting: deque[Claim] = deque()
         for each in claimed.claims:
-            beside = self._background.takes(each) and each.task_type not in claimed.quick
+            beside = self._background.takes(each) and (each.suspected or each.task_type not in claimed.quick)
             (at_once if beside else waiting).append(each)
         if at_once:
             self._background.start(at_once, claimed)

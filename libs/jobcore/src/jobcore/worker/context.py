@@ -82,6 +82,11 @@ class BaseContext:
         return str(self._store.claim.id)
 
     @property
+    def owner(self) -> str | None:
+        """Whose job it is; None: the operator's."""
+        return self._store.claim.owner
+
+    @property
     def attempt(self) -> int:
         """The number of this run, from 1."""
         return self._store.claim.attempt

@@ -4,6 +4,9 @@ The supervisor writes a stop request into the slot and sends the signal. The han
 is on the stack; it raises at most once per run, and never while our own code claims, stores or hands back. Methods of
 `ctx` are shielded, because an exception from a signal handler could leave a lock held for ever.
 
+Python notes a signal, and runs its handler between two instructions. If a call that blocks begins in between, nothing
+would interrupt it. So the handler says in the slot that it ran, and the supervisor sends its signal again until it did.
+
 Other code is not shielded. An interrupt inside an import leaves modules half imported; inside a library, it may leave a
 lock held. Then `tainted` is set, and the child is replaced.
 """
@@ -94,12 +97,14 @@ class Interrupts:
         try:
             yield
         finally:
-            # also if the block raised, because the supervisor sends its signal only once
+            # also if the block raised, because the supervisor sends no signal after one that was handled
             self._shields -= 1
             if self._delayed and not self._shields:
                 self._interrupt()
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._inside is not None and self._slot.wants_interrupt(self._inside):
+            self._slot.post_interrupted(self._inside)
         if self._shields:
             self._delayed = True
         else:

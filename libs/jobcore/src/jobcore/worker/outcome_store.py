@@ -82,7 +82,7 @@ class OutcomeStore:
         stored = {change.id for change in changes}
         refused = [CompletedCancel(*key, method) for key, method in stop_methods.items() if key.id not in stored]
         if refused:
-            self._db.call(cancellations.complete, refused)
+            self._publisher.publish_stops(self._db.call(cancellations.complete, refused))
 
     def _settled(self, completion: Completion) -> Completion:
         """The completion once all earlier events of its run are stored: as FAILED if PostgreSQL refused some output."""

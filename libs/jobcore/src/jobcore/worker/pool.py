@@ -1,21 +1,29 @@
 """Celery's prefork pool as Longrun needs it.
 
-Its size is fixed, children leave only between two messages, and the emptiest child gets the next one.
+Its size is fixed, children leave only between two messages, and the emptiest child gets the next one. While the host
+can start no process, it works with the children that it has, and tries again.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from billiard import popen_fork
 from celery.concurrency import asynpool, prefork
 
 from jobcore.host import process_tree
 from jobcore.host.process_table import ProcessEntry
 from jobcore.supervision.slots import Slots
+from jobcore.telemetry import logs
 from jobcore.worker import retirement
 
+log = logs.get(__name__)
+_no_process: Final = logs.Outage(
+    log, "cannot start a child: the host refuses a process; trying again every 5 s", "a child could be started again"
+)
 _forking: Final = threading.Lock()
 _pools: Final[list[_Pool]] = []
 """The pool of this process."""
@@ -42,6 +50,32 @@ class _Child(asynpool.Worker):  # type: ignore[misc]
         self.wait_for_job = wait_for_job
 
 
+class _Fork(popen_fork.Popen):  # type: ignore[misc]
+    def _launch(self, process_obj: Any) -> None:
+        """As billiard does it, but a refused fork leaves no open pipe: there may be one every 5 s."""
+        self.sentinel, held_by_child = os.pipe()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.close()
+            raise
+        else:
+            if self.pid == 0:
+                _end_with(process_obj, self.sentinel)
+        finally:
+            os.close(held_by_child)
+
+
+def _end_with(child: Any, sentinel: int) -> None:
+    """In the new process: be this child, and end with its exit code."""
+    code = 1
+    try:
+        os.close(sentinel)
+        code = child._bootstrap()
+    finally:
+        os._exit(code)
+
+
 class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     Worker = _Child
     slots: Slots | None = None
@@ -49,7 +83,26 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     def _create_worker_process(self, index: int) -> Any:
         """Fork a child with blocked signals: before it has its own handlers, it would act as its main process."""
         with _forking, retirement.blocked_signals():
-            return super()._create_worker_process(index)
+            try:
+                return super()._create_worker_process(index)
+            except OSError:
+                self._forget_unstarted()
+                raise
+
+    def _forget_unstarted(self) -> None:
+        """Forget the child that could not be forked: billiard lists it first, and later asks for its exit code."""
+        for child in [child for child in self._pool if child._popen is None]:
+            self._pool.remove(child)
+            self._process_cleanup_queues(child)
+
+    def _repopulate_pool(self, exitcodes: list[int]) -> None:
+        """Replace the children that ended. If the host refuses a process, Celery calls this again every 5 s."""
+        try:
+            super()._repopulate_pool(exitcodes)
+        except OSError as error:  # EAGAIN and ENOMEM of fork, EMFILE of pipes
+            _no_process.begin(error)
+        else:
+            _no_process.end()
 
     def forked(self) -> set[int]:
         """The pids of the children whose exit codes the pool has not asked for."""
@@ -59,6 +112,7 @@ class _Pool(asynpool.AsynPool):  # type: ignore[misc]
     def WorkerProcess(self, worker: Any) -> Any:
         """A child whose `terminate` sends SIGKILL, because SIGTERM lets it finish its job."""
         process = super().WorkerProcess(worker)
+        process._Popen = _Fork
         process.terminate = lambda: process_tree.kill_child(process.pid)
         return process
 

@@ -1,13 +1,23 @@
-"""How many async and thread runs a child has under way, and how many more it may begin."""
+"""How many async and thread runs a child has under way, and how many more it may begin.
+
+If a child dies and nobody knows which of its runs ended it, all of them are *suspected*, and run again beside fewer
+others: those that were suspected once in a quarter of the places, twice in a sixteenth, and so on, at last alone. So
+the group around a run that ends its child each time shrinks until it is the only one, and the others finish.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Final
 
 SHARE: Final = 4
 """One claim takes at most this part of a child's places, so that jobs spread over the children: one in SHARE."""
+FEWER_BITS: Final = 2
+"""Each time a run was suspected, the places that it may share are halved so many times."""
+ALONE: Final = 1000
+"""More often than any run is suspected."""
 
 
 class Room:
@@ -16,6 +26,8 @@ class Room:
     def __init__(self, size: int) -> None:
         self._size = size
         self._taken = 0
+        self._suspects: list[int] = []
+        """How often each run that is under way was suspected, if it was."""
         self.begun = 0
         """How many runs have begun so far."""
         self._changed = threading.Condition()
@@ -28,30 +40,49 @@ class Room:
     @property
     def free(self) -> int:
         """How many more runs may begin."""
-        return self._size - self._taken
+        return self._places(max(self._suspects, default=0)) - self._taken
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether a run is under way that was suspected: then no other run begins on the main thread."""
+        return bool(self._suspects)
+
+    @property
+    def suspected(self) -> int:
+        """How often a run may have been suspected that begins now."""
+        if not self._taken:
+            return ALONE
+        return next(times for times in count() if self._places(times + 1) <= self._taken)
+
+    def _places(self, suspected: int) -> int:
+        """How many runs may be under way while one is that was suspected so often."""
+        return max(1, self._size >> FEWER_BITS * suspected)
 
     @property
     def share(self) -> int:
         """How many places one claim may fill."""
         return min(self.free, max(1, self._size // SHARE))
 
-    def take(self, count: int) -> None:
-        """So many runs begin; the caller knows that there is room."""
+    def take(self, runs: int, suspects: Iterable[int] = ()) -> None:
+        """So many runs begin, some of them suspected so often; the caller knows that there is room."""
         with self._changed:
-            self._taken += count
-            self.begun += count
+            self._taken += runs
+            self._suspects += suspects
+            self.begun += runs
             self._changed.notify_all()
 
-    def give_back(self, count: int) -> None:
+    def give_back(self, runs: int, suspects: Iterable[int] = ()) -> None:
         """So many runs have ended."""
         with self._changed:
-            self._taken -= count
+            self._taken -= runs
+            for suspected in suspects:
+                self._suspects.remove(suspected)
             self._changed.notify_all()
 
     def wait_free(self, timeout_s: float) -> bool:
         """Wait until there is room; False if that takes longer than `timeout_s` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._taken < self._size, timeout_s)
+            return self._changed.wait_for(lambda: self.free > 0, timeout_s)
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until no run is under way; False if that takes longer than `timeout_s` seconds."""

@@ -27,6 +27,7 @@ from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
 from jobcore.worker.run_processes import RunProcesses
 from jobcore.worker.run_store import RunStore
+from jobcore.worker.run_threads import RunThreads
 
 REFUSALS_MAX: Final = 5
 """The workers that may hand a job back because they cannot read its input, before it fails: the API has checked the
@@ -80,7 +81,7 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunContext(self.store, host.shield))
-                with RunProcesses(self.store):
+                with RunProcesses(self.store), RunThreads(self.store):
                     returned = host.call(self.store.key, function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)
@@ -91,7 +92,7 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunAsyncContext(self.store, host.stored))
-                async with RunProcesses(self.store):
+                async with RunProcesses(self.store), RunThreads(self.store):
                     returned = await host.call(function, *args, **kwargs)
             except BaseException as error:
                 return self._told(span, self._raised, error)

@@ -17,6 +17,7 @@ from jobcore.store.database import Database
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import metrics
+from jobcore.worker import run_threads
 from jobcore.worker.batching import BatchSize
 from jobcore.worker.completer import Completer
 from jobcore.worker.outcome_store import Completion
@@ -121,6 +122,8 @@ class Runs:
         """Have the outcome of a run stored, or hand it back; its slot no longer shows it."""
         if ended.tainted:
             self._retirement.ask("a run may have left the process in a bad state")
+        elif run_threads.too_many_left():
+            self._retirement.ask("runs that have ended left many threads")
         if ended.outcome is None:
             self._completer.hand_back(ended.claim)
         else:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from jobcore.models.caller import Scope
 from longrun_api import batch_acceptance, validation
+from longrun_api.auth.scopes import needs
 from longrun_api.idempotency import PARAMETER as KEY
 from longrun_api.openapi import problem_responses
 from longrun_api.schemas_batch import BatchAnswer
@@ -18,6 +20,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
     responses=problem_responses(400, 409, 413, 415, 422, 503),
     openapi_extra={"parameters": [KEY, validation.PARAMETER]},
 )
+@needs(Scope.SUBMIT)
 async def submit_tasks(request: Request) -> Response:
     """Submit up to 1,000 tasks, in one transaction. The response is sent once they are stored durably.
 

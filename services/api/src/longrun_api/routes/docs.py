@@ -11,6 +11,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import RedirectResponse
 
+from longrun_api.auth.scopes import for_anyone
+
 router = APIRouter(include_in_schema=False)
 
 STATIC: Final = "/static-offline-docs"
@@ -19,12 +21,14 @@ SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 @router.get("/")
+@for_anyone
 async def root(request: Request) -> Response:
     """Lead to the docs."""
     return RedirectResponse(f"{request.scope['root_path']}/docs")
 
 
 @router.get("/docs")
+@for_anyone
 async def docs(request: Request) -> Response:
     """Show Swagger UI."""
     static = request.scope["root_path"] + STATIC

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobcore.models import JobOrder
+from jobcore.models.caller import Scope
 from jobcore.store import event_pages
 from longrun_api import exports, ndjson
+from longrun_api.auth.scopes import needs
+from longrun_api.callers import caller_of
 from longrun_api.list_queries import FilterQuery, names_among
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -47,6 +50,7 @@ class ExportQuery(FilterQuery):
         **problem_responses(422, 503),
     },
 )
+@needs(Scope.READ)
 async def export_tasks(request: Request, query: Annotated[ExportQuery, Query()]) -> Response:
     """Export the tasks that match every parameter, a line of JSON each, however many there are.
 
@@ -54,7 +58,7 @@ async def export_tasks(request: Request, query: Annotated[ExportQuery, Query()])
     and the last one may be blank.
     """
     export = exports.TaskExport(
-        query.filter(),
+        query.filter(caller_of(request)),
         JobOrder(descending=query.sort == "-created"),
         query.after,
         None if query.fields is None else set(query.fields.split(",")),
@@ -79,6 +83,7 @@ class EventQuery(BaseModel):
         **problem_responses(404, 422, 503),
     },
 )
+@needs(Scope.READ)
 async def export_task_events(request: Request, task_id: TaskId, query: Annotated[EventQuery, Query()]) -> Response:
     """Export the stored events of a task, a line of JSON each, in order. `/stream` follows a task instead.
 

@@ -11,9 +11,11 @@ from fastapi import APIRouter, Path, Request, Response
 
 from jobcore.errors import FileBytesMissing, FileNotFound, FileStoreUnavailable
 from jobcore.models import JobFile
+from jobcore.models.caller import Scope
 from jobcore.store import event_pages, files
 from jobcore.telemetry import logs
 from longrun_api import conditions
+from longrun_api.auth.scopes import needs
 from longrun_api.conditions import Part
 from longrun_api.download import Download
 from longrun_api.file_reads import Pieces
@@ -40,6 +42,7 @@ FileName = Annotated[str, Path(description="The name of a file of the task.", ma
 
 
 @router.get("/{task_id}/files", response_model=FileList, responses=problem_responses(404, 503))
+@needs(Scope.READ)
 async def list_task_files(request: Request, task_id: TaskId) -> FileList:
     """List the files of a task by name."""
 
@@ -62,6 +65,7 @@ async def list_task_files(request: Request, task_id: TaskId) -> FileList:
         **problem_responses(404, 412, 416, 503),
     },
 )
+@needs(Scope.READ)
 async def download_task_file(request: Request, task_id: TaskId, name: FileName) -> Response:
     """Download a file of a task: all of it, or the range in `Range`; `If-Range` with its ETag resumes a download."""
     runtime = runtime_of(request)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from jobcore.host import background_thread
+from longrun_api.auth.scopes import for_anyone
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 
@@ -34,12 +35,14 @@ class Ready(BaseModel):
 
 
 @router.get("/healthz", responses=problem_responses(422))
+@for_anyone
 async def check_health() -> Alive:
     """Liveness: 200 if the process runs. It does not check PostgreSQL or Redis."""
     return Alive(status="alive")
 
 
 @router.get("/readyz", responses=problem_responses(422, 503))
+@for_anyone
 async def check_readiness(request: Request) -> Ready:
     """Readiness: 200 if the process can accept tasks. At most once a second, it commits a small transaction."""
     problem = await runtime_of(request).readiness.check()

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobcore.models.caller import Scope
 from jobcore.store import event_pages, events
 from longrun_api import paging
+from longrun_api.auth.scopes import needs
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas_output import OutputPage, Piece
@@ -29,6 +31,7 @@ class OutputQuery(BaseModel):
 
 
 @router.get("/{task_id}/output", response_model=OutputPage, responses=problem_responses(404, 422, 503))
+@needs(Scope.READ)
 async def get_task_output(request: Request, task_id: TaskId, query: Annotated[OutputQuery, Query()]) -> Response:
     """Get the output of a task in order, of all its attempts. A page holds at most 4 MiB.
 

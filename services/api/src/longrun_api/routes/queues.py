@@ -10,11 +10,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import Scope
 from jobcore.states import Lane
 from jobcore.store import queue_deletion, queues
 from jobcore.store.queues import Queue
 from longrun_api import versions
+from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
+from longrun_api.callers import operators_only
 from longrun_api.field_types import QUEUE_NAME, WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
@@ -22,7 +25,7 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
 from longrun_api.schemas_rates import QueueRate, Rate
 
-router = APIRouter(prefix="/queues", tags=["queues"])
+router = APIRouter(prefix="/queues", tags=["queues"], dependencies=[Depends(operators_only)])
 
 COUNT_MAX: Final = 10_000
 LISTED_MAX: Final = 1_000
@@ -94,6 +97,7 @@ class QueueChange(BaseModel):
 
 
 @router.get("", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_queues(
     request: Request,
     after: AfterKey = "",
@@ -108,6 +112,7 @@ async def list_queues(
 @router.get(
     "/{name}", response_model=QueueInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 422, 503)}
 )
+@needs(Scope.READ)
 async def get_queue(request: Request, name: QueueName) -> Response:
     """Get a queue by its name."""
     return _response(request, await _find(request, name))
@@ -119,6 +124,7 @@ async def get_queue(request: Request, name: QueueName) -> Response:
     responses=problem_responses(400, 412, 413, 415, 422, 503),
     openapi_extra=request_body(QueueChange),
 )
+@needs(Scope.OPERATE)
 async def change_queue(
     request: Request, name: QueueName, change: Annotated[QueueChange, Depends(json_body(QueueChange))]
 ) -> Response:
@@ -165,6 +171,7 @@ def _settings(queue: Queue) -> object:
 
 
 @router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404, 409, 422, 503))
+@needs(Scope.OPERATE)
 async def delete_queue(request: Request, name: QueueName) -> Response:
     """Delete a queue that has no tasks which have not ended and that no worker serves, with its pause and its limit.
 

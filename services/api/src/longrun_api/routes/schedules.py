@@ -12,15 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
-from jobcore.models import IdempotencyKey
+from jobcore.models import IdempotencyKey, owned_keys
+from jobcore.models.caller import Scope
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
 from longrun_api import answers, cursors, paging, versions
 from longrun_api.acceptance import accept, repeated
+from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
+from longrun_api.callers import caller_of, owner_of, owner_to_look_at, owner_to_submit_for
 from longrun_api.conditions import PreconditionFailed
+from longrun_api.field_types import Owner
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -36,10 +40,15 @@ KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_s
 
 
 async def find(request: Request, schedule: KeyInPath) -> Schedule:
-    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version."""
-    key = _key(schedule)
+    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version.
+
+    Routes learn a schedule from here alone, so the schedules of other owners do not exist for any of them.
+    """
+    owner, key = owner_of(request), _key(schedule)
+    if isinstance(key, str):
+        key = owned_keys.stored(owner, key)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
-    if found is None:
+    if found is None or owner not in (None, found.plan.owner):
         raise ScheduleNotFound(f"no schedule has the id or name {schedule[:100]!r}; GET /schedules lists them")
     versions.check(request, _settings(found))
     return found
@@ -62,13 +71,15 @@ def _key(text: str) -> UUID | str | None:
     responses=problem_responses(400, 409, 413, 415, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
-    registry = runtime_of(request).registry
+    registry, caller = runtime_of(request).registry, caller_of(request)
     text = key_text(request)
 
     def read(body: bytes) -> tuple[Plan, IdempotencyKey | None]:
-        plan = to_plan(parse_schedule(body), registry)
+        asked = parse_schedule(body)
+        plan = to_plan(asked, registry, owner_to_submit_for(caller, asked.owner))
         return plan, None if text is None else IdempotencyKey(text, fingerprint(request, body))
 
     def create(connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
@@ -90,16 +101,20 @@ class ScheduleQuery(BaseModel):
 
     limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
     cursor: str | None = Field(None, description="`next` of the previous page.")
+    owner: Owner | None = Field(
+        None, description="Only schedules of this owner. A caller with an owner sees no others in any case."
+    )
 
 
 @router.get("", response_model=SchedulePage, responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
     """List the schedules, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
-    database = runtime_of(request).database
+    database, of = runtime_of(request).database, owner_to_look_at(caller_of(request), query.owner)
     start = None if query.cursor is None else cursors.decode(query.cursor)
 
     def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
-        found = schedules.page(connection, limit=limit, before=before)
+        found = schedules.page(connection, limit=limit, before=before, owner=of)
         return [(each.id, _shown(request, each).model_dump_json().encode()) for each in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit, FIRST_ROWS)
@@ -109,6 +124,7 @@ async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query
 @router.get(
     "/{schedule}", response_model=ScheduleInfo, responses={304: versions.KNOWN, **problem_responses(404, 412, 503)}
 )
+@needs(Scope.READ)
 async def get_schedule(request: Request, schedule: Found) -> Response:
     """Get a schedule by its id or name."""
     return _response(request, schedule)
@@ -117,6 +133,7 @@ async def get_schedule(request: Request, schedule: Found) -> Response:
 @router.patch(
     "/{schedule}", response_model=ScheduleInfo, responses=problem_responses(400, 404, 409, 412, 413, 415, 422, 503)
 )
+@needs(Scope.OPERATE)
 async def change_schedule(request: Request, schedule: Found) -> Response:
     """Change the given fields of a schedule or of its `task`; null resets a field to its default.
 
@@ -126,7 +143,7 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
 
     def changed(body: bytes) -> Plan:
         submission, task_changes = merged(schedule.plan, body)
-        return to_plan(submission, registry, None if task_changes else schedule.plan.job)
+        return to_plan(submission, registry, schedule.plan.owner, None if task_changes else schedule.plan.job)
 
     return await _changed(request, schedule, await read_as(request, changed))
 
@@ -137,6 +154,7 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def pause_schedule(request: Request, schedule: Found) -> Response:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
     return await _changed(request, schedule, schedule.plan.resting(True))
@@ -148,6 +166,7 @@ async def pause_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def resume_schedule(request: Request, schedule: Found) -> Response:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
     return await _changed(request, schedule, schedule.plan.resting(False))
@@ -160,6 +179,7 @@ async def resume_schedule(request: Request, schedule: Found) -> Response:
     responses=problem_responses(400, 404, 409, 412, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.OPERATE)
 async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
     """Submit the task of a schedule now, regardless of its ticks, `overlap` and pause."""
     key = key_of(request)
@@ -173,6 +193,7 @@ async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
 
 
 @router.delete("/{schedule}", responses=problem_responses(404, 412, 503))
+@needs(Scope.OPERATE)
 async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     """Delete a schedule and return its last state. Its tasks stay, and those that run continue."""
     version = schedule.version if versions.is_guarded(request) else None
@@ -216,4 +237,6 @@ def _shown(request: Request, schedule: Schedule) -> ScheduleInfo:
 
 
 def _taken(plan: Plan) -> ScheduleExists:
-    return ScheduleExists(f"the name {plan.name!r} is taken: choose another name, or change that schedule with PATCH")
+    return ScheduleExists(
+        f"the name {owned_keys.name(plan.name)!r} is taken: choose another name, or change that schedule with PATCH"
+    )

@@ -8,7 +8,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from jobcore.errors import FieldError, InvalidInput
+from jobcore.models.caller import Scope
 from jobcore.store import event_pages
+from longrun_api.auth.scopes import needs
 from longrun_api.event_stream import EventStream
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -32,6 +34,7 @@ MAX_SEQ: Final = 2**63 - 1
         **problem_responses(404, 422, 503),
     },
 )
+@needs(Scope.READ)
 async def stream_task(
     request: Request,
     task_id: TaskId,

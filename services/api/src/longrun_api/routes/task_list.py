@@ -9,9 +9,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 
 from jobcore.models import JobFilter, JobOrder, JobPosition
+from jobcore.models.caller import Scope
 from jobcore.states import Status
 from jobcore.store import listing
 from longrun_api import list_cursors, task_counts
+from longrun_api.auth.scopes import needs
+from longrun_api.callers import caller_of
 from longrun_api.list_queries import FilterQuery, ListQuery
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -34,13 +37,14 @@ LINK: Final = {
         **problem_responses(422, 503),
     },
 )
+@needs(Scope.READ)
 async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """List the tasks that match every parameter, newest first.
 
     A request looks at no more than 10,000 tasks, and a page holds at most 4 MiB. So it may have fewer than `limit`
     items, or none, although `next` is not null: continue with `next`.
     """
-    wanted, order = query.filter(), query.order
+    wanted, order = query.filter(caller_of(request)), query.order
     start = None if query.cursor is None else list_cursors.decode(query.cursor, wanted, order)
     step = partial(_step, wanted, order, query.members, request.scope.get("root_path", ""))
     page = await walk(partial(runtime_of(request).database.call, step), start, query.limit)
@@ -49,13 +53,14 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
 
 
 @router.get(":count", responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def count_tasks(request: Request, query: Annotated[FilterQuery, Query()]) -> TaskCounts:
     """Count the tasks that match every parameter, by status.
 
     With no parameters but `status`, `task_type` and `schedule_id`, each status is counted up to 10,000. Otherwise, a
     request looks at the newest 10,000 tasks that may match.
     """
-    wanted = query.filter()
+    wanted = query.filter(caller_of(request))
     found = await task_counts.count(runtime_of(request).database, wanted)
     nothing = StatusCount(count=0, exact=True)
     return TaskCounts(counts={status: found.get(status, nothing) for status in query.status or list(Status)})

@@ -8,7 +8,9 @@ from typing import Any, Self
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from jobcore.models.caller import Scope
 from jobcore.tasks import TaskType
+from longrun_api.auth.scopes import needs
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import Backoff
@@ -56,6 +58,7 @@ class TaskTypeList(BaseModel):
 
 
 @router.get("", responses=problem_responses(422))
+@needs(Scope.READ)
 async def list_task_types(request: Request) -> TaskTypeList:
     """List the task types that can be submitted, with the JSON Schemas of their input and output."""
     return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])

@@ -11,11 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import JobAlreadyEnded
 from jobcore.models import Job, NewJob
+from jobcore.models.caller import Scope
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
 from longrun_api import answers, paging, validation, waited
 from longrun_api.acceptance import accept, accept_once
+from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import problem
@@ -47,13 +50,14 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
     },
     openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER, validation.PARAMETER]},
 )
+@needs(Scope.SUBMIT)
 async def submit_task(request: Request) -> Response:
     """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
     is_validation = validation.is_wanted(request)
-    runtime, traceparent = runtime_of(request), traces.current_traceparent()
+    runtime, traceparent, caller = runtime_of(request), traces.current_traceparent(), caller_of(request)
 
     def read(body: bytes) -> NewJob:
-        return to_job(parse(body), runtime.registry, traceparent)
+        return to_job(parse(body), runtime.registry, traceparent, caller)
 
     key = key_text(request)
     if is_validation:
@@ -77,6 +81,7 @@ class LogQuery(BaseModel):
 
 
 @router.get("/{task_id}/logs", response_model=LogPage, responses=problem_responses(404, 422, 503))
+@needs(Scope.READ)
 async def get_task_logs(request: Request, task_id: TaskId, query: Annotated[LogQuery, Query()]) -> Response:
     """Get the log of a task in order. If there are no further lines, `next_after` equals `after`."""
     database = runtime_of(request).database
@@ -101,6 +106,7 @@ class AttemptQuery(BaseModel):
 
 
 @router.get("/{task_id}/attempts", response_model=AttemptPage, responses=problem_responses(404, 422, 503))
+@needs(Scope.READ)
 async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> Response:
     """Get the attempts of a task, oldest first: when and where each ran, and its outcome."""
     database = runtime_of(request).database
@@ -122,6 +128,7 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     responses=problem_responses(400, 404, 409, 422, 503),
     openapi_extra=TAKES_KEY,
 )
+@needs(Scope.SUBMIT)
 async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Retry a FAILED or CANCELLED task. It keeps its events, checkpoint and steps; its tries start again from zero."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
@@ -141,7 +148,9 @@ async def retry_task(request: Request, task_id: TaskId) -> Response:
         202: {"model": Task, "description": "The task is CANCELLED and its run is still stopping"},
         **problem_responses(404, 409, 503),
     },
+    openapi_extra={"parameters": [waited.CANCEL_PARAMETER]},
 )
+@needs(Scope.CANCEL)
 async def cancel_task(request: Request, task_id: TaskId) -> Response:
     """Cancel a task. 200: its run has stopped; 202: its run is still stopping. A repeated request is harmless."""
     runtime = runtime_of(request)
@@ -154,8 +163,10 @@ async def cancel_task(request: Request, task_id: TaskId) -> Response:
         summary = TaskSummary.of(job, root_path)
         ended = summary.model_dump(mode="json", include={"task_id", "status", "finished_at"})
         return problem(JobAlreadyEnded(f"it ended as {job.status} before it could be cancelled"), task=ended)
-    status, headers = (HTTPStatus.OK, {}) if job.cancel.stopped_at else (HTTPStatus.ACCEPTED, RETRY_AFTER)
-    return Response(task_json(job, root_path), status, headers, "application/json")
+    if job.cancel.stopped_at:
+        return Response(task_json(job, root_path), media_type="application/json")
+    stopping = Response(task_json(job, root_path), HTTPStatus.ACCEPTED, RETRY_AFTER, "application/json")
+    return await waited.cancelled(request, task_id, stopping)
 
 
 async def find(request: Request, task_id: UUID) -> Job:

@@ -6,18 +6,21 @@ from collections import defaultdict
 from typing import Any, Final, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
+from jobcore.models.caller import Scope
 from jobcore.states import Lane
 from jobcore.store import workers
+from longrun_api.auth.scopes import needs
+from longrun_api.callers import operators_only
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
 from longrun_api.times import Utc
 
-router = APIRouter(prefix="/workers", tags=["workers"])
+router = APIRouter(prefix="/workers", tags=["workers"], dependencies=[Depends(operators_only)])
 
 TASKS_MAX: Final = 10_000
 
@@ -100,6 +103,7 @@ class WorkerList(BaseModel):
 
 
 @router.get("", response_model=WorkerList, responses=problem_responses(422, 503))
+@needs(Scope.READ)
 async def list_workers(request: Request) -> Response:
     """List the live workers and the tasks that their child processes run now: at most 10,000 tasks in total."""
     # read and serialised in a thread: many workers must not block the event loop
