@@ -96,7 +96,7 @@ def test_an_api_that_is_killed_during_an_upload_leaves_only_what_the_keeper_dele
     longrun.sql("UPDATE input_files SET expires_at = now() WHERE id = %s", left)
 
     def is_marked() -> bool:
-        return bool(longrun.sql("SELECT FROM input_files WHERE id = %s AND delete_at > now()", left))
+        return bool(longrun.sql("SELECT id FROM input_files WHERE id = %s AND delete_at > now()", left))
 
     until(is_marked, what="the keeper has found what the killed API left")
     longrun.sql("UPDATE input_files SET delete_at = now() WHERE id = %s", left)
