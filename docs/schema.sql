@@ -373,6 +373,20 @@ BEGIN
     END LOOP;
 END $_$;
 
+CREATE TABLE longrun.api_keys (
+    id text NOT NULL,
+    name text NOT NULL,
+    owner text,
+    scopes text[] NOT NULL,
+    secret_hash bytea NOT NULL,
+    bootstrap boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
 CREATE TABLE longrun.deleted_events (
     only_one boolean DEFAULT true NOT NULL,
     last_txid xid8 NOT NULL,
@@ -581,6 +595,12 @@ CREATE TABLE longrun.schedules (
 )
 WITH (fillfactor='80');
 
+CREATE TABLE longrun.signing_keys (
+    name text NOT NULL,
+    value bytea NOT NULL,
+    CONSTRAINT signing_keys_value_check CHECK ((octet_length(value) = 32))
+);
+
 CREATE TABLE longrun.starts (
     counted_for text NOT NULL,
     at timestamp with time zone NOT NULL
@@ -595,6 +615,7 @@ CREATE TABLE longrun.task_types (
     backoff_s double precision NOT NULL,
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
@@ -618,6 +639,9 @@ CREATE TABLE longrun.workers (
     CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['active'::text, 'draining'::text, 'dead'::text, 'gone'::text])))
 )
 WITH (fillfactor='50');
+
+ALTER TABLE ONLY longrun.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
@@ -670,11 +694,18 @@ ALTER TABLE ONLY longrun.schedules
 ALTER TABLE ONLY longrun.schedules
     ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY longrun.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+CREATE INDEX api_keys_newest ON longrun.api_keys USING btree (created_at, id);
+
+CREATE INDEX api_keys_of_owner ON longrun.api_keys USING btree (owner, created_at, id);
 
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
