@@ -651,6 +651,7 @@ CREATE TABLE longrun.task_types (
     backoff_s double precision NOT NULL,
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
