@@ -40,6 +40,7 @@ SELECT string_agg(line, E'\\n' ORDER BY line) AS state FROM (
     SELECT CAST(jobs AS text) AS line FROM jobs WHERE owner = 'alice'
     UNION ALL SELECT CAST(event AS text) FROM job_events AS event JOIN jobs ON jobs.id = job_id WHERE owner = 'alice'
     UNION ALL SELECT CAST(file AS text) FROM job_files AS file JOIN jobs ON jobs.id = job_id WHERE owner = 'alice'
+    UNION ALL SELECT CAST(input_files AS text) FROM input_files WHERE owner = 'alice'
     UNION ALL SELECT CAST(schedules AS text) FROM schedules WHERE starts_with(name, 'alice')
     UNION ALL SELECT concat(key, max_running) FROM key_limits WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(key, max_starts, window_s) FROM rate_limits WHERE starts_with(key, 'alice')
@@ -59,13 +60,14 @@ class Belongings:
     tasks: tuple[str, ...]
     schedule_id: str
     key_id: str
+    file_id: str
     cursor: str
     feed_cursor: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no other owner may read."""
-        return (SECRET, self.schedule_id, self.key_id, *self.tasks)
+        return (SECRET, self.schedule_id, self.key_id, self.file_id, *self.tasks)
 
     def state(self) -> str:
         """All that is stored of hers, as text."""
@@ -92,10 +94,18 @@ def collect(keyed: KeyedApi, worker: HandWorker) -> Belongings:
     )
     _answer(alice.put(f"/concurrency-limits/{KEY}", json={"max_running": 1}), httpx.codes.OK)
     _answer(alice.put(f"/rate-limits/{KEY}", json={"max_starts": 9, "window_s": 60}), httpx.codes.OK)
+    upload = _answer(alice.post("/files", content=SECRET, headers={"Content-Type": "text/plain"}), httpx.codes.CREATED)
     until(lambda: sql(stack.database_url, "SELECT ready FROM jobs WHERE id = %s", blocked)[0]["ready"])
     page = _answer(alice.get("/tasks", params={"limit": 1}), httpx.codes.OK)
     return Belongings(
-        stack, worker.queue, (failed, running, blocked), made["schedule_id"], key["id"], page["next"], feed_cursor
+        stack,
+        worker.queue,
+        (failed, running, blocked),
+        made["schedule_id"],
+        key["id"],
+        upload["file_id"],
+        page["next"],
+        feed_cursor,
     )
 
 

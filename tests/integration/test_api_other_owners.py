@@ -71,7 +71,11 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
     count = {"queue": hers.queue, "status": list(nothing)}
     return {
         **OF_NO_TASK,
-        "POST /tasks": [Try(422, {**own, **OTHERS}), Try(202, own, headers=key, has={"status": "PENDING"})],
+        "POST /tasks": [
+            Try(422, {**own, **OTHERS}),
+            Try(422, {**own, "files": {"a": hers.file_id}}),
+            Try(202, own, headers=key, has={"status": "PENDING"}),
+        ],
         "POST /tasks:batch": [
             Try(422, {"items": [{**own, **OTHERS}]}),
             Try(200, {"items": [{**own, "dedupe_key": f"{KEY}-0"}]}, has={"refused": 0}),
@@ -92,6 +96,7 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
             Try(201, {"name": "x", "scopes": ["read"]}, has={"owner": "bob"}),
         ],
         "POST /stream-tokens": [Try(201)],
+        "POST /files": [Try(201, "bob's")],
         "GET /keys": [Try(200), Try(200, params={"after": "0" * 12})],
         "GET /concurrency-limits": [Try(200, has={"items": []}), Try(422, params=OTHERS)],
         "PUT /concurrency-limits/{key}": [Try(422, {"max_running": 0}, OTHERS), Try(200, {"max_running": 0})],
@@ -108,7 +113,7 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
 
 
 BODIES: Final = {"PATCH /schedules/{schedule}": {"paused": True}, "POST /keys/{key_id}/rotate": {}}
-NAMED: Final = ("{task_id}", "{schedule}", "{key_id}")
+NAMED: Final = ("{task_id}", "{schedule}", "{key_id}", "{file_id}")
 """What is in the path of an operation on one thing of somebody's."""
 OPEN: Final = {"GET /healthz", "GET /readyz"}
 """What anybody may ask."""
@@ -155,9 +160,11 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
 
 def places(path: str, hers: Belongings) -> Iterator[tuple[str, str]]:
     """The paths of all that alice has, each with a path of nothing."""
-    nothing = path.format(task_id=UNKNOWN, schedule=UNKNOWN, key_id="0" * len(hers.key_id), name=FILE)
+    no_key = "0" * len(hers.key_id)
+    nothing = path.format(task_id=UNKNOWN, schedule=UNKNOWN, key_id=no_key, file_id=UNKNOWN, name=FILE)
     for task in hers.tasks:
-        yield path.format(task_id=task, schedule=hers.schedule_id, key_id=hers.key_id, name=FILE), nothing
+        things = {"task_id": task, "schedule": hers.schedule_id, "key_id": hers.key_id, "file_id": hers.file_id}
+        yield path.format(**things, name=FILE), nothing
     if "{schedule}" in path:
         yield path.format(schedule=SCHEDULE), path.format(schedule="unknown")
 
@@ -167,7 +174,9 @@ def test_without_a_key_there_is_nothing(hers: Belongings, keyed: KeyedApi) -> No
     with keyed.client(None) as anyone:
         for operation in OPERATIONS:
             method, path = operation.split(" ", 1)
-            place = path.format(task_id=hers.tasks[0], schedule=SCHEDULE, key_id=hers.key_id, name=FILE, key=KEY)
+            place = path.format(
+                task_id=hers.tasks[0], schedule=SCHEDULE, key_id=hers.key_id, file_id=hers.file_id, name=FILE, key=KEY
+            )
             answer = anyone.request(method, place, json=BODIES.get(operation))
             assert answer.status_code == (200 if operation in OPEN else 401), (operation, answer.text)
             assert not [secret for secret in hers.secrets if secret in answer.text]
@@ -184,8 +193,8 @@ def shown(answer: httpx.Response, place: str) -> tuple[Any, ...]:
 def told(answer: httpx.Response, asked: Try) -> str:
     """All that an answer says, but for what it repeats of the request."""
     text = f"{answer.headers} {answer.text}"
-    ids = asked.json.get("ids", []) if isinstance(asked.json, dict) else []
-    for given in (*ids, *asked.params.values()):
+    body = asked.json if isinstance(asked.json, dict) else {}
+    for given in (*body.get("ids", ()), *body.get("files", {}).values(), *asked.params.values()):
         text = text.replace(str(given), "…")
     return text
 

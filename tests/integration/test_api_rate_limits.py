@@ -32,7 +32,7 @@ def test_tasks_of_a_key_start_only_as_often_as_its_limit_allows(
     api: httpx.Client, worker: HandWorker, submit: Submit, key: str
 ) -> None:
     put = api.put(f"/rate-limits/{key}", json=RATE)
-    assert put.json() == {"key": key, **RATE, "taken": 0, "next_start_at": None}
+    assert put.json() == {"key": key, "owner": None, **RATE, "taken": 0, "next_start_at": None}
     paths = [submit(rate_key=key) for _ in range(3)]
     assert api.get(paths[0]).json()["rate_key"] == key
     until(lambda: counts(api, worker.queue) == (2, 1), what=lambda: str(counts(api, worker.queue)))
