@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(300)
 
 def submit(client: Longrun, count: int, seconds: float) -> list[str]:
     """Submit so many tasks that sleep; their ids."""
-    return [client.submit("sleep", {"seconds": seconds, "steps": 1}).task_id for _ in range(count)]
+    sleep = {"task_type": "sleep", "input": {"seconds": seconds, "steps": 1}}
+    return [task.task_id for task in client.submit_many([sleep] * count)]
 
 
 def succeed(client: Longrun, task_ids: Iterable[str], within_s: float = 90.0) -> list[Task]:

@@ -24,8 +24,11 @@ SCHEDULE = {
     "max_missed_runs": 1, "start_deadline_s": None, "paused": False, "next_at": AT, "last_at": None, "runs": 0,
     "skipped": 0, "missed": 0, "error": None, "created_at": AT, "updated_at": AT, "task": {"task_type": "echo"},
 }  # fmt: skip
-VALUES = {"JSON": '{"a": 1}', "TIME": "2026-01-02", "NAMES": "error"}
+VALUES = {"JSON": '{"a": 1}', "TIME": "2026-01-02", "NAMES": "error", "[NAME=]PATH": f"a={__file__}"}
 CHOICES = {"status": "FAILED", "overlap": "skip", "missed_runs": "skip"}
+UPLOADED = {
+    "file_id": "f1", "size": 1, "media_type": "text/x-python", "sha256": "0", "created_at": AT, "expires_at": AT,
+}  # fmt: skip
 MODES = {"as_json", "follow", "wait", "validate_only", "dry_run", "events", "raw", "help"}
 """Options that choose what a command does or prints, not what it sends with the request in question."""
 
@@ -36,6 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
         scripted.on("GET /task-types", answer({"items": [TYPE]}))
         for route in ("GET /schedules/1", "POST /schedules", "PATCH /schedules/n"):
             scripted.on(route, answer(SCHEDULE))
+        scripted.on("POST /files", answer(UPLOADED, 201))
         scripted.on("POST /tasks", answer(task("PENDING"), 202))
         for path in ("/tasks", "/tasks/j1/logs", "/tasks/j1/attempts", "/tasks/j1/output"):
             scripted.on(f"GET {path}", answer({"items": [], "next": None, "next_after": 7}))

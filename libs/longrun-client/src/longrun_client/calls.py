@@ -64,6 +64,7 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     body_options = {name: _plain(name, value) for name, value in options.items() if value is not None}
     key = new_key(options.get("idempotency_key"))
     body_options.pop("idempotency_key", None)
+    body_options.pop("files", None)
     if files := options.get("files"):
         body_options["files"] = {name: file.file_id for name, file in files.items() if isinstance(file, UploadedFile)}
     body = {"task_type": task_type, "input": dict(input), **body_options}
