@@ -14,8 +14,7 @@ TEST = $(VENV)/.installed-test
 # Three files at a time on two cores, because tests wait more than they compute; in the order given, the longest first.
 PYTEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
-OTHERS = $(PYTEST) tests/fault tests/stock tests/integration tests/conformance tests/clients tests/docs tests/chart \
-    --ignore tests/integration/store
+OTHERS = $(PYTEST) tests/fault tests/stock tests/integration tests/conformance tests/clients tests/docs tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
 TAG = dev

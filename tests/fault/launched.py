@@ -21,14 +21,16 @@ import sys
 from longrun_local import dev, launcher, services
 
 API = '''
-import http.server, signal, sys
+import http.server, signal, socket, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(sys.argv[1]))
+server.serve_forever()
 '''
 # As Celery: children in process groups of their own, which a signal to the worker's group does not reach.
 WORKER = '''
@@ -44,7 +46,7 @@ while True:
     signal.pause()
 '''
 services.migrations = lambda: [sys.executable, "-c", "pass"]
-services.api = lambda host, port: [sys.executable, "-c", API, host, str(port)]
+services.api = lambda host, port, listener: [sys.executable, "-c", API, str(listener)]
 services.worker = lambda app, name: [sys.executable, "-c", WORKER]
 sys.exit(dev.main(sys.argv[1:]) if sys.argv[1:] else launcher.main())
 """

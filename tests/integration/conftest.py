@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
+from jobcore.models.api_keys import new_key
 from longrun_local.postgres import EmbeddedPostgres
 from tests.integration.desk import Desk
 from tests.integration.hand_worker import HandWorker
+from tests.integration.keyed import KeyedApi
 from tests.integration.store.world import World
 from tests.processes import Stack
 from tests.servers import execute
@@ -31,6 +33,23 @@ def shared_stack(new_stack: Callable[[str], AbstractContextManager[Stack]]) -> I
 def api_url(shared_stack: Stack) -> str:
     """Where the module's shared API listens."""
     return shared_stack.api().url
+
+
+@pytest.fixture(scope="module")
+def keyed(shared_stack: Stack) -> KeyedApi:
+    """The module's shared API that asks for keys."""
+    return KeyedApi(shared_stack, new_key())
+
+
+@pytest.fixture
+def act_as(keyed: KeyedApi) -> Iterator[Callable[..., httpx.Client]]:
+    """Makes clients of that API with all scopes: `act_as("alice")`, or `act_as(None)` for the operator."""
+    with ExitStack() as clients:
+
+        def client(owner: str | None, *scopes: str) -> httpx.Client:
+            return clients.enter_context(keyed.caller(*(scopes or ("admin",)), owner=owner))
+
+        yield client
 
 
 @pytest.fixture
@@ -57,7 +76,7 @@ def api(api_url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def worker(shared_stack: Stack, api_url: str) -> Iterator[HandWorker]:
+def worker(shared_stack: Stack) -> Iterator[HandWorker]:
     """A worker played by hand, on a queue of this test alone."""
     with HandWorker(shared_stack.database_url, shared_stack.redis_url, f"hand-{next(_numbers)}") as worker:
         yield worker

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 class Diary:
     """A JobContext that keeps what the task says of itself."""
 
-    job_id, attempt, fence, checkpoint_state = "0", 1, 1, None
+    job_id, owner, attempt, fence, checkpoint_state = "0", None, 1, 1, None
 
     def __init__(self, cancel_at: Callable[[Diary], bool] = lambda diary: False) -> None:
         self.logs: list[tuple[str, str]] = []
@@ -56,6 +56,9 @@ class Diary:
 
     def file(self, path: Any, name: str | None = None, *, media_type: str | None = None) -> Any:
         raise AssertionError("a scrape stores no files")
+
+    def input_file(self, name: str) -> Any:
+        raise AssertionError("a scrape has no input files")
 
 
 @pytest.fixture

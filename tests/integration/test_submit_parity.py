@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import OPERATOR
 from jobcore.store import task_types
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, RetryPolicy, TaskType
@@ -87,6 +88,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a time": {"run_at": later(365)},
     "a past time": {"run_at": later(-365)},
     "lower case": {"run_at": "2026-11-24t12:00:00.123456z"},
+    "an owner": {"owner": "ü" * 200, "concurrency_key": "k", "rate_key": "r", "dedupe_key": "d"},
     "deep metadata": {"metadata": {"a": nested(98)}},
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
@@ -99,6 +101,10 @@ REFUSED: dict[str, dict[str, Any]] = {
     "timeout_s": {"timeout_s": 0}, "timeout_s long": {"timeout_s": 604_801},
     "max_attempts": {"max_attempts": 0}, "max_attempts many": {"max_attempts": 101},
     "concurrency_key": {"concurrency_key": ""}, "fairness_key": {"fairness_key": "x" * 201},
+    "owner": {"owner": ""}, "owner long": {"owner": "x" * 201}, "owner control": {"owner": "a\nb"},
+    "owner number": {"owner": 5}, "fairness_key owned": {"owner": "a", "fairness_key": "k"},
+    "concurrency_key of an owner": {"concurrency_key": "a\x1fk"}, "rate_key of an owner": {"rate_key": "a\x1f"},
+    "dedupe_key of an owner": {"dedupe_key": "a\x1fk"},
     "dedupe_key": {"dedupe_key": 5}, "delay_s": {"delay_s": -0.1}, "delay_s long": {"delay_s": 366 * 86_400 + 1},
     "run_at": {"run_at": later(367)}, "run_at naive": {"run_at": "2026-11-24T12:00:00"},
     "run_at number": {"run_at": 5}, "run_at date": {"run_at": "2026-11-24"},
@@ -156,7 +162,7 @@ def app(database_url: str) -> Iterator[psycopg.Connection]:
 def posted(text: str) -> str | None:
     """The field that `POST /tasks` refuses; None if it accepts."""
     try:
-        to_job(parse(text.encode()), REGISTRY, None)
+        to_job(parse(text.encode()), REGISTRY, None, OPERATOR)
     except MalformedJson:
         return "submission"
     except LongrunError as error:
@@ -215,3 +221,13 @@ def test_a_job_has_what_its_task_type_says_unless_the_submission_does(app: psyco
     assert inside(app, body(queue="other", max_attempts=1, timeout_s=1)) is None
     rows = app.execute("SELECT queue, max_attempts, timeout_s FROM longrun.jobs ORDER BY id").fetchall()
     assert rows == [("own-queue", 7, 9.0), ("other", 1, 1.0)]
+
+
+def test_a_job_of_an_owner_is_stored_as_a_post_stores_it(app: psycopg.Connection) -> None:
+    given = body(owner="alice", concurrency_key="k", rate_key="r", dedupe_key="d")
+    assert inside(app, given) is None
+    posted_job = to_job(parse(given.encode()), REGISTRY, None, OPERATOR)
+    columns = ("owner", "concurrency_key", "rate_key", "fairness_key", "dedupe_key")
+    row = app.execute(f"SELECT {', '.join(columns)} FROM longrun.jobs").fetchone()
+    assert row == tuple(getattr(posted_job, column) for column in columns)
+    assert row == ("alice", "alice\x1fk", "alice\x1fr", "alice\x1f", "alice\x1fd")

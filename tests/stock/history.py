@@ -18,7 +18,7 @@ QUEUES = 300
 JOBS = """
 INSERT INTO {schema}.jobs (id, task_type, queue, rank, status, ready, run_at, input, result, error, max_attempts,
     fence, attempt, last_seq, worker_id, slot, schedule_id, scheduled_for, created_at, started_at, finished_at,
-    cancel_requested_at, cancel_stopped_at)
+    cancel_requested_at, cancel_stopped_at, owner)
 SELECT CAST(
            lpad(to_hex(CAST(extract(epoch FROM at) * 1000 AS bigint)), 12, '0') || '70008000'
            || lpad(to_hex(n), 12, '0')
@@ -28,7 +28,8 @@ SELECT CAST(
        CAST(lpad(to_hex(n % 3), 32, '0') AS uuid), 0,
        CASE WHEN n % 7 = 0 THEN CAST(lpad(to_hex(n % {schedules}), 32, '0') AS uuid) END,
        CASE WHEN n % 7 = 0 THEN at END, at, at, at,
-       CASE WHEN status = 'CANCELLED' THEN at END, CASE WHEN status = 'CANCELLED' THEN at END
+       CASE WHEN status = 'CANCELLED' THEN at END, CASE WHEN status = 'CANCELLED' THEN at END,
+       CASE WHEN CASE WHEN n % 7 = 0 THEN n % {schedules} ELSE n % 9 END = 3 THEN 'tenant' END
 FROM (
     SELECT n, now() - interval '9 days' + n * interval '1 s' / greatest(1, {count} / 600000.0) AS at,
            CASE WHEN n % 50 = 0 THEN 'CANCELLED' WHEN n % 20 = 1 THEN 'FAILED' ELSE 'SUCCESS' END AS status
@@ -45,6 +46,10 @@ FILES = """
 INSERT INTO {schema}.job_files (id, job_id, fence, name, media_type, size, sha256, stored_at)
 SELECT id, id, 1, 'report', 'text/plain', 1, '0', created_at FROM {schema}.jobs
 """
+INPUT_FILES = """
+INSERT INTO {schema}.input_files (id, media_type, size, sha256, created_at, stored_at, expires_at, name, job_id)
+SELECT id, 'text/plain', 1, '0', created_at, created_at, created_at, 'scan', id FROM {schema}.jobs
+"""
 KEYS = """
 INSERT INTO {schema}.idempotency_keys
     (key, fingerprint, created_at, status, job_id, task_type, job_status, job_created_at)
@@ -57,7 +62,7 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistic
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        for statement in (JOBS, EVENTS, FILES, KEYS):
+        for statement in (JOBS, EVENTS, FILES, INPUT_FILES, KEYS):
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
         if statistics == "outdated":
             cursor.execute("ANALYZE")

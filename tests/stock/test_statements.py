@@ -23,6 +23,7 @@ from jobcore.migrations import upgrade
 from jobcore.models import (
     BULK_QUEUE,
     BULK_TYPES,
+    Accepted,
     BulkAction,
     FeedFilter,
     FeedPosition,
@@ -34,6 +35,7 @@ from jobcore.models import (
     KnownJob,
     NewEvent,
     NewFile,
+    NewJobWithFiles,
 )
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
@@ -56,12 +58,15 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    input_files,
     job_batches,
     job_sources,
     jobs,
+    jobs_with_files,
     json_text,
     limits,
     listing,
+    ownership,
     promotion,
     queue_deletion,
     queue_demand,
@@ -113,7 +118,7 @@ COUNTS_TO = {
 }
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
-LARGE = {"jobs", "job_events", "job_files", "idempotency_keys"}
+LARGE = {"jobs", "job_events", "job_files", "input_files", "idempotency_keys"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -157,7 +162,11 @@ def exercise(world: World) -> None:
     world.call(concurrency_limits.put, ConcurrencyLimit(key, 1))
     world.call(limits.blocked_keys)
     world.call(limits.unblock, [key, "full"])
-    world.call(concurrency_limits.page)
+    for owner in (None, "tenant"):
+        world.call(concurrency_limits.page, owner=owner)
+        world.call(rate_limits.page, owner=owner)
+        world.call(schedules.page, limit=PAGE, owner=owner)
+    world.call(ownership.owns, "tenant", old.id)
     world.sql("UPDATE key_limits SET used_at = now() - interval '9 days' RETURNING key")
     world.insert_many(1, concurrency_key="unused")
     world.call(concurrency_limits.put, ConcurrencyLimit("unused-7", 2))
@@ -216,7 +225,6 @@ def limit_rates(world: World, worker: UUID) -> None:
         world.take(worker, 1, queue="rated", types=["echo"])
     world.call(start_permits.reclaim, ["rate-7", "full"])
     world.call(start_permits.waiting)
-    world.call(rate_limits.page)
     world.call(rate_limits.find, "rate-7")
     world.limit_rate(1, 60, "rated")
     world.insert_many(4, queue="rated")
@@ -248,9 +256,11 @@ def read_lists(world: World, old: JobPosition) -> None:
     """Read and count lists from every source, in every order, from their ends and from the middle of the history."""
     statuses: list[tuple[Status, ...]] = [(), *((status,) for status in Status)]
     long_ago, now = datetime.now(UTC) - timedelta(days=10), datetime.now(UTC)
-    for chosen, types, schedule in product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)]):
-        read_list(world, JobFilter(chosen, types, schedule_id=schedule), old)
-        world.call(counts.of_lists, JobFilter(chosen, types, schedule_id=schedule), PAGE)
+    lists = product(statuses, [(), ("sleep",), ("unheard-of",)], [None, UUID(int=3)], [None, "tenant"])
+    for chosen, types, schedule, owner in lists:
+        wanted = JobFilter(chosen, types, schedule_id=schedule, owner=owner)
+        read_list(world, wanted, old)
+        world.call(counts.of_lists, wanted, PAGE)
     for wanted in (
         JobFilter(queues=("default", "limited", "unheard-of")),
         JobFilter(created_after=long_ago, created_before=now),
@@ -258,6 +268,9 @@ def read_lists(world: World, old: JobPosition) -> None:
         JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
         JobFilter(error_contains="refused"),
         JobFilter(schedule_id=UUID(int=3), tags=("red",)),
+        JobFilter(owner="tenant", tags=("red",)),
+        JobFilter(owner="tenant", schedule_id=UUID(int=3), tags=("red",)),
+        JobFilter(owner="tenant", finished_after=long_ago, finished_before=now),
     ):
         read_list(world, wanted, old)
         world.call(counts.step, wanted, None, candidates=PAGE)
@@ -320,6 +333,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
     keep_files(world, job_id, claim.fence)
+    keep_input_files(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)
@@ -358,6 +372,27 @@ def keep_files(world: World, job_id: UUID, fence: int) -> None:
     doomed = world.call(files.doomed, 200)
     assert len(doomed) == 2
     world.call(files.forget, doomed)
+
+
+def keep_input_files(world: World) -> None:
+    """Stage, name, read, expire and delete input files."""
+    staged = []
+    for number in range(3):
+        file_id = uuid7()
+        world.call(input_files.begin, file_id, None, "text/plain", 3600.0)
+        assert world.call(input_files.finish, file_id, size=1, sha256=str(number), keep_s=3600.0)
+        staged.append(file_id)
+    assert world.call(input_files.find_staged, staged[0], None)
+    assert world.call(input_files.free_of, staged, None) == frozenset(staged)
+    job = NewJobWithFiles.of(world.new(), {"a": staged[0]})
+    assert isinstance(world.call(jobs_with_files.accept, job, None, None), Accepted)
+    assert world.call(input_files.find, job.id, "a")
+    assert len(world.call(input_files.of_job, job.id)) == 1
+    assert world.call(input_files.discard, staged[1:2], None) == 1
+    world.call(input_files.expire)
+    doomed = world.call(input_files.doomed, 200)
+    assert doomed == staged[1:2]
+    world.call(input_files.forget, doomed)
 
 
 def accept_with_keys(world: World) -> None:
@@ -410,7 +445,7 @@ def record(server: DebianPostgres, name: str, count: int, statistics: history.St
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
     if statistics != "fresh":
-        for table in ("jobs", "job_events", "job_files", "idempotency_keys", "queues"):
+        for table in ("jobs", "job_events", "job_files", "input_files", "idempotency_keys", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
     backlog = history.BACKLOG if statistics == "fresh" else CROWD
     history.make(url, count, "longrun", backlog=backlog, statistics=statistics)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from jobcore.errors import InvalidInput
 from jobcore.models import NewJob
+from jobcore.models.caller import OPERATOR
 from jobcore.tasks import Registry, RetryPolicy, TaskType
 from longrun_api import cursors
 from longrun_api.problems import path
@@ -47,7 +48,7 @@ registry.add(
 
 def job_of(traceparent: str | None = None, **fields: Any) -> NewJob:
     body = {"task_type": "strict", "input": {"day": "2026-11-24T12:00:00Z"}, **fields}
-    return to_job(parse(json.dumps(body).encode()), registry, traceparent)
+    return to_job(parse(json.dumps(body).encode()), registry, traceparent, OPERATOR)
 
 
 def test_a_strict_model_reads_json_and_the_row_gets_what_the_client_sent() -> None:

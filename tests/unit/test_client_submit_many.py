@@ -159,7 +159,7 @@ def test_tasks_that_come_slowly_do_not_hold_back_those_accepted(server: BatchSer
 
     def tasks() -> Iterator[dict[str, Any]]:
         for number in count():
-            time.sleep(0 if number < 1000 else 0.01)
+            time.sleep(0 if number < 1000 else 0.01)  # the pace of the source
             read.append(number)
             yield given(number)
 

@@ -21,6 +21,15 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return own
 
 
+def test_a_task_finds_its_owner() -> None:
+    @task
+    def mine(ctx: JobContext) -> str | None:
+        return ctx.owner
+
+    assert run(mine, owner="alice").result == "alice"
+    assert run(mine).result is None
+
+
 def test_a_run_has_the_result_logs_and_progress_of_its_task() -> None:
     @task
     def greet(name: str, ctx: JobContext, times: int = 2) -> tuple[str, ...]:

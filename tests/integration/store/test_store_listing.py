@@ -30,12 +30,13 @@ ORDERS = [JobOrder(by_finish, descending) for by_finish in (False, True) for des
 
 FILL = """
 INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, input, tags, metadata, max_attempts, fence,
-    attempt, worker_id, slot, schedule_id, created_at, started_at, finished_at, error, cancel_requested_at)
+    attempt, worker_id, slot, schedule_id, created_at, started_at, finished_at, error, cancel_requested_at, owner)
 SELECT id, task_type, queue, created_at, status, false, created_at, input, tags, metadata, 1, 1, 1,
     CASE WHEN status = 'RUNNING' THEN id END, CASE WHEN status = 'RUNNING' THEN 0 END, schedule_id, created_at,
-    created_at, finished_at, error, CASE WHEN status = 'CANCELLED' THEN finished_at END
+    created_at, finished_at, error, CASE WHEN status = 'CANCELLED' THEN finished_at END, owner
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (id uuid, task_type text, queue text, status text, input jsonb,
-    tags text[], metadata jsonb, schedule_id uuid, created_at timestamptz, finished_at timestamptz, error jsonb)
+    tags text[], metadata jsonb, schedule_id uuid, created_at timestamptz, finished_at timestamptz, error jsonb,
+    owner text)
 """
 
 
@@ -61,6 +62,7 @@ def row(number: int) -> dict[str, Any]:
         "error": {"kind": "raised", "type": "IOError", "message": ERRORS[number % 3], "attempt": 1}
         if status is Status.FAILED or (status is Status.PENDING and number % 3)
         else None,
+        "owner": ["bob", None, "alice"][number % 3] if number % 4 else "alice",  # as the schedule's
     }
 
 
@@ -100,6 +102,7 @@ def matches(job: dict[str, Any], wanted: JobFilter) -> bool:
             not wanted.queues or job["queue"] in wanted.queues,
             set(wanted.tags) <= set(job["tags"]),
             wanted.schedule_id is None or job["schedule_id"] == str(wanted.schedule_id),
+            wanted.owner is None or job["owner"] == wanted.owner,
             wanted.created_after is None or created >= wanted.created_after,
             wanted.created_before is None or created < wanted.created_before,
             wanted.finished_after is None or (finished and finished >= wanted.finished_after),
@@ -164,6 +167,7 @@ filters = st.builds(
     finished_before=maybe(times),
     metadata=maybe(objects),
     input=maybe(objects),
+    owner=maybe(st.sampled_from(["alice", "bob", "nobody"])),
     error_contains=maybe(st.sampled_from(["refused", "TIMED", "ioerror: c", "% wrong_", "raised", "ö"])),
 )
 
@@ -182,6 +186,18 @@ def test_a_list_of_any_filter_is_what_python_finds_among_all_rows(history: World
     assert tried == set(Source)
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [JobFilter(owner="bob"), JobFilter(owner="bob", schedule_id=SCHEDULES[0]), JobFilter((), ("echo",), owner="x")],
+)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_list_of_an_owner_looks_at_no_job_of_another(history: World, wanted: JobFilter, order: JobOrder) -> None:
+    own = {job["id"] for job in ROWS if job["owner"] == wanted.owner}
+    step = history.call(listing.page, wanted, order, limit=COUNT, candidates=COUNT)
+    assert step.examined <= len(own)
+    assert step.reached is None or str(step.reached.id) in own
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     "wanted",
@@ -190,6 +206,8 @@ def test_a_list_of_any_filter_is_what_python_finds_among_all_rows(history: World
         JobFilter(statuses=(Status.FAILED,)),
         JobFilter(queues=("rare",)),
         JobFilter(schedule_id=SCHEDULES[0]),
+        JobFilter(owner="bob"),
+        JobFilter(owner="alice", schedule_id=SCHEDULES[0]),
         JobFilter(metadata=JsonText('{"customer": "1"}')),
         JobFilter(created_after=BEGIN + timedelta(minutes=100), created_before=BEGIN + timedelta(minutes=110)),
     ],

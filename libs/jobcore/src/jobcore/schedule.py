@@ -14,7 +14,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from jobcore.cron import Cron
-from jobcore.models import NewJob
+from jobcore.models import NewJob, owned_keys
 
 ON_TIME_S: Final = 10.0
 """A tick that is handled within this many seconds is on time, because a new leading keeper needs some seconds."""
@@ -42,9 +42,10 @@ class MissedRuns(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The part of a schedule that its owner sets. `task` is what the client sent, `job` what each tick submits."""
+    """The part of a schedule that its client sets. `task` is what the client sent, `job` what each tick submits."""
 
     name: str
+    """As `owned_keys.stored` gives it: each owner has names of its own."""
     cron: str
     timezone: str
     overlap: str
@@ -54,6 +55,11 @@ class Plan:
     paused: bool
     task: Mapping[str, Any]
     job: Mapping[str, Any]
+
+    @property
+    def owner(self) -> str | None:
+        """Whose schedule it is; None: the operator's."""
+        return owned_keys.owner_of(self.name)
 
     def next_at(self, now: datetime) -> datetime | None:
         """The first tick after `now`; None while paused."""

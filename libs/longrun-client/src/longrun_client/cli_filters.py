@@ -26,6 +26,7 @@ def _options(
     queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
     created_after: Annotated[datetime | None, typer.Option(help="Created at this time or later.", **TIME)] = None,
     created_before: Annotated[datetime | None, typer.Option(help="Created before this time.", **TIME)] = None,
     finished_after: Annotated[datetime | None, typer.Option(help="Ended at this time or later.", **TIME)] = None,

@@ -68,6 +68,7 @@ def create(
     max_missed_runs: Most = None,
     start_deadline: Deadline = None,
     paused: Annotated[bool, typer.Option("--paused", help="Create it paused.")] = False,
+    owner: Annotated[str | None, typer.Option(help="Whose it is; an operator may create it for any owner.")] = None,
     options: dict[str, Any],
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
@@ -78,7 +79,7 @@ def create(
     with connect(context) as client:
         task = {"task_type": task_type, **options, "input": task_input(client, task_type, context.args, input_json)}
         ticks = _options(timezone, overlap, missed_runs, max_missed_runs, start_deadline)
-        ticks |= {"paused": True} if paused else {}
+        ticks |= ({"paused": True} if paused else {}) | _given(owner=owner)
         made = client.create_schedule(name, cron, task, idempotency_key=idempotency_key, **ticks)
     _say(made, as_json)
 

@@ -58,6 +58,7 @@ def _time_options(
     dedupe_key: Annotated[
         str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
     ] = None,
+    owner: Annotated[str | None, typer.Option(help="Whose task it is; an operator may submit for any owner.")] = None,
 ) -> None:
     """The options that only a single submission has: only their declaration counts."""
 

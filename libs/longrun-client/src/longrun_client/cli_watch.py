@@ -31,6 +31,7 @@ def watch(
     queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
     after: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Start after this `cursor` of an event, not now.")
     ] = None,
@@ -46,6 +47,7 @@ def watch(
             task_type=task_type,
             queue=queue,
             tag=tag,
+            owner=owner,
             schedule_id=None if schedule is None else client.schedule(schedule).schedule_id,
         )
         try:

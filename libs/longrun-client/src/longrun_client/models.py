@@ -102,6 +102,8 @@ class Task(Wire):
     queue: str | None = None
     priority: int | None = None
     fairness_key: str | None = None
+    owner: str | None = None
+    """Whose task it is; None: the operator's."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
     trace_id: str | None = None
@@ -119,6 +121,7 @@ class Task(Wire):
     finished_at: AwareDatetime | None = None
     timings: Timings | None = None
     files: tuple[TaskFile, ...] = ()
+    input_files: tuple[TaskFile, ...] = ()
     warnings: tuple[AcceptanceWarning, ...] = ()
     """In the response to a submission: why the task will not start by itself."""
 

@@ -41,6 +41,8 @@ class ConcurrencyLimit(Wire):
     """At most `max_running` tasks with this `concurrency_key` run at once."""
 
     key: str
+    owner: str | None = None
+    """Whose key it is; None: the operator's."""
     max_running: int
 
 

@@ -22,6 +22,8 @@ class RateLimit(Wire):
     """At most `max_starts` tasks with this `rate_key` start within any `window_s` seconds."""
 
     key: str
+    owner: str | None = None
+    """Whose key it is; None: the operator's."""
     max_starts: int
     window_s: float
     taken: int = 0

@@ -21,6 +21,8 @@ class Schedule(Wire):
 
     schedule_id: str
     name: str
+    owner: str | None = None
+    """Whose schedule it is, and its tasks; None: the operator's."""
     cron: str
     timezone: str
     task: dict[str, Any]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
+
+from longrun_client.models_files import UploadedFile
+
+Source = str | os.PathLike[str] | IO[bytes]
+"""The path of a file, or a file that is open for reading bytes, from where it is."""
 
 
 class RetryOptions(TypedDict, total=False):
@@ -49,6 +55,8 @@ class TaskOptions(TypedDict, total=False):
     """Any JSON object; it is returned with the task."""
     dedupe_key: str | None
     """At most one task with this key is live: while there is one, it is returned, with `deduplicated`."""
+    owner: str | None
+    """Whose task it is; by default the caller's. Only an operator may name another one."""
 
 
 class SubmitOptions(TaskOptions, total=False):
@@ -56,6 +64,9 @@ class SubmitOptions(TaskOptions, total=False):
 
     idempotency_key: str | None
     """A key of this one submission, by which it is accepted once however often it is sent; by default, a new one."""
+    files: Mapping[str, Source | UploadedFile] | None
+    """Input files by the names that the task gives them: paths, files that are open for reading bytes, or what `upload`
+    has returned. They are uploaded before the task is submitted."""
 
 
 class FilterOptions(TypedDict, total=False):
@@ -85,6 +96,8 @@ class FilterOptions(TypedDict, total=False):
     """What its input contains."""
     error_contains: str | None
     """A part of the type and message of its error, written as `type: message`, in upper or lower case."""
+    owner: str | None
+    """Whose tasks; a caller with an owner sees no others in any case."""
 
 
 class ListOptions(FilterOptions, total=False):
@@ -135,6 +148,8 @@ class WatchOptions(TypedDict, total=False):
     """All of these."""
     schedule_id: str | None
     """The schedule that submitted the task."""
+    owner: str | None
+    """Whose tasks; a caller with an owner sees no others in any case."""
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -152,5 +167,7 @@ class ScheduleOptions(TypedDict, total=False):
     """A tick that is late by more than this number of seconds is missed."""
     paused: bool
     """Whether the schedule is paused."""
+    owner: str | None
+    """Whose schedule it is; by default the caller's. Only an operator may name another one."""
     idempotency_key: str | None
     """A key of this one request; by default, a new one."""

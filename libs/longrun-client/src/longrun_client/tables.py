@@ -134,6 +134,7 @@ def _task_fields(task: Task) -> Iterator[tuple[str, str | Text]]:
     yield "concurrency", printable(task.concurrency_key or "")
     yield "rate", printable(task.rate_key or "")
     yield "fairness", printable(task.fairness_key or "")
+    yield "owner", printable(task.owner or "")
     yield "dedupe", printable(task.dedupe_key or "")
     yield "tags", printable(", ".join(task.tags))
     yield "metadata", printable(json.dumps(task.metadata, ensure_ascii=False)) if task.metadata else ""
@@ -158,6 +159,7 @@ def _schedule_fields(schedule: Schedule) -> Iterator[tuple[str, str | Text]]:
     error = schedule.error
     yield "id", schedule.schedule_id
     yield "name", printable(schedule.name)
+    yield "owner", printable(schedule.owner or "")
     yield "cron", f"{printable(schedule.cron)} in {printable(schedule.timezone)}"
     yield "next", _next(schedule)
     yield "error", Text(printable(error.message), "red") if error else ""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from jobcore.models import BULK_QUEUE, BulkAction, Change, JobFilter, JsonText, NewJob
+from jobcore.models import BULK_QUEUE, BulkAction, Change, JobFilter, JsonText, NewJob, owned_keys
 from jobcore.states import Status
 from jobcore.store import bulk, jobs, json_text
 from jobcore.store.bulk import Seen
@@ -44,15 +44,15 @@ class Skips:
         return cls(Counter(_numbers(found)), all(one.exact for one in found.values()))
 
 
-def on_ids(action: BulkAction, ids: Sequence[UUID], connection: Any) -> Work:
-    """Change these tasks."""
-    done = bulk.change(connection, action, ids)
+def on_ids(action: BulkAction, ids: Sequence[UUID], among: JobFilter, connection: Any) -> Work:
+    """Change these tasks, as far as they are of the filter; others are unknown."""
+    done = bulk.change(connection, action, ids, among)
     return _answer(result(done.seen, ids)), done.changes
 
 
-def dry_run_of_ids(action: BulkAction, ids: Sequence[UUID], connection: Any) -> Work:
+def dry_run_of_ids(action: BulkAction, ids: Sequence[UUID], among: JobFilter, connection: Any) -> Work:
     """What `on_ids` would do."""
-    return _answer(result(bulk.look(connection, action, ids), ids, dry_run=True)), ()
+    return _answer(result(bulk.look(connection, action, ids, among), ids, dry_run=True)), ()
 
 
 def result(seen: Sequence[Seen], ids: Sequence[UUID], *, dry_run: bool = False) -> BulkResult:
@@ -82,8 +82,13 @@ def _only_counted(shown: BulkResult, _connection: Any) -> Work:
     return _answer(shown), ()
 
 
-async def on_filter(database: AsyncDatabase, action: BulkAction, wanted: JobFilter, root_path: str) -> partial[Work]:
-    """The work that changes the tasks of a filter: at once, or in a job if they are many or take long to find."""
+async def on_filter(
+    database: AsyncDatabase, action: BulkAction, wanted: JobFilter, owner: str | None, root_path: str
+) -> partial[Work]:
+    """The work that changes the tasks of a filter: at once, or in a job if they are many or take long to find.
+
+    The job is the caller's: of its `owner`, or of the operator.
+    """
     skips = await Skips.of(database, action.others(wanted))  # first, so that a task which ends now is not counted twice
     changeable = action.changeable(wanted)
     ids = [] if changeable is None else await _few(database, changeable)
@@ -91,7 +96,7 @@ async def on_filter(database: AsyncDatabase, action: BulkAction, wanted: JobFilt
         return partial(_at_once, action, wanted, ids, skips)
     found = {} if changeable is None else await task_counts.count(database, changeable)
     expected = sum(one.count for one in found.values()) if all(one.exact for one in found.values()) else None
-    return partial(_as_job, action, wanted, skips, expected, root_path)
+    return partial(_as_job, action, wanted, skips, expected, owner, root_path)
 
 
 async def _few(database: AsyncDatabase, wanted: JobFilter) -> list[UUID] | None:
@@ -131,7 +136,13 @@ def _counted(changed: int, skips: Skips, *, exact: bool, dry_run: bool = False) 
 
 
 def _as_job(
-    action: BulkAction, wanted: JobFilter, skips: Skips, expected: int | None, root_path: str, connection: Any
+    action: BulkAction,
+    wanted: JobFilter,
+    skips: Skips,
+    expected: int | None,
+    owner: str | None,
+    root_path: str,
+    connection: Any,
 ) -> Work:
     given = {
         "filter": wanted.parameters,
@@ -145,6 +156,8 @@ def _as_job(
         queue=BULK_QUEUE,
         input=JsonText(json_text.dumps(given)),
         max_attempts=1,
+        fairness_key=None if owner is None else owned_keys.turn(owner),
+        owner=owner,
     )
     accepted = jobs.insert_inside(connection, [job])[0]
     here = links(job.id, root_path)

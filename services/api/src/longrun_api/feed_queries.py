@@ -8,7 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.models import FeedFilter
+from jobcore.models.caller import Caller
 from jobcore.states import Status
+from longrun_api.callers import owner_to_look_at
+from longrun_api.field_types import Owner
 from longrun_api.list_queries import MOST_VALUES, Texts
 
 MOST_TASKS: Final = 200
@@ -36,12 +39,15 @@ class FeedQuery(BaseModel):
     queue: Texts = Field([], description="Only events of tasks of this queue; repeat it for any of several.")
     tag: Texts = Field([], description="Only events of tasks with this tag; repeat it for tasks with all of several.")
     schedule_id: UUID | None = Field(None, description="Only events of tasks of this schedule.")
+    owner: Owner | None = Field(
+        None, description="Only events of tasks of this owner. A caller with an owner sees no others in any case."
+    )
     after: str | None = Field(
         None, max_length=100, description="Start after the event with this `id`; by default, with what happens now."
     )
 
-    def filter(self) -> FeedFilter:
-        """The same, as the store has it."""
+    def filter(self, caller: Caller) -> FeedFilter:
+        """The same, as the store has it, among the tasks that the caller may see; raises InvalidInput."""
         return FeedFilter(
             kinds=frozenset(self.event),
             statuses=frozenset(self.status),
@@ -50,4 +56,5 @@ class FeedQuery(BaseModel):
             tags=frozenset(self.tag),
             schedule_id=self.schedule_id,
             job_ids=frozenset(self.task_id),
+            owner=owner_to_look_at(caller, self.owner),
         )

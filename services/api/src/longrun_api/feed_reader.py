@@ -34,7 +34,7 @@ class FeedReader:
     def __init__(self, runtime: Runtime, wanted: FeedFilter, cursor: FeedPosition, now: FeedPosition) -> None:
         self._runtime = runtime
         self._wanted = wanted
-        self._cursor = cursor
+        self._cursor = self._own = cursor
         self._now = now
         self._waits_for: asyncio.Event | None = None
 
@@ -42,7 +42,7 @@ class FeedReader:
         """The event stream (WHATWG HTML, section 9.2); its first event is the cursor from which it starts."""
         shutdown = self._runtime.shutdown
         with self._runtime.event_feed.channel(self._wanted, self._now) as channel:
-            yield cursor_frame(self._cursor, RECONNECT_MS)
+            yield cursor_frame(self._own, RECONNECT_MS)
             while not (shutdown.begun or channel.broken):
                 if self._cursor < channel.since:
                     page = await self._page()
@@ -59,12 +59,22 @@ class FeedReader:
         position, news = self._runtime.event_feed.position, self._waits_for
         if position is not None and news is not None and not news.is_set():
             self._cursor = max(self._cursor, position)
-        return cursor_frame(self._cursor)
+        return cursor_frame(self._shown)
+
+    @property
+    def _shown(self) -> FeedPosition:
+        """The cursor to send when there is no event: it names none of the jobs that are kept from this reader.
+
+        A reader that continues there has the last event that it got, or looks through the last transaction again.
+        """
+        return max(self._own, FeedPosition(self._cursor.txid))
 
     async def _from(self, channel: Channel) -> bytes:
         news = channel.news
         frames, self._cursor = channel.after(self._cursor, SENT_BYTES)
-        if not frames:
+        if frames:
+            self._own = self._cursor
+        else:
             self._waits_for = news
             with self._runtime.shutdown.interrupts():
                 await news.wait()
@@ -84,4 +94,6 @@ class FeedReader:
 
     def _taken(self, page: feed.FeedPage) -> bytes:
         self._cursor = page.reached
-        return b"".join(map(event_frame, page.events)) or cursor_frame(self._cursor)
+        if page.events:
+            self._own = page.events[-1].position
+        return b"".join(map(event_frame, page.events)) or cursor_frame(self._shown)

@@ -7,7 +7,11 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
+from jobcore.models.owned_keys import OWNER, OWNER_MAX
+
 QUEUE_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+SEPARATOR: Final = r"\x1f"
+"""The character that keys must not have, in a pattern: it ends the owner in stored keys."""
 RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -26,4 +30,5 @@ Integer = Annotated[int, WHOLE]
 """A whole number. 5.0 is accepted too: to JSON Schema it is an integer (2020-12, validation, section 6.1.1)."""
 Time = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_rfc3339)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
-Key = Annotated[str, Field(min_length=1, max_length=200)]
+Key = Annotated[str, Field(min_length=1, max_length=200, pattern=rf"^[^{SEPARATOR}]*$")]
+Owner = Annotated[str, Field(min_length=1, max_length=OWNER_MAX, pattern=OWNER)]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import Request
 
-from jobcore.models import IdempotencyKey
+from jobcore.models import IdempotencyKey, owned_keys
+from longrun_api.callers import owner_of
 from longrun_api.header_checks import HeaderNotSupported
 from longrun_api.prefixes import own_path
 from longrun_api.problems import HttpError
@@ -59,13 +61,13 @@ async def check_key(request: Request) -> None:
 
 
 def key_text(request: Request) -> str | None:
-    """The key of the request; None if it has none. Raises MalformedIdempotencyKey."""
+    """The key of the request, as it is stored for its caller; None if it has none. Raises MalformedIdempotencyKey."""
     values = [value for name, value in request.scope["headers"] if name == _NAME]
     if not values:
         return None
     if len(values) > 1:
         raise MalformedIdempotencyKey(f"it is given {len(values)} times: give it once")
-    return parse_key(values[0].decode("latin-1"))
+    return owned_keys.stored(owner_of(request), parse_key(values[0].decode("latin-1")))
 
 
 def parse_key(value: str) -> str:
@@ -82,13 +84,15 @@ def parse_key(value: str) -> str:
     return value
 
 
-def fingerprint(request: Request, body: bytes = b"") -> str:
+def fingerprint(request: Request, body: bytes = b"", files: Sequence[tuple[str, str]] = ()) -> str:
     """SHA-256 of the method, the path and the body. JSON that differs in whitespace or in the order of keys is equal.
 
-    The body is JSON, or empty.
+    The body is JSON, or empty. `files` are the names and digests of the files beside it.
     """
     canonical = _CANONICAL.encode(json.loads(body)) if body.strip() else ""
     asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
+    if files:
+        asked += f"\n{_CANONICAL.encode(files)}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,9 +10,11 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobcore.models import JobFilter, JobOrder, JsonText
+from jobcore.models.caller import Caller
 from jobcore.states import Status
 from jobcore.store import json_text
-from longrun_api.field_types import Time
+from longrun_api.callers import owner_to_look_at
+from longrun_api.field_types import Owner, Time
 from longrun_api.schemas import TaskSummary
 
 MOST_VALUES: Final = 20
@@ -70,6 +72,9 @@ class FilterQuery(BaseModel):
     queue: Texts = Field([], description="Only tasks of this queue; repeat it for any of several.")
     tag: Texts = Field([], description="Only tasks with this tag; repeat it for tasks that have all of several.")
     schedule_id: UUID | None = Field(None, description="Only tasks of this schedule.")
+    owner: Owner | None = Field(
+        None, description="Only tasks of this owner. A caller with an owner sees no others in any case."
+    )
     created_after: Time = Field(None, description="Only tasks that were created at this time (RFC 3339) or later.")
     created_before: Time = Field(None, description="Only tasks that were created before this time.")
     finished_after: Time = Field(None, description="Only tasks that ended at this time or later.")
@@ -92,14 +97,15 @@ class FilterQuery(BaseModel):
         examples=["connection refused"],
     )
 
-    def filter(self) -> JobFilter:
-        """The same, as the store has it."""
+    def filter(self, caller: Caller) -> JobFilter:
+        """The same, as the store has it, among the tasks that the caller may see; raises InvalidInput."""
         return JobFilter(
             statuses=tuple(sorted(set(self.status))),
             task_types=tuple(sorted(set(self.task_type))),
             queues=tuple(sorted(set(self.queue))),
             tags=tuple(sorted(set(self.tag))),
             schedule_id=self.schedule_id,
+            owner=owner_to_look_at(caller, self.owner),
             created_after=self.created_after,
             created_before=self.created_before,
             finished_after=self.finished_after,

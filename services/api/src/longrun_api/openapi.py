@@ -25,6 +25,7 @@ CONTACT: Final = {"name": "The Longrun authors"}
 LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
+    {"name": "files", "description": "Upload files for tasks that are submitted later."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
@@ -145,6 +146,7 @@ def _change(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a PATCH: every field is optional, and null resets it to its default."""
     schema = model.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)
+    schema["properties"].pop("owner", None)  # it cannot be changed
     fields = {name: _change(TaskTemplate) if name == "task" else field for name, field in schema["properties"].items()}
     properties = {name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()}
     return schema | {

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobcore.cron import Cron
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import NewJob
+from jobcore.models import NewJob, owned_keys
+from jobcore.models.caller import OPERATOR
 from jobcore.schedule import MissedRuns, Overlap, Plan
 from jobcore.tasks import Registry
-from longrun_api.field_types import Integer
+from longrun_api.field_types import Integer, Owner
 from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to_job
 
 NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
@@ -28,7 +29,14 @@ class ScheduleSubmission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: str = Field(pattern=NAME, description="A name that no other schedule has; it must not look like a UUID.")
+    name: str = Field(
+        pattern=NAME, description="A name that no other schedule of its owner has; it must not look like a UUID."
+    )
+    owner: Owner | None = Field(
+        None,
+        description="Whose schedule it is, and its tasks; by default the caller's. Only a caller without an owner that "
+        "has the scope `admin` may name another one. It cannot be changed.",
+    )
     cron: str = Field(
         max_length=200,
         description="Minute, hour, day of month, month and day of week; with six fields, the first is the second. "
@@ -81,14 +89,18 @@ def merged(plan: Plan, body: bytes) -> tuple[ScheduleSubmission, bool]:
     Each given field of the schedule or of its task replaces the current value; null resets it to its default.
     """
     changes = parse_as(_Object, body).root
-    now = {name: getattr(plan, name) for name in ScheduleSubmission.model_fields}
+    now = {name: getattr(plan, name) for name in ScheduleSubmission.model_fields} | {"name": owned_keys.name(plan.name)}
+    if "owner" in changes and changes.pop("owner") != plan.owner:
+        raise InvalidInput(FieldError("owner", "cannot be changed: create a schedule for the other owner"))
     if isinstance(changes.get("task"), Mapping):
         changes["task"] = _given({**plan.task, **changes["task"]})
     return parse_as(ScheduleSubmission, json.dumps(_given({**now, **changes}))), "task" in changes
 
 
-def to_plan(submission: ScheduleSubmission, registry: Registry, job: Mapping[str, Any] | None = None) -> Plan:
-    """The plan to store; raises InvalidInput. `job` is what ticks submit, if it does not change."""
+def to_plan(
+    submission: ScheduleSubmission, registry: Registry, owner: str | None, job: Mapping[str, Any] | None = None
+) -> Plan:
+    """The plan to store for this owner; raises InvalidInput. `job` is what ticks submit, if it does not change."""
     Cron.parse(submission.cron, submission.timezone)
     if _is_uuid(submission.name):
         raise InvalidInput(FieldError("name", "must not look like a UUID, because ids do"))
@@ -101,7 +113,7 @@ def to_plan(submission: ScheduleSubmission, registry: Registry, job: Mapping[str
         )
     task = submission.task.model_dump(mode="json", exclude_unset=True)
     return Plan(
-        name=submission.name,
+        name=owned_keys.stored(owner, submission.name),
         cron=submission.cron,
         timezone=submission.timezone,
         overlap=submission.overlap,
@@ -110,13 +122,13 @@ def to_plan(submission: ScheduleSubmission, registry: Registry, job: Mapping[str
         start_deadline_s=submission.start_deadline_s,
         paused=submission.paused,
         task=task,
-        job=_job(task, registry) if job is None else job,
+        job=_job(task, registry, owner) if job is None else job,
     )
 
 
-def _job(task: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+def _job(task: Mapping[str, Any], registry: Registry, owner: str | None) -> dict[str, Any]:
     try:
-        job = to_job(parse_as(Submission, json.dumps(task)), registry, None)
+        job = to_job(parse_as(Submission, json.dumps({**task, "owner": owner})), registry, None, OPERATOR)
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
     # leave out what was not given: a keeper of the previous version does not know newer options

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.models import CancelReceipt, Event, Job
+from jobcore.models import CancelReceipt, Event, Job, owned_keys
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
 from longrun_api.schemas_timings import Timings
@@ -134,6 +134,7 @@ class TaskSummary(BaseModel):
     run_at: Utc = Field(description="Earliest start of the first attempt or, after a failed one, of the next.")
     expires_at: Utc | None = Field(description="Latest start of the first attempt.")
     timeout_s: float | None = Field(description="Maximum duration of one attempt, in seconds; null: no limit.")
+    owner: str | None = Field(description="Whose task it is; null: the operator's.")
     concurrency_key: str | None
     rate_key: str | None
     fairness_key: str | None
@@ -156,21 +157,22 @@ class TaskSummary(BaseModel):
 
 
 class Task(TaskSummary):
-    """A task with its input, result and files."""
+    """A task with its input, result and all files."""
 
     input: dict[str, Any]
     result: Any = Field(description="The output of the task type; null unless the status is SUCCESS.")
     files: list[TaskFile] = Field(description="Result files, by name. A retry keeps them, and may replace them.")
+    input_files: list[TaskFile] = Field(description="The files that the task was submitted with, by name.")
 
 
-VALUES: Final = ("input", "result", "files")
+VALUES: Final = ("input", "result", "files", "input_files")
 """The members of a `Task` that its summary does not have."""
 
 
 def task_json(job: Job, root_path: str, members: set[str] | None = None) -> bytes:
     """A `Task` as JSON, with all members or these. Values are copied as text, so that their numbers do not change."""
     summary = TaskSummary.of(job, root_path).model_dump_json(include=members)
-    texts = (job.input, job.result or "null", job.files or "[]")
+    texts = (job.input, job.result or "null", job.files or "[]", job.input_files or "[]")
     values = [
         f'"{name}":{text}' for name, text in zip(VALUES, texts, strict=True) if members is None or name in members
     ]
@@ -195,10 +197,11 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "run_at": job.run_at,
         "expires_at": job.expires_at,
         "timeout_s": job.timeout_s,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
-        "fairness_key": job.fairness_key,
-        "dedupe_key": job.dedupe_key,
+        "owner": job.owner,
+        "concurrency_key": owned_keys.shown(job.concurrency_key),
+        "rate_key": owned_keys.shown(job.rate_key),
+        "fairness_key": owned_keys.shown(job.fairness_key),
+        "dedupe_key": owned_keys.shown(job.dedupe_key),
         "tags": job.tags,
         "metadata": job.metadata,
         "trace_id": _trace_id(job.traceparent),

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from jobcore.models import JobFilter
+from jobcore.models.caller import OPERATOR, Caller
 from jobcore.states import Status
 from jobcore.store import json_text
 from jobcore.store.bulk import Seen
@@ -39,13 +40,13 @@ class TaskFilter(FilterQuery):
         None, description="Only tasks whose input contains this object."
     )
 
-    def filter(self) -> JobFilter:
-        """The same, as the store has it."""
+    def filter(self, caller: Caller) -> JobFilter:
+        """The same, as the store has it, among the tasks that the caller may see; raises InvalidInput."""
         texts = {
             name: None if value is None else json_text.dumps(value)
             for name, value in (("metadata", self.metadata), ("input", self.input))
         }
-        return FilterQuery.filter(self.model_copy(update=texts))
+        return FilterQuery.filter(self.model_copy(update=texts), caller)
 
 
 class BulkRequest(BaseModel):
@@ -68,7 +69,7 @@ class BulkRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        has_conditions = self.filter is not None and self.filter.filter() != JobFilter()
+        has_conditions = self.filter is not None and self.filter.filter(OPERATOR) != JobFilter()
         if self.ids is not None and (self.filter is not None or self.all):
             raise ValueError("give ids or a filter, not both")
         if self.ids is None and not (has_conditions or self.all):

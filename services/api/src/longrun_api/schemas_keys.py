@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from jobcore.models import api_keys
 from jobcore.models.caller import Scope
 from longrun_api.field_types import Key as Text
-from longrun_api.field_types import Time
+from longrun_api.field_types import Owner, Time
 from longrun_api.times import Utc
 
 LONGEST_S: Final = 100 * 366 * 86_400
@@ -43,7 +43,7 @@ class KeyRequest(Expiring):
     """A key to make."""
 
     name: Text = Field(description="What people call it, such as the program that uses it.")
-    owner: Text | None = Field(None, description=f"{OWNER} By default that of the key with which it is made.")
+    owner: Owner | None = Field(None, description=f"{OWNER} By default that of the key with which it is made.")
     scopes: list[Annotated[Scope, Field(strict=False)]] = Field(
         min_length=1, max_length=len(Scope), description="What it may do; `admin` includes all others."
     )

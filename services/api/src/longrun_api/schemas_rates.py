@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobcore.models import owned_keys
 from jobcore.store.queues import Queue
 from jobcore.store.rate_limits import MAX_STARTS, MAX_WINDOW_S, RateUse
 from longrun_api.field_types import Integer
@@ -32,6 +33,7 @@ class RateLimitOfKey(BaseModel):
     """A rate key, its limit, and the use of that."""
 
     key: str
+    owner: str | None = Field(description="Whose key it is; null: the operator's.")
     max_starts: int = Field(description="Maximum number of tasks that start within any window.")
     window_s: float = Field(description="Length of the window, in seconds.")
     taken: int = Field(description="Starts within the last window, and tasks that have a permit and will start next.")
@@ -40,7 +42,14 @@ class RateLimitOfKey(BaseModel):
     @classmethod
     def of(cls, use: RateUse) -> Self:
         """The limit as clients see it."""
-        return cls.model_validate(use, from_attributes=True)
+        return cls(
+            key=owned_keys.name(use.key),
+            owner=owned_keys.owner_of(use.key),
+            max_starts=use.max_starts,
+            window_s=use.window_s,
+            taken=use.taken,
+            next_start_at=use.next_start_at,
+        )
 
 
 class RateLimitPage(BaseModel):

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from jobcore.errors import UnknownTaskType
+from jobcore.models import owned_keys
 from jobcore.schedule import MissedRuns, Overlap, Schedule
 from jobcore.tasks import Registry
 from longrun_api.times import Utc
@@ -38,6 +39,7 @@ class ScheduleInfo(BaseModel):
 
     schedule_id: UUID
     name: str
+    owner: str | None = Field(description="Whose schedule it is, and its tasks; null: the operator's.")
     cron: str
     timezone: str
     task: dict[str, Any] = Field(description="The task that each tick submits, as the client sent it.")
@@ -66,7 +68,8 @@ class ScheduleInfo(BaseModel):
         here = f"{root_path}/schedules/{schedule.id}"
         return cls(
             schedule_id=schedule.id,
-            name=plan.name,
+            name=owned_keys.name(plan.name),
+            owner=plan.owner,
             cron=plan.cron,
             timezone=plan.timezone,
             task=dict(plan.task),

@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import JsonText, NewJob
+from jobcore.models import JsonText, NewJob, owned_keys
+from jobcore.models.caller import Caller
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
-from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Tag, Time
+from longrun_api.callers import owner_to_submit_for
+from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Owner, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
+from longrun_api.submitted_files import MAX_FILES, FileId, file_problems, with_files
 
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
@@ -25,7 +28,6 @@ MAX_ERRORS: Final = 20
 KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
 PARSED: Final = frozenset({"task_type", "input", "queue", "priority", "timeout_s", "max_attempts"})
 """The fields of a submission that are right once they are parsed, if the input can be stored."""
-
 
 log = logs.get(__name__)
 
@@ -89,7 +91,8 @@ class TaskTemplate(BaseModel):
     fairness_key: Key | None = Field(
         None,
         description="The tasks of a queue take turns between fairness keys, so that many tasks of one key do not delay "
-        "those of others. Typically the id of a user or tenant.",
+        "those of others. Typically the id of a user or tenant. The tasks of an owner share one turn, so a task with "
+        "an owner has no such key.",
     )
     retry: Retry | None = Field(None, description="How long to wait before the next attempt.")
     # factories, because pydantic makes a deep copy of a default that is a list or an object
@@ -109,6 +112,12 @@ class TaskTemplate(BaseModel):
 class Submission(TaskTemplate):
     """A task to submit."""
 
+    owner: Owner | None = Field(
+        None,
+        description="Whose task it is; by default the caller's. Only a caller without an owner that has the scope "
+        "`admin` may name another one.",
+    )
+
     run_at: Time = Field(None, description="Earliest start, as an RFC 3339 time within 366 days.")
     delay_s: float | None = Field(
         None,
@@ -126,6 +135,12 @@ class Submission(TaskTemplate):
         None,
         description="At most one task with this key is PENDING or RUNNING: while there is one, it is returned, with "
         "`deduplicated`, and no other is submitted.",
+    )
+    files: dict[str, FileId] | None = Field(
+        None,
+        max_length=MAX_FILES,
+        description="Input files of the task: the `file_id` of each, from `POST /files`, by the name that the task "
+        "gives it. Only one submission can use a file.",
     )
 
 
@@ -148,17 +163,18 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=model.model_fields)) from None
 
 
-def to_job(submission: Submission, registry: Registry, traceparent: str | None) -> NewJob:
+def to_job(submission: Submission, registry: Registry, traceparent: str | None, caller: Caller) -> NewJob:
     """The job to store; raises InvalidInput or UnknownTaskType."""
+    owner = owner_to_submit_for(caller, submission.owner)
     task_type = registry.get(submission.task_type)
     text = json_text.storable(submission.input)
     if text is None or not submission.model_fields_set <= PARSED:
-        found = chain(_unstorable(submission, text), _problems(submission, task_type))
+        found = chain(_unstorable(submission, text), _problems(submission, task_type, owner))
         if errors := list(islice(found, MAX_ERRORS)):
             raise InvalidInput(*errors)
     given = JsonText(text or json_text.dumps(submission.input))
     _check_input(task_type, given)
-    return NewJob(
+    job = NewJob(
         id=uuid7(),
         task_type=task_type.name,
         queue=submission.queue or task_type.queue,
@@ -172,12 +188,14 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None) 
         tags=tuple(submission.tags),
         metadata=submission.metadata,
         traceparent=traceparent,
-        concurrency_key=submission.concurrency_key,
-        rate_key=submission.rate_key,
-        fairness_key=submission.fairness_key,
-        dedupe_key=submission.dedupe_key,
+        concurrency_key=owned_keys.stored(owner, submission.concurrency_key),
+        rate_key=owned_keys.stored(owner, submission.rate_key),
+        fairness_key=submission.fairness_key if owner is None else owned_keys.turn(owner),
+        dedupe_key=owned_keys.stored(owner, submission.dedupe_key),
         retry=_own_backoff(submission) or None,
+        owner=owner,
     )
+    return job if submission.files is None else with_files(job, submission.files)
 
 
 def _own_backoff(submission: Submission) -> dict[str, float]:
@@ -211,7 +229,7 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:
     """Values that PostgreSQL cannot store. `text` is the input as JSON if it is known to be storable, else None."""
-    unsure = {name: value for name in ("tags", *KEYS) if (value := getattr(submission, name))}
+    unsure = {name: value for name in ("tags", "owner", *KEYS) if (value := getattr(submission, name))}
     if text is None:
         unsure["input"] = submission.input
     if submission.metadata and json_text.storable(submission.metadata) is None:
@@ -221,7 +239,11 @@ def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError
             yield FieldError(path[:200], message)
 
 
-def _problems(submission: Submission, task_type: TaskType) -> Iterator[FieldError]:
+def _problems(submission: Submission, task_type: TaskType, owner: str | None) -> Iterator[FieldError]:
+    if owner is not None and submission.fairness_key is not None:
+        yield FieldError(
+            "fairness_key", "cannot be given for a task with an owner: the tasks of an owner share its turn"
+        )
     if submission.run_at is not None or submission.expires_at is not None:
         yield from _problems_of_times(submission, datetime.now(UTC))
     if own := _own_backoff(submission):
@@ -233,6 +255,8 @@ def _problems(submission: Submission, task_type: TaskType) -> Iterator[FieldErro
                 f"backoff_s ({policy.backoff_s:g} s) must not exceed backoff_max_s ({policy.backoff_max_s:g} s); "
                 "the task type's own value applies to an absent field, so give both",
             )
+    if submission.files:
+        yield from file_problems(submission.files)
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
 

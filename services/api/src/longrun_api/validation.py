@@ -77,6 +77,7 @@ def _job(new: NewJob, now: datetime) -> Job:
         schedule_id=None,
         scheduled_for=None,
         dedupe_key=new.dedupe_key,
+        owner=new.owner,
         due_at=due_at,
         first_started_at=None,
         input=str(new.input),

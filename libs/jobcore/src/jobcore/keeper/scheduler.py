@@ -9,6 +9,7 @@ from typing import Final
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.errors import StoreUnavailable
+from jobcore.models import owned_keys
 from jobcore.schedule import Firing, Schedule, fire
 from jobcore.store import firings, schedules
 from jobcore.store.database import Database
@@ -71,5 +72,6 @@ class Scheduler:
         self._publisher.announce()
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
-        log.error("cannot submit a schedule's job", schedule=schedule.plan.name, exc_info=error)
+        name, owner = owned_keys.name(schedule.plan.name), schedule.plan.owner
+        log.error("cannot submit a schedule's job", schedule=name, owner=owner, exc_info=error)
         self._db.call(schedules.fail, schedule, f"{type(error).__name__}: {error}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from jobcore.models import owned_keys
+
 
 class Scope(StrEnum):
     """What a caller may do. `ADMIN` includes all others."""
@@ -31,6 +33,10 @@ class Caller:
     scopes: frozenset[Scope]
     name: str
     """What the audit log calls it: the id of a key, or the subject of a token."""
+
+    def __post_init__(self) -> None:
+        if self.owner is not None and not owned_keys.is_owner(self.owner):
+            raise ValueError(f"an owner has 1 to {owned_keys.OWNER_MAX} characters, and no control characters")
 
     def may(self, scope: Scope) -> bool:
         """Whether this caller has the scope."""

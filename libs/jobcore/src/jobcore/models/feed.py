@@ -31,6 +31,7 @@ class FeedEvent:
     queue: str
     tags: frozenset[str]
     schedule_id: UUID | None
+    owner: str | None = None
 
     @property
     def status(self) -> str:
@@ -53,11 +54,14 @@ class FeedFilter:
     """All of these."""
     schedule_id: UUID | None = None
     job_ids: frozenset[UUID] = frozenset()
+    owner: str | None = None
+    """Whose jobs; None: everyone's."""
 
     def matches(self, found: FeedEvent) -> bool:
         """Whether the event is one of the filter; `jobcore.store.feed` says the same in SQL."""
         return (
-            (not self.job_ids or found.position.job_id in self.job_ids)
+            (self.owner is None or self.owner == found.owner)
+            and (not self.job_ids or found.position.job_id in self.job_ids)
             and (not self.task_types or found.task_type in self.task_types)
             and (not self.queues or found.queue in self.queues)
             and (not self.kinds or found.event.kind in self.kinds)

@@ -38,6 +38,8 @@ class JobFilter:
     """A JSON object that the input contains."""
     error_contains: str | None = None
     """A part of "type: message" of the error; the case of the letters A to Z does not matter."""
+    owner: str | None = None
+    """Whose jobs; None: everyone's."""
 
     @property
     def possible_statuses(self) -> Sequence[Status]:
@@ -51,8 +53,8 @@ class JobFilter:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether status, task type and schedule alone decide, so that no row needs to be read to know."""
-        return self == JobFilter(self.statuses, self.task_types, schedule_id=self.schedule_id)
+        """Whether status, task type, schedule and owner alone decide, so that no row needs to be read to know."""
+        return self == JobFilter(self.statuses, self.task_types, schedule_id=self.schedule_id, owner=self.owner)
 
     @classmethod
     def of_parameters(cls, given: Mapping[str, Any]) -> Self:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+from jobcore.models.files import InputFileUse
 from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
@@ -37,6 +38,26 @@ class NewJob(NamedTuple):
     scheduled_for: datetime | None = None
     dedupe_key: str | None = None
     """At most one job with this key is live, which means PENDING or RUNNING."""
+    owner: str | None = None
+    """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
+
+
+class NewJobWithFiles(NewJob):
+    """A job to accept with input files that were uploaded before: their ids, by the names that the job gives them."""
+
+    files: Mapping[str, UUID]
+
+    @classmethod
+    def of(cls, job: NewJob, files: Mapping[str, UUID]) -> Self:
+        """The job with these files."""
+        made = cls(*job)
+        made.files = files
+        return made
+
+    @property
+    def uses(self) -> list[InputFileUse]:
+        """What each file is for."""
+        return [InputFileUse(file_id, self.id, name, f"files.{name}"[:200]) for name, file_id in self.files.items()]
 
 
 class Accepted(NamedTuple):
@@ -68,9 +89,9 @@ class CancelReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row in `jobs` is now. `input`, `result` and `files` are JSON texts.
+    """A job as its row in `jobs` is now. `input`, `result`, `files` and `input_files` are JSON texts.
 
-    They are None if the query left them out; `files` also if there are none.
+    They are None if the query left them out; the last two also if there are none.
     """
 
     id: UUID
@@ -103,12 +124,14 @@ class Job:
     schedule_id: UUID | None
     scheduled_for: datetime | None
     dedupe_key: str | None
+    owner: str | None
     due_at: datetime
     """When the latest run became due or, if the job is PENDING, when the next one did or will."""
     first_started_at: datetime | None
     input: str | None = None
     result: str | None = None
     files: str | None = None
+    input_files: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Self:

@@ -37,9 +37,11 @@ class Claim(NamedTuple):
     refusals: int = 0
     """The runs before this one, without a break, that handed the job back because they could not read its input."""
     output_bytes: int = 0
+    """What the output of the runs before this one counts; `Bounds.output_bytes` is the most."""
     suspected: int = 0
     """How often it ran in a child that died, when it was not known which of the child's runs ended it."""
-    """What the output of the runs before this one counts; `Bounds.output_bytes` is the most."""
+    owner: str | None = None
+    """Whose job it is; None: the operator's."""
 
 
 class Outcome(NamedTuple):

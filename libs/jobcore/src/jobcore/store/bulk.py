@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM candidates) AS examined, (SELECT id FROM candidates
 """)
 
 
-IDS: Final[dict[Source, TextClause]] = {source: _ids(source) for source in (Source.TYPE, Source.SCHEDULE)}
+IDS: Final[dict[Source, TextClause]] = {source: _ids(source) for source in job_sources.BY_LIST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ class Changed:
     changes: Sequence[Change]
 
 
-def look(connection: Connection, action: BulkAction, ids: Sequence[UUID]) -> list[Seen]:
-    """What `change` would do to these jobs; unknown ids are left out."""
-    rows = connection.execute(LOOK[action], _parameters(ids, ANY))
+def look(connection: Connection, action: BulkAction, ids: Sequence[UUID], wanted: JobFilter = ANY) -> list[Seen]:
+    """What `change` would do to these jobs; ids of no job of the filter are left out."""
+    rows = connection.execute(LOOK[action], _parameters(ids, wanted))
     return [_seen(action, row.id, row, row.status, row.is_changed) for row in rows]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import limits
 from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
+from jobcore.store.ownership import OF_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,15 @@ class ConcurrencyLimit:
     max_running: int
 
 
-PAGE: Final = text("SELECT key, max_running FROM key_limits WHERE key > :after ORDER BY key LIMIT :limit")
+PAGE: Final = "SELECT key, max_running FROM key_limits WHERE {of} AND key > :after ORDER BY key LIMIT :limit"
+PAGE_OF_ANYONE: Final = text(PAGE.format(of="true"))
+PAGE_OF_OWNER: Final = text(PAGE.format(of=OF_KEY.format(key="key")))
 
 
-def page(connection: Connection, after: str = "", limit: int = 100) -> list[ConcurrencyLimit]:
-    """The limits of the first `limit` keys after `after`, in order of key."""
-    rows = connection.execute(PAGE, {"after": after, "limit": limit})
+def page(connection: Connection, after: str = "", limit: int = 100, owner: str | None = None) -> list[ConcurrencyLimit]:
+    """The limits of the first `limit` keys after `after`, in order of key; of an owner, or of everyone."""
+    statement = PAGE_OF_OWNER if owner else PAGE_OF_ANYONE
+    rows = connection.execute(statement, {"after": after, "limit": limit} | ({"owner": owner} if owner else {}))
     return [ConcurrencyLimit(row.key, row.max_running) for row in rows]
 
 

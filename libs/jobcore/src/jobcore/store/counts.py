@@ -29,7 +29,7 @@ FROM unnest(CAST(:statuses AS text[])) AS wanted
 """)
 
 
-OF_LISTS: Final = {source: _of_lists(source) for source in (Source.TYPE, Source.SCHEDULE)}
+OF_LISTS: Final = {source: _of_lists(source) for source in job_sources.BY_LIST}
 
 
 def of_lists(connection: Connection, wanted: JobFilter, bound: int) -> dict[Status, int]:
@@ -37,14 +37,14 @@ def of_lists(connection: Connection, wanted: JobFilter, bound: int) -> dict[Stat
 
     Only entries of an index are read.
     """
-    statement = OF_LISTS[Source.SCHEDULE if wanted.schedule_id else Source.TYPE]
+    statement = OF_LISTS.get(Source.of(wanted, NEWEST), OF_LISTS[Source.TYPE])
     parameters = listing.parameters(wanted, NEWEST, None) | {"candidates": bound}
     return {Status(row.status): row.jobs for row in connection.execute(statement, parameters)}
 
 
 def _step(source: Source) -> TextClause:
-    reached_at = "finished_at" if source is Source.FINISH else "NULL"
-    back = "finished_at, id" if source is Source.FINISH else "id"
+    reached_at = "finished_at" if source.is_by_finish else "NULL"
+    back = "finished_at, id" if source.is_by_finish else "id"
     return text(f"""{ORDERED}
 {job_sources.candidates(source, descending=True)}, counted AS (
     SELECT status, count(*) AS jobs {listing.CHECKED} GROUP BY status

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.models import Event, FeedEvent, FeedFilter, FeedPosition
 from jobcore.store import json_text
+from jobcore.store.ownership import OWNED
 from jobcore.store.prepared import ORDERED
 
 KINDS: Final = ("state", "progress")
@@ -52,7 +53,8 @@ WITH candidates AS MATERIALIZED (
            ) AS is_held
 )
 SELECT summary.*, found.* FROM summary LEFT JOIN LATERAL (
-    SELECT CAST(txid AS text) AS txid, job_id, seq, at, taken.attempt, kind, data, task_type, queue, tags, schedule_id
+    SELECT CAST(txid AS text) AS txid, job_id, seq, at, taken.attempt, kind, data, task_type, queue, tags, schedule_id,
+           owner
     FROM taken JOIN jobs ON jobs.id = job_id
     WHERE {LIST.format(name="kinds", kind="text", column="kind")}
       AND {LIST.format(name="statuses", kind="text", column="taken.status")}
@@ -61,6 +63,7 @@ SELECT summary.*, found.* FROM summary LEFT JOIN LATERAL (
       AND {LIST.format(name="job_ids", kind="uuid", column="job_id")}
       AND tags @> CAST(:tags AS text[])
       AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
+      AND {OWNED}
 ) AS found ON true
 ORDER BY CAST(found.txid AS xid8), job_id, seq
 """)
@@ -125,6 +128,7 @@ def _parameters(wanted: FeedFilter) -> dict[str, Any]:
         "job_ids": [str(job_id) for job_id in wanted.job_ids] or None,
         "tags": list(wanted.tags),
         "schedule_id": wanted.schedule_id,
+        "owner": wanted.owner,
     }
 
 
@@ -136,6 +140,7 @@ def _event(row: Mapping[Any, Any]) -> FeedEvent:
         row["queue"],
         frozenset(row["tags"]),
         row["schedule_id"],
+        row["owner"],
     )
 
 

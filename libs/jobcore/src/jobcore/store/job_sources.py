@@ -26,19 +26,37 @@ ENDED: Final = "CASE WHEN finished_at IS NOT NULL THEN 'ended' END = 'ended'"
 
 They differ so that the planner cannot take one index for the other, nor either of them for another statement."""
 
+OF_SCHEDULE: Final = "schedule_id = CAST(:schedule_id AS uuid)"
+OF_OWNER: Final = "owner = CAST(:owner AS text)"
+# All jobs of a schedule have one owner, so its first one tells. A filter of the rows would read all of another's.
+OF_SCHEDULE_OF_OWNER: Final = f"""
+schedule_id = (SELECT schedule_id FROM (SELECT * FROM jobs WHERE {OF_SCHEDULE} LIMIT 1) AS any_job WHERE {OF_OWNER})
+"""
+ENDED_OF_OWNER: Final = "CASE WHEN finished_at IS NOT NULL THEN owner END = CAST(:owner AS text)"
+"""Whether a row of `jobs` has ended and is of the owner, as the index `jobs_of_owner_by_finish` says it."""
+
 
 class Source(StrEnum):
-    """What is read in order: one index, or several that are merged."""
+    """What is read in order: one index, or several that are merged.
+
+    With an owner, it has no job of another one: neither what a request costs nor its cursor tells of these.
+    """
 
     EVERY = "every"
     TYPE = "type"
     SCHEDULE = "schedule"
     QUEUE = "queue"
     FINISH = "finish"
+    OWNER = "owner"
+    OWNER_SCHEDULE = "owner's schedule"
+    OWNER_FINISH = "owner's finish"
 
     @classmethod
     def of(cls, wanted: JobFilter, order: JobOrder) -> Source:
         """The source with the fewest jobs that the filter refuses, as far as the filter alone can tell."""
+        if wanted.owner is not None:
+            listed = cls.OWNER_SCHEDULE if wanted.schedule_id else cls.OWNER
+            return cls.OWNER_FINISH if order.by_finish else listed
         if order.by_finish:
             return cls.FINISH
         if wanted.schedule_id:
@@ -48,6 +66,11 @@ class Source(StrEnum):
         if wanted.task_types or len(wanted.possible_statuses) < len(Status):
             return cls.TYPE
         return cls.EVERY
+
+    @property
+    def is_by_finish(self) -> bool:
+        """Whether its order is that of ends."""
+        return self in (Source.FINISH, Source.OWNER_FINISH)
 
 
 TYPES: Final = """
@@ -91,11 +114,11 @@ SELECT id FROM (
     SELECT id FROM ({BY_TYPE}) AS open
 ) AS either ORDER BY id {{down}} LIMIT :candidates
 """
-BY_FINISH: Final = f"""
+BY_FINISH: Final = """
 SELECT id, finished_at FROM jobs
-WHERE {FINISHED} AND (finished_at, id) {{beyond}} (CAST(:start_at AS timestamptz), CAST(:start AS uuid))
-  AND finished_at {{until}} CAST(:stop_at AS timestamptz)
-ORDER BY finished_at {{down}}, id {{down}} LIMIT :candidates
+WHERE {among} AND (finished_at, id) {beyond} (CAST(:start_at AS timestamptz), CAST(:start AS uuid))
+  AND finished_at {until} CAST(:stop_at AS timestamptz)
+ORDER BY finished_at {down}, id {down} LIMIT :candidates
 """
 EVERY: Final = """
 SELECT id FROM jobs WHERE id {beyond} CAST(:start AS uuid) AND id {within} CAST(:stop AS uuid)
@@ -108,7 +131,20 @@ SOURCES: Final = {
     Source.SCHEDULE: BY_TYPE,
     Source.QUEUE: BY_QUEUE,
     Source.FINISH: BY_FINISH,
+    Source.OWNER: BY_TYPE,
+    Source.OWNER_SCHEDULE: BY_TYPE,
+    Source.OWNER_FINISH: BY_FINISH,
 }
+BY_LIST: Final = tuple(source for source, sql in SOURCES.items() if sql == BY_TYPE)
+"""The sources that merge lists, one of each task type and status."""
+AMONG: Final = {
+    Source.SCHEDULE: OF_SCHEDULE,
+    Source.FINISH: FINISHED,
+    Source.OWNER: OF_OWNER,
+    Source.OWNER_SCHEDULE: OF_SCHEDULE_OF_OWNER,
+    Source.OWNER_FINISH: ENDED_OF_OWNER,
+}
+"""Which rows of `jobs` a source has; others have all."""
 
 
 UP: Final = {"beyond": ">", "within": "<", "until": "<", "down": "ASC"}
@@ -121,7 +157,7 @@ def candidates(source: Source, *, descending: bool) -> str:
     `parameters` has its other parameters.
     """
     among = _among(source)
-    start = "WITH " if source in (Source.EVERY, Source.FINISH) else f"{types(source)}, "
+    start = "WITH " if source is Source.EVERY or source.is_by_finish else f"{types(source)}, "
     direction = DOWN if descending else UP
     return f"{start}candidates AS MATERIALIZED ({SOURCES[source].format(among=among, **direction)})"
 
@@ -137,7 +173,7 @@ def of_list(source: Source) -> str:
 
 
 def _among(source: Source) -> str:
-    return "schedule_id = CAST(:schedule_id AS uuid)" if source is Source.SCHEDULE else "true"
+    return AMONG.get(source, "true")
 
 
 def parameters(wanted: JobFilter, order: JobOrder, after: JobPosition | None) -> dict[str, Any]:
@@ -150,6 +186,7 @@ def parameters(wanted: JobFilter, order: JobOrder, after: JobPosition | None) ->
         "task_types": list(wanted.task_types) or None,
         "queues": list(wanted.queues) or None,
         "schedule_id": wanted.schedule_id,
+        "owner": wanted.owner,
     }
 
 

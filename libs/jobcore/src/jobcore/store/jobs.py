@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, fair_turns, files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, fair_turns, files, input_files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -25,7 +25,7 @@ SUMMARY: Final = f"""
     {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, rate_key, fairness_key, schedule_id, scheduled_for,
-    dedupe_key,
+    dedupe_key, owner,
     {ready_jobs.DUE_AT} AS due_at,
     CASE WHEN attempt < 2 THEN started_at ELSE (
         SELECT at FROM job_events WHERE job_id = jobs.id AND kind = 'state' AND data ->> 'status' = 'RUNNING'
@@ -49,7 +49,7 @@ GIVEN: Final = """
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
         input_exact text, metadata_exact text, rate_key text,
-        schedule_id uuid, scheduled_for timestamptz, dedupe_key text)
+        schedule_id uuid, scheduled_for timestamptz, dedupe_key text, owner text)
 """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
 
@@ -80,12 +80,14 @@ queue AS (
 ), {fair_turns.turns("given WHERE due <= now()")}, accepted AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
-                      schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked)
+                      schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked,
+                      owner)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND coalesce(concurrency_key, rate_key) IS NULL, due, expires_at, timeout_s, input,
            max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key,
            CASE WHEN due <= now() AND coalesce(concurrency_key, rate_key) IS NOT NULL THEN 'key' END, retry,
-           schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE}
+           schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE},
+           owner
     FROM given LEFT JOIN turn USING (id) {or_skip}
     RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key, rate_key
 ), event AS (
@@ -129,12 +131,12 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 GET: Final = text(
     f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result,"
-    f" ({files.AS_JSON}) AS files FROM jobs WHERE id = :id"
+    f" ({files.AS_JSON}) AS files, ({input_files.AS_JSON}) AS input_files FROM jobs WHERE id = :id"
 )
 
 
 def get(connection: Connection, job_id: UUID) -> Job | None:
-    """The job with its input, result and files; None if there is none."""
+    """The job with its input, result and all files; None if there is none."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
     return from_row(row) if row else None
 

@@ -12,6 +12,7 @@ from jobcore.models import Job, JobFilter, JobOrder, JobPosition
 from jobcore.store import job_sources
 from jobcore.store.job_sources import Source
 from jobcore.store.jobs import SUMMARY, from_row
+from jobcore.store.ownership import OWNED
 from jobcore.store.prepared import ORDERED
 
 LIST: Final = "(CAST(:{name} AS text[]) IS NULL OR {column} = ANY(CAST(:{name} AS text[])))"
@@ -30,6 +31,7 @@ MATCHES: Final = f"""
         lower(concat_ws(': ', error ->> 'type', error ->> 'message') COLLATE "C"),
         lower(CAST(:error_contains AS text) COLLATE "C")) > 0)
     AND (CAST(:input AS jsonb) IS NULL OR input @> CAST(:input AS jsonb))
+    AND {OWNED}
 """
 """Whether a row of `jobs` is one of the filter, with the parameters of `matching`."""
 
@@ -41,7 +43,7 @@ FROM (SELECT * FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM candidates)) OFFSET
 
 
 def _page(source: Source, *, descending: bool) -> TextClause:
-    columns, down, up = ("finished_at", "id") if source is Source.FINISH else ("id",), "DESC", "ASC"
+    columns, down, up = ("finished_at", "id") if source.is_by_finish else ("id",), "DESC", "ASC"
     if not descending:
         down, up = up, down
     order = ", ".join(f"{column} {down}" for column in columns)

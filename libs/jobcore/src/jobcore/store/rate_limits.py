@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import start_permits
 from jobcore.store.forgetting import Forgetting
 from jobcore.store.key_locks import MAX_KEYS
+from jobcore.store.ownership import OF_KEY
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import transaction
 
@@ -57,15 +58,17 @@ WITH {start_permits.MOMENT} SELECT {_USES.columns} FROM (
     FROM ({start_permits.USE}) AS used
 ) AS shown ORDER BY key
 """
-PAGE: Final = text(
-    _SHOW.format(keys="(SELECT key FROM rate_limits WHERE key > :after ORDER BY key LIMIT :limit) AS listed")
-)
+_LISTED: Final = "(SELECT key FROM rate_limits WHERE {of} AND key > :after ORDER BY key LIMIT :limit) AS listed"
+PAGE_OF_ANYONE: Final = text(_SHOW.format(keys=_LISTED.format(of="true")))
+PAGE_OF_OWNER: Final = text(_SHOW.format(keys=_LISTED.format(of=OF_KEY.format(key="key"))))
 FIND: Final = text(_SHOW.format(keys="(SELECT key FROM rate_limits WHERE key = :key) AS found"))
 
 
-def page(connection: Connection, after: str = "", limit: int = 100) -> list[RateUse]:
-    """The limits of the first `limit` keys after `after`, in order of key."""
-    return _USES.read(connection.execute(PAGE, {"after": after, "limit": limit}))
+def page(connection: Connection, after: str = "", limit: int = 100, owner: str | None = None) -> list[RateUse]:
+    """The limits of the first `limit` keys after `after`, in order of key; of an owner, or of everyone."""
+    statement = PAGE_OF_OWNER if owner else PAGE_OF_ANYONE
+    given = {"after": after, "limit": limit} | ({"owner": owner} if owner else {})
+    return _USES.read(connection.execute(statement, given))
 
 
 def find(connection: Connection, key: str) -> RateUse | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import json_text
+from jobcore.store.ownership import OF_KEY
 from jobcore.store.transactions import DURABLE
 
 COLUMNS: Final = f"""
@@ -55,14 +56,18 @@ def get(connection: Connection, key: UUID | str) -> Schedule | None:
     return _one(connection, GET, {"id": key}) if isinstance(key, UUID) else _one(connection, FIND, {"name": key})
 
 
-PAGE: Final = text(f"""
-SELECT {COLUMNS} FROM schedules WHERE CAST(:before AS uuid) IS NULL OR id < :before ORDER BY id DESC LIMIT :limit
-""")
+PAGE: Final = f"""
+SELECT {COLUMNS} FROM schedules
+WHERE {{of}} AND (CAST(:before AS uuid) IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit
+"""
+PAGE_OF_ANYONE: Final = text(PAGE.format(of="true"))
+PAGE_OF_OWNER: Final = text(PAGE.format(of=OF_KEY.format(key="name")))
 
 
-def page(connection: Connection, *, limit: int, before: UUID | None = None) -> list[Schedule]:
-    """The newest `limit` schedules; `before` is the last id of the page before (keyset)."""
-    return _all(connection, PAGE, {"limit": limit, "before": before})
+def page(connection: Connection, *, limit: int, before: UUID | None = None, owner: str | None = None) -> list[Schedule]:
+    """The newest `limit` schedules, of an owner or of everyone; `before` is the last id of the page before (keyset)."""
+    statement = PAGE_OF_OWNER if owner else PAGE_OF_ANYONE
+    return _all(connection, statement, {"limit": limit, "before": before} | ({"owner": owner} if owner else {}))
 
 
 UPDATE: Final = text(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from jobcore.states import Status
 from jobcore.store import rate_situations
 from jobcore.store.limits import AT_KEY, HAS_PERMIT
+from jobcore.store.ownership import OWNED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.promotion import DUE_RANK, WAITS
 from jobcore.store.queue_limits import TAKEN
@@ -173,26 +174,28 @@ def _number(connection: Connection, statement: Any, **parameters: Any) -> int:
 
 _FIRST: Final = f"SELECT id FROM ({{among}}) AS holders ORDER BY id LIMIT {BLOCKING_MAX}"
 WITH_PERMIT_OF_KEY: Final = text(
-    _FIRST.format(among=f"SELECT id FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} LIMIT 1000")
+    _FIRST.format(among=f"SELECT id FROM jobs WHERE concurrency_key = :key AND {HAS_PERMIT} AND {OWNED} LIMIT 1000")
 )
 WITH_PERMIT: Final = text(
     _FIRST.format(
-        among="""
-    (SELECT id FROM jobs WHERE status = 'RUNNING' AND queue = :queue LIMIT 1000)
+        among=f"""
+    (SELECT id FROM jobs WHERE status = 'RUNNING' AND queue = :queue AND {OWNED} LIMIT 1000)
     UNION ALL
     (SELECT id FROM (
-        SELECT id, queue FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL LIMIT 1000
-    ) AS stopping WHERE queue = :queue)
+        SELECT id, queue, owner FROM jobs WHERE status = 'CANCELLED' AND cancel_stopped_at IS NULL LIMIT 1000
+    ) AS stopping WHERE queue = :queue AND {OWNED})
 """
     )
 )
 
 
-def blocking(connection: Connection, situation: Situation) -> tuple[UUID, ...]:
-    """The oldest BLOCKING_MAX jobs that have permits of the limit that blocks this job."""
+def blocking(connection: Connection, situation: Situation, owner: str | None = None) -> tuple[UUID, ...]:
+    """The oldest BLOCKING_MAX jobs that have permits of the limit that blocks this job, of an owner or of everyone."""
     if situation.blocked:
-        return tuple(connection.execute(WITH_PERMIT_OF_KEY, {"key": situation.concurrency_key}).scalars())
-    return tuple(connection.execute(WITH_PERMIT, {"queue": situation.queue}).scalars())
+        found = connection.execute(WITH_PERMIT_OF_KEY, {"key": situation.concurrency_key, "owner": owner})
+    else:
+        found = connection.execute(WITH_PERMIT, {"queue": situation.queue, "owner": owner})
+    return tuple(found.scalars())
 
 
 @dataclass(frozen=True, slots=True)

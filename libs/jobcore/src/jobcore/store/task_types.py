@@ -35,8 +35,8 @@ PUBLISH: Final = text(f"""{DURABLE} {INSERT}
 # An API that runs for long may be older than the one that published a type last, so it only says that the type lives.
 SEE: Final = text(f"{INSERT} seen_at = now() WHERE task_types.seen_at < now() - {SEEN_EVERY}")
 
-# A job of a type that is gone waits, and `GET /tasks/{id}/why` says for what.
-# A worker of the first version has not said which types it knows.
+# A job of a type that is gone waits, and `GET /tasks/{id}/why` says for what. A worker of the first version has not
+# said which types it knows.
 FORGET: Final = text(f"""
 DELETE FROM task_types WHERE seen_at < now() - {KEPT} AND NOT EXISTS (
     SELECT FROM workers

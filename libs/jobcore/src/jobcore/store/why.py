@@ -30,8 +30,11 @@ BY_RATE: Final = frozenset({Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT})
 IN_LINE: Final = BY_RATE | {Cause.QUEUE_PAUSED, Cause.CONCURRENCY_LIMIT, Cause.QUEUE_LIMIT, Cause.TURN}
 
 
-def explain(connection: Connection, job_id: UUID) -> Why | None:
-    """Why a job does not run now; None if there is no such job. It reads one snapshot."""
+def explain(connection: Connection, job_id: UUID, owner: str | None = None) -> Why | None:
+    """Why a job does not run now; None if there is no such job. It reads one snapshot.
+
+    With an owner, it names only jobs of that owner: of others, numbers at most.
+    """
     with transaction(connection):
         situation = situations.find(connection, job_id)
         if situation is None:
@@ -45,7 +48,7 @@ def explain(connection: Connection, job_id: UUID) -> Why | None:
             cause,
             _since(situation, cause),
             *sentences(situation, cause, rate),
-            situations.blocking(connection, situation) if full else (),
+            situations.blocking(connection, situation, owner) if full else (),
             position,
             _estimate(connection, situation, cause, position, rate),
         )

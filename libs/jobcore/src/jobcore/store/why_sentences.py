@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Final
 
-from jobcore.models import Cause
+from jobcore.models import Cause, owned_keys
 from jobcore.states import Status
 from jobcore.store.rate_situations import Rate
 from jobcore.store.situations import Situation
@@ -31,11 +31,11 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
         'it is resumed: PATCH /queues/{job.queue} {{"paused": false}}',
     ),
     Cause.CONCURRENCY_LIMIT: (
-        "its concurrency_key {job.concurrency_key!r} has a limit of {job.key_limit}, and {job.key_taken} have permits",
+        "its concurrency_key {concurrency_key!r} has a limit of {job.key_limit}, and {job.key_taken} have permits",
         "the limit is raised: PUT /concurrency-limits/{{key}}",
     ),
     Cause.RATE_LIMIT: (
-        "its rate_key {job.rate_key!r} lets {rate.max_starts} tasks start within {rate.window_s:g} s, "
+        "its rate_key {rate_key!r} lets {rate.max_starts} tasks start within {rate.window_s:g} s, "
         "and {rate.taken} permits are taken; {next}",
         "its turn comes, or the limit is raised: PUT /rate-limits/{{key}}",
     ),
@@ -59,7 +59,7 @@ def sentences(job: Situation, cause: Cause, rate: Rate | None = None) -> tuple[s
     """What keeps the job from running, and what would let it run (None: nothing can or must)."""
     detail, freed_by = SENTENCES[cause]
     if cause is Cause.RATE_LIMIT and rate is None:
-        return f"its rate_key {job.rate_key!r} blocked it, and has no limit now", SOON
+        return f"its rate_key {owned_keys.shown(job.rate_key)!r} blocked it, and has no limit now", SOON
     if cause is Cause.ENDED and job.status is Status.SUCCESS:
         freed_by = None
     if cause in (Cause.RETRY, Cause.RUN_AT) and not job.serving:
@@ -77,5 +77,6 @@ def sentences(job: Situation, cause: Cause, rate: Rate | None = None) -> tuple[s
     next_start = "a start is allowed now"
     if rate and rate.next_start_at:
         next_start = f"no start before {rate.next_start_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    values = {"job": job, "rate": rate, "next": next_start}
+    keys = {name: owned_keys.shown(getattr(job, name)) for name in ("concurrency_key", "rate_key")}
+    values = {"job": job, "rate": rate, "next": next_start, **keys}
     return detail.format(**values), freed_by and freed_by.format(**values)

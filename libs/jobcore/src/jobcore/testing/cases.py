@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from jobcore.models import Claim
 from jobcore.states import Lane
 from jobcore.tasks import Context, TaskType
 from jobcore.tasks.registry import registry
-from jobcore.testing.memory_store import MemoryStore, OnEvent
+from jobcore.testing.memory_store import InputContent, MemoryStore, OnEvent
 from jobcore.testing.record import Run
 from jobcore.worker.async_context import RunAsyncContext
 from jobcore.worker.context import RunContext
@@ -31,20 +32,24 @@ def run(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
+    owner: str | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
+    files: Mapping[str, InputContent] = MappingProxyType({}),
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
-    `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. With `cancelled` the
-    run has been asked to stop; an event asks it once it is set. An exception of the task is raised, or returned as
-    `Run.error` if `raises` is false. `on_event(kind, data)` is called for each log line, progress and piece of output.
+    `after` is the run before: this is its next attempt, which finds its checkpoint and its steps. `owner` is what the
+    task finds as `ctx.owner`. With `cancelled` the run has been asked to stop; an event asks it once it is set. An
+    exception of the task is raised, or returned as `Run.error` if `raises` is false. `on_event(kind, data)` is called
+    for each log line, progress and piece of output.
+    `files` are what `ctx.input_file` finds, by name: bytes, or a path.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
 
     An `async def` gets an event loop of its own; a test that has one awaits `run_async`.
     """
-    case = _Case(task, input, after, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event, files)
     if case.task_type.lane is Lane.ASYNC:
         return asyncio.run(case.run_async(raises=raises))
     with case.noting(raises=raises):
@@ -57,12 +62,14 @@ async def run_async(
     input: Mapping[str, Any] | None = None,
     *,
     after: Run | None = None,
+    owner: str | None = None,
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
+    files: Mapping[str, InputContent] = MappingProxyType({}),
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
-    case = _Case(task, input, after, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event, files)
     if case.task_type.lane is not Lane.ASYNC:
         raise ValueError(f"{case.task_type.name} is not async: call run")
     return await case.run_async(raises=raises)
@@ -76,8 +83,10 @@ class _Case:
         task: Callable[..., Any],
         input: Mapping[str, Any] | None,
         after: Run | None,
+        owner: str | None,
         cancelled: bool | threading.Event,
         on_event: OnEvent | None,
+        files: Mapping[str, InputContent],
     ) -> None:
         self.task_type = registry.of(task)
         self._given = _read(self.task_type, input or {})
@@ -85,7 +94,7 @@ class _Case:
         self.done = Run(
             before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
         )
-        self.store = MemoryStore(self.done, _claim(self.task_type, self.done), cancelled, on_event)
+        self.store = MemoryStore(self.done, _claim(self.task_type, self.done, owner), cancelled, on_event, files)
 
     def call(self, context: Context) -> Any:
         """Call the function of the task."""
@@ -115,6 +124,7 @@ class _Case:
             self.done.error = error
         finally:
             self.store.flush()
+            self.store.close()
 
 
 async def _at_once(function: Callable[..., Any], *args: Any) -> Any:
@@ -128,7 +138,7 @@ def _read(task_type: TaskType, input: Mapping[str, Any]) -> Any:
         raise InvalidValue(problems_of(error)) from None
 
 
-def _claim(task_type: TaskType, done: Run) -> Claim:
+def _claim(task_type: TaskType, done: Run, owner: str | None) -> Claim:
     return Claim(
         id=uuid7(),
         fence=done.attempt,
@@ -143,4 +153,5 @@ def _claim(task_type: TaskType, done: Run) -> Claim:
         traceparent=None,
         seq=0,
         claimed_at=datetime.now(UTC),
+        owner=owner,
     )

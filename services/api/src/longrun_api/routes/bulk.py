@@ -14,11 +14,12 @@ from jobcore.models.caller import Scope
 from longrun_api import answers, bulk
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_text
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import Accepted
-from longrun_api.schemas_bulk import BulkRequest, BulkResult
+from longrun_api.schemas_bulk import BulkRequest, BulkResult, TaskFilter
 from longrun_api.submission import parse_as
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -71,11 +72,11 @@ async def _respond(request: Request, action: BulkAction) -> Response:
 
 
 async def _work(request: Request, action: BulkAction, asked: BulkRequest) -> Callable[[Any], bulk.Work]:
-    database = runtime_of(request).database
+    database, caller = runtime_of(request).database, caller_of(request)
     if asked.ids is not None:
         on_ids = bulk.dry_run_of_ids if asked.dry_run else bulk.on_ids
-        return partial(on_ids, action, list(dict.fromkeys(asked.ids)))
-    wanted = JobFilter() if asked.filter is None else asked.filter.filter()
+        return partial(on_ids, action, list(dict.fromkeys(asked.ids)), JobFilter(owner=caller.owner))
+    wanted = (asked.filter or TaskFilter()).filter(caller)
     if asked.dry_run:
         return await bulk.dry_run_of_filter(database, action, wanted)
-    return await bulk.on_filter(database, action, wanted, request.scope.get("root_path", ""))
+    return await bulk.on_filter(database, action, wanted, caller.owner, request.scope.get("root_path", ""))

@@ -11,6 +11,7 @@ from jobcore.models.caller import Scope
 from jobcore.store import feed
 from longrun_api import feed_frames
 from longrun_api.auth.scopes import needs
+from longrun_api.callers import caller_of
 from longrun_api.event_stream import EventStream
 from longrun_api.feed_queries import FeedQuery
 from longrun_api.feed_reader import FeedReader
@@ -52,6 +53,6 @@ async def stream_events(
         raise InvalidInput(FieldError(name, "lies ahead of all events: it is of another database"))
     if start is not None and start.txid <= now.deleted:
         raise EventsDeleted(f"{name}: events after this cursor were deleted; read GET /tasks, and start without it")
-    reader = FeedReader(runtime, query.filter(), start or now.position, now.position)
+    reader = FeedReader(runtime, query.filter(caller_of(request)), start or now.position, now.position)
     stall_s = runtime.settings.stream_stall_s
     return EventStream(reader.frames(), runtime.stream_backlog, runtime.keepalive, stall_s, reader.ping)

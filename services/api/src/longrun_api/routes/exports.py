@@ -13,6 +13,7 @@ from jobcore.models.caller import Scope
 from jobcore.store import event_pages
 from longrun_api import exports, ndjson
 from longrun_api.auth.scopes import needs
+from longrun_api.callers import caller_of
 from longrun_api.list_queries import FilterQuery, names_among
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -57,7 +58,7 @@ async def export_tasks(request: Request, query: Annotated[ExportQuery, Query()])
     and the last one may be blank.
     """
     export = exports.TaskExport(
-        query.filter(),
+        query.filter(caller_of(request)),
         JobOrder(descending=query.sort == "-created"),
         query.after,
         None if query.fields is None else set(query.fields.split(",")),

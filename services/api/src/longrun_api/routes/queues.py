@@ -17,6 +17,7 @@ from jobcore.store.queues import Queue
 from longrun_api import versions
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
+from longrun_api.callers import operators_only
 from longrun_api.field_types import QUEUE_NAME, WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
@@ -24,7 +25,7 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
 from longrun_api.schemas_rates import QueueRate, Rate
 
-router = APIRouter(prefix="/queues", tags=["queues"])
+router = APIRouter(prefix="/queues", tags=["queues"], dependencies=[Depends(operators_only)])
 
 COUNT_MAX: Final = 10_000
 LISTED_MAX: Final = 1_000

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
-from jobcore.models import IdempotencyKey
+from jobcore.models import IdempotencyKey, owned_keys
 from jobcore.models.caller import Scope
 from jobcore.schedule import Plan, Schedule
 from jobcore.store import schedules
@@ -22,7 +22,9 @@ from longrun_api import answers, cursors, paging, versions
 from longrun_api.acceptance import accept, repeated
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
+from longrun_api.callers import caller_of, owner_of, owner_to_look_at, owner_to_submit_for
 from longrun_api.conditions import PreconditionFailed
+from longrun_api.field_types import Owner
 from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -38,10 +40,15 @@ KeyInPath = Annotated[str, Path(description="The schedule's id or name.", json_s
 
 
 async def find(request: Request, schedule: KeyInPath) -> Schedule:
-    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version."""
-    key = _key(schedule)
+    """The schedule that the path names; raises ScheduleNotFound, or PreconditionFailed for another version.
+
+    Routes learn a schedule from here alone, so the schedules of other owners do not exist for any of them.
+    """
+    owner, key = owner_of(request), _key(schedule)
+    if isinstance(key, str):
+        key = owned_keys.stored(owner, key)
     found = None if key is None else await runtime_of(request).database.call(schedules.get, key)
-    if found is None:
+    if found is None or owner not in (None, found.plan.owner):
         raise ScheduleNotFound(f"no schedule has the id or name {schedule[:100]!r}; GET /schedules lists them")
     versions.check(request, _settings(found))
     return found
@@ -67,11 +74,12 @@ def _key(text: str) -> UUID | str | None:
 @needs(Scope.OPERATE)
 async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
-    registry = runtime_of(request).registry
+    registry, caller = runtime_of(request).registry, caller_of(request)
     text = key_text(request)
 
     def read(body: bytes) -> tuple[Plan, IdempotencyKey | None]:
-        plan = to_plan(parse_schedule(body), registry)
+        asked = parse_schedule(body)
+        plan = to_plan(asked, registry, owner_to_submit_for(caller, asked.owner))
         return plan, None if text is None else IdempotencyKey(text, fingerprint(request, body))
 
     def create(connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
@@ -93,17 +101,20 @@ class ScheduleQuery(BaseModel):
 
     limit: int = Field(50, ge=1, le=200, description="Maximum number of items in the page.")
     cursor: str | None = Field(None, description="`next` of the previous page.")
+    owner: Owner | None = Field(
+        None, description="Only schedules of this owner. A caller with an owner sees no others in any case."
+    )
 
 
 @router.get("", response_model=SchedulePage, responses=problem_responses(422, 503))
 @needs(Scope.READ)
 async def list_schedules(request: Request, query: Annotated[ScheduleQuery, Query()]) -> Response:
     """List the schedules, newest first. A page holds at most 4 MiB, so it may have fewer than `limit` items."""
-    database = runtime_of(request).database
+    database, of = runtime_of(request).database, owner_to_look_at(caller_of(request), query.owner)
     start = None if query.cursor is None else cursors.decode(query.cursor)
 
     def rows(connection: Any, before: UUID | None, limit: int) -> list[tuple[UUID, bytes]]:
-        found = schedules.page(connection, limit=limit, before=before)
+        found = schedules.page(connection, limit=limit, before=before, owner=of)
         return [(each.id, _shown(request, each).model_dump_json().encode()) for each in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or start, limit), query.limit, FIRST_ROWS)
@@ -132,7 +143,7 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
 
     def changed(body: bytes) -> Plan:
         submission, task_changes = merged(schedule.plan, body)
-        return to_plan(submission, registry, None if task_changes else schedule.plan.job)
+        return to_plan(submission, registry, schedule.plan.owner, None if task_changes else schedule.plan.job)
 
     return await _changed(request, schedule, await read_as(request, changed))
 
@@ -226,4 +237,6 @@ def _shown(request: Request, schedule: Schedule) -> ScheduleInfo:
 
 
 def _taken(plan: Plan) -> ScheduleExists:
-    return ScheduleExists(f"the name {plan.name!r} is taken: choose another name, or change that schedule with PATCH")
+    return ScheduleExists(
+        f"the name {owned_keys.name(plan.name)!r} is taken: choose another name, or change that schedule with PATCH"
+    )

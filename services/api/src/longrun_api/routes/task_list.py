@@ -14,6 +14,7 @@ from jobcore.states import Status
 from jobcore.store import listing
 from longrun_api import list_cursors, task_counts
 from longrun_api.auth.scopes import needs
+from longrun_api.callers import caller_of
 from longrun_api.list_queries import FilterQuery, ListQuery
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -43,7 +44,7 @@ async def list_tasks(request: Request, query: Annotated[ListQuery, Query()]) -> 
     A request looks at no more than 10,000 tasks, and a page holds at most 4 MiB. So it may have fewer than `limit`
     items, or none, although `next` is not null: continue with `next`.
     """
-    wanted, order = query.filter(), query.order
+    wanted, order = query.filter(caller_of(request)), query.order
     start = None if query.cursor is None else list_cursors.decode(query.cursor, wanted, order)
     step = partial(_step, wanted, order, query.members, request.scope.get("root_path", ""))
     page = await walk(partial(runtime_of(request).database.call, step), start, query.limit)
@@ -59,7 +60,7 @@ async def count_tasks(request: Request, query: Annotated[FilterQuery, Query()]) 
     With no parameters but `status`, `task_type` and `schedule_id`, each status is counted up to 10,000. Otherwise, a
     request looks at the newest 10,000 tasks that may match.
     """
-    wanted = query.filter()
+    wanted = query.filter(caller_of(request))
     found = await task_counts.count(runtime_of(request).database, wanted)
     nothing = StatusCount(count=0, exact=True)
     return TaskCounts(counts={status: found.get(status, nothing) for status in query.status or list(Status)})

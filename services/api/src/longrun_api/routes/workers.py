@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any, Final, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models import RunningJob, Worker
@@ -14,12 +14,13 @@ from jobcore.models.caller import Scope
 from jobcore.states import Lane
 from jobcore.store import workers
 from longrun_api.auth.scopes import needs
+from longrun_api.callers import operators_only
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import ROOM_NOTE
 from longrun_api.times import Utc
 
-router = APIRouter(prefix="/workers", tags=["workers"])
+router = APIRouter(prefix="/workers", tags=["workers"], dependencies=[Depends(operators_only)])
 
 TASKS_MAX: Final = 10_000
 
