@@ -19,6 +19,7 @@ from jobcore.states import Status
 from jobcore.store import concurrency_limits, jobs, key_locks, limits, queues
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from tests.integration.store.world import World
+from tests.waiting import until
 
 CROWD = 6000
 KEYS = 4000
@@ -86,10 +87,25 @@ def test_on_a_quiet_system_a_check_is_one_statement(world: World, settings: Core
     with statements() as sent:
         keeper.check()
     assert len(sent) == 1
+    with statements() as sent:
+        keeper.promote_due()
+    assert len(sent) == 1
     world.insert()
     with statements() as sent:
         keeper.check()
     assert len(sent) > 1
+
+
+def test_a_job_whose_time_has_come_is_ready_long_before_the_next_check(world: World, settings: CoreSettings) -> None:
+    slow = settings.model_copy(update={"keeper_s": 600.0})
+    keeper = Keeper(slow, Waker(slow), EventPublisher(slow.redis))
+    keeper.check()
+    job = world.insert(delay_s=0.5)
+    keeper.start()
+    try:
+        until(lambda: world.row(job)["ready"], 30)
+    finally:
+        keeper.stop()
 
 
 @contextmanager

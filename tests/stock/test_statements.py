@@ -67,6 +67,7 @@ from jobcore.store import (
     limits,
     listing,
     ownership,
+    promotion,
     queue_deletion,
     queue_demand,
     queue_heads,
@@ -339,6 +340,9 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(workers.declare_dead, {worker: 99})
     world.call(workers.forget)
     world.call(glance.look, worker, 60.0)
+    world.call(promotion.some_due)
+    world.call(task_types.see, load_tasks().all())
+    world.call(task_types.forget)
     world.cancel(job_id)
     world.call(cancellations.open_cancels, worker)
     world.call(cancellations.acknowledge, [OpenCancel(job_id, claim.fence, 0)])

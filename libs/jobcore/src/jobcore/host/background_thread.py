@@ -61,9 +61,10 @@ class BackgroundThread:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        # before the thread starts, because one that has nothing to do ends at once and takes both back
         _running.append(self)
         ticker.add(self._check_for_stall)
+        self._thread.start()
 
     def stop(self) -> bool:
         """Ask the thread to end and wait up to `stop_s` seconds; False, and a log line, if it still runs."""

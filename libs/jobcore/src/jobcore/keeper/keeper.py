@@ -6,6 +6,7 @@ leaders at once do no harm: every step is a guarded statement about the current 
     every second         one query asks whether this keeper leads and whether there is work. If so, due schedules are
                          fired, due jobs are promoted, jobs are unblocked where their limit has room, and queues that
                          have free children and no wake-up get one
+    five times a second  the leader asks whether the time of a job has come, and if so, promotes it and wakes a worker
     every few seconds    silent workers are declared dead, lost runs return to their queues, orphaned cancel receipts
                          are completed, low-water ranks rise
 
@@ -49,6 +50,9 @@ QUIET_RANKS_S: Final = 10.0
 NEGLECTED_S: Final = 2.0
 PROMOTION_S: Final = 0.5
 """How long one check promotes due jobs before it wakes workers for them, in seconds."""
+PROBE_S: Final = 0.2
+"""How often the leader looks for jobs whose time has come, in seconds: the end of a delay, and the commit of a
+transaction that submitted a job, are noticed this late at most."""
 AT_ONCE_S: Final = 0.01
 PAUSE: Final = 0.9
 """Which share of `keeper_s` is between two checks. The rest is for a check itself, so that whatever commits just behind
@@ -81,7 +85,7 @@ class Keeper(BackgroundThread):
         self._last_queue = ""
         self._me = uuid7()
         self._beats: dict[UUID, tuple[int, float]] = {}
-        self._slow_at = self._ranks_at = 0.0
+        self._slow_at = self._ranks_at = self._check_at = 0.0
         self.pause_s = PAUSE * settings.keeper_s
         """Seconds until the next check."""
         self._redis = logs.Outage(log, "cannot send wake-ups: Redis is unavailable", "the keeper sends wake-ups again")
@@ -102,17 +106,36 @@ class Keeper(BackgroundThread):
         return time.monotonic() < self._leads_until
 
     def run(self) -> None:
-        """Check every `keeper_s` seconds, and when a schedule is due, until stopped."""
+        """Check every `keeper_s` seconds, and when a schedule is due, and promote what is due, until stopped."""
+        self._check_at = time.monotonic() + self.pause_s
         with traces.quiet():
-            while not self.pause(self.pause_s):
+            while not self.pause(max(0.0, min(PROBE_S, self._check_at - time.monotonic()))):
                 try:
-                    self.check()
+                    self._step()
                     self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
                     self._gauges.database_unavailable()
                 except Exception:
                     log.exception("keeper failed; retrying")
+
+    def _step(self) -> None:
+        """Check if it is time; otherwise only promote what is due, if this keeper leads."""
+        if time.monotonic() < self._check_at:
+            if self._leads():
+                self.promote_due()
+            return
+        try:
+            self.check()
+        finally:
+            self._check_at = time.monotonic() + self.pause_s
+
+    def promote_due(self) -> None:
+        """Promote jobs whose time has come, and wake workers for them. Raises StoreUnavailable."""
+        if self._db.call(promotion.some_due):
+            if self._promote():
+                self._check_at = time.monotonic()
+            self._wake()
 
     def check(self) -> None:
         """Do once what is due, if this keeper leads. Raises StoreUnavailable."""

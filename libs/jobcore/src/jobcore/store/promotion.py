@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from jobcore.store import fair_turns, limits
 from jobcore.store.jobs import LOCK_INTAKES
 from jobcore.store.low_ranks import LOWER
+from jobcore.store.prepared import ORDERED
 from jobcore.store.transactions import DURABLE
 
 WAITS: Final = "status = 'PENDING' AND NOT ready AND gate IS DISTINCT FROM 'key'"
@@ -46,6 +47,9 @@ level AS (
 
 UNKNOWN_QUEUES: Final = "SELECT DISTINCT queue FROM level WHERE NOT EXISTS (SELECT FROM queues WHERE name = queue)"
 """The queues of waiting jobs that have no row yet: their only jobs are of transactions of applications."""
+
+# It reads one index entry for each queue and priority in which jobs wait, however many they are.
+SOME_DUE: Final = text(f"{ORDERED} WITH RECURSIVE {LEVEL} SELECT EXISTS (SELECT FROM level WHERE run_at <= now())")
 
 PROMOTE: Final = text(
     DURABLE
@@ -103,3 +107,8 @@ class Promoted:
 def promote(connection: Connection, batch: int = 2000) -> list[Promoted]:
     """Make about `batch` due jobs ready or blocked; the queues share the batch evenly."""
     return [Promoted(**row._asdict()) for row in connection.execute(PROMOTE, {"batch": batch})]
+
+
+def some_due(connection: Connection) -> bool:
+    """Whether a job waits whose time has come."""
+    return bool(connection.execute(SOME_DUE).scalar_one())
