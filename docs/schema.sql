@@ -170,7 +170,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -299,6 +299,25 @@ BEGIN
     job.rate_key := read_text(given, 'rate_key', 200);
     job.fairness_key := read_text(given, 'fairness_key', 200);
     job.dedupe_key := read_text(given, 'dedupe_key', 200);
+    job.owner := read_text(given, 'owner', 200);
+    IF job.owner ~ '[\x01-\x1f\x7f]' THEN
+        PERFORM refuse('owner', 'must have no control characters');
+    END IF;
+    FOR problem IN
+        SELECT field FROM unnest(ARRAY['concurrency_key', 'rate_key', 'fairness_key', 'dedupe_key']) AS field
+        WHERE strpos(given ->> field, chr(31)) > 0
+    LOOP
+        PERFORM refuse(problem.field, 'must not have the character U+001F');
+    END LOOP;
+    IF job.owner IS NOT NULL THEN
+        IF job.fairness_key IS NOT NULL THEN
+            PERFORM refuse('fairness_key', 'cannot be given together with owner: the tasks of an owner share its turn');
+        END IF;
+        job.concurrency_key := job.owner || chr(31) || job.concurrency_key;
+        job.rate_key := job.owner || chr(31) || job.rate_key;
+        job.fairness_key := job.owner || chr(31);
+        job.dedupe_key := job.owner || chr(31) || job.dedupe_key;
+    END IF;
     job.traceparent := read_text(given, 'traceparent', 55);
     IF job.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' THEN
         PERFORM refuse('traceparent', 'must be a W3C traceparent, such as 00-…-…-01');
@@ -351,11 +370,11 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact, rate_key)
+                          created_at, input_exact, metadata_exact, rate_key, owner)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key)
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -416,6 +435,23 @@ CREATE TABLE longrun.idempotency_keys (
     job_created_at timestamp with time zone,
     warnings text,
     CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32))
+);
+
+CREATE TABLE longrun.input_files (
+    id uuid NOT NULL,
+    owner text,
+    media_type text NOT NULL,
+    size bigint,
+    sha256 text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    stored_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    name text,
+    job_id uuid,
+    delete_at timestamp with time zone,
+    CONSTRAINT given_is_stored CHECK (((name IS NULL) OR (stored_at IS NOT NULL))),
+    CONSTRAINT input_files_size_check CHECK ((size >= 0)),
+    CONSTRAINT stored_is_whole CHECK ((((stored_at IS NULL) = (size IS NULL)) AND ((stored_at IS NULL) = (sha256 IS NULL))))
 );
 
 CREATE TABLE longrun.job_events (
@@ -615,6 +651,7 @@ CREATE TABLE longrun.task_types (
     backoff_s double precision NOT NULL,
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
@@ -650,6 +687,9 @@ ALTER TABLE ONLY longrun.fair_turns
 
 ALTER TABLE longrun.jobs
     ADD CONSTRAINT gated_is_not_ready CHECK (((gate IS NULL) OR (NOT ready))) NOT VALID;
+
+ALTER TABLE ONLY longrun.input_files
+    ADD CONSTRAINT input_files_pkey PRIMARY KEY (id);
 
 ALTER TABLE longrun.job_events
     ADD CONSTRAINT job_events_kind_check CHECK ((kind = ANY (ARRAY['state'::text, 'log'::text, 'progress'::text, 'checkpoint'::text, 'output'::text]))) NOT VALID;
@@ -710,6 +750,14 @@ CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (cr
 
 CREATE UNIQUE INDEX idempotency_keys_by_key ON longrun.idempotency_keys USING btree (key, COALESCE(owner, ''::text));
 
+CREATE INDEX input_files_doomed ON longrun.input_files USING btree (delete_at) WHERE (delete_at IS NOT NULL);
+
+CREATE UNIQUE INDEX input_files_of_job ON longrun.input_files USING btree (job_id, name) WHERE (job_id IS NOT NULL);
+
+CREATE INDEX input_files_staged ON longrun.input_files USING btree (expires_at) WHERE ((name IS NULL) AND (delete_at IS NULL));
+
+CREATE INDEX input_files_without_job ON longrun.input_files USING btree (id) WHERE ((job_id IS NULL) AND (name IS NOT NULL));
+
 CREATE INDEX job_events_by_transaction ON longrun.job_events USING btree (txid, job_id, seq) WHERE ((kind = ANY (ARRAY['state'::text, 'progress'::text])) AND (txid IS NOT NULL));
 
 CREATE UNIQUE INDEX job_files_by_name ON longrun.job_files USING btree (job_id, name) WHERE ((stored_at IS NOT NULL) AND (delete_at IS NULL));
@@ -760,6 +808,18 @@ END = 'PENDING'::text);
 
 CREATE UNIQUE INDEX jobs_live_by_dedupe_key ON longrun.jobs USING btree (dedupe_key) WHERE ((dedupe_key IS NOT NULL) AND (status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])));
 
+CREATE INDEX jobs_of_owner ON longrun.jobs USING btree (owner, task_type, status, id) WHERE (owner IS NOT NULL);
+
+CREATE INDEX jobs_of_owner_by_finish ON longrun.jobs USING btree ((
+CASE
+    WHEN (finished_at IS NOT NULL) THEN owner
+    ELSE NULL::text
+END), finished_at, id) WHERE (
+CASE
+    WHEN (finished_at IS NOT NULL) THEN owner
+    ELSE NULL::text
+END IS NOT NULL);
+
 CREATE UNIQUE INDEX jobs_one_a_tick ON longrun.jobs USING btree (schedule_id, scheduled_for) WHERE (scheduled_for IS NOT NULL);
 
 CREATE INDEX jobs_open_by_schedule ON longrun.jobs USING btree (schedule_id) WHERE ((schedule_id IS NOT NULL) AND ((status = ANY (ARRAY['PENDING'::text, 'RUNNING'::text])) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
@@ -782,11 +842,20 @@ CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((statu
 
 CREATE INDEX jobs_with_permit ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text) OR ((gate = 'key'::text) AND rate_blocked))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
 
+CREATE INDEX key_limits_of_owner ON longrun.key_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
+
+CREATE INDEX rate_limits_of_owner ON longrun.rate_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
+
 CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX schedules_of_owner ON longrun.schedules USING btree (split_part(name, chr(31), 1), id) WHERE (strpos(name, chr(31)) > 0);
 
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+ALTER TABLE ONLY longrun.input_files
+    ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY longrun.job_files
     ADD CONSTRAINT job_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -112,12 +112,12 @@ def test_only_pods_that_note_their_deletion_cost_speak_to_the_api_server(objects
 
 
 def test_passwords_stand_in_secrets_only(objects: Objects) -> None:
-    passwords = [secret["stringData"]["password"] for secret in objects.of("Secret").values()]
+    passwords = [value for secret in objects.of("Secret").values() for value in secret["stringData"].values()]
     others = [each for each in objects.all if each["kind"] != "Secret"]
     assert not [each["metadata"]["name"] for each in others for password in passwords if password in str(each)]
     for pod in objects.pods:
         for name, value in ((each["name"], each.get("value")) for c in pod.containers for each in c.get("env", [])):
-            if name.endswith(("PASSWORD", "AUTH", "TOKEN", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "API_KEY")):
+            if name.endswith(("PASSWORD", "CLI_AUTH", "TOKEN", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "_KEY")):
                 assert value is None, (pod, name)
 
 

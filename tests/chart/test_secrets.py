@@ -85,9 +85,11 @@ def test_pods_start_anew_when_a_secret_of_the_users_changes(helm: Helm) -> None:
     values = {"postgres": {"auth": {"existingSecret": "mine"}}}
 
     def checksum(url: str) -> str:
-        with ApiServer(
-            [existing("Secret", "mine", url=url), existing("Secret", "longrun-redis", password="same")]
-        ) as server:
+        same = [
+            existing("Secret", "longrun-redis", password="same"),
+            existing("Secret", "longrun-bootstrap-key", key="same"),
+        ]
+        with ApiServer([existing("Secret", "mine", url=url), *same]) as server:
             objects = helm.render(values, *server.asked)
         annotations = objects.pod("Deployment", "longrun-worker").metadata["annotations"]
         return str(annotations["checksum/secrets"])

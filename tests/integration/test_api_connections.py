@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.raw_http import connected, exchange, get, read, request, resident_bytes
 from tests.processes import Process, Stack
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 REQUEST_S = 1.0
 HOST = "Host: localhost"
@@ -31,7 +31,8 @@ STREAMS = 150
 @pytest.fixture(scope="module")
 def impatient(shared_stack: Stack) -> Process:
     """An API that gives requests a second to arrive."""
-    return shared_stack.api(env={"LONGRUN_REQUEST_TIMEOUT_S": f"{REQUEST_S:g}"})
+    env = {"LONGRUN_REQUEST_TIMEOUT_S": f"{REQUEST_S:g}", "LONGRUN_MAX_UPLOAD_BYTES": f"{MIB}"}
+    return shared_stack.api(env=env)
 
 
 @pytest.fixture
@@ -53,8 +54,9 @@ def crowded(shared_stack: Stack) -> Iterator[Process]:
         request("POST", "/tasks", HOST, JSON, CHUNKED, body=b'5\r\n{"tas\r\n'),
         request("PATCH", "/queues/default", HOST, JSON, "Content-Length: 34", body=TASK[:10]),
         request("POST", "/schedules", HOST, JSON, "Content-Length: 34", body=TASK[:10]),
+        request("POST", "/files", HOST, "Content-Length: 100000", body=bytes(65_000)),
     ],
-    ids=["letter", "line", "half headers", "half a body", "no body", "half a chunked body", "queue", "schedule"],
+    ids=["letter", "line", "half headers", "half a body", "no body", "chunks", "queue", "schedule", "file"],
 )
 def test_a_request_that_does_not_end_is_told_so_and_cut(impatient: Process, beginning: bytes) -> None:
     answer = exchange(impatient.url, beginning)
@@ -75,6 +77,35 @@ def test_a_request_that_trickles_has_no_more_time_than_another(impatient: Proces
             except TimeoutError:
                 continue
         assert b" 408 " in received
+
+
+def test_an_upload_that_goes_on_has_more_time_than_another_request(impatient: Process) -> None:
+    with connected(impatient.url) as connection:
+        connection.sendall(request("POST", "/files", HOST, f"Content-Length: {MIB}"))
+        began, answer = time.monotonic(), b""
+        connection.settimeout(REQUEST_S / 5)
+        for _ in range(8):
+            connection.sendall(bytes(MIB // 8))
+            with suppress(TimeoutError):
+                answer = connection.recv(65536)
+        connection.settimeout(PATIENCE_S)
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(65536)
+        assert time.monotonic() - began > REQUEST_S
+        assert answer.startswith(b"HTTP/1.1 201 ")
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        request("POST", "/files", HOST, f"Content-Length: {MIB + 1}", "Expect: 100-continue"),
+        request("POST", "/files", HOST, CHUNKED, body=b"100001\r\n" + bytes(MIB + 1) + b"\r\n0\r\n\r\n"),
+    ],
+    ids=["announced", "chunked"],
+)
+def test_an_upload_that_is_too_large_is_refused(impatient: Process, upload: bytes) -> None:
+    answer = exchange(impatient.url, upload)
+    assert (answer.status, answer.slug) == (413, "body-too-large")
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word(impatient: Process) -> None:

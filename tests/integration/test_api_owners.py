@@ -10,6 +10,8 @@ import pytest
 from httpx_sse import EventSource
 
 from jobcore.models import JobFilter, owned_keys
+from longrun_api.event_feed import PAGE_EVENTS
+from longrun_api.feed_frames import position
 from tests.harness import sql
 from tests.integration.hand_worker import HandWorker
 from tests.integration.keyed import KeyedApi
@@ -161,6 +163,24 @@ def test_a_stream_of_all_tasks_names_no_task_of_another_owner(act_as: ActAs, wor
         again = EventSource(response).iter_sse()
         next(again)
         assert his in next(event.data for event in again if event.event == "state")
+
+
+def test_the_cursors_of_a_stream_name_no_task_of_another_owner(act_as: ActAs, worker: HandWorker) -> None:
+    alice, bob = act_as("alice"), act_as("bob")
+    with bob.stream("GET", "/events/stream") as response:
+        start = next(EventSource(response).iter_sse()).id
+    # one transaction, with more events than a page of the feed has
+    items = [{"task_type": "echo", "input": {}, "queue": worker.queue}] * (PAGE_EVENTS + 1)
+    made = alice.post("/tasks:batch", json={"items": items}).json()["items"]
+    his = submit(bob, worker.queue)["task_id"]
+    with bob.stream("GET", "/events/stream", params={"after": start}) as response:
+        named = set()
+        for event in EventSource(response).iter_sse():
+            named.add(str(position("id", event.id).job_id))
+            if event.event == "state":
+                break
+    assert his in named
+    assert not named & {item["task"]["task_id"] for item in made}
 
 
 def test_a_bulk_action_of_an_owner_as_a_task_of_its_own_changes_only_what_is_its_own(

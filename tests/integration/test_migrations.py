@@ -21,9 +21,20 @@ from tests.waiting import until
 
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
-    "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types",
+    "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types", "input_files",
+    "api_keys", "signing_keys",
 }  # fmt: skip
-YOUNGER = {"job_files", "idempotency_keys", "deleted_events", "task_types", "rate_limits", "starts"}
+YOUNGER = {
+    "api_keys",
+    "signing_keys",
+    "job_files",
+    "input_files",
+    "idempotency_keys",
+    "deleted_events",
+    "task_types",
+    "rate_limits",
+    "starts",
+}
 """The tables that version 0.1 did not have."""
 
 

@@ -57,6 +57,9 @@ class Diary:
     def file(self, path: Any, name: str | None = None, *, media_type: str | None = None) -> Any:
         raise AssertionError("a scrape stores no files")
 
+    def input_file(self, name: str) -> Any:
+        raise AssertionError("a scrape has no input files")
+
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadSite]:

@@ -46,6 +46,10 @@ FILES = """
 INSERT INTO {schema}.job_files (id, job_id, fence, name, media_type, size, sha256, stored_at)
 SELECT id, id, 1, 'report', 'text/plain', 1, '0', created_at FROM {schema}.jobs
 """
+INPUT_FILES = """
+INSERT INTO {schema}.input_files (id, media_type, size, sha256, created_at, stored_at, expires_at, name, job_id)
+SELECT id, 'text/plain', 1, '0', created_at, created_at, created_at, 'scan', id FROM {schema}.jobs
+"""
 KEYS = """
 INSERT INTO {schema}.idempotency_keys
     (key, fingerprint, created_at, status, job_id, task_type, job_status, job_created_at)
@@ -58,7 +62,7 @@ def make(url: str, count: int, schema: str, *, backlog: int = BACKLOG, statistic
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        for statement in (JOBS, EVENTS, FILES, KEYS):
+        for statement in (JOBS, EVENTS, FILES, INPUT_FILES, KEYS):
             cursor.execute(statement.format(schema=schema, count=count, schedules=SCHEDULES))
         if statistics == "outdated":
             cursor.execute("ANALYZE")

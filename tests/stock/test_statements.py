@@ -23,6 +23,7 @@ from jobcore.migrations import upgrade
 from jobcore.models import (
     BULK_QUEUE,
     BULK_TYPES,
+    Accepted,
     BulkAction,
     FeedFilter,
     FeedPosition,
@@ -34,6 +35,7 @@ from jobcore.models import (
     KnownJob,
     NewEvent,
     NewFile,
+    NewJobWithFiles,
 )
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
@@ -56,9 +58,11 @@ from jobcore.store import (
     glance,
     health,
     idempotency,
+    input_files,
     job_batches,
     job_sources,
     jobs,
+    jobs_with_files,
     json_text,
     limits,
     listing,
@@ -113,7 +117,7 @@ COUNTS_TO = {
 }
 """What counts at least so many of a backlog that is ten times as large. Promotion sorts what waits where nothing was
 analysed: made to read in order it takes almost twice the time for a backlog that is due."""
-LARGE = {"jobs", "job_events", "job_files", "idempotency_keys"}
+LARGE = {"jobs", "job_events", "job_files", "input_files", "idempotency_keys"}
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -328,6 +332,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(steps.keep, job_id, claim.fence, "step", "1")
     world.call(steps.find, job_id, "step")
     keep_files(world, job_id, claim.fence)
+    keep_input_files(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)
@@ -363,6 +368,27 @@ def keep_files(world: World, job_id: UUID, fence: int) -> None:
     doomed = world.call(files.doomed, 200)
     assert len(doomed) == 2
     world.call(files.forget, doomed)
+
+
+def keep_input_files(world: World) -> None:
+    """Stage, name, read, expire and delete input files."""
+    staged = []
+    for number in range(3):
+        file_id = uuid7()
+        world.call(input_files.begin, file_id, None, "text/plain", 3600.0)
+        assert world.call(input_files.finish, file_id, size=1, sha256=str(number), keep_s=3600.0)
+        staged.append(file_id)
+    assert world.call(input_files.find_staged, staged[0], None)
+    assert world.call(input_files.free_of, staged, None) == frozenset(staged)
+    job = NewJobWithFiles.of(world.new(), {"a": staged[0]})
+    assert isinstance(world.call(jobs_with_files.accept, job, None, None), Accepted)
+    assert world.call(input_files.find, job.id, "a")
+    assert len(world.call(input_files.of_job, job.id)) == 1
+    assert world.call(input_files.discard, staged[1:2], None) == 1
+    world.call(input_files.expire)
+    doomed = world.call(input_files.doomed, 200)
+    assert doomed == staged[1:2]
+    world.call(input_files.forget, doomed)
 
 
 def accept_with_keys(world: World) -> None:
@@ -415,7 +441,7 @@ def record(server: DebianPostgres, name: str, count: int, statistics: history.St
     """The plans of the same work beside a history of `count` ended jobs."""
     url = new_database(server, name)
     if statistics != "fresh":
-        for table in ("jobs", "job_events", "job_files", "idempotency_keys", "queues"):
+        for table in ("jobs", "job_events", "job_files", "input_files", "idempotency_keys", "queues"):
             execute(url, f"ALTER TABLE longrun.{table} SET (autovacuum_enabled = off)")
     backlog = history.BACKLOG if statistics == "fresh" else CROWD
     history.make(url, count, "longrun", backlog=backlog, statistics=statistics)

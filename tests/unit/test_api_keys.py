@@ -47,15 +47,23 @@ def test_nothing_that_is_printed_shows_a_hash_or_a_key() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_without_authentication_the_api_listens_on_loopback(host: str) -> None:
-    refuse_open_none(frozenset({AuthMode.NONE}), host)
+    assert not is_refused(AuthMode.NONE, host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.com", "localhost.example.com", ""])
 def test_without_authentication_it_listens_nowhere_else(host: str) -> None:
-    with pytest.raises(SystemExit, match="LONGRUN_AUTH=keys and make the first key with `longrun keys bootstrap`"):
-        refuse_open_none(frozenset({AuthMode.NONE}), host)
-    for mode in (AuthMode.KEYS, AuthMode.PROXY):
+    assert is_refused(AuthMode.NONE, host)
+    assert not is_refused(AuthMode.KEYS, host)
+    assert not is_refused(AuthMode.PROXY, host)
+
+
+def is_refused(mode: AuthMode, host: str) -> bool:
+    """Whether the API does not start, with a line that says what to do."""
+    try:
         refuse_open_none(frozenset({mode}), host)
+    except SystemExit as refusal:
+        return "LONGRUN_AUTH=keys and make the first key with `longrun keys bootstrap`" in str(refusal)
+    return False
 
 
 @pytest.mark.parametrize("value", ["", "none,keys", "proxy,keys", "oidc", "Keys"])

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from itertools import count, islice
@@ -122,7 +124,48 @@ def test_tasks_are_read_and_sent_only_as_they_are_wanted(server: BatchServer) ->
         tasks = client.submit_many(endless())
         assert (read, server.requests) == ([], [])
         assert [one.task_id for one in islice(tasks, 1500)][-1] == "1499"
-        assert (len(read), server.sizes) == (2000, [1000, 1000])
+        assert server.sizes == [1000, 1000]
+        assert 2000 <= len(read) <= 3000
+
+
+def test_the_next_chunk_is_read_while_one_is_on_its_way(server: BatchServer, submit: Submit) -> None:
+    read_on = threading.Event()
+
+    def tasks() -> Iterator[dict[str, Any]]:
+        for number in range(1500):
+            if number == 1400:
+                read_on.set()
+            yield given(number)
+
+    def after_more_is_read(handler: BaseHTTPRequestHandler) -> None:
+        assert read_on.wait(30)
+        answer({"items": [{"status": 202, "task": task()}] * 1000})(handler)
+
+    server._answers[BATCH][:] = [after_more_is_read, answer({"items": [{"status": 202, "task": task()}] * 500})]
+    assert len(submit(tasks())) == 1500
+
+
+def test_an_error_of_the_reading_comes_after_the_tasks_that_were_accepted(server: BatchServer) -> None:
+    with Longrun() as client:
+        tasks = client.submit_many([*map(given, range(1000)), {"input": object()}])
+        assert len(list(islice(tasks, 1000))) == 1000
+        with pytest.raises(ValueError, match=r"items\[1000\]"):
+            next(tasks)
+    assert server.sizes == [1000]
+
+
+def test_tasks_that_come_slowly_do_not_hold_back_those_accepted(server: BatchServer) -> None:
+    read: list[int] = []
+
+    def tasks() -> Iterator[dict[str, Any]]:
+        for number in count():
+            time.sleep(0 if number < 1000 else 0.01)  # the pace of the source
+            read.append(number)
+            yield given(number)
+
+    with Longrun() as client:
+        next(client.submit_many(tasks()))
+    assert len(read) < 2000
 
 
 def test_a_chunk_without_an_answer_is_sent_again_with_its_key(

@@ -50,7 +50,7 @@ CONTRADICTIONS = "SELECT id, status, gate FROM jobs WHERE rate_blocked AND rate_
 
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
-    "fair_turns", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
+    "fair_turns", "input_files", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
     "api_keys", "signing_keys",
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ from longrun_client.models import (
 )
 from longrun_client.models_bulk import BulkOutcome, BulkResult
 from longrun_client.models_counts import StatusCount, TaskCounts
-from longrun_client.models_files import TaskFile
+from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_keys import ApiKey, ApiKeyPage, NewApiKey
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
@@ -105,6 +105,7 @@ __all__ = [
     "TaskType",
     "Timings",
     "UnexpectedAnswer",
+    "UploadedFile",
     "Why",
     "Worker",
     "submit",

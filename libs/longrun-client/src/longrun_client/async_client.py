@@ -22,14 +22,15 @@ from longrun_client.errors import LongrunError
 from longrun_client.key_client import AsyncKeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
-from longrun_client.models_files import TaskFile
+from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, TaskOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
+from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
 
@@ -61,7 +62,16 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
         **options: Unpack[SubmitOptions],
     ) -> Task:
         """Submit a task: see `Longrun.submit`."""
-        return await self._call(calls.submit(task_type, input, options))
+        uploaded = {name: await self.upload(source) for name, source in to_upload(options).items()}
+        return await self._call(calls.submit(task_type, input, with_uploaded(options, uploaded)))
+
+    async def upload(self, source: Source, media_type: str | None = None) -> UploadedFile:
+        """Upload a file, of any size, that one submission may then use in its option `files`.
+
+        `media_type` is guessed from the name of the file if it is not given. A path, or a file that can be rewound, is
+        sent again if no answer comes. Raises OSError if it cannot be read.
+        """
+        return await self._transport.upload(Upload(source, media_type))
 
     async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
         """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
@@ -141,6 +151,10 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
             except LongrunError as error:
                 delay = wait.broke(error)
             await anyio.sleep(delay)
+
+    async def input_files(self, task_id: str) -> tuple[TaskFile, ...]:
+        """Get the files that a task was submitted with, by name."""
+        return await self._call(calls_files.input_files(task_id))
 
     async def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""

@@ -19,8 +19,10 @@ from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.exports import Export
 from longrun_client.models import Event
+from longrun_client.models_files import UploadedFile
 from longrun_client.server import Server
 from longrun_client.transport import SeqPages, request_of
+from longrun_client.uploads import CALL, STORING_S, Upload
 from longrun_client.wire import KeysetPage
 
 if TYPE_CHECKING:
@@ -118,11 +120,35 @@ class AsyncTransport:
                     delay = download.broke(error, self._server.shown)
                 await anyio.sleep(delay)
 
+    async def upload(self, upload: Upload) -> UploadedFile:
+        """Upload a file: see `Transport.upload`."""
+        attempt = 1
+        with upload:
+            while True:
+                outcome = await self._try_upload(upload)
+                delay = retry_delay_s(outcome, attempt) if upload.can_repeat else None
+                if delay is None:
+                    return value_of(CALL, outcome, self._server.shown)
+                await anyio.sleep(delay)
+                attempt += 1
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
         if self._aio is not None:
             await self._aio.close()
+
+    async def _try_upload(self, upload: Upload) -> Outcome:
+        try:
+            return await self._http.request(
+                CALL.method,
+                CALL.path,
+                content=upload.pieces_async(),
+                headers=upload.headers(),
+                timeout=self._server.timeout(STORING_S),
+            )
+        except httpx2.TransportError as error:
+            return error
 
     async def _try(self, call: Call[Any]) -> Outcome:
         try:

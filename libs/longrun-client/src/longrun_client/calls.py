@@ -24,6 +24,7 @@ from longrun_client.models import (
     TaskType,
     Worker,
 )
+from longrun_client.models_files import UploadedFile
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.options import SubmitOptions, TaskOptions
 from longrun_client.wire import SeqPage
@@ -63,13 +64,15 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     body_options = {name: _plain(name, value) for name, value in options.items() if value is not None}
     key = new_key(options.get("idempotency_key"))
     body_options.pop("idempotency_key", None)
+    if files := options.get("files"):
+        body_options["files"] = {name: file.file_id for name, file in files.items() if isinstance(file, UploadedFile)}
     body = {"task_type": task_type, "input": dict(input), **body_options}
     return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
 
 
 def validate(task_type: str, input: Mapping[str, Any], options: TaskOptions) -> Call[Task]:
     """POST /tasks?validate_only=true, which stores nothing; raises ValueError for a time without a time zone."""
-    given = SubmitOptions(**options, idempotency_key=None)
+    given = SubmitOptions(**options, idempotency_key=None, files=None)
     return replace(submit(task_type, input, given), params={"validate_only": "true"}, key=None)
 
 

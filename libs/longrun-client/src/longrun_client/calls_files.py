@@ -1,4 +1,4 @@
-"""Calls of the API for result files."""
+"""Calls of the API for files of tasks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from longrun_client.models_files import TaskFile
 def files(task_id: str) -> Call[tuple[TaskFile, ...]]:
     """GET /tasks/{id}/files."""
     return Call("GET", f"{task_path(task_id)}/files", items(TaskFile))
+
+
+def input_files(task_id: str) -> Call[tuple[TaskFile, ...]]:
+    """GET /tasks/{id}/input-files."""
+    return Call("GET", f"{task_path(task_id)}/input-files", items(TaskFile))
 
 
 def file_path(task_id: str, name: str) -> str:

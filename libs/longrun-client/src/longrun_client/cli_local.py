@@ -13,7 +13,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from longrun_client.cli_options import Input
+from longrun_client.cli_options import File, Input, input_files
 from longrun_client.errors import ServerNotInstalled
 from longrun_client.inputs import InputError
 from longrun_client.server import DEFAULT_URL
@@ -60,6 +60,7 @@ def run(
         typer.Option(metavar="FILE", help="File, folder or module of task types; may be repeated."),
     ] = None,
     input_json: Input = None,
+    file: File = None,
     wants_help: Annotated[bool, typer.Option("--help", help="Show this message, or the fields of a task.")] = False,
 ) -> None:
     """Run one task here, without any server. Give its input as --NAME VALUE for each field, or with --input.
@@ -73,7 +74,9 @@ def run(
     if name is not None and name.startswith("-"):
         raise InputError(f"{name}: the task type comes first: longrun run TASK_TYPE {name} …")
     command = server_command("run")
-    raise typer.Exit(command(name, context.args, input_json, tasks or [], wants_help=wants_help))
+    raise typer.Exit(
+        command(name, context.args, input_json, tasks or [], files=input_files(file), wants_help=wants_help)
+    )
 
 
 @app.command()

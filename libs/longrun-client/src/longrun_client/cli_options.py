@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,26 @@ IdempotencyKey = Annotated[
 ValidateOnly = Annotated[
     bool, typer.Option("--validate-only", help="Only check it, and print what would be submitted.")
 ]
+
+File = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[NAME=]PATH", help="Input file, under its own name or NAME; may be repeated."),
+]
+
+
+def input_files(given: list[str] | None) -> dict[str, Path]:
+    """The paths of --file, by the names that the task gives the files. Raises InputError for one that is no file."""
+    files: dict[str, Path] = {}
+    for each in given or ():
+        name, separator, path = each.partition("=")
+        if not separator:
+            name, path = Path(each).name, each
+        if name in files:
+            raise InputError(f"--file {each}: there are two files of the name {name!r}: give it as NAME=PATH")
+        files[name] = Path(path)
+        if not files[name].is_file():
+            raise InputError(f"--file {each}: there is no file {path}")
+    return files
 
 
 def connect(context: typer.Context) -> Longrun:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import IdempotencyKey, Input, Json, ValidateOnly, connect
+from longrun_client.cli_options import File, IdempotencyKey, Input, Json, ValidateOnly, connect, input_files
 from longrun_client.cli_task_options import with_submit_options, with_task_options
 from longrun_client.cli_tasks import Follow, command_line, follow_task, show_task
 from longrun_client.console import print_lines, stderr
@@ -32,6 +32,7 @@ def submit(
     options: dict[str, Any],
     times: dict[str, Any],
     idempotency_key: IdempotencyKey = None,
+    file: File = None,
     validate_only: ValidateOnly = False,
     follow: Follow = False,
     as_json: Json = False,
@@ -42,9 +43,9 @@ def submit(
     """
     if task_type.startswith("-"):
         raise InputError(f"{task_type}: the task type comes first: longrun submit TASK_TYPE {task_type} …")
-    if validate_only and (follow or idempotency_key):
+    if validate_only and (follow or idempotency_key or file):
         raise InputError(
-            "--validate-only: nothing is submitted, so give neither --follow nor --idempotency-key with it"
+            "--validate-only: nothing is submitted, so give none of --follow, --idempotency-key and --file with it"
         )
     with connect(context) as client:
         values = task_input(client, task_type, context.args, input_json)
@@ -53,7 +54,8 @@ def submit(
             _warn(task)
             print_lines([task]) if as_json else show_task(task)
             return
-        task = client.submit(task_type, values, idempotency_key=idempotency_key, **options, **times)
+        files = input_files(file)
+        task = client.submit(task_type, values, idempotency_key=idempotency_key, files=files, **options, **times)
         _warn(task)
         if as_json:
             print_lines([task])

@@ -20,15 +20,16 @@ from longrun_client.errors import LongrunError
 from longrun_client.key_client import KeyClient
 from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType, Worker
 from longrun_client.models_counts import TaskCounts
-from longrun_client.models_files import TaskFile
+from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, SubmitOptions, TaskOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, TaskOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
 from longrun_client.transport import Transport
+from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
 from longrun_client.watch_client import WatchClient
 
@@ -73,7 +74,16 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient):
         The request has an idempotency key (a new one, if none is given), so it is sent again after a lost connection,
         a timeout or an answer such as 503, and accepted once. MaybeAccepted is raised if no answer came in the end.
         """
-        return self._call(calls.submit(task_type, input, options))
+        uploaded = {name: self.upload(source) for name, source in to_upload(options).items()}
+        return self._call(calls.submit(task_type, input, with_uploaded(options, uploaded)))
+
+    def upload(self, source: Source, media_type: str | None = None) -> UploadedFile:
+        """Upload a file, of any size, that one submission may then use in its option `files`.
+
+        `media_type` is guessed from the name of the file if it is not given. A path, or a file that can be rewound, is
+        sent again if no answer comes. Raises OSError if it cannot be read.
+        """
+        return self._transport.upload(Upload(source, media_type))
 
     def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
         """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
@@ -153,6 +163,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient):
             except LongrunError as error:
                 delay = wait.broke(error)
             time.sleep(delay)
+
+    def input_files(self, task_id: str) -> tuple[TaskFile, ...]:
+        """Get the files that a task was submitted with, by name."""
+        return self._call(calls_files.input_files(task_id))
 
     def files(self, task_id: str) -> tuple[TaskFile, ...]:
         """Get the result files of a task, by name."""

@@ -121,6 +121,7 @@ class Task(Wire):
     finished_at: AwareDatetime | None = None
     timings: Timings | None = None
     files: tuple[TaskFile, ...] = ()
+    input_files: tuple[TaskFile, ...] = ()
     warnings: tuple[AcceptanceWarning, ...] = ()
     """In the response to a submission: why the task will not start by itself."""
 

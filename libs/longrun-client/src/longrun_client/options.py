@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
+
+from longrun_client.models_files import UploadedFile
+
+Source = str | os.PathLike[str] | IO[bytes]
+"""The path of a file, or a file that is open for reading bytes, from where it is."""
 
 
 class RetryOptions(TypedDict, total=False):
@@ -58,6 +64,9 @@ class SubmitOptions(TaskOptions, total=False):
 
     idempotency_key: str | None
     """A key of this one submission, by which it is accepted once however often it is sent; by default, a new one."""
+    files: Mapping[str, Source | UploadedFile] | None
+    """Input files by the names that the task gives them: paths, files that are open for reading bytes, or what `upload`
+    has returned. They are uploaded before the task is submitted."""
 
 
 class FilterOptions(TypedDict, total=False):

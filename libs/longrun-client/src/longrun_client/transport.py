@@ -17,7 +17,9 @@ from longrun_client.downloads import Download
 from longrun_client.errors import LongrunError
 from longrun_client.exports import Export
 from longrun_client.models import Event
+from longrun_client.models_files import UploadedFile
 from longrun_client.server import Server
+from longrun_client.uploads import CALL, STORING_S, Upload
 from longrun_client.wire import KeysetPage, SeqPage
 
 T = TypeVar("T")
@@ -110,9 +112,33 @@ class Transport:
                     delay = download.broke(error, self._server.shown)
                 time.sleep(delay)
 
+    def upload(self, upload: Upload) -> UploadedFile:
+        """Upload a file, again from its begin if no answer comes and it can be read once more."""
+        attempt = 1
+        with upload:
+            while True:
+                outcome = self._try_upload(upload)
+                delay = retry_delay_s(outcome, attempt) if upload.can_repeat else None
+                if delay is None:
+                    return value_of(CALL, outcome, self._server.shown)
+                time.sleep(delay)
+                attempt += 1
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _try_upload(self, upload: Upload) -> Outcome:
+        try:
+            return self._http.request(
+                CALL.method,
+                CALL.path,
+                content=upload.pieces(),
+                headers=upload.headers(),
+                timeout=self._server.timeout(STORING_S),
+            )
+        except httpx2.TransportError as error:
+            return error
 
     def _try(self, call: Call[Any]) -> Outcome:
         try:

@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any, Final, TextIO
 
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
@@ -40,7 +42,13 @@ INTERRUPTED: Final = 130
 
 
 def main(
-    name: str | None, arguments: Sequence[str], input_json: str | None, tasks: Sequence[str], *, wants_help: bool
+    name: str | None,
+    arguments: Sequence[str],
+    input_json: str | None,
+    tasks: Sequence[str],
+    *,
+    files: Mapping[str, Path] = MappingProxyType({}),
+    wants_help: bool,
 ) -> int:
     """Run the task and print its result; without a name, list the tasks. Returns the exit code. Raises InputError."""
     with _own_stdout() as out:
@@ -51,7 +59,7 @@ def main(
         if wants_help:
             return _describe(task_type, out)
         given = given_input(task_type.input_model.model_json_schema, arguments, input_json)
-        return _run(task_type, given, out)
+        return _run(task_type, given, files, out)
 
 
 def _load(tasks: Sequence[str]) -> Registry:
@@ -87,11 +95,11 @@ def _describe(task_type: TaskType, out: TextIO) -> int:
     return 0
 
 
-def _run(task_type: TaskType, given: Mapping[str, Any], out: TextIO) -> int:
+def _run(task_type: TaskType, given: Mapping[str, Any], files: Mapping[str, Path], out: TextIO) -> int:
     stop = threading.Event()
     try:
         with _shown() as on_event:
-            done = _called(task_type, given, stop, on_event)
+            done = _called(task_type, given, files, stop, on_event)
     except InvalidValue as error:
         raise InputError(str(error)) from None
     except InvalidOutput as error:
@@ -106,17 +114,25 @@ def _run(task_type: TaskType, given: Mapping[str, Any], out: TextIO) -> int:
     return 0
 
 
-def _called(task_type: TaskType, given: Mapping[str, Any], stop: threading.Event, on_event: OnEvent) -> Run:
+def _called(
+    task_type: TaskType,
+    given: Mapping[str, Any],
+    files: Mapping[str, Path],
+    stop: threading.Event,
+    on_event: OnEvent,
+) -> Run:
     """What the run did; it is interrupted where it waits, as in a worker: an exception in its code, or a cancel."""
     if task_type.lane is not Lane.ASYNC:
         with interruptible(stop, _raise_cancelled):
-            return run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
+            return run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event, files=files)
 
     async def call() -> Run:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         assert own is not None
         with interruptible(stop, lambda: loop.call_soon_threadsafe(own.cancel)):
-            return await run_async(task_type.function, given, cancelled=stop, raises=False, on_event=on_event)
+            return await run_async(
+                task_type.function, given, cancelled=stop, raises=False, on_event=on_event, files=files
+            )
 
     return asyncio.run(call())
 

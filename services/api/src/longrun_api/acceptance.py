@@ -13,9 +13,10 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 
 from jobcore.errors import InvalidInput, LongrunError
-from jobcore.models import IdempotencyKey, KnownJob, NewJob
+from jobcore.models import IdempotencyKey, KnownJob, NewJob, NewJobWithFiles
 from jobcore.states import Status
 from jobcore.store import idempotency, json_text
+from longrun_api import file_acceptance
 from longrun_api.body import read_as
 from longrun_api.idempotency import REPLAYED, fingerprint
 from longrun_api.runtime import runtime_of
@@ -29,7 +30,10 @@ async def accept(request: Request, job: NewJob, key: IdempotencyKey | None = Non
     warnings = runtime.served_queues.warnings(job.queue, job.task_type)
     if key and warnings:
         key = replace(key, warnings=json_text.dumps(warnings))
-    answer = await runtime.intake.submit(job, key, runtime.settings.database_timeout_s)
+    if isinstance(job, NewJobWithFiles):
+        answer = await file_acceptance.store(request, job, key)
+    else:
+        answer = await runtime.intake.submit(job, key, runtime.settings.database_timeout_s)
     if isinstance(answer, KnownJob):
         return _known(request, answer)
     retry_after_s = runtime.pace.of_new(job)

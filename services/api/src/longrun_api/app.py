@@ -53,6 +53,7 @@ from longrun_api.routes import (
     task_list,
     task_types,
     tasks,
+    uploads,
     why,
     workers,
 )
@@ -62,7 +63,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, schedules),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
     *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
 )
 DESCRIPTION: Final = """\

@@ -19,9 +19,9 @@ from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
 from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
-from jobcore.models import IdempotencyKey, NewJob
+from jobcore.models import IdempotencyKey, NewJob, NewJobWithFiles
 from jobcore.states import Status
-from jobcore.store import health, job_batches, json_text
+from jobcore.store import health, input_files, job_batches, json_text
 from jobcore.store.job_batches import BatchOutcome, JobBatch
 from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
@@ -66,21 +66,34 @@ class _Given:
     refusal: BatchRefused | None
 
 
+@dataclass(frozen=True, slots=True)
+class _NamesFiles:
+    """A batch that was read, of whose input files it is not known yet whether they can be used."""
+
+    checked: CheckedBatch
+    key: IdempotencyKey | None
+
+
 async def accept_batch(request: Request) -> Response:
     """Store the tasks of the body in one transaction, then return what became of each."""
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
     traceparent, text, caller = traces.current_traceparent(), key_text(request), caller_of(request)
 
-    def read(body: bytes) -> _Given:
+    def read(body: bytes) -> _Given | _NamesFiles:
         checked = task_batch.check(body, runtime.registry, traceparent, caller)
         try:
             key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
         except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
             raise checked.errors or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
+        if checked.files:
+            return _NamesFiles(checked, key)
         return _given(checked, key, runtime.served_queues.warnings)
 
     given = await read_as(request, read, quick_bytes=TINY_BYTES)
-    outcome = await _outcome(runtime, given)
+    if isinstance(given, _NamesFiles):
+        checked = await _with_free_files(request, given.checked)
+        given = _given(checked, given.key, runtime.served_queues.warnings)
+    outcome = await _outcome(runtime, given, caller_of(request).owner)
     if outcome.accepted:
         announce(runtime.waker, runtime.publisher, outcome.accepted)
         metrics.accepted(_accepted(given.records, outcome))
@@ -96,8 +109,11 @@ async def validate_batch(request: Request) -> Response:
     runtime, root_path = runtime_of(request), request.scope.get("root_path", "")
     warnings, caller = runtime.served_queues.warnings, caller_of(request)
 
-    def read(body: bytes) -> bytes:
+    def read(body: bytes) -> bytes | CheckedBatch:
         checked = task_batch.check(body, runtime.registry, None, caller)
+        return checked if checked.files else validated(checked)
+
+    def validated(checked: CheckedBatch) -> bytes:
         if checked.refusal:
             raise checked.refusal
         return _joined(
@@ -107,7 +123,16 @@ async def validate_batch(request: Request) -> Response:
             for task in checked.tasks
         )
 
-    return Response(await read_as(request, read, quick_bytes=TINY_BYTES), media_type="application/json")
+    shown = await read_as(request, read, quick_bytes=TINY_BYTES)
+    if isinstance(shown, CheckedBatch):
+        shown = validated(await _with_free_files(request, shown))
+    return Response(shown, media_type="application/json")
+
+
+async def _with_free_files(request: Request, checked: CheckedBatch) -> CheckedBatch:
+    owner = caller_of(request).owner
+    free = await runtime_of(request).database.call(input_files.free_of, checked.files, owner)
+    return task_batch.with_free_files(checked, free)
 
 
 def _given(checked: CheckedBatch, key: IdempotencyKey | None, warnings: Warnings) -> _Given:
@@ -125,11 +150,12 @@ def _given(checked: CheckedBatch, key: IdempotencyKey | None, warnings: Warnings
         causes = warn(job.queue, job.task_type) if job is task else []
         records.append(Valid(str(job.id), job.task_type, job.queue, job is task, causes))
     items = json_text.dumps(records) if key else ""
-    batch = JobBatch(tuple(job.id for job in jobs), json_text.rows(jobs), items)
+    uses = tuple(use for job in jobs if isinstance(job, NewJobWithFiles) for use in job.uses)
+    batch = JobBatch(tuple(job.id for job in jobs), json_text.rows(jobs), items, uses)
     return _Given(batch, tuple(records), key, checked.refusal)
 
 
-async def _outcome(runtime: Runtime, given: _Given) -> BatchOutcome:
+async def _outcome(runtime: Runtime, given: _Given, owner: str | None) -> BatchOutcome:
     """What became of a batch. One that is refused now may have been accepted before, with its key."""
     if given.refusal:
         known = None if given.key is None else await runtime.database.call(job_batches.find, given.key)
@@ -139,7 +165,7 @@ async def _outcome(runtime: Runtime, given: _Given) -> BatchOutcome:
     if not given.batch.ids and given.key is None:
         return BatchOutcome(None, {})
     try:
-        return await runtime.database.call(job_batches.accept, given.batch, given.key)
+        return await runtime.database.call(job_batches.accept, given.batch, given.key, owner)
     except StoreUnavailable as failure:
         return await _committed(runtime, given.batch, failure)
 

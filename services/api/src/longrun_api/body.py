@@ -50,6 +50,11 @@ async def read_as(request: Request, parse: Callable[[bytes], T], *, quick_bytes:
     Bodies of more than `quick_bytes` are large.
     """
     incoming = await _receive(request, runtime_of(request).settings.max_body_bytes)
+    return await parsed(incoming, parse, quick_bytes=quick_bytes)
+
+
+async def parsed(incoming: IncomingBody, parse: Callable[[bytes], T], *, quick_bytes: int = QUICK_BYTES) -> T:
+    """The body that has arrived, parsed by `parse`; see `read_as`."""
     body = incoming.whole()
     if len(body) <= TINY_BYTES or (len(body) <= quick_bytes and incoming.most_elements <= QUICK_ELEMENTS):
         return parse(body)

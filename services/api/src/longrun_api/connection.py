@@ -1,7 +1,8 @@
 """uvicorn's HTTP connection with bounds, so that no client can keep it open or fill memory without end.
 
     no head, or a head that does not end ─────▶ 408 after `request_s`, 431 above `head_bytes`
-    a body that does not end ─────────────────▶ 408 after `request_s`
+    a body that does not end ─────────────────▶ 408 after `request_s`; an upload (`take_upload`) may take longer, as
+                                                long as UPLOAD_BYTES arrive within `request_s`
     too many bytes of all requests together ──▶ 503 for the request that exceeds `buffered_bytes`
     a client that does not read its response ─▶ the connection is reset
     a client that is gone ────────────────────▶ the kernel's keepalive closes the connection
@@ -29,6 +30,8 @@ FRAMING_BYTES: Final = 512 * 1024
 """Bytes that chunk headers, chunk extensions and trailers may add to a small body: two of the largest reads."""
 FRAMING_FACTOR: Final = 8
 """How many times the size of a large body they may add: a chunk of one byte takes six bytes."""
+UPLOAD_BYTES: Final = 64 * 1024
+"""The fewest bytes of an upload that must arrive within `request_s`, unless the server itself does not read them."""
 LINGER_S: Final = 1.0
 """Seconds that a client which is still sending gets to read the error: an immediate close would reset the connection
 and discard the error (RFC 9112, section 9.6)."""
@@ -57,6 +60,8 @@ class BoundedConnection(WithoutUpgrades):
         self._since = self.loop.time()
         self._begun = 0
         self._raw_bytes = self._body_bytes = 0
+        self._uploaded: int | None = None
+        """Bytes of the upload that is arriving, since `_since`; None: it is no upload."""
         self._refusal: HttpError | None = None
         self._lingering_bytes = 0
         self._unsent: float = inf
@@ -113,6 +118,7 @@ class BoundedConnection(WithoutUpgrades):
         self._head_is_whole = False
         self._since = self.loop.time()
         self._raw_bytes = self._body_bytes = 0
+        self._uploaded = None
         self._watch()
 
     def on_headers_complete(self) -> None:
@@ -135,7 +141,9 @@ class BoundedConnection(WithoutUpgrades):
         super().on_body(body)
         size = len(body)
         self._body_bytes += size
-        if not self.cycle.response_complete:
+        if self._uploaded is not None:
+            self._uploaded += size  # not buffered: uvicorn reads no more than two pieces that nobody has taken
+        elif not self.cycle.response_complete:
             self._buffer(size)
 
     def on_message_complete(self) -> None:
@@ -151,6 +159,13 @@ class BoundedConnection(WithoutUpgrades):
             self._timer.cancel()
             self._since = -inf
             self._timer = self.loop.call_later(LINGER_S, self._check)
+
+    def take_upload(self) -> None:
+        """Called by the application, which takes the body as it arrives: its size and its duration are not bounded."""
+        if self._is_arriving:
+            self._uploaded = 0
+            self._since = self.loop.time()
+            self._release()
 
     def pause_writing(self) -> None:
         """Called when the client does not read its response."""
@@ -193,8 +208,14 @@ class BoundedConnection(WithoutUpgrades):
         now = self.loop.time()
         due = now + self._bounds.request_s
         if self._is_arriving and (due := self._since + self._bounds.request_s) <= now:
-            self._refuse(RequestTimeout(f"the whole request must arrive within {self._bounds.request_s:g} s"))
-            return
+            if self._uploaded is None:
+                self._refuse(RequestTimeout(f"the whole request must arrive within {self._bounds.request_s:g} s"))
+                return
+            if self._uploaded < UPLOAD_BYTES and not self.flow.read_paused:
+                slow = f"{UPLOAD_BYTES:,} bytes of an upload must arrive within {self._bounds.request_s:g} s"
+                self._refuse(RequestTimeout(slow))
+                return
+            self._uploaded, self._since, due = 0, now, now + self._bounds.request_s
         if self.flow.write_paused:
             unsent = self.transport.get_write_buffer_size()
             if unsent >= self._unsent:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import Request
@@ -83,13 +84,15 @@ def parse_key(value: str) -> str:
     return value
 
 
-def fingerprint(request: Request, body: bytes = b"") -> str:
+def fingerprint(request: Request, body: bytes = b"", files: Sequence[tuple[str, str]] = ()) -> str:
     """SHA-256 of the method, the path and the body. JSON that differs in whitespace or in the order of keys is equal.
 
-    The body is JSON, or empty.
+    The body is JSON, or empty. `files` are the names and digests of the files beside it.
     """
     canonical = _CANONICAL.encode(json.loads(body)) if body.strip() else ""
     asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
+    if files:
+        asked += f"\n{_CANONICAL.encode(files)}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -25,6 +25,7 @@ CONTACT: Final = {"name": "The Longrun authors"}
 LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
+    {"name": "files", "description": "Upload files for tasks that are submitted later."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},

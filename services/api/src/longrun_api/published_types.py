@@ -1,8 +1,9 @@
-"""The task types of this process, published in the database once, for applications that call `longrun.submit` there."""
+"""The task types of this process, published in the database for applications that call `longrun.submit` there."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from jobcore.errors import LongrunError
@@ -14,12 +15,14 @@ from longrun_api.database import AsyncDatabase
 
 RETRY_S: Final = 1.0
 """Seconds before another try, while PostgreSQL is unavailable or its schema is older than this process."""
+SEEN_S: Final = 3600.0
+"""Seconds between two times at which this process says that it still accepts its types."""
 
 log = logs.get(__name__)
 
 
 class PublishedTypes:
-    """Publishes the task types at the start of the process, in the background, until PostgreSQL has them."""
+    """Publishes the task types at the start of the process, in the background, and keeps them from being forgotten."""
 
     def __init__(self, database: AsyncDatabase, registry: Registry) -> None:
         self._database = database
@@ -36,9 +39,15 @@ class PublishedTypes:
         await background_tasks.end(self._task)
 
     async def _run(self) -> None:
+        await self._until_done(task_types.publish)
+        while True:
+            await asyncio.sleep(SEEN_S)
+            await self._until_done(task_types.see)
+
+    async def _until_done(self, store: Callable[..., None]) -> None:
         while True:
             try:
-                await self._database.call(task_types.publish, self._registry.all())
+                await self._database.call(store, self._registry.all())
             except LongrunError as error:
                 self._outage.begin(error)
             except Exception:

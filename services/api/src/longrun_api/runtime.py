@@ -36,6 +36,7 @@ from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
+from longrun_api.uploads import Uploads
 
 EXPORTS: Final = 2
 """How many exports read from PostgreSQL at once: the other connections are for short requests."""
@@ -60,6 +61,7 @@ class Runtime:
     stream_backlog: Backlog
     keepalive: Keepalive
     file_reads: FileReads
+    uploads: Uploads
     served_queues: ServedQueues
     readiness: Readiness
     shutdown: Shutdown
@@ -116,6 +118,12 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                     backlog,
                     keepalive,
                     FileReads(settings.files),
+                    Uploads(
+                        requests,
+                        settings.files,
+                        max_bytes=settings.max_upload_bytes,
+                        keep_s=settings.staged_files_s,
+                    ),
                     served_queues,
                     readiness,
                     shutdown,

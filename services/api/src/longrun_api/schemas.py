@@ -157,21 +157,22 @@ class TaskSummary(BaseModel):
 
 
 class Task(TaskSummary):
-    """A task with its input, result and files."""
+    """A task with its input, result and all files."""
 
     input: dict[str, Any]
     result: Any = Field(description="The output of the task type; null unless the status is SUCCESS.")
     files: list[TaskFile] = Field(description="Result files, by name. A retry keeps them, and may replace them.")
+    input_files: list[TaskFile] = Field(description="The files that the task was submitted with, by name.")
 
 
-VALUES: Final = ("input", "result", "files")
+VALUES: Final = ("input", "result", "files", "input_files")
 """The members of a `Task` that its summary does not have."""
 
 
 def task_json(job: Job, root_path: str, members: set[str] | None = None) -> bytes:
     """A `Task` as JSON, with all members or these. Values are copied as text, so that their numbers do not change."""
     summary = TaskSummary.of(job, root_path).model_dump_json(include=members)
-    texts = (job.input, job.result or "null", job.files or "[]")
+    texts = (job.input, job.result or "null", job.files or "[]", job.input_files or "[]")
     values = [
         f'"{name}":{text}' for name, text in zip(VALUES, texts, strict=True) if members is None or name in members
     ]

@@ -37,7 +37,12 @@ More than one helps only where a process's share of the cores is more than one."
     database_timeout_s: Seconds = 4.0
     """Seconds that a request waits for PostgreSQL before it gets 503."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
-    """The largest request body, in bytes."""
+    """The largest request body, in bytes; that of an upload is `LONGRUN_MAX_UPLOAD_BYTES`."""
+    max_upload_bytes: Annotated[int, Field(ge=0)] = 2**30
+    """Bytes that an input file may have: an upload to `/files`, or a file of a form."""
+    staged_files_s: Seconds = 86_400.0
+    """Seconds that an upload may take, and after it a file waits for the submission that names it, before it is \
+deleted."""
     request_timeout_s: Seconds = 30.0
     """Seconds that a request may take to arrive, from its first byte to its last."""
     max_connections: Annotated[int, Field(ge=1)] = 16384

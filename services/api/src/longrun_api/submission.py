@@ -19,6 +19,7 @@ from jobcore.telemetry import logs
 from longrun_api.callers import owner_to_submit_for
 from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Owner, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
+from longrun_api.submitted_files import MAX_FILES, FileId, file_problems, with_files
 
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
@@ -27,7 +28,6 @@ MAX_ERRORS: Final = 20
 KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
 PARSED: Final = frozenset({"task_type", "input", "queue", "priority", "timeout_s", "max_attempts"})
 """The fields of a submission that are right once they are parsed, if the input can be stored."""
-
 
 log = logs.get(__name__)
 
@@ -136,6 +136,12 @@ class Submission(TaskTemplate):
         description="At most one task with this key is PENDING or RUNNING: while there is one, it is returned, with "
         "`deduplicated`, and no other is submitted.",
     )
+    files: dict[str, FileId] | None = Field(
+        None,
+        max_length=MAX_FILES,
+        description="Input files of the task: the `file_id` of each, from `POST /files`, by the name that the task "
+        "gives it. Only one submission can use a file.",
+    )
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -168,7 +174,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
             raise InvalidInput(*errors)
     given = JsonText(text or json_text.dumps(submission.input))
     _check_input(task_type, given)
-    return NewJob(
+    job = NewJob(
         id=uuid7(),
         task_type=task_type.name,
         queue=submission.queue or task_type.queue,
@@ -189,6 +195,7 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
         retry=_own_backoff(submission) or None,
         owner=owner,
     )
+    return job if submission.files is None else with_files(job, submission.files)
 
 
 def _own_backoff(submission: Submission) -> dict[str, float]:
@@ -248,6 +255,8 @@ def _problems(submission: Submission, task_type: TaskType, owner: str | None) ->
                 f"backoff_s ({policy.backoff_s:g} s) must not exceed backoff_max_s ({policy.backoff_max_s:g} s); "
                 "the task type's own value applies to an absent field, so give both",
             )
+    if submission.files:
+        yield from file_problems(submission.files)
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Annotated, Any, Final, cast
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import NewJob
+from jobcore.models import NewJob, NewJobWithFiles
 from jobcore.models.caller import Caller
+from jobcore.store.input_files import unusable
 from jobcore.tasks import Registry
 from longrun_api.problems import field_errors
 from longrun_api.submission import MAX_ERRORS, Submission, parse_as, to_job
@@ -60,6 +62,12 @@ class CheckedBatch:
     atomic: bool
 
     @property
+    def files(self) -> list[UUID]:
+        """The input files that its tasks name."""
+        jobs = (task for task in self.tasks if isinstance(task, NewJobWithFiles))
+        return [file_id for job in jobs for file_id in job.files.values()]
+
+    @property
     def refusal(self) -> BatchRefused | None:
         """Why nothing of this batch is accepted; None if something may be."""
         return self.errors if self.atomic else None
@@ -72,6 +80,26 @@ class CheckedBatch:
             return None
         listed = islice(chain.from_iterable(task.errors for task in refused), MAX_LISTED)
         return BatchRefused(len(refused), len(self.tasks), list(listed))
+
+
+def with_free_files(checked: CheckedBatch, free: Container[UUID]) -> CheckedBatch:
+    """The batch, with tasks refused whose input files are not free, or are another task's of the batch."""
+    taken: set[UUID] = set()
+
+    def task(index: int, task: NewJob | InvalidInput) -> NewJob | InvalidInput:
+        if not isinstance(task, NewJobWithFiles):
+            return task
+        errors = [unusable(use) for use in task.uses if use.file_id not in free or use.file_id in taken]
+        if errors:
+            return InvalidInput(*_at(index, errors))
+        taken.update(task.files.values())
+        return task
+
+    return replace(checked, tasks=tuple(task(index, each) for index, each in enumerate(checked.tasks)))
+
+
+def _at(index: int, errors: Iterable[FieldError]) -> list[FieldError]:
+    return [FieldError(f"items[{index}].{each.field}", each.message) for each in errors]
 
 
 def check(body: bytes, registry: Registry, traceparent: str | None, caller: Caller) -> CheckedBatch:
@@ -93,4 +121,4 @@ def _checked(
     try:
         return to_job(item, registry, traceparent, caller)
     except InvalidInput as error:
-        return type(error)(*(FieldError(f"{prefix}.{each.field}", each.message) for each in error.errors))
+        return type(error)(*_at(index, error.errors))

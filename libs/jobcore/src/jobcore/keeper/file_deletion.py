@@ -1,20 +1,22 @@
-"""The deletion of result files, in a thread of its own: a store of files that hangs delays no other work.
+"""The deletion of files, in a thread of its own: a store of files that hangs delays no other work.
 
-Files are deleted that were replaced, that were not finished before their run ended, or whose job was deleted. First
-their bytes are deleted and then their rows, so a crash in between only has them deleted again.
+Result files are deleted that were replaced, that were not finished before their run ended, or whose job was deleted;
+input files that no submission named in time, or whose job was deleted. First their bytes are deleted and then their
+rows, so a crash in between only has them deleted again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import UUID
 
 from jobcore.errors import FileStoreUnavailable, LongrunError
 from jobcore.files import FileStore, open_store
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.housekeeping import CHECK_S, Done, Pass
 from jobcore.settings import CoreSettings
-from jobcore.store import files
+from jobcore.store import files, input_files
 from jobcore.store.database import Database
 from jobcore.telemetry import logs, traces
 
@@ -38,8 +40,11 @@ class FileDeletion(BackgroundThread):
         self._db = Database(
             settings.database_url, schema=settings.database_schema, name="longrun-file-deletion", pool_size=1
         )
-        self._pass = Pass(self._delete, longest_s=LONGEST_PASS_S)
-        self._outage = logs.Outage(log, "cannot delete result files", "result files are deleted again")
+        self._passes = [
+            Pass(self._delete_results, longest_s=LONGEST_PASS_S),
+            Pass(self._delete_inputs, longest_s=LONGEST_PASS_S),
+        ]
+        self._outage = logs.Outage(log, "cannot delete files", "files are deleted again")
 
     def run(self) -> None:
         """Check again and again until stopped."""
@@ -51,20 +56,32 @@ class FileDeletion(BackgroundThread):
     def check(self) -> None:
         """Delete what is to be deleted, if a pass is due."""
         try:
-            while self._pass.run_step() and not self.stopping:
-                self.beat()
+            for each in self._passes:
+                while each.run_step() and not self.stopping:
+                    self.beat()
             self._outage.end()
         except LongrunError as error:
             self._outage.begin(error)
 
-    def _delete(self, size: int) -> Done:
-        abandoned = self._db.call(files.abandon)
+    def _delete_results(self, size: int) -> Done:
+        return self._delete(self._db.call(files.abandon), files.doomed, files.forget, size)
+
+    def _delete_inputs(self, size: int) -> Done:
+        return self._delete(self._db.call(input_files.expire), input_files.doomed, input_files.forget, size)
+
+    def _delete(
+        self,
+        marked: int,
+        find: Callable[[Any, int], list[UUID]],
+        forget: Callable[[Any, Sequence[UUID]], None],
+        size: int,
+    ) -> Done:
         limit = min(size, BATCH)
-        doomed = self._db.call(files.doomed, limit)
+        doomed = self._db.call(find, limit)
         if doomed:
             self._store().delete(doomed)
-            self._db.call(files.forget, doomed)
-        return Done(abandoned + len(doomed), len(doomed) == limit)
+            self._db.call(forget, doomed)
+        return Done(marked + len(doomed), len(doomed) == limit)
 
     def _store(self) -> FileStore:
         store = open_store(self._settings.files)

@@ -2,8 +2,8 @@
 
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
-    forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, and workers
-                 that ended a day ago are deleted
+    forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, workers that
+                 ended a day ago, and published task types that nobody knows any more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -33,6 +33,7 @@ from jobcore.store import (
     rate_limits,
     retention,
     starts,
+    task_types,
     workers,
 )
 from jobcore.store.database import Database
@@ -128,6 +129,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_starts),
             Pass(self._forget_keys),
             Pass(self._forget_workers),
+            Pass(self._forget_types),
         ]
 
     def run(self) -> None:
@@ -200,6 +202,9 @@ class Housekeeping(BackgroundThread):
 
     def _forget_workers(self, _size: int) -> Done:
         return Done(self._db.call(workers.forget), False)
+
+    def _forget_types(self, _size: int) -> Done:
+        return Done(self._db.call(task_types.forget), False)
 
 
 def _oldest_kept(age_s: float) -> UUID:

@@ -3,10 +3,10 @@
 from jobcore.models.bulk import BULK_QUEUE, BULK_TYPES, BulkAction, Tally
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
-from jobcore.models.files import JobFile, NewFile, StoredFile
+from jobcore.models.files import InputFile, InputFileUse, JobFile, NewFile, StagedFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
-from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob
+from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob, NewJobWithFiles
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
 from jobcore.models.why import Cause, Estimate, Method, Why
@@ -28,6 +28,8 @@ __all__ = [
     "FeedFilter",
     "FeedPosition",
     "IdempotencyKey",
+    "InputFile",
+    "InputFileUse",
     "Job",
     "JobFile",
     "JobFilter",
@@ -39,9 +41,11 @@ __all__ = [
     "NewEvent",
     "NewFile",
     "NewJob",
+    "NewJobWithFiles",
     "Outcome",
     "Run",
     "RunningJob",
+    "StagedFile",
     "StoredFile",
     "Tally",
     "Why",

@@ -1,4 +1,4 @@
-"""The result files of a job."""
+"""The files of a job: those that its runs store, and those that it was submitted with."""
 
 from __future__ import annotations
 
@@ -28,6 +28,40 @@ class NewFile:
     id: UUID
     name: str
     media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file that was uploaded and that a submission may name until `expires_at`. `id` is also the key of its bytes."""
+
+    id: UUID
+    media_type: str
+    size: int
+    sha256: str
+    stored_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that a job was submitted with; `name` is how the job calls it. All else is as in `JobFile`."""
+
+    id: UUID
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InputFileUse:
+    """A staged file that a submission names; `field` is the JSON path of its id in the request."""
+
+    file_id: UUID
+    job_id: UUID
+    name: str
+    field: str
 
 
 class StoredFile(TypedDict):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+from jobcore.models.files import InputFileUse
 from jobcore.models.json_value import JsonText
 from jobcore.states import TERMINAL, Status
 
@@ -41,6 +42,24 @@ class NewJob(NamedTuple):
     """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
 
 
+class NewJobWithFiles(NewJob):
+    """A job to accept with input files that were uploaded before: their ids, by the names that the job gives them."""
+
+    files: Mapping[str, UUID]
+
+    @classmethod
+    def of(cls, job: NewJob, files: Mapping[str, UUID]) -> Self:
+        """The job with these files."""
+        made = cls(*job)
+        made.files = files
+        return made
+
+    @property
+    def uses(self) -> list[InputFileUse]:
+        """What each file is for."""
+        return [InputFileUse(file_id, self.id, name, f"files.{name}"[:200]) for name, file_id in self.files.items()]
+
+
 class Accepted(NamedTuple):
     """A job whose row is committed. `ready` is false while it waits for its time, or is blocked by a limit."""
 
@@ -70,9 +89,9 @@ class CancelReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row in `jobs` is now. `input`, `result` and `files` are JSON texts.
+    """A job as its row in `jobs` is now. `input`, `result`, `files` and `input_files` are JSON texts.
 
-    They are None if the query left them out; `files` also if there are none.
+    They are None if the query left them out; the last two also if there are none.
     """
 
     id: UUID
@@ -112,6 +131,7 @@ class Job:
     input: str | None = None
     result: str | None = None
     files: str | None = None
+    input_files: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Self:

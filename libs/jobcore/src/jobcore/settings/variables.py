@@ -61,9 +61,9 @@ class CoreSettings(BaseSettings):
     """Modules of task types, comma-separated, beside those of installed packages: dotted names, files that end in
     `.py`, or folders, which are written with a slash. The API and the workers need the same ones."""
     files: Annotated[str | None, Field(pattern=r"^(/|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/|$))")] = None
-    """Where result files are kept: the absolute path of a folder that the API and all workers share, or an S3 bucket as
+    """Where files are kept: the absolute path of a folder that the API and all workers share, or an S3 bucket as
     `s3://bucket/prefix`, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `make run`, \
-compose and the chart set it. Unset: `ctx.file` fails."""
+compose and the chart set it. Unset: uploads and `ctx.file` fail."""
     heartbeat_s: Seconds = 5.0
     """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0

@@ -7,12 +7,12 @@ number of processes, one has an effect. A transaction that fails leaves its key 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, CursorResult, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from jobcore.errors import LongrunError
@@ -135,6 +135,20 @@ def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: in
     job without an outcome met another one with its dedupe key that was being made: give it again. Raises
     IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for `wait_ms`.
     """
+    return _outcomes(ACCEPT_ONCE.execute, connection, given, wait_ms)
+
+
+def accept_once_inside(connection: Connection, given: Sequence[Submission]) -> dict[UUID, Outcome]:
+    """`accept_once` as a part of the transaction of the caller."""
+    return _outcomes(ACCEPT_ONCE.inside, connection, given, WAIT_MS)
+
+
+def _outcomes(
+    execute: Callable[[Connection, Mapping[str, Any]], CursorResult[Any]],
+    connection: Connection,
+    given: Sequence[Submission],
+    wait_ms: int,
+) -> dict[UUID, Outcome]:
     keys = [
         {
             "key": key.text,
@@ -148,7 +162,7 @@ def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: in
     ]
     parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
     try:
-        rows = ACCEPT_ONCE.execute(connection, parameters).all()
+        rows = execute(connection, parameters).all()
     except DBAPIError as error:
         if is_in_use(error):
             raise (IdempotencyKeyInUse(IN_USE) if keys else DedupeKeyInUse(IN_USE)) from error

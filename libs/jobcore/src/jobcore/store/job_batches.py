@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from jobcore.models import Accepted, IdempotencyKey
+from jobcore.models import Accepted, IdempotencyKey, InputFileUse
 from jobcore.states import Status
-from jobcore.store import failures, json_text
+from jobcore.store import failures, input_files, json_text
 from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
 from jobcore.store.idempotency import (
     DELETED,
@@ -27,6 +27,7 @@ from jobcore.store.idempotency import (
 )
 from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import Prepared
+from jobcore.store.transactions import transaction
 
 ROUNDS: Final = 5
 """How often a batch is given again that meets others with its dedupe keys; then its client has to."""
@@ -44,6 +45,8 @@ class JobBatch:
     """`json_text.rows` of the jobs: the text, because the jobs themselves take several times as much memory."""
     items: str
     """JSON text of a list that is stored with the idempotency key, and given to whoever repeats the request."""
+    files: tuple[InputFileUse, ...] = ()
+    """The input files of the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +113,14 @@ FROM stored WHERE body IS DISTINCT FROM :call
 )
 
 
-def accept(connection: Connection, batch: JobBatch, key: IdempotencyKey | None = None) -> BatchOutcome:
+def accept(
+    connection: Connection, batch: JobBatch, key: IdempotencyKey | None = None, owner: str | None = None
+) -> BatchOutcome:
     """Accept a batch in one durable transaction, or find what its idempotency key has.
 
-    Raises IdempotencyKeyReused if the key belongs to another request, and IdempotencyKeyInUse or DedupeKeyInUse if
-    another transaction holds one of the keys for LOCK_S seconds. Whatever is raised, no job is accepted.
+    Raises InvalidInput if `owner` cannot give one of the input files to a job, IdempotencyKeyReused if the key belongs
+    to another request, and IdempotencyKeyInUse or DedupeKeyInUse if another transaction holds one of the keys for
+    LOCK_S seconds. Whatever is raised, no job is accepted.
     """
     parameters = {
         "jobs": batch.rows,
@@ -125,7 +131,7 @@ def accept(connection: Connection, batch: JobBatch, key: IdempotencyKey | None =
     }
     for _ in range(ROUNDS):
         try:
-            rows = ACCEPT.execute(connection, parameters).all()
+            rows = _accept(connection, parameters, batch.files, owner)
         except IntegrityError as error:
             if failures.constraint(error) != "jobs_live_by_dedupe_key":
                 raise
@@ -136,6 +142,18 @@ def accept(connection: Connection, batch: JobBatch, key: IdempotencyKey | None =
             raise
         return _outcome(rows, batch, key)
     raise DedupeKeyInUse(IN_USE)
+
+
+def _accept(
+    connection: Connection, parameters: Mapping[str, Any], files: Sequence[InputFileUse], owner: str | None
+) -> Sequence[Row[Any]]:
+    if not files:
+        return ACCEPT.execute(connection, parameters).all()
+    with transaction(connection):
+        rows = ACCEPT.inside(connection, parameters).all()
+        accepted = {row.id for row in rows if row[SENT_ID] is None and row.fingerprint is None}
+        input_files.give_inside(connection, [use for use in files if use.job_id in accepted], owner)
+    return rows
 
 
 def _outcome(rows: Sequence[Row[Any]], batch: JobBatch, key: IdempotencyKey | None) -> BatchOutcome:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, fair_turns, files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, fair_turns, files, input_files, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -131,12 +131,12 @@ def find(connection: Connection, ids: Sequence[UUID]) -> list[Accepted]:
 
 GET: Final = text(
     f"SELECT {SUMMARY}, {json_text.stored('input')} AS input, {json_text.stored('result')} AS result,"
-    f" ({files.AS_JSON}) AS files FROM jobs WHERE id = :id"
+    f" ({files.AS_JSON}) AS files, ({input_files.AS_JSON}) AS input_files FROM jobs WHERE id = :id"
 )
 
 
 def get(connection: Connection, job_id: UUID) -> Job | None:
-    """The job with its input, result and files; None if there is none."""
+    """The job with its input, result and all files; None if there is none."""
     row = connection.execute(GET, {"id": job_id}).mappings().first()
     return from_row(row) if row else None
 

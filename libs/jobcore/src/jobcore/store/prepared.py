@@ -59,7 +59,7 @@ class Prepared:
         self._prepare = {one.name: text(one.prepare) for one in statements}
         self._execute = text(f"{DURABLE}{BY_INDEX}{execute}")
         self._prepare_and_execute = text(f"{DURABLE}{BY_INDEX}{missing}{execute}")
-        self._plain = text(DURABLE + ";\n".join([*first, sql]))
+        self._plain = text(DURABLE + settings + ";\n".join([*first, sql]))
 
     @property
     def texts(self) -> tuple[TextClause, ...]:
@@ -85,7 +85,7 @@ class Prepared:
             return connection.execute(self._prepare_and_execute, parameters)
 
     def inside(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run the statement in the transaction of the caller: not prepared, and without planner settings."""
+        """Run the statement in the transaction of the caller: not prepared, and planned as any other statement."""
         return connection.execute(self._plain, parameters)
 
 

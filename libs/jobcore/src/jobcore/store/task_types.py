@@ -11,11 +11,10 @@ from jobcore.store import json_text
 from jobcore.store.transactions import DURABLE
 from jobcore.tasks import TaskType
 
-# A later version of a task type replaces an earlier one. None is deleted: a rolling deploy starts the new API while the
-# old one still accepts its types. A job of a type that is gone waits, and `GET /tasks/{id}/why` says for what.
-PUBLISH: Final = text(
-    DURABLE
-    + """
+SEEN_EVERY: Final = "interval '1 hour'"
+KEPT: Final = "interval '7 days'"
+
+INSERT: Final = """
 INSERT INTO task_types (name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema)
 SELECT name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema
 FROM jsonb_to_recordset(CAST(:types AS jsonb)) AS sent (
@@ -23,15 +22,42 @@ FROM jsonb_to_recordset(CAST(:types AS jsonb)) AS sent (
     backoff_max_s double precision, input_schema jsonb)
 ORDER BY name
 ON CONFLICT (name) DO UPDATE SET
-    queue = excluded.queue, max_attempts = excluded.max_attempts, timeout_s = excluded.timeout_s,
-    backoff_s = excluded.backoff_s, backoff_max_s = excluded.backoff_max_s, input_schema = excluded.input_schema
 """
+
+# A later version of a task type replaces an earlier one. None is deleted here: a rolling deploy starts the new API
+# while the old one still accepts its types.
+PUBLISH: Final = text(f"""{DURABLE} {INSERT}
+    queue = excluded.queue, max_attempts = excluded.max_attempts, timeout_s = excluded.timeout_s,
+    backoff_s = excluded.backoff_s, backoff_max_s = excluded.backoff_max_s, input_schema = excluded.input_schema,
+    seen_at = now()
+""")
+
+# An API that runs for long may be older than the one that published a type last, so it only says that the type lives.
+SEE: Final = text(f"{INSERT} seen_at = now() WHERE task_types.seen_at < now() - {SEEN_EVERY}")
+
+# A job of a type that is gone waits, and `GET /tasks/{id}/why` says for what. A worker of the first version has not
+# said which types it knows.
+FORGET: Final = text(f"""
+DELETE FROM task_types WHERE seen_at < now() - {KEPT} AND NOT EXISTS (
+    SELECT FROM workers
+    WHERE state IN ('active', 'draining') AND (workers.task_types IS NULL OR name = ANY(workers.task_types))
 )
+""")
 
 
 def publish(connection: Connection, types: Sequence[TaskType]) -> None:
     """Store what `longrun.submit` needs to know of these task types."""
     connection.execute(PUBLISH, {"types": json_text.rows(map(_row, types))})
+
+
+def see(connection: Connection, types: Sequence[TaskType]) -> None:
+    """Say that these task types are still accepted; stores those that are missing, and changes no other."""
+    connection.execute(SEE, {"types": json_text.rows(map(_row, types))})
+
+
+def forget(connection: Connection) -> int:
+    """Delete the task types that no API has accepted for 7 days and no worker knows; returns how many."""
+    return connection.execute(FORGET).rowcount
 
 
 def _row(task_type: TaskType) -> dict[str, object]:

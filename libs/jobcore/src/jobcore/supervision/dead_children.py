@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobcore.host import process_folders
 from jobcore.models import RunningJob
 from jobcore.states import Lane
 from jobcore.store.cancellations import CompletedCancel
@@ -34,6 +35,8 @@ class DeadChildren:
     def account_for(self, deaths: Sequence[Death]) -> None:
         """Release the claims of these children, and then their slots; StoreUnavailable if PostgreSQL is."""
         self._children.end_leftovers(deaths)
+        if deaths:
+            process_folders.sweep_soon()
         alone = len(deaths) == 1
         running = self._claims.running() if deaths else []
         for death in deaths:

@@ -27,6 +27,7 @@ from jobcore.broker.cancel_listener import CancelListener
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
 from jobcore.errors import StoreUnavailable
+from jobcore.host import process_folders
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.error_budget import ErrorBudget
 from jobcore.host.processes import Process
@@ -94,6 +95,7 @@ class Supervisor:
     def run(self) -> None:
         """Supervise until the main process and its children are gone."""
         end_leftovers_of_dead_workers()
+        process_folders.sweep_soon()
         for thread in self._threads:
             thread.start()
         while not self._children.main.exited():

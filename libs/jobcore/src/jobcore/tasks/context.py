@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, Unpack
 
 from jobcore.models import StoredFile
@@ -112,6 +113,13 @@ class JobContext(Context, Protocol):
         used, or if the file is larger than LONGRUN_MAX_FILE_BYTES; and FileStoreUnavailable if it cannot be stored now.
         """
 
+    def input_file(self, name: str) -> Path:
+        """The local path of a file that the job was submitted with: a copy of this run's own, until the run ends.
+
+        Its bytes are those that were uploaded, checked by their SHA-256. Raises InvalidValue, which ends the job, if it
+        was submitted without a file of this name; and FileStoreUnavailable if the file cannot be fetched now.
+        """
+
 
 class AsyncContext(Context, Protocol):
     """The context of a task that `async def` defines: its methods that store something are awaited."""
@@ -123,6 +131,9 @@ class AsyncContext(Context, Protocol):
         self, path: str | os.PathLike[str], name: str | None = None, *, media_type: str | None = None
     ) -> StoredFile:
         """`JobContext.file`, awaited."""
+
+    async def input_file(self, name: str) -> Path:
+        """`JobContext.input_file`, awaited."""
 
     async def step(self, name: str, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """`JobContext.step`, awaited. The function may be async or not.

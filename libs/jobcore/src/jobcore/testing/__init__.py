@@ -9,7 +9,7 @@ def test_greet() -> None:
 """
 
 from jobcore.testing.cases import run, run_async
-from jobcore.testing.memory_store import OnEvent
+from jobcore.testing.memory_store import InputContent, OnEvent
 from jobcore.testing.record import File, Run
 
-__all__ = ["File", "OnEvent", "Run", "run", "run_async"]
+__all__ = ["File", "InputContent", "OnEvent", "Run", "run", "run_async"]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from jobcore.models import Claim
 from jobcore.states import Lane
 from jobcore.tasks import Context, TaskType
 from jobcore.tasks.registry import registry
-from jobcore.testing.memory_store import MemoryStore, OnEvent
+from jobcore.testing.memory_store import InputContent, MemoryStore, OnEvent
 from jobcore.testing.record import Run
 from jobcore.worker.async_context import RunAsyncContext
 from jobcore.worker.context import RunContext
@@ -35,6 +36,7 @@ def run(
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
+    files: Mapping[str, InputContent] = MappingProxyType({}),
 ) -> Run:
     """Call a function that `@task` has registered, with an input as a client sends it; returns what it did.
 
@@ -42,11 +44,12 @@ def run(
     task finds as `ctx.owner`. With `cancelled` the run has been asked to stop; an event asks it once it is set. An
     exception of the task is raised, or returned as `Run.error` if `raises` is false. `on_event(kind, data)` is called
     for each log line, progress and piece of output.
+    `files` are what `ctx.input_file` finds, by name: bytes, or a path.
     Raises InvalidValue for an input that the API would refuse, and InvalidOutput for a result that cannot be stored.
 
     An `async def` gets an event loop of its own; a test that has one awaits `run_async`.
     """
-    case = _Case(task, input, after, owner, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event, files)
     if case.task_type.lane is Lane.ASYNC:
         return asyncio.run(case.run_async(raises=raises))
     with case.noting(raises=raises):
@@ -63,9 +66,10 @@ async def run_async(
     cancelled: bool | threading.Event = False,
     raises: bool = True,
     on_event: OnEvent | None = None,
+    files: Mapping[str, InputContent] = MappingProxyType({}),
 ) -> Run:
     """`run` of an `async def`, on the event loop of the caller. Raises ValueError for a task in another lane."""
-    case = _Case(task, input, after, owner, cancelled, on_event)
+    case = _Case(task, input, after, owner, cancelled, on_event, files)
     if case.task_type.lane is not Lane.ASYNC:
         raise ValueError(f"{case.task_type.name} is not async: call run")
     return await case.run_async(raises=raises)
@@ -82,6 +86,7 @@ class _Case:
         owner: str | None,
         cancelled: bool | threading.Event,
         on_event: OnEvent | None,
+        files: Mapping[str, InputContent],
     ) -> None:
         self.task_type = registry.of(task)
         self._given = _read(self.task_type, input or {})
@@ -89,7 +94,7 @@ class _Case:
         self.done = Run(
             before.attempt + 1, checkpoint=before.checkpoint, steps=dict(before.steps), files=dict(before.files)
         )
-        self.store = MemoryStore(self.done, _claim(self.task_type, self.done, owner), cancelled, on_event)
+        self.store = MemoryStore(self.done, _claim(self.task_type, self.done, owner), cancelled, on_event, files)
 
     def call(self, context: Context) -> Any:
         """Call the function of the task."""
@@ -119,6 +124,7 @@ class _Case:
             self.done.error = error
         finally:
             self.store.flush()
+            self.store.close()
 
 
 async def _at_once(function: Callable[..., Any], *args: Any) -> Any:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jobcore.errors import InvalidValue, JobCancelled
+from jobcore.files.names import checked_name
 from jobcore.models import Claim, Event, NewFile
 from jobcore.store.steps import Step
 from jobcore.testing.record import File, Run
 from jobcore.worker.event_buffer import EventBuffer
+from jobcore.worker.input_files import no_such
 from jobcore.worker.values import DEFAULT_BOUNDS
 
+InputContent = bytes | str | os.PathLike[str]
+"""An input file: its bytes, or where they are."""
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 """Is called with the kind and the data of each event of a run as it happens."""
 
@@ -22,12 +30,21 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]
 class MemoryStore:
     """Keeps in a `Run` what a `RunStore` stores in PostgreSQL."""
 
-    def __init__(self, done: Run, claim: Claim, cancelled: bool | threading.Event, on_event: OnEvent | None) -> None:
+    def __init__(
+        self,
+        done: Run,
+        claim: Claim,
+        cancelled: bool | threading.Event,
+        on_event: OnEvent | None,
+        files: Mapping[str, InputContent],
+    ) -> None:
         self.claim = claim
         self.bounds = DEFAULT_BOUNDS
         self.buffer = EventBuffer(self.bounds.log_lines, claim.seq, self.bounds.output_bytes)
         self._cancelled = cancelled
         self.files = MemoryFiles(done)
+        self._inputs = files
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._done = done
         self._on_event = on_event
 
@@ -49,6 +66,25 @@ class MemoryStore:
         """Keep the events in the buffer."""
         for event in self.buffer.take().events:
             self._keep(event.kind, dict(event.data))
+
+    def input_file(self, name: str) -> Path:
+        """A copy of the file that the caller gave under this name, until `close`."""
+        if name not in self._inputs:
+            raise InvalidValue(no_such(name, sorted(self._inputs)))
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="longrun-run-")
+        path, given = Path(self._folder.name) / checked_name(name), self._inputs[name]
+        if not path.exists():
+            if isinstance(given, bytes):
+                path.write_bytes(given)
+            else:
+                shutil.copyfile(given, path)
+        return path
+
+    def close(self) -> None:
+        """Remove the copies."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def publish(self, event: Event) -> None:
         """Keep an event that a worker would only send to streams."""

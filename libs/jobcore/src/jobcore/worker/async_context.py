@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, Unpack
 
 from jobcore.models import StoredFile
@@ -103,6 +104,12 @@ class RunAsyncContext(BaseContext):
         self.raise_if_cancelled()
         stored: StoredFile = await self._copied(self._store_file, path, name, media_type)
         return stored
+
+    async def input_file(self, name: str) -> Path:
+        """The local path of a file that the job was submitted with."""
+        self.raise_if_cancelled()
+        path: Path = await self._copied(self._input_file, name)
+        return path
 
     def _keep(self, name: str, result: Any) -> Any:
         """Store the result; a step whose awaiter was cancelled meanwhile finds it when it is called again."""

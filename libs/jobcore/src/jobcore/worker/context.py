@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, ParamSpec, Protocol, Unpack
 
 from jobcore.errors import InvalidStep, InvalidValue
@@ -53,6 +54,9 @@ class ContextStore(Protocol):
 
     def flush(self) -> None:
         """Store the events in the buffer."""
+
+    def input_file(self, name: str) -> Path:
+        """The local path of the job's input file of this name."""
 
     def publish(self, event: Event, /) -> None:
         """Send an event that is not stored to streams."""
@@ -171,6 +175,10 @@ class BaseContext:
         with self._shield():
             return self._store.store_step(name, text)
 
+    def _input_file(self, name: str) -> Path:
+        with self._shield():
+            return self._store.input_file(name)
+
     def _store_file(self, path: str | os.PathLike[str], name: str | None, media_type: str | None) -> StoredFile:
         with self._shield():
             return store_file(
@@ -202,6 +210,11 @@ class RunContext(BaseContext):
         """Store a copy of the file at `path` as a result file of the job."""
         self.raise_if_cancelled()
         return self._store_file(path, name, media_type)
+
+    def input_file(self, name: str) -> Path:
+        """The local path of a file that the job was submitted with."""
+        self.raise_if_cancelled()
+        return self._input_file(name)
 
     def _wait_for_room(self) -> None:
         """Wait until the buffer has room; raises JobCancelled if the run should stop meanwhile."""

@@ -81,8 +81,11 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunContext(self.store, host.shield))
-                with RunProcesses(self.store), RunThreads(self.store):
-                    returned = host.call(self.store.key, function, *args, **kwargs)
+                try:
+                    with RunProcesses(self.store), RunThreads(self.store):
+                        returned = host.call(self.store.key, function, *args, **kwargs)
+                finally:
+                    self.store.inputs.remove()
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)
@@ -92,8 +95,12 @@ class JobRun:
         with traces.run_span(self._claim) as span:
             try:
                 function, args, kwargs = self._read(RunAsyncContext(self.store, host.stored))
-                async with RunProcesses(self.store), RunThreads(self.store):
-                    returned = await host.call(function, *args, **kwargs)
+                try:
+                    async with RunProcesses(self.store), RunThreads(self.store):
+                        returned = await host.call(function, *args, **kwargs)
+                finally:
+                    if self.store.inputs.any:
+                        await host.stored(self.store.inputs.remove)
             except BaseException as error:
                 return self._told(span, self._raised, error)
             return self._told(span, self._returned, returned)

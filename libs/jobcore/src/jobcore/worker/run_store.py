@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from jobcore.errors import InvalidStep, JobCancelled, StoreUnavailable
@@ -19,6 +20,7 @@ from jobcore.telemetry import logs
 from jobcore.worker.event_buffer import BATCH_MAX, Buffered, EventBuffer
 from jobcore.worker.event_writer import Call, EventWriter, nowhere
 from jobcore.worker.files import RunFiles
+from jobcore.worker.input_files import RunInputFiles
 from jobcore.worker.values import DEFAULT_BOUNDS, Bounds
 
 RETRY_S: Final = 0.5
@@ -64,12 +66,17 @@ class RunStore:
         self._db = db
         self._on_event = on_event
         self._own_stop = StopReason.NONE
+        self.inputs = RunInputFiles(claim, bounds.files_at)
         forks.watch(self)
 
     @property
     def files(self) -> RunFiles:
         """The files of this run. It is not kept, because a cycle of references waits for the garbage collector."""
         return RunFiles(self.claim, self.bounds, self._db.call, self._insist, self._lose)
+
+    def input_file(self, name: str) -> Path:
+        """The local path of the job's input file of this name: see `JobContext.input_file`."""
+        return self.inputs.path(name, self._insist, self.raise_if_stopped)
 
     def in_fork(self) -> None:
         """A task forked this process, which has no completer: store at once what is said here, and only that."""

@@ -1,7 +1,8 @@
-"""`/tasks/{id}/files`: the result files of a task, listed and downloaded."""
+"""`/tasks/{id}/files` and `/tasks/{id}/input-files`: the files of a task, listed and downloaded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -10,9 +11,9 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 
 from jobcore.errors import FileBytesMissing, FileNotFound, FileStoreUnavailable
-from jobcore.models import JobFile
+from jobcore.models import InputFile, JobFile
 from jobcore.models.caller import Scope
-from jobcore.store import event_pages, files
+from jobcore.store import event_pages, files, input_files
 from jobcore.telemetry import logs
 from longrun_api import conditions
 from longrun_api.auth.scopes import needs
@@ -41,13 +42,48 @@ BINARY: Final = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 FileName = Annotated[str, Path(description="The name of a file of the task.", max_length=1000)]
 
 
+DOWNLOADS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The bytes of the file", "content": BINARY},
+    206: {"description": "The bytes of the range in `Range`", "content": BINARY},
+    304: {"description": "The client has this version: `If-None-Match` names its ETag"},
+    **problem_responses(404, 412, 416, 503),
+}
+
+AnyFile = JobFile | InputFile
+Find = Callable[[Any, UUID, str], AnyFile | None]
+
+
 @router.get("/{task_id}/files", response_model=FileList, responses=problem_responses(404, 503))
 @needs(Scope.READ)
 async def list_task_files(request: Request, task_id: TaskId) -> FileList:
-    """List the files of a task by name."""
+    """List the result files of a task by name."""
+    return await _list(request, task_id, files.of_job)
 
-    def found(connection: Any) -> list[JobFile]:
-        rows = files.of_job(connection, task_id)
+
+@router.get("/{task_id}/input-files", response_model=FileList, responses=problem_responses(404, 503))
+@needs(Scope.READ)
+async def list_task_input_files(request: Request, task_id: TaskId) -> FileList:
+    """List the files that a task was submitted with, by name."""
+    return await _list(request, task_id, input_files.of_job)
+
+
+@router.get("/{task_id}/files/{name}", response_class=Response, responses=DOWNLOADS)
+@needs(Scope.READ)
+async def download_task_file(request: Request, task_id: TaskId, name: FileName) -> Response:
+    """Download a result file: all of it, or the range in `Range`; `If-Range` with its ETag resumes a download."""
+    return await _download(request, task_id, name, files.find)
+
+
+@router.get("/{task_id}/input-files/{name}", response_class=Response, responses=DOWNLOADS)
+@needs(Scope.READ)
+async def download_task_input_file(request: Request, task_id: TaskId, name: FileName) -> Response:
+    """Download a file that a task was submitted with, as `/tasks/{task_id}/files/{name}` does result files."""
+    return await _download(request, task_id, name, input_files.find)
+
+
+async def _list(request: Request, task_id: UUID, of_job: Callable[[Any, UUID], Sequence[AnyFile]]) -> FileList:
+    def found(connection: Any) -> Sequence[AnyFile]:
+        rows = of_job(connection, task_id)
         if not rows and event_pages.end(connection, task_id) is None:
             raise not_found(task_id)
         return rows
@@ -55,43 +91,33 @@ async def list_task_files(request: Request, task_id: TaskId) -> FileList:
     return FileList(items=[TaskFile.of(file) for file in await runtime_of(request).database.call(found)])
 
 
-@router.get(
-    "/{task_id}/files/{name}",
-    response_class=Response,
-    responses={
-        200: {"description": "The bytes of the file", "content": BINARY},
-        206: {"description": "The bytes of the range in `Range`", "content": BINARY},
-        304: {"description": "The client has this version: `If-None-Match` names its ETag"},
-        **problem_responses(404, 412, 416, 503),
-    },
-)
-@needs(Scope.READ)
-async def download_task_file(request: Request, task_id: TaskId, name: FileName) -> Response:
-    """Download a file of a task: all of it, or the range in `Range`; `If-Range` with its ETag resumes a download."""
+async def _download(request: Request, task_id: UUID, name: str, find: Find) -> Response:
     runtime = runtime_of(request)
-    file = await _find(runtime, task_id, name)
+    file = await _find(runtime, task_id, name, find)
     try:
         return await _response(request, runtime, file)
     except FileBytesMissing:
-        current = await _find(runtime, task_id, name)  # raises if it was deleted meanwhile
+        current = await _find(runtime, task_id, name, find)  # raises if it was deleted meanwhile
         if current.id == file.id:
             raise _explained(file) from None
         return await _response(request, runtime, current)
 
 
-async def _find(runtime: Runtime, task_id: UUID, name: str) -> JobFile:
-    def found(connection: Any) -> JobFile:
-        file = None if "\0" in name else files.find(connection, task_id, name)
+async def _find(runtime: Runtime, task_id: UUID, name: str, find: Find) -> AnyFile:
+    def found(connection: Any) -> AnyFile:
+        file = None if "\0" in name else find(connection, task_id, name)
         if file is None:
             if event_pages.end(connection, task_id) is None:
                 raise not_found(task_id)
-            raise FileNotFound(f"it has no file {name[:200]!r}; its field `files` lists those that it has")
+            raise FileNotFound(
+                f"it has no file {name[:200]!r} there; its fields `files` and `input_files` list those that it has"
+            )
         return file
 
     return await runtime.database.call(found)
 
 
-async def _response(request: Request, runtime: Runtime, file: JobFile) -> Response:
+async def _response(request: Request, runtime: Runtime, file: AnyFile) -> Response:
     etag = f'"{file.sha256}"'
     headers = {**SAFE, "ETag": etag}
     if conditions.is_current(request.headers, etag):
@@ -110,7 +136,7 @@ async def _response(request: Request, runtime: Runtime, file: JobFile) -> Respon
     return Download(pieces, HTTPStatus.PARTIAL_CONTENT, headers)
 
 
-async def _opened(runtime: Runtime, file: JobFile, part: Part) -> Pieces:
+async def _opened(runtime: Runtime, file: AnyFile, part: Part) -> Pieces:
     try:
         return await runtime.file_reads.open(file.id, part.start, part.end)
     except FileBytesMissing as error:
@@ -121,7 +147,7 @@ async def _opened(runtime: Runtime, file: JobFile, part: Part) -> Pieces:
         raise FileStoreUnavailable("this API cannot read its LONGRUN_FILES now; its log says why") from None
 
 
-def _explained(file: JobFile) -> FileBytesMissing:
+def _explained(file: AnyFile) -> FileBytesMissing:
     return FileBytesMissing(
         f"the bytes of {file.name!r} are not where this API looks for them: set LONGRUN_FILES of the API and all "
         "workers to one folder that they share, or to one S3 bucket"

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.errors import JobAlreadyEnded
-from jobcore.models import Job, NewJob
+from jobcore.models import Job, NewJob, NewJobWithFiles
 from jobcore.models.caller import Scope
 from jobcore.store import events, jobs, runs
 from jobcore.telemetry import traces
-from longrun_api import answers, paging, validation, waited
+from longrun_api import answers, file_acceptance, paging, validation, waited
 from longrun_api.acceptance import accept, accept_once
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
@@ -27,6 +27,7 @@ from longrun_api.runtime import runtime_of
 from longrun_api.schemas import Accepted, LogLine, LogPage, Task, TaskSummary, task_json
 from longrun_api.schemas_attempts import Attempt, AttemptPage
 from longrun_api.submission import parse, to_job
+from longrun_api.task_forms import accept_form, is_form
 from longrun_api.task_ids import TaskId, not_found
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -52,9 +53,16 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
 )
 @needs(Scope.SUBMIT)
 async def submit_task(request: Request) -> Response:
-    """Submit a task. The response is sent once the task is stored durably; from then on it is never lost."""
+    """Submit a task. The response is sent once the task is stored durably; from then on it is never lost.
+
+    `multipart/form-data` is taken too: the part `task` with the submission as JSON comes first, and each further part
+    is an input file of its name.
+    """
     is_validation = validation.is_wanted(request)
     runtime, traceparent, caller = runtime_of(request), traces.current_traceparent(), caller_of(request)
+
+    if is_form(request):
+        return await waited.submitted(request, await accept_form(request, traceparent))
 
     def read(body: bytes) -> NewJob:
         return to_job(parse(body), runtime.registry, traceparent, caller)
@@ -62,6 +70,8 @@ async def submit_task(request: Request) -> Response:
     key = key_text(request)
     if is_validation:
         job = await read_as(request, read)
+        if isinstance(job, NewJobWithFiles):
+            await file_acceptance.check(request, job)
         warnings = runtime.served_queues.warnings(job.queue, job.task_type)
         shown = validation.validated_json(job, request.scope.get("root_path", ""), warnings)
         return Response(shown, media_type="application/json")
