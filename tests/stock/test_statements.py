@@ -37,9 +37,12 @@ from jobcore.models import (
     NewFile,
     NewJobWithFiles,
 )
+from jobcore.models.api_keys import KeyDigest, NewApiKey, new_key
+from jobcore.models.caller import Scope
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
+    api_keys,
     bulk,
     bulk_jobs,
     cancellations,
@@ -92,6 +95,7 @@ from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
 from jobcore.store.job_sources import Source
 from jobcore.store.rate_limits import RateLimit
+from jobcore.store.signing_keys import signing_key
 from jobcore.tasks import load_tasks
 from tests.integration.appending import append_events
 from tests.integration.store.world import World
@@ -133,6 +137,25 @@ def explaining(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) ->
         pytest.skip(str(missing))
     with server:
         yield server
+
+
+def make_keys(world: World) -> None:
+    """Keys of the API, and the key that signs stream tokens."""
+
+    def new(owner: str | None) -> NewApiKey:
+        digest = KeyDigest.of(new_key())
+        assert digest is not None
+        return NewApiKey(digest, "nightly", owner, frozenset({Scope.READ}))
+
+    first, second = (world.call(api_keys.add, new("tenant")) for _ in range(2))
+    for owner, after in product((None, "tenant"), (None, second.id)):
+        world.call(api_keys.page, owner, after, PAGE)
+    world.call(api_keys.find, first.id)
+    world.call(api_keys.note_use, [first.id])
+    world.call(api_keys.rotate, first.id, new(None), 60.0)
+    world.call(api_keys.revoke, first.id)
+    world.call(api_keys.put_bootstrap, new(None).digest)
+    world.call(signing_key, "streams")
 
 
 def new_database(server: DebianPostgres, name: str) -> str:
@@ -334,6 +357,7 @@ def walk_through(world: World, worker: UUID) -> None:
     world.call(steps.find, job_id, "step")
     keep_files(world, job_id, claim.fence)
     keep_input_files(world)
+    make_keys(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)

@@ -38,9 +38,11 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(run_threads, "_left", [])
     monkeypatch.setattr(run_threads, "GRACE_S", 0.01)
     run_threads.install()
-    end = threading.Event()
+    before, end = set(threading.enumerate()), threading.Event()
     yield end
     end.set()
+    for started in set(threading.enumerate()) - before:
+        started.join()
     current_run.set(None)
 
 
@@ -76,9 +78,10 @@ def test_a_thread_of_a_thread_is_the_runs_and_those_of_others_are_not(end: threa
 
 
 def test_threads_that_end_and_those_of_shared_executors_are_not_left(end: threading.Event) -> None:
-    executor = ThreadPoolExecutor(2, thread_name_prefix="to-thread")
-    assert run(ONE, lambda: executor.submit(end.wait)) == []
-    assert run(OTHER, threading.Thread(target=int).start) == []
+    with ThreadPoolExecutor(2, thread_name_prefix="to-thread") as executor:
+        assert run(ONE, lambda: executor.submit(end.wait)) == []
+        assert run(OTHER, threading.Thread(target=int).start) == []
+        end.set()
 
 
 def test_only_threads_that_go_on_count_against_the_child(end: threading.Event) -> None:

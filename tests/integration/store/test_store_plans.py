@@ -56,7 +56,7 @@ def blocks_of_a_claim(world: World, worker: UUID) -> int:
             text("SELECT name FROM pg_prepared_statements WHERE name LIKE 'longrun_claim%'")
         ).scalars()
         explain = f"""{BY_INDEX} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
-            EXECUTE {name} ('{QUEUE}', '{worker}', 0, 1, 8, '{{}}', ARRAY['wait'], ARRAY['echo'], {LEASE_S})"""
+            EXECUTE {name} ('{QUEUE}', '{worker}', 0, 1, 8, '{{}}', ARRAY['wait'], ARRAY['echo'], 0, {LEASE_S})"""
         plan = connection.execute(text(explain)).scalar_one()[0]["Plan"]
         return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
