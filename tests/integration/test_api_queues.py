@@ -53,12 +53,13 @@ def test_tasks_of_a_key_run_one_at_a_time_or_as_many_as_its_limit(
     api: httpx.Client, worker: HandWorker, submit: Submit
 ) -> None:
     key = f"crm/{uuid4()}"
+    limit = {"key": key, "owner": None, "max_running": 2}
     paths = [submit(concurrency_key=key) for _ in range(3)]
     assert api.get(paths[0]).json()["concurrency_key"] == key
     until_queue_has(api, worker.queue, ready=1, blocked=2)
-    assert api.put(f"/concurrency-limits/{key}", json={"max_running": 2}).json() == {"key": key, "max_running": 2}
+    assert api.put(f"/concurrency-limits/{key}", json={"max_running": 2}).json() == limit
     until_queue_has(api, worker.queue, ready=2, blocked=1)
-    assert {"key": key, "max_running": 2} in api.get("/concurrency-limits").json()["items"]
+    assert limit in api.get("/concurrency-limits").json()["items"]
     assert api.delete(f"/concurrency-limits/{key}").status_code == 204
     after = api.get("/concurrency-limits", params={"after": key[:-1]}).json()["items"]
     assert key not in [limit["key"] for limit in after]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from alembic import op
 
+THOSE_OF_THIS_VERSION = "\n".join(path.read_text() for path in Path(__file__).parent.glob("0*.py"))
+
 revision = "9001"
-# whatever is the newest of this version
-down_revision = max(path.name[:4] for path in Path(__file__).parent.glob("0*.py"))
+# the one that no other follows
+[down_revision] = set(re.findall(r'^revision = "(.+)"', THOSE_OF_THIS_VERSION, re.MULTILINE)) - set(
+    re.findall(r'^down_revision = "(.+)"', THOSE_OF_THIS_VERSION, re.MULTILINE)
+)
 branch_labels = None
 depends_on = None
 
