@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from structlog.testing import capture_logs
 
 from jobcore.broker.event_publisher import EventPublisher
 from jobcore.broker.waker import Waker
@@ -18,6 +19,7 @@ from jobcore.settings import CoreSettings
 from jobcore.states import Status
 from jobcore.store import concurrency_limits, jobs, key_locks, limits, queues
 from jobcore.store.concurrency_limits import ConcurrencyLimit
+from longrun_local.ports import free_port
 from tests.integration.store.world import World
 from tests.waiting import until
 
@@ -106,6 +108,28 @@ def test_a_job_whose_time_has_come_is_ready_long_before_the_next_check(world: Wo
         until(lambda: world.row(job)["ready"], 30)
     finally:
         keeper.stop()
+
+
+def test_an_outage_is_said_once_however_many_looks_fail(
+    settings: CoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = [], Keeper.check
+
+    def counted(keeper: Keeper) -> None:
+        looks.append(keeper)
+        look(keeper)
+
+    monkeypatch.setattr(Keeper, "check", counted)
+    away = settings.model_copy(update={"database_url": f"postgresql://127.0.0.1:{free_port()}/x", "keeper_s": 0.5})
+    keeper = Keeper(away, Waker(away), EventPublisher(away.redis))
+    with capture_logs() as lines:
+        keeper.start()
+        try:
+            until(lambda: len(looks) > 3)
+        finally:
+            keeper.stop()
+    said = [line["event"] for line in lines if line["event"].startswith("keeper ")]
+    assert said == ["keeper paused: the database is unavailable"]
 
 
 @contextmanager

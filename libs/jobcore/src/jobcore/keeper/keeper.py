@@ -111,24 +111,26 @@ class Keeper(BackgroundThread):
         with traces.quiet():
             while not self.pause(max(0.0, min(PROBE_S, self._check_at - time.monotonic()))):
                 try:
-                    self._step()
-                    self._store.end()
+                    if self._step():
+                        self._store.end()
                 except LongrunError as error:
                     self._store.begin(error)
                     self._gauges.database_unavailable()
                 except Exception:
                     log.exception("keeper failed; retrying")
 
-    def _step(self) -> None:
-        """Check if it is time; otherwise only promote what is due, if this keeper leads."""
+    def _step(self) -> bool:
+        """Check if it is time; otherwise only promote what is due, if this keeper leads. False if it did neither."""
         if time.monotonic() < self._check_at:
-            if self._leads():
-                self.promote_due()
-            return
+            if not self._leads():
+                return False
+            self.promote_due()
+            return True
         try:
             self.check()
         finally:
             self._check_at = time.monotonic() + self.pause_s
+        return True
 
     def promote_due(self) -> None:
         """Promote jobs whose time has come, and wake workers for them. Raises StoreUnavailable."""
