@@ -72,7 +72,7 @@ def stored(url: str) -> list[tuple[object, ...]]:
 def test_what_was_dumped_and_lost_is_there_again(database_url: str, script: Run, tmp_path: Path) -> None:
     before = fill(database_url)
     assert script("backup.sh").returncode == 0
-    sql(database_url, "DROP TABLE jobs, job_events, job_files, queues")
+    sql(database_url, "DROP TABLE jobs, job_events, job_files, input_files, queues")
     done = script("restore.sh")
     assert done.returncode == 0, done.stderr
     assert stored(database_url) == before
