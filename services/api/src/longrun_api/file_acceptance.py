@@ -10,7 +10,7 @@ from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJobWithFiles
 from jobcore.store import health, input_files, jobs_with_files
 from jobcore.telemetry import metrics
 from longrun_api.callers import caller_of
-from longrun_api.runtime import Runtime, runtime_of
+from longrun_api.runtime import Runtime, announce, runtime_of
 
 
 async def store(request: Request, job: NewJobWithFiles, key: IdempotencyKey | None) -> Accepted | KnownJob:
@@ -23,8 +23,7 @@ async def store(request: Request, job: NewJobWithFiles, key: IdempotencyKey | No
     if isinstance(outcome, LongrunError):
         raise outcome
     if isinstance(outcome, Accepted):
-        runtime.waker.notify([outcome])
-        runtime.publisher.announce()
+        announce(runtime.waker, runtime.publisher, [outcome])
         metrics.accepted([job])
         await anyio.to_thread.run_sync(runtime.limits.accepted, [outcome])
     return outcome

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from jobcore.errors import LongrunError
-from jobcore.models import InputFile, JobFile, StagedFile
+from jobcore.models import JobFile, StagedFile
 from longrun_api.times import Utc
 
 
@@ -22,7 +22,7 @@ class TaskFile(BaseModel):
     created_at: Utc
 
     @classmethod
-    def of(cls, file: JobFile | InputFile) -> Self:
+    def of(cls, file: JobFile) -> Self:
         """The file as clients see it."""
         return cls(
             name=file.name,

@@ -3,7 +3,7 @@
 from jobcore.models.bulk import BULK_QUEUE, BULK_TYPES, BulkAction, Tally
 from jobcore.models.events import Batch, Event, NewEvent
 from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
-from jobcore.models.files import InputFile, InputFileUse, JobFile, NewFile, StagedFile, StoredFile
+from jobcore.models.files import InputFileUse, JobFile, NewFile, StagedFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
 from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob, NewJobWithFiles
@@ -28,7 +28,6 @@ __all__ = [
     "FeedFilter",
     "FeedPosition",
     "IdempotencyKey",
-    "InputFile",
     "InputFileUse",
     "Job",
     "JobFile",

@@ -11,7 +11,10 @@ from typing_extensions import TypedDict  # Pydantic takes no other one before Py
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """A file that a run has stored. `id` is also the key of its bytes; `size` is in bytes, `sha256` hexadecimal."""
+    """A file that a run has stored, or that its job was submitted with; `name` is how the job calls it.
+
+    `id` is also the key of its bytes; `size` is in bytes, `sha256` hexadecimal.
+    """
 
     id: UUID
     name: str
@@ -40,18 +43,6 @@ class StagedFile:
     sha256: str
     stored_at: datetime
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file that a job was submitted with; `name` is how the job calls it. All else is as in `JobFile`."""
-
-    id: UUID
-    name: str
-    media_type: str
-    size: int
-    sha256: str
-    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ SEPARATOR: Final = "\x1f"
 OWNER_MAX: Final = 200
 """The most characters of an owner."""
 OWNER: Final = r"^[^\x00-\x1f\x7f]+$"
-_OWNER: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_OWNER: Final = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{OWNER_MAX}}}")
 
 
 def is_owner(text: str) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from jobcore.models.api_keys import ApiKey, KeyDigest, NewApiKey
 from jobcore.models.caller import Scope
+from jobcore.store.ownership import OWNED
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import DURABLE
 
@@ -25,7 +26,6 @@ def _scopes(names: Sequence[str]) -> frozenset[Scope]:
 
 
 _KEYS: Final = Rows(ApiKey, scopes=_scopes, secret_hash=bytes)
-_OWN: Final = "(CAST(:owner AS text) IS NULL OR owner = :owner)"
 
 ADD: Final = text(
     DURABLE
@@ -42,7 +42,7 @@ def add(connection: Connection, key: NewApiKey) -> ApiKey:
     return added
 
 
-FIND: Final = text(f"SELECT {_KEYS.columns} FROM api_keys WHERE id = ANY(:ids) AND {_OWN}")
+FIND: Final = text(f"SELECT {_KEYS.columns} FROM api_keys WHERE id = ANY(:ids) AND {OWNED}")
 
 
 def find_many(connection: Connection, ids: Sequence[str]) -> list[ApiKey]:
@@ -77,7 +77,7 @@ def page(connection: Connection, owner: str | None, after: str | None, limit: in
 REVOKE: Final = text(
     DURABLE
     + f"""
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id AND {_OWN} RETURNING {_KEYS.columns}
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id AND {OWNED} RETURNING {_KEYS.columns}
 """
 )
 
@@ -92,7 +92,7 @@ ROTATE: Final = text(
     + f"""
 WITH old AS (
     UPDATE api_keys SET expires_at = least(expires_at, now() + make_interval(secs => :overlap_s))
-    WHERE id = :old_id AND {_OWN} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    WHERE id = :old_id AND {OWNED} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
     RETURNING name, owner, scopes
 )
 INSERT INTO api_keys (id, name, owner, scopes, secret_hash, expires_at)

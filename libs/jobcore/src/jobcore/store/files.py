@@ -22,7 +22,7 @@ from jobcore.store.prepared import ORDERED
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import DURABLE
 
-_FILES: Final = Rows(JobFile)
+FILES: Final = Rows(JobFile)
 
 CLAIMED: Final = "SELECT FROM jobs WHERE id = :job_id AND fence = :fence AND status = 'RUNNING'"
 VISIBLE: Final = "stored_at IS NOT NULL AND delete_at IS NULL"
@@ -73,7 +73,7 @@ UPDATE job_files SET delete_at = now()
 WHERE job_id = :job_id AND name = :name AND id <> :id AND {VISIBLE} AND EXISTS ({CLAIMED});
 UPDATE job_files SET stored_at = coalesce(stored_at, now()), size = :size, sha256 = :sha256
 WHERE id = :id AND delete_at IS NULL AND EXISTS ({CLAIMED})
-RETURNING {_FILES.columns}
+RETURNING {FILES.columns}
 """
 )
 
@@ -83,7 +83,7 @@ def finish(
 ) -> JobFile | None:
     """Make a file visible whose bytes are durable, in place of the one of its name; None if the run lost its claim."""
     parameters = {"job_id": job_id, "fence": fence, "id": file.id, "name": file.name, "size": size, "sha256": sha256}
-    found = _FILES.read(connection.execute(FINISH, parameters))
+    found = FILES.read(connection.execute(FINISH, parameters))
     return found[0] if found else None
 
 
@@ -95,27 +95,29 @@ def discard(connection: Connection, file_id: UUID) -> None:
     connection.execute(DISCARD, {"id": file_id})
 
 
-OF_JOB: Final = text(f"SELECT {_FILES.columns} FROM job_files WHERE job_id = :job_id AND {VISIBLE} ORDER BY name")
+OF_JOB: Final = text(f"SELECT {FILES.columns} FROM job_files WHERE job_id = :job_id AND {VISIBLE} ORDER BY name")
 
 
 def of_job(connection: Connection, job_id: UUID) -> list[JobFile]:
     """The files of the job by name; [] also if there is no such job."""
-    return _FILES.read(connection.execute(OF_JOB, {"job_id": job_id}))
+    return FILES.read(connection.execute(OF_JOB, {"job_id": job_id}))
 
 
-AS_JSON: Final = f"""
+LISTED: Final = """
 SELECT CAST(json_agg(json_build_object('name', name, 'size', size, 'media_type', media_type, 'sha256', sha256,
     'created_at', to_char(stored_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')) ORDER BY name) AS text)
-FROM job_files WHERE job_id = jobs.id AND {VISIBLE}
 """
+"""Files of a job as JSON text, without the FROM; NULL if there are none."""
+
+AS_JSON: Final = f"{LISTED} FROM job_files WHERE job_id = jobs.id AND {VISIBLE}"
 """The files of a row of `jobs` as JSON text; NULL if it has none."""
 
-FIND: Final = text(f"SELECT {_FILES.columns} FROM job_files WHERE job_id = :job_id AND name = :name AND {VISIBLE}")
+FIND: Final = text(f"SELECT {FILES.columns} FROM job_files WHERE job_id = :job_id AND name = :name AND {VISIBLE}")
 
 
 def find(connection: Connection, job_id: UUID, name: str) -> JobFile | None:
     """The file of that name, if the job has one."""
-    found = _FILES.read(connection.execute(FIND, {"job_id": job_id, "name": name}))
+    found = FILES.read(connection.execute(FIND, {"job_id": job_id, "name": name}))
     return found[0] if found else None
 
 

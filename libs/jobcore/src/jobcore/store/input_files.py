@@ -18,20 +18,18 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import InputFile, InputFileUse, StagedFile
-from jobcore.store import json_text
+from jobcore.models import InputFileUse, JobFile, StagedFile
+from jobcore.store import files, json_text
+from jobcore.store.ownership import OWNED
 from jobcore.store.prepared import ORDERED
 from jobcore.store.rows import Rows
 from jobcore.store.transactions import DURABLE
 
 _STAGED: Final = Rows(StagedFile)
-_INPUT: Final = Rows(InputFile)
 
 UNFINISHED: Final = "interval '15 minutes'"
 """How long after its time an unfinished upload is deleted: longer than a last request to the store of files may take"""
-MINE: Final = "(CAST(:owner AS text) IS NULL OR owner = :owner)"
-"""Whether the caller may use a row: the operator (NULL) may use all."""
-FREE: Final = f"name IS NULL AND stored_at IS NOT NULL AND delete_at IS NULL AND expires_at > now() AND {MINE}"
+FREE: Final = f"name IS NULL AND stored_at IS NOT NULL AND delete_at IS NULL AND expires_at > now() AND {OWNED}"
 """Whether a submission of the caller may name a row."""
 
 BEGIN: Final = text(
@@ -84,7 +82,7 @@ def free_of(connection: Connection, ids: Collection[UUID], owner: str | None) ->
 
 
 DISCARD: Final = text(
-    DURABLE + f"UPDATE input_files SET delete_at = now() WHERE id = ANY(:ids) AND name IS NULL AND {MINE} RETURNING id"
+    DURABLE + f"UPDATE input_files SET delete_at = now() WHERE id = ANY(:ids) AND name IS NULL AND {OWNED} RETURNING id"
 )
 
 
@@ -129,27 +127,23 @@ def unusable(use: InputFileUse) -> FieldError:
     )
 
 
-OF_JOB: Final = text(f"SELECT {_INPUT.columns} FROM input_files WHERE job_id = :job_id ORDER BY name")
+OF_JOB: Final = text(f"SELECT {files.FILES.columns} FROM input_files WHERE job_id = :job_id ORDER BY name")
 
 
-def of_job(connection: Connection, job_id: UUID) -> list[InputFile]:
+def of_job(connection: Connection, job_id: UUID) -> list[JobFile]:
     """The input files of the job by name; [] also if there is no such job."""
-    return _INPUT.read(connection.execute(OF_JOB, {"job_id": job_id}))
+    return files.FILES.read(connection.execute(OF_JOB, {"job_id": job_id}))
 
 
-AS_JSON: Final = """
-SELECT CAST(json_agg(json_build_object('name', name, 'size', size, 'media_type', media_type, 'sha256', sha256,
-    'created_at', to_char(stored_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')) ORDER BY name) AS text)
-FROM input_files WHERE job_id = jobs.id
-"""
+AS_JSON: Final = f"{files.LISTED} FROM input_files WHERE job_id = jobs.id"
 """The input files of a row of `jobs` as JSON text; NULL if it has none."""
 
-FIND: Final = text(f"SELECT {_INPUT.columns} FROM input_files WHERE job_id = :job_id AND name = :name")
+FIND: Final = text(f"SELECT {files.FILES.columns} FROM input_files WHERE job_id = :job_id AND name = :name")
 
 
-def find(connection: Connection, job_id: UUID, name: str) -> InputFile | None:
+def find(connection: Connection, job_id: UUID, name: str) -> JobFile | None:
     """The input file of that name, if the job has one."""
-    return next(iter(_INPUT.read(connection.execute(FIND, {"job_id": job_id, "name": name}))), None)
+    return next(iter(files.FILES.read(connection.execute(FIND, {"job_id": job_id, "name": name}))), None)
 
 
 EXPIRE: Final = text(

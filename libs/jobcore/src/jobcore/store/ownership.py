@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 OWNED: Final = "(CAST(:owner AS text) IS NULL OR owner = CAST(:owner AS text))"
-"""Whether a row of `jobs` is of the owner `:owner`; NULL: of anyone."""
+"""Whether a row with a column `owner` is of the owner `:owner`; NULL: of anyone."""
 
 OF_KEY: Final = "strpos({key}, chr(31)) > 0 AND split_part({key}, chr(31), 1) = CAST(:owner AS text)"
 """Whether the stored key in the column `{key}` is of the owner `:owner`, as the indexes of keys by owner say it."""

@@ -12,7 +12,7 @@ from typing import Any
 from jobcore.errors import FileBytesMissing, InvalidValue
 from jobcore.files import no_place, open_store
 from jobcore.host import process_folders
-from jobcore.models import Claim, InputFile
+from jobcore.models import Claim, JobFile
 from jobcore.store import input_files
 
 
@@ -59,7 +59,7 @@ class RunInputFiles:
             self._folder = folder
         return self._folder
 
-    def _fetch(self, file: InputFile, path: Path, raise_if_stopped: Callable[[], None]) -> None:
+    def _fetch(self, file: JobFile, path: Path, raise_if_stopped: Callable[[], None]) -> None:
         store = open_store(self._place)
         if store is None:
             raise no_place()
@@ -78,7 +78,7 @@ class RunInputFiles:
             raise FileBytesMissing(f"the input file {file.name!r} in LONGRUN_FILES is not the one that was uploaded")
 
 
-def _checked(name: Any, files: list[InputFile]) -> InputFile:
+def _checked(name: Any, files: list[JobFile]) -> JobFile:
     found = next((file for file in files if file.name == name), None)
     if found is None:
         raise InvalidValue(no_such(name, [file.name for file in files]))

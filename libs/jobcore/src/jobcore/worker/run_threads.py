@@ -70,23 +70,24 @@ class RunThreads:
         """Begin."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not (started := self._alive()):
+            return
         give_up_at = time.monotonic() + GRACE_S
-        for thread in self._alive():
+        for thread in started:
             thread.join(max(0.0, give_up_at - time.monotonic()))
-        self._tell(kind)
+        self._tell(kind, self._alive())
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         give_up_at = time.monotonic() + GRACE_S
-        while self._alive() and time.monotonic() < give_up_at:  # noqa: ASYNC110 (nothing tells of the end of a thread)
+        while (left := self._alive()) and time.monotonic() < give_up_at:  # noqa: ASYNC110 (nothing tells of their end)
             await asyncio.sleep(POLL_S)  # a join would block the event loop
-        self._tell(kind)
+        self._tell(kind, left)
 
     def _alive(self) -> list[threading.Thread]:
         key = self._run.key
         return [thread for thread in threading.enumerate() if getattr(thread, _RUN, None) == key]
 
-    def _tell(self, kind: type[BaseException] | None) -> None:
-        left = self._alive()
+    def _tell(self, kind: type[BaseException] | None, left: Sequence[threading.Thread]) -> None:
         _left.extend(left)
         if left and not (kind and issubclass(kind, JobCancelled | asyncio.CancelledError)):
             self._run.buffer.add_line("warning", left_running([thread.name for thread in left]))

@@ -40,6 +40,10 @@ class Grant:
         """Whether its time is over."""
         return self.until <= time.time()
 
+    def renew(self, found: Grant) -> None:
+        """Take over what a later look has found."""
+        self.caller, self.until, self.checked_at = found.caller, found.until, found.checked_at
+
     def cut(self) -> None:
         """Reset the connections of its open requests: whoever has lost the credential hears no more."""
         for receive in tuple(self.open):
@@ -70,7 +74,7 @@ class Grants:
             if len(self._grants) >= MAX_GRANTS:
                 self._make_room()
             self._grants[digest] = known = grant
-        known.caller, known.until, known.checked_at = grant.caller, grant.until, grant.checked_at
+        known.renew(grant)
         known.used_at = time.time()
         return known
 

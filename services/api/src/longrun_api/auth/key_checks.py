@@ -91,8 +91,7 @@ class KeyChecks:
             if key is None or not _is_valid(key):
                 self._grants.drop(digest)
             else:
-                now = _grant(key, asked_at)
-                grant.caller, grant.until, grant.checked_at = now.caller, now.until, now.checked_at
+                grant.renew(_grant(key, asked_at))
         await self._note_use([grant for _, grant in in_use])
 
     async def _find(self, ids: set[str]) -> dict[str, ApiKey]:
@@ -101,10 +100,10 @@ class KeyChecks:
         return {key.id: key for key in await self._database.call(api_keys.find_many, sorted(ids))}
 
     async def _note_use(self, grants: list[Grant]) -> None:
-        since, self_now = self._noted_at, time.time()
-        if self_now - since < api_keys.USED_S:
+        since, now = self._noted_at, time.time()
+        if now - since < api_keys.USED_S:
             return
-        self._noted_at = self_now
+        self._noted_at = now
         if ids := sorted({grant.key_id for grant in grants if grant.key_id and grant.used_at >= since}):
             await self._database.call(api_keys.note_use, ids)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 
 from jobcore.errors import FileBytesMissing, FileNotFound, FileStoreUnavailable
-from jobcore.models import InputFile, JobFile
+from jobcore.models import JobFile
 from jobcore.models.caller import Scope
 from jobcore.store import event_pages, files, input_files
 from jobcore.telemetry import logs
@@ -49,8 +49,7 @@ DOWNLOADS: Final[dict[int | str, dict[str, Any]]] = {
     **problem_responses(404, 412, 416, 503),
 }
 
-AnyFile = JobFile | InputFile
-Find = Callable[[Any, UUID, str], AnyFile | None]
+Find = Callable[[Any, UUID, str], JobFile | None]
 
 
 @router.get("/{task_id}/files", response_model=FileList, responses=problem_responses(404, 503))
@@ -81,8 +80,8 @@ async def download_task_input_file(request: Request, task_id: TaskId, name: File
     return await _download(request, task_id, name, input_files.find)
 
 
-async def _list(request: Request, task_id: UUID, of_job: Callable[[Any, UUID], Sequence[AnyFile]]) -> FileList:
-    def found(connection: Any) -> Sequence[AnyFile]:
+async def _list(request: Request, task_id: UUID, of_job: Callable[[Any, UUID], Sequence[JobFile]]) -> FileList:
+    def found(connection: Any) -> Sequence[JobFile]:
         rows = of_job(connection, task_id)
         if not rows and event_pages.end(connection, task_id) is None:
             raise not_found(task_id)
@@ -103,8 +102,8 @@ async def _download(request: Request, task_id: UUID, name: str, find: Find) -> R
         return await _response(request, runtime, current)
 
 
-async def _find(runtime: Runtime, task_id: UUID, name: str, find: Find) -> AnyFile:
-    def found(connection: Any) -> AnyFile:
+async def _find(runtime: Runtime, task_id: UUID, name: str, find: Find) -> JobFile:
+    def found(connection: Any) -> JobFile:
         file = None if "\0" in name else find(connection, task_id, name)
         if file is None:
             if event_pages.end(connection, task_id) is None:
@@ -117,7 +116,7 @@ async def _find(runtime: Runtime, task_id: UUID, name: str, find: Find) -> AnyFi
     return await runtime.database.call(found)
 
 
-async def _response(request: Request, runtime: Runtime, file: AnyFile) -> Response:
+async def _response(request: Request, runtime: Runtime, file: JobFile) -> Response:
     etag = f'"{file.sha256}"'
     headers = {**SAFE, "ETag": etag}
     if conditions.is_current(request.headers, etag):
@@ -136,7 +135,7 @@ async def _response(request: Request, runtime: Runtime, file: AnyFile) -> Respon
     return Download(pieces, HTTPStatus.PARTIAL_CONTENT, headers)
 
 
-async def _opened(runtime: Runtime, file: AnyFile, part: Part) -> Pieces:
+async def _opened(runtime: Runtime, file: JobFile, part: Part) -> Pieces:
     try:
         return await runtime.file_reads.open(file.id, part.start, part.end)
     except FileBytesMissing as error:
@@ -147,7 +146,7 @@ async def _opened(runtime: Runtime, file: AnyFile, part: Part) -> Pieces:
         raise FileStoreUnavailable("this API cannot read its LONGRUN_FILES now; its log says why") from None
 
 
-def _explained(file: AnyFile) -> FileBytesMissing:
+def _explained(file: JobFile) -> FileBytesMissing:
     return FileBytesMissing(
         f"the bytes of {file.name!r} are not where this API looks for them: set LONGRUN_FILES of the API and all "
         "workers to one folder that they share, or to one S3 bucket"
