@@ -105,7 +105,7 @@ def test_a_job_whose_time_has_come_is_ready_long_before_the_next_check(world: Wo
     job = world.insert(delay_s=0.5)
     keeper.start()
     try:
-        until(lambda: world.row(job)["ready"], 30)
+        until(lambda: world.row(job)["ready"])
     finally:
         keeper.stop()
 
