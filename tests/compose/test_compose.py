@@ -126,7 +126,7 @@ def test_a_volume_of_an_earlier_version_is_upgraded_to_a_role_without_superuser(
 def test_four_workers_share_the_tasks(project: Project, client: Longrun) -> None:
     project.up("--scale", "worker=4")
 
-    tasks = succeed(client, submit(client, 40, seconds=0.5))
+    tasks = succeed(client, submit(client, 240, seconds=5.0))  # three workers have room for 192
 
     assert len({ran_on(client, task.task_id) for task in tasks}) == 4
 

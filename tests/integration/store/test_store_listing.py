@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
@@ -176,6 +176,8 @@ def test_a_list_of_any_filter_is_what_python_finds_among_all_rows(history: World
     tried: set[Source] = set()
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @example(JobFilter(), ORDERS[0], 20, 50)  # the two sources that few random filters have
+    @example(JobFilter(owner="bob", schedule_id=SCHEDULES[0]), ORDERS[0], 20, 50)
     @given(filters, st.sampled_from(ORDERS), st.integers(5, 60), st.integers(20, 150))
     def check(wanted: JobFilter, order: JobOrder, limit: int, candidates: int) -> None:
         found = [str(job.id) for job in walk(history, wanted, order, limit, candidates)]
