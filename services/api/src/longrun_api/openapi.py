@@ -31,6 +31,7 @@ TAGS: Final = [
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "keys", "description": "Who may use the API."},
+    {"name": "audit", "description": "What operators and admins did."},
     {"name": "health", "description": "Probes."},
 ]
 
