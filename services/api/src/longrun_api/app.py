@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from longrun_api import openapi, problems, siblings
+from longrun_api import openapi, openapi_security, problems, siblings
 from longrun_api.access_log import AccessLog
 from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.middleware import Authentication
@@ -107,7 +107,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
-    document = partial(openapi.document, app, registry, asks_for_credentials=settings.asks_for_credentials)
+    document = partial(openapi.document, app, registry, security=openapi_security.schemes(settings))
     app.openapi = cache(document)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Compression)
