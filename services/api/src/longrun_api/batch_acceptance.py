@@ -21,7 +21,7 @@ from starlette.background import BackgroundTask
 from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
 from jobcore.models import IdempotencyKey, NewJob, NewJobWithFiles
 from jobcore.states import Status
-from jobcore.store import health, input_files, job_batches, json_text
+from jobcore.store import input_files, job_batches, json_text
 from jobcore.store.job_batches import BatchOutcome, JobBatch
 from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
@@ -29,6 +29,7 @@ from longrun_api.acceptance import document
 from longrun_api.body import TINY_BYTES, read_as
 from longrun_api.callers import caller_of
 from longrun_api.idempotency import REPLAYED, fingerprint, key_text
+from longrun_api.lost_replies import committed
 from longrun_api.problems import members_of
 from longrun_api.runtime import Runtime, announce, runtime_of
 from longrun_api.schemas import links
@@ -171,12 +172,9 @@ async def _outcome(runtime: Runtime, given: _Given, owner: str | None) -> BatchO
 
 
 async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailable) -> BatchOutcome:
-    """What a batch without a reply has committed; raises StoreUnavailable if that is nothing, or not known."""
-    try:
-        found = await runtime.database.call(health.committed, batch.ids)
-    except StoreUnavailable:
-        raise failure from None
-    if not found or len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
+    """What a batch without a reply has committed; raises `failure` if that is not known of all its jobs."""
+    found = await committed(runtime.database, batch.ids, failure)
+    if len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
         raise failure
     return BatchOutcome(found[0].created_at, {}, tuple(found))
 
