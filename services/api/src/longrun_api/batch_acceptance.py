@@ -18,7 +18,7 @@ import anyio.to_thread
 from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
-from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
+from jobcore.errors import InvalidInput, StoreUnavailable
 from jobcore.models import IdempotencyKey, NewJob, NewJobWithFiles
 from jobcore.states import Status
 from jobcore.store import input_files, job_batches, json_text
@@ -28,7 +28,7 @@ from longrun_api import task_batch
 from longrun_api.acceptance import document
 from longrun_api.body import TINY_BYTES, read_as
 from longrun_api.callers import caller_of
-from longrun_api.idempotency import REPLAYED, fingerprint, key_text
+from longrun_api.idempotency import REPLAYED, key_of_body, key_text
 from longrun_api.lost_replies import committed
 from longrun_api.problems import members_of
 from longrun_api.runtime import Runtime, announce, runtime_of
@@ -82,10 +82,7 @@ async def accept_batch(request: Request) -> Response:
 
     def read(body: bytes) -> _Given | _NamesFiles:
         checked = task_batch.check(body, runtime.registry, traceparent, caller)
-        try:
-            key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
-        except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
-            raise checked.errors or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
+        key = key_of_body(request, text, body, checked.errors)
         if checked.files:
             return _NamesFiles(checked, key)
         return _given(checked, key, runtime.served_queues.warnings)
