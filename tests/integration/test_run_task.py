@@ -46,7 +46,7 @@ def whose(ctx: JobContext) -> str | None:
     return ctx.owner
 
 @task
-async def whose_async(ctx: AsyncContext) -> str | None:
+async def whose_soon(ctx: AsyncContext) -> str | None:
     return ctx.owner
 
 @task
@@ -118,7 +118,7 @@ def test_the_result_alone_is_on_stdout_and_what_the_task_says_is_on_stderr(folde
         assert said in done.stderr
 
 
-@pytest.mark.parametrize("task", ["whose", "whose_async"])
+@pytest.mark.parametrize("task", ["whose", "whose_soon"])
 def test_a_task_finds_the_owner_that_is_given(folder: Path, task: str) -> None:
     assert run(folder, task, "--tasks", "mine.py", "--owner", "ada").stdout == '"ada"\n'
 
