@@ -337,6 +337,7 @@ UNFENCED = [
     Trial(job_batches.accept, accept_batch_again),
     Trial(job_batches.find, lambda case: case.world.call(job_batches.find, new_key())),
     Trial(idempotency.once, answer_once),
+    Trial(idempotency.is_used, lambda case: case.world.call(idempotency.is_used, new_key().text)),
     Trial(idempotency.find, lambda case: case.world.call(idempotency.find, new_key())),
     Trial(idempotency.forget, lambda case: case.world.call(idempotency.forget, 0.0)),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),
