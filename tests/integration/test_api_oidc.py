@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import httpx
 import pytest
@@ -201,13 +200,14 @@ def test_a_storm_of_invented_keys_asks_the_issuer_no_more_often(
                 assert get(token).status_code == 401
             assert issuer.fetches - fetches <= 1 + (time.monotonic() - begun) / PAUSE_S
             issuer.open.clear()
-            answers: list[Any] = []
+            answers: list[httpx.Response] = []
 
-            def wait_for_the_issuer() -> None:
-                # until the issuer may be asked again, its keys are as they were
-                until(lambda: answers.append(get(issuer.token("rsa-2"))) or answers[-1].status_code == 503)
+            def unavailable() -> bool:
+                answers.append(get(issuer.token("rsa-2")))
+                return answers[-1].status_code == 503
 
-            waiting = threading.Thread(target=wait_for_the_issuer)
+            # until the issuer may be asked again, its keys are as they were
+            waiting = threading.Thread(target=until, args=(unavailable,))
             waiting.start()
             fetches = issuer.fetches
             until(lambda: issuer.fetches > fetches)
