@@ -84,6 +84,7 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
+    suspects,
     task_types,
     transactions,
     why,
@@ -270,6 +271,8 @@ def ask_why(world: World) -> None:
         last = world.insert(task_type="backlog", queue=queue, concurrency_key=key)
         for types in (["other"], ["backlog", "echo"], None):
             asked = world.worker(queue, types=types)
+            assert world.call(why.explain, last)
+            world.edit(last, "suspected = 1 - suspected")
             assert world.call(why.explain, last)
             world.call(workers.leave, asked)
     assert world.call(why.explain, old_job(world).id)
