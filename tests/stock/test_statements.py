@@ -84,7 +84,6 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
-    suspects,
     task_types,
     transactions,
     why,

@@ -93,7 +93,8 @@ class Situation:
 _SITUATIONS: Final = Rows(Situation, status=Status)
 FIND: Final = text(f"""{SNAPSHOT}{ORDERED}
 WITH job AS MATERIALIZED (
-    SELECT id, status, task_type, queue, suspected, {WAITS} AS waits, CASE WHEN {WAITS} THEN {DUE_RANK} ELSE rank END AS rank,
+    SELECT id, status, task_type, queue, suspected,
+           {WAITS} AS waits, CASE WHEN {WAITS} THEN {DUE_RANK} ELSE rank END AS rank,
            {AT_KEY} IS TRUE AS blocked, {RATE_BLOCKED} IS TRUE AS rate_blocked, attempt > earlier_attempts AS tried,
            run_at, CASE WHEN {WAITS} THEN run_at ELSE {READY_SINCE} END AS ready_since,
            CASE WHEN started_at IS NULL THEN expires_at END AS expires_at, created_at, started_at, finished_at,

@@ -1,8 +1,8 @@
 """Why a job does not run: one cause, found in an order that names the thing which must change first.
 
 A job whose time has not come needs nothing else yet: no worker, no permit. Once it is due, it needs a worker for its
-queue, one that knows its task type, a queue that is not paused, a permit of each of its keys, one of its queue, if it is
-suspected a child with few runs, and its turn.
+queue, one that knows its task type, a queue that is not paused, a permit of each of its keys, one of its queue, a child
+with few runs if it is suspected, and its turn.
 """
 
 from __future__ import annotations
