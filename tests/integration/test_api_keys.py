@@ -167,7 +167,8 @@ def test_keys_are_listed_newest_first_in_pages(keyed: KeyedApi) -> None:
 def test_an_admin_with_an_owner_has_the_keys_of_that_owner_only(keyed: KeyedApi) -> None:
     others = keyed.make("read", owner="grace")
     with keyed.caller("admin", owner="ada") as ada:
-        assert ada.post("/keys", json={"name": "x", "scopes": ["read"], "owner": "grace"}).status_code == 403
+        refused = ada.post("/keys", json={"name": "x", "scopes": ["read"], "owner": "grace"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "owner")  # as POST /tasks says it
         mine = ada.post("/keys", json={"name": "x", "scopes": ["read"]}).json()
         assert mine["owner"] == "ada"
         assert {key["owner"] for key in ada.get("/keys").json()["items"]} == {"ada"}

@@ -34,6 +34,7 @@ from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
 from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
+    audit_log,
     batch,
     bulk,
     concurrency_limits,
@@ -64,7 +65,7 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
-    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
+    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, audit_log, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.

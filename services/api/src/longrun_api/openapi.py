@@ -32,8 +32,24 @@ TAGS: Final = [
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "keys", "description": "Who may use the API."},
+    {"name": "audit", "description": "What operators and admins did."},
     {"name": "health", "description": "Probes."},
 ]
+
+FORM: Final[dict[str, Any]] = {
+    "multipart/form-data": {
+        "schema": {
+            "title": "SubmissionForm",
+            "description": "A task and its input files: each part behind `task` is a file, by the name of the part.",
+            "type": "object",
+            "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
+            "required": ["task"],
+            "additionalProperties": {"type": "string", "format": "binary"},
+        },
+        "encoding": {"task": {"contentType": "application/json"}},
+    }
+}
+"""`POST /tasks` as a form; see `task_forms`. RFC 7578 keeps the order of parts, and OpenAPI that of no properties."""
 
 
 class ProblemField(BaseModel):
@@ -102,21 +118,17 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks:batch"]["post"]["requestBody"] = _body("TaskBatch")
-    openapi["paths"]["/tasks"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": REFERENCE.format(model="Submission")},
-                "examples": {
-                    task_type.name: {
-                        "summary": task_type.description,
-                        "value": {"task_type": task_type.name, "input": task_type.example or {}},
-                    }
-                    for task_type in registry.all()
-                },
-            }
-        },
+    submission = _body("Submission")
+    submission["content"]["application/json"]["examples"] = {
+        task_type.name: {
+            "summary": task_type.description,
+            "value": {"task_type": task_type.name, "input": task_type.example or {}},
+        }
+        for task_type in registry.all()
     }
+    # behind JSON: generators that know one type of body take the first
+    submission["content"] |= FORM
+    openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
         # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
