@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
 import pytest
@@ -200,14 +201,16 @@ def test_a_storm_of_invented_keys_asks_the_issuer_no_more_often(
                 assert get(token).status_code == 401
             assert issuer.fetches - fetches <= 1 + (time.monotonic() - begun) / PAUSE_S
             issuer.open.clear()
-            answers: list[httpx.Response] = []
+            answers: list[Any] = []
 
-            def unavailable() -> bool:
+            def is_unavailable() -> bool:
                 answers.append(get(issuer.token("rsa-2")))
-                return answers[-1].status_code == 503
+                return bool(answers[-1].status_code == 503)
 
-            # until the issuer may be asked again, its keys are as they were
-            waiting = threading.Thread(target=until, args=(unavailable,))
+            def wait_for_the_issuer() -> None:
+                until(is_unavailable)  # until the issuer may be asked again, its keys are as they were
+
+            waiting = threading.Thread(target=wait_for_the_issuer)
             waiting.start()
             fetches = issuer.fetches
             until(lambda: issuer.fetches > fetches)
