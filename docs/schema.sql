@@ -3,6 +3,47 @@
 
 CREATE SCHEMA longrun;
 
+CREATE FUNCTION longrun.audit() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    columns text[] := TG_ARGV[2];
+    stored jsonb;
+    before jsonb;
+    after jsonb;
+BEGIN
+    IF coalesce(current_setting('longrun.act', true), '') = '' THEN
+        RETURN NULL;  -- upkeep, and whatever else no caller asked for
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        stored := to_jsonb(OLD);
+        before := audited_columns(stored, columns);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        stored := to_jsonb(NEW);
+        after := audited_columns(stored, columns);
+    END IF;
+    IF before IS DISTINCT FROM after THEN
+        PERFORM write_audit_log(TG_ARGV[0], stored ->> TG_ARGV[1],
+            CASE TG_TABLE_NAME WHEN 'schedules' THEN substring(stored ->> 'name' FROM '^(.*)\x1f')
+                ELSE stored ->> 'owner' END, before, after);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION longrun.audited_columns(stored jsonb, columns text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT jsonb_object_agg(key, CASE
+    WHEN key = 'task' THEN value - 'input' || jsonb_build_object(
+        'input_sha256', encode(sha256(convert_to(coalesce(value ->> 'input', ''), 'UTF8')), 'hex'))
+    WHEN key = 'name' THEN to_jsonb(regexp_replace(value #>> '{}', '^.*\x1f', ''))
+    ELSE value END)
+FROM jsonb_each(stored) WHERE key = ANY(columns)
+$$;
+
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -287,6 +328,15 @@ BEGIN
     RAISE EXCEPTION '%: %', left(field, 200), message USING ERRCODE = 'LR422', COLUMN = left(field, 200);
 END $$;
 
+CREATE FUNCTION longrun.refuse_to_change_audit_log() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log only grows: its entries can be deleted after 7 days, and never changed'
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
 CREATE FUNCTION longrun.submit(submission jsonb) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
@@ -439,6 +489,21 @@ BEGIN
     END LOOP;
 END $_$;
 
+CREATE FUNCTION longrun.write_audit_log(kind text, subject text, owner text, before jsonb, after jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    act jsonb := convert_from(decode(current_setting('longrun.act'), 'hex'), 'UTF8');
+    parts text[] := string_to_array(subject, chr(31));
+BEGIN
+    INSERT INTO audit_log (actor, actor_owner, address, request_id, act, kind, subject, owner, before, after)
+    VALUES (act ->> 'actor', act ->> 'actor_owner', act ->> 'address', act ->> 'request_id', act ->> 'act', kind,
+            parts[cardinality(parts)], coalesce(owner, CASE WHEN cardinality(parts) > 1 THEN parts[1] END),
+            before, after);
+END
+$$;
+
 CREATE TABLE longrun.api_keys (
     id text NOT NULL,
     name text NOT NULL,
@@ -451,6 +516,30 @@ CREATE TABLE longrun.api_keys (
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone,
     CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
+CREATE TABLE longrun.audit_log (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    actor_owner text,
+    address text,
+    request_id text,
+    act text NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    owner text,
+    before jsonb,
+    after jsonb
+);
+
+ALTER TABLE longrun.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME longrun.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE longrun.deleted_events (
@@ -726,6 +815,9 @@ WITH (fillfactor='50');
 ALTER TABLE ONLY longrun.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
 
@@ -792,6 +884,12 @@ ALTER TABLE ONLY longrun.workers
 CREATE INDEX api_keys_newest ON longrun.api_keys USING btree (created_at, id);
 
 CREATE INDEX api_keys_of_owner ON longrun.api_keys USING btree (owner, created_at, id);
+
+CREATE INDEX audit_log_by_actor ON longrun.audit_log USING btree (actor, id);
+
+CREATE INDEX audit_log_by_subject ON longrun.audit_log USING btree (subject, id);
+
+CREATE INDEX audit_log_of_owner ON longrun.audit_log USING btree (owner, id) WHERE (owner IS NOT NULL);
 
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
@@ -900,6 +998,20 @@ CREATE INDEX schedules_of_owner ON longrun.schedules USING btree (split_part(nam
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, scopes, expires_at, revoked_at ON longrun.api_keys FOR EACH ROW EXECUTE FUNCTION longrun.audit('key', 'id', '{name,owner,scopes,expires_at,revoked_at}');
+
+CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW WHEN ((old.at > (now() - '7 days'::interval))) EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
+
+CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
+
+CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
+
+CREATE TRIGGER queues_audit AFTER INSERT OR DELETE OR UPDATE OF paused, max_running, max_starts, window_s ON longrun.queues FOR EACH ROW EXECUTE FUNCTION longrun.audit('queue', 'name', '{paused,max_running,max_starts,window_s}');
+
+CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
+
+CREATE TRIGGER schedules_audit AFTER INSERT OR DELETE OR UPDATE OF name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused, task ON longrun.schedules FOR EACH ROW EXECUTE FUNCTION longrun.audit('schedule', 'id', '{name,cron,timezone,overlap,missed_runs,max_missed_runs,start_deadline_s,paused,task}');
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -14,6 +14,7 @@ below it; `lint-imports` checks that.
     host           clock, threads and processes of the machine
     files          the bytes of result files: a folder or S3 (beside host)
     telemetry      logs, metrics and traces
+    outbound       requests to hosts that clients name, behind the SSRF guard
     (here)         shared values: states, errors, settings, models, tasks, cron, schedule
 """
 

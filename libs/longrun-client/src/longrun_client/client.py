@@ -12,6 +12,7 @@ from typing import Any, Self, Unpack
 import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.audit_client import AuditClient
 from longrun_client.bulk_client import BulkClient
 from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
@@ -34,7 +35,7 @@ from longrun_client.wait import Wait
 from longrun_client.watch_client import WatchClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`

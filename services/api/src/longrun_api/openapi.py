@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, Final
@@ -31,6 +32,7 @@ TAGS: Final = [
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "keys", "description": "Who may use the API."},
+    {"name": "audit", "description": "What operators and admins did."},
     {"name": "health", "description": "Probes."},
 ]
 
@@ -81,8 +83,8 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) -> dict[str, Any]:
-    """The OpenAPI document, with an example of each task type."""
+def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document, with an example of each task type, and with these security schemes, if there are any."""
     openapi = get_openapi(
         title=app.title,
         version=app.version,
@@ -131,8 +133,8 @@ def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) ->
         # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
         data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in events]
         stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
-    if asks_for_credentials:
-        openapi_security.declare(openapi, app.routes)
+    if security:
+        openapi_security.declare(openapi, app.routes, security)
     return openapi
 
 

@@ -14,9 +14,10 @@ from uuid_utils.compat import uuid7
 
 from jobcore.errors import InvalidInput, ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.models import IdempotencyKey, owned_keys
+from jobcore.models.acts import Kind
 from jobcore.models.caller import Scope
 from jobcore.schedule import Plan, Schedule
-from jobcore.store import schedules
+from jobcore.store import audit_log, schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
 from longrun_api import answers, cursors, paging, versions
@@ -194,6 +195,7 @@ async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
         runtime_of(request).registry.get(found.plan.job["task_type"])
     except (ScheduleNotFound, PreconditionFailed, UnknownTaskType) as refusal:
         return await repeated(request, key, refusal)
+    await runtime_of(request).database.call(audit_log.note, Kind.SCHEDULE, str(found.id), found.plan.owner)
     job = found.plan.new_job(found.id, traceparent=traces.current_traceparent())
     return await accept(request, job, key)
 
