@@ -50,6 +50,52 @@ CREATE FUNCTION longrun.exact(value json) RETURNS text
     SELECT CAST(value AS text) WHERE CAST(value AS text) ~ '[0-9][eE][-+0-9]|-0(\.0*)?\s*[],}]'
 $$;
 
+CREATE FUNCTION longrun.give_files(given jsonb, new_job uuid, of_owner text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $_$
+DECLARE
+    files jsonb := coalesce(nullif(given -> 'files', 'null'), '{}');
+    ids uuid[] := '{}';
+    use record;
+BEGIN
+    IF jsonb_typeof(files) <> 'object' THEN
+        PERFORM refuse('files', 'must be a JSON object');
+    ELSIF (SELECT count(*) FROM jsonb_object_keys(files)) > 100 THEN
+        PERFORM refuse('files', 'must have at most 100 files');
+    END IF;
+    FOR use IN SELECT key AS called, value AS file FROM jsonb_each(files) LOOP
+        IF char_length(use.called) NOT BETWEEN 1 AND 200 OR octet_length(use.called) > 255 THEN
+            PERFORM refuse('files.' || use.called, 'the name must have 1 to 200 characters, at most 255 bytes');
+        ELSIF use.called IN ('.', '..') OR use.called ~ '[/\\]' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not be a path: leave out the folders');
+        ELSIF use.called ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not contain characters that are not seen');
+        ELSIF use.called ~ '^[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not begin or end with a space');
+        END IF;
+        BEGIN
+            ids := ids || CAST(coalesce(use.file #>> '{}', '') AS uuid);
+        EXCEPTION WHEN data_exception THEN
+            PERFORM refuse('files.' || use.called, 'must be the file_id of an uploaded file');
+        END;
+    END LOOP;
+    IF (SELECT count(DISTINCT id) FROM unnest(ids) AS id) < cardinality(ids) THEN
+        PERFORM refuse('files', 'has one file twice: upload it once for each name');
+    END IF;
+    FOR use IN SELECT key AS called, CAST(value #>> '{}' AS uuid) AS file FROM jsonb_each(files) ORDER BY file LOOP
+        UPDATE input_files SET job_id = new_job, name = use.called
+        WHERE id = use.file AND name IS NULL AND stored_at IS NOT NULL AND delete_at IS NULL
+            AND expires_at > clock_timestamp() AND (owner IS NULL OR of_owner IS NULL OR owner = of_owner);
+        IF NOT FOUND THEN
+            PERFORM refuse('files.' || use.called, format(
+                'no file with the id %s waits for a submission: it was never uploaded as a whole, another task has '
+                'it, or it has expired; upload it again with POST /files', use.file));
+        END IF;
+    END LOOP;
+END $_$;
+
 CREATE FUNCTION longrun.input_problem(path text, value jsonb, shape jsonb, root jsonb, OUT field text, OUT message text) RETURNS record
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'longrun', 'pg_temp'
@@ -211,7 +257,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -429,6 +475,7 @@ BEGIN
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
             VALUES (job.id, 1, job.created_at, 0, 'state', '{"status": "PENDING"}');
+            PERFORM give_files(given, job.id, job.owner);
             RETURN jsonb_build_object('task_id', job.id, 'task_type', job.task_type, 'status', 'PENDING',
                                       'created_at', job.created_at, 'deduplicated', false);
         END IF;

@@ -284,6 +284,8 @@ def ask_why(world: World) -> None:
         for types in (["other"], ["backlog", "echo"], None):
             asked = world.worker(queue, types=types)
             assert world.call(why.explain, last)
+            world.edit(last, "suspected = 1 - suspected")
+            assert world.call(why.explain, last)
             world.call(workers.leave, asked)
     assert world.call(why.explain, old_job(world).id)
 

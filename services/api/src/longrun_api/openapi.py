@@ -37,19 +37,14 @@ TAGS: Final = [
 ]
 
 FORM: Final[dict[str, Any]] = {
-    "multipart/form-data": {
-        "schema": {
-            "title": "SubmissionForm",
-            "description": "A task and its input files: each part behind `task` is a file, by the name of the part.",
-            "type": "object",
-            "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
-            "required": ["task"],
-            "additionalProperties": {"type": "string", "format": "binary"},
-        },
-        "encoding": {"task": {"contentType": "application/json"}},
-    }
+    "title": "A task and its input files",
+    "description": "Each part behind `task` is a file, by the name of the part.",
+    "type": "object",
+    "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
+    "required": ["task"],
+    "additionalProperties": {"type": "string", "format": "binary"},
 }
-"""`POST /tasks` as a form; see `task_forms`. RFC 7578 keeps the order of parts, and OpenAPI that of no properties."""
+"""`POST /tasks` as a form; see `task_forms`."""
 
 
 class ProblemField(BaseModel):
@@ -102,7 +97,8 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
         routes=app.routes,
     )
     openapi["security"] = []
-    schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
+    made_by_hand = {"ScheduleChange": _change(ScheduleSubmission), "SubmissionForm": FORM}
+    schemas = openapi["components"]["schemas"] | made_by_hand
     streamed = {"/tasks/{task_id}/stream": STREAM_EVENTS.values(), "/events/stream": FEED_EVENTS.values()}
     models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
     for model in models:
@@ -127,7 +123,10 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
         for task_type in registry.all()
     }
     # behind JSON: generators that know one type of body take the first
-    submission["content"] |= FORM
+    submission["content"]["multipart/form-data"] = {
+        "schema": {"$ref": REFERENCE.format(model="SubmissionForm")},
+        "encoding": {"task": {"contentType": "application/json"}},
+    }
     openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]

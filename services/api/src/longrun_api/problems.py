@@ -56,7 +56,10 @@ class UnsupportedMediaType(HttpError):
     status = 415
     slug = "unsupported-media-type"
     title = "The request body has the wrong content type"
-    headers = MappingProxyType({"Accept": "application/json", "Accept-Encoding": "identity"})
+
+    def __init__(self, detail: str, accept: str = "application/json") -> None:
+        super().__init__(detail)
+        self.headers = {"Accept": accept, "Accept-Encoding": "identity"}
 
 
 class ServerBusy(HttpError):
