@@ -3,6 +3,55 @@
 
 CREATE SCHEMA longrun;
 
+CREATE FUNCTION longrun.deliver_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    made_at timestamptz := clock_timestamp();
+    delivery_id uuid := new_job_id(made_at);
+    kind text := 'task.' || lower(NEW.status);
+    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
+    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
+    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
+    omitted text[] := '{}';
+    facts text;
+    whole text;
+BEGIN
+    IF octet_length(task_result) > 8000 THEN
+        task_result := NULL;
+        omitted := omitted || 'result'::text;
+    END IF;
+    IF octet_length(task_error) > 8000 THEN
+        task_error := NULL;
+        omitted := omitted || 'error'::text;
+    END IF;
+    IF octet_length(task_metadata) > 2000 THEN
+        task_metadata := NULL;
+        omitted := omitted || 'metadata'::text;
+    END IF;
+    facts := json_build_object(
+        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
+        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
+        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
+        'self', '/tasks/' || NEW.id);
+    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
+        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
+        coalesce(task_error, 'null'));
+    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
+                      concurrency_key, fairness_key, created_at, owner, delivers)
+    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
+            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
+            18, NEW.traceparent,
+            -- eight deliveries to a host at once, and those of one task one after the other
+            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
+            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -543,6 +592,8 @@ CREATE TABLE longrun.jobs (
     rate_key text,
     rate_blocked boolean DEFAULT false NOT NULL,
     suspected smallint DEFAULT 0 NOT NULL,
+    webhook jsonb,
+    delivers uuid,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -654,6 +705,14 @@ CREATE TABLE longrun.task_types (
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
+);
+
+CREATE TABLE longrun.webhook_secrets (
+    owner text,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secrets_secret_check CHECK ((octet_length(secret) = 32))
 );
 
 CREATE TABLE longrun.workers (
@@ -792,6 +851,8 @@ CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((st
 
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
 
+CREATE INDEX jobs_delivering ON longrun.jobs USING btree (delivers, id) WHERE (delivers IS NOT NULL);
+
 CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
 CASE
     WHEN (finished_at IS NOT NULL) THEN 'ended'::text
@@ -852,7 +913,13 @@ CREATE INDEX schedules_of_owner ON longrun.schedules USING btree (split_part(nam
 
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
+CREATE UNIQUE INDEX webhook_secrets_newest ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text)) WHERE (expires_at IS NULL);
+
+CREATE INDEX webhook_secrets_of_owner ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text), created_at);
+
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.webhook IS NOT NULL) AND (new.status IS DISTINCT FROM old.status) AND jsonb_exists((new.webhook -> 'events'::text), ('task.'::text || lower(new.status))))) EXECUTE FUNCTION longrun.deliver_event();
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -54,6 +54,7 @@ from longrun_api.routes import (
     task_types,
     tasks,
     uploads,
+    webhooks,
     why,
     workers,
 )
@@ -63,7 +64,23 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
+    *(
+        docs,
+        tasks,
+        batch,
+        task_list,
+        bulk,
+        exports,
+        task,
+        why,
+        output,
+        stream,
+        events,
+        files,
+        uploads,
+        webhooks,
+        schedules,
+    ),
     *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
 )
 DESCRIPTION: Final = """\

@@ -26,6 +26,7 @@ LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
     {"name": "files", "description": "Upload files for tasks that are submitted later."},
+    {"name": "webhooks", "description": "Have events of tasks sent to you."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
@@ -111,7 +112,7 @@ def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) ->
                         "summary": task_type.description,
                         "value": {"task_type": task_type.name, "input": task_type.example or {}},
                     }
-                    for task_type in registry.all()
+                    for task_type in registry.submittable()
                 },
             }
         },
