@@ -14,6 +14,7 @@ import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.async_transport import AsyncTransport
+from longrun_client.audit_client import AsyncAuditClient
 from longrun_client.bulk_client import AsyncBulkClient
 from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
@@ -37,7 +38,13 @@ from longrun_client.webhook_client import AsyncWebhookClient
 
 
 class AsyncLongrun(
-    AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient, AsyncKeyClient, AsyncWebhookClient
+    AsyncQueueClient,
+    AsyncSubmitMany,
+    AsyncBulkClient,
+    AsyncWatchClient,
+    AsyncKeyClient,
+    AsyncAuditClient,
+    AsyncWebhookClient,
 ):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 

@@ -12,6 +12,7 @@ from typing import Any, Self, Unpack
 import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client.audit_client import AuditClient
 from longrun_client.bulk_client import BulkClient
 from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
@@ -35,7 +36,7 @@ from longrun_client.watch_client import WatchClient
 from longrun_client.webhook_client import WebhookClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, WebhookClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`

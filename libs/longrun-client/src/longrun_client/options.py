@@ -59,6 +59,13 @@ class TaskOptions(TypedDict, total=False):
     """Whose task it is; by default the caller's. Only an operator may name another one."""
 
 
+class SessionOptions(TaskOptions, total=False):
+    """Options of a task that is submitted in a transaction of the application."""
+
+    files: Mapping[str, UploadedFile] | None
+    """Input files by the names that the task gives them: what `upload` of a client has returned before."""
+
+
 class WebhookOptions(TypedDict, total=False):
     """Where to send a task's events."""
 

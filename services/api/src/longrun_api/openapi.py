@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, Final
@@ -32,8 +33,19 @@ TAGS: Final = [
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "keys", "description": "Who may use the API."},
+    {"name": "audit", "description": "What operators and admins did."},
     {"name": "health", "description": "Probes."},
 ]
+
+FORM: Final[dict[str, Any]] = {
+    "title": "A task and its input files",
+    "description": "Each part behind `task` is a file, by the name of the part.",
+    "type": "object",
+    "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
+    "required": ["task"],
+    "additionalProperties": {"type": "string", "format": "binary"},
+}
+"""`POST /tasks` as a form; see `task_forms`."""
 
 
 class ProblemField(BaseModel):
@@ -72,8 +84,8 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) -> dict[str, Any]:
-    """The OpenAPI document, with an example of each task type."""
+def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document, with an example of each task type, and with these security schemes, if there are any."""
     openapi = get_openapi(
         title=app.title,
         version=app.version,
@@ -86,7 +98,8 @@ def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) ->
         routes=app.routes,
     )
     openapi["security"] = []
-    schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
+    made_by_hand = {"ScheduleChange": _change(ScheduleSubmission), "SubmissionForm": FORM}
+    schemas = openapi["components"]["schemas"] | made_by_hand
     streamed = {"/tasks/{task_id}/stream": STREAM_EVENTS.values(), "/events/stream": FEED_EVENTS.values()}
     models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
     for model in models:
@@ -102,28 +115,27 @@ def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) ->
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks:batch"]["post"]["requestBody"] = _body("TaskBatch")
-    openapi["paths"]["/tasks"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": REFERENCE.format(model="Submission")},
-                "examples": {
-                    task_type.name: {
-                        "summary": task_type.description,
-                        "value": {"task_type": task_type.name, "input": task_type.example or {}},
-                    }
-                    for task_type in registry.submittable()
-                },
-            }
-        },
+    submission = _body("Submission")
+    submission["content"]["application/json"]["examples"] = {
+        task_type.name: {
+            "summary": task_type.description,
+            "value": {"task_type": task_type.name, "input": task_type.example or {}},
+        }
+        for task_type in registry.submittable()
     }
+    # behind JSON: generators that know one type of body take the first
+    submission["content"]["multipart/form-data"] = {
+        "schema": {"$ref": REFERENCE.format(model="SubmissionForm")},
+        "encoding": {"task": {"contentType": "application/json"}},
+    }
+    openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
         # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
         data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in events]
         stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
-    if asks_for_credentials:
-        openapi_security.declare(openapi, app.routes)
+    if security:
+        openapi_security.declare(openapi, app.routes, security)
     return openapi
 
 

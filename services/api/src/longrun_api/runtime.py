@@ -36,6 +36,7 @@ from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
+from longrun_api.submission_quota import SubmissionQuota
 from longrun_api.uploads import Uploads
 
 EXPORTS: Final = 2
@@ -64,6 +65,7 @@ class Runtime:
     uploads: Uploads
     served_queues: ServedQueues
     readiness: Readiness
+    submission_quota: SubmissionQuota
     shutdown: Shutdown
     export_turns: asyncio.Semaphore
 
@@ -84,6 +86,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
+    submission_quota = SubmissionQuota(settings.redis, settings.quota_submissions)
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
@@ -126,6 +129,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                     ),
                     served_queues,
                     readiness,
+                    submission_quota,
                     shutdown,
                     asyncio.Semaphore(EXPORTS),
                 )
@@ -141,6 +145,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await stream_check.close()
         await live_events.close()
         await readiness.close()
+        await submission_quota.close()
         database.close()
         intake_database.close()
 

@@ -83,6 +83,8 @@ compose and the chart set it. Unset: uploads and `ctx.file` fail."""
     """Days that ended jobs are kept; 0 keeps them for good (some 1.2 kB of disk a job)."""
     idempotency_keys_s: Annotated[float, Field(ge=60, le=366 * 86_400)] = 86_400
     """Seconds that an `Idempotency-Key` and the answer to its request are kept."""
+    audit_days: Annotated[float, Field(ge=7, le=36_500)] = 365
+    """Days that entries of the audit log are kept."""
 
     @field_validator("database_url")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0046"
-down_revision = "0041_indexes"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 
@@ -16,6 +16,7 @@ ALTER TABLE jobs
     -- of which job this one delivers an event
     ADD COLUMN delivers uuid;
 CREATE TABLE webhook_secrets (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     -- whose deliveries it signs; NULL: the operator's
     owner text,
     secret bytea NOT NULL CHECK (octet_length(secret) = 32),
@@ -25,6 +26,8 @@ CREATE TABLE webhook_secrets (
 );
 CREATE INDEX webhook_secrets_of_owner ON webhook_secrets (coalesce(owner, ''), created_at);
 CREATE UNIQUE INDEX webhook_secrets_newest ON webhook_secrets (coalesce(owner, '')) WHERE expires_at IS NULL;
+CREATE TRIGGER webhook_secrets_audit AFTER INSERT OR UPDATE OF expires_at ON webhook_secrets FOR EACH ROW
+EXECUTE FUNCTION audit('webhook_secret', 'id', '{owner,expires_at}');
 """
 
 # A trigger, because jobs change their status in a dozen statements, and a thirteenth must not forget the webhook. Its
