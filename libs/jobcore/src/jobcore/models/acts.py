@@ -18,7 +18,7 @@ class Kind(StrEnum):
     RATE_LIMIT = "rate_limit"
     SCHEDULE = "schedule"
     KEY = "key"
-    WEBHOOK_SECRET = "webhook_secret"
+    WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
