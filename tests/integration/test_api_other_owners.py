@@ -92,7 +92,7 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         ],
         "GET /schedules": [Try(200), Try(422, params=OTHERS)],
         "POST /keys": [
-            Try(403, {"name": "x", "scopes": ["read"], **OTHERS}),
+            Try(422, {"name": "x", "scopes": ["read"], **OTHERS}),
             Try(201, {"name": "x", "scopes": ["read"]}, has={"owner": "bob"}),
         ],
         "POST /stream-tokens": [Try(201)],
