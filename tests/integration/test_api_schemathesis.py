@@ -86,6 +86,7 @@ OPERATIONS = [
     "GET /queues",
     "GET /queues/{name}",
     "PATCH /queues/{name}",
+    "GET /audit-log",
     "GET /concurrency-limits",
     "PUT /concurrency-limits/{key}",
     "DELETE /concurrency-limits/{key}",
