@@ -90,7 +90,9 @@ def test_the_api_knows_the_openid_provider_whose_tokens_it_accepts(helm: Helm, m
 
 def test_tokens_of_an_unknown_provider_are_refused_with_what_to_set(helm: Helm) -> None:
     for known in ({"issuer": OIDC["issuer"]}, {"audience": OIDC["audience"]}):
-        assert "auth.oidc: with auth.mode=oidc name the issuer" in helm.refusal({"auth": {"mode": "oidc", "oidc": known}})
+        assert "auth.oidc: with auth.mode=oidc name the issuer" in helm.refusal(
+            {"auth": {"mode": "oidc", "oidc": known}}
+        )
 
 
 def test_a_database_whose_password_is_gone_is_not_locked_up_with_a_new_one(each_helm: Helm) -> None:

@@ -52,8 +52,11 @@ def acts(api: KeyedApi) -> dict[str, tuple[str, str, Any]]:
         "resumeSchedule": ("POST", "/schedules/nightly/resume", None),
         "runSchedule": ("POST", "/schedules/nightly/run", None),
         "deleteSchedule": ("DELETE", "/schedules/nightly", None),
+        "putQuota": ("PUT", "/quotas/zed", {"submissions": 7}),
+        "deleteQuota": ("DELETE", "/quotas/zed", None),
         "createKey": ("POST", "/keys", KEY),
         "rotateKey": ("POST", f"/keys/{key}/rotate", {}),
+        "rotateWebhookSecret": ("POST", "/webhook-secrets", {}),
         "revokeKey": ("DELETE", f"/keys/{key}", None),
     }
 
@@ -92,9 +95,7 @@ def test_an_entry_has_the_settings_before_and_after_and_no_secret(keyed: KeyedAp
     assert first["after"] == second["before"] == {"paused": False, "max_running": 1, **rates}
     assert second["after"] == {"paused": True, "max_running": 2, **rates}
 
-    made = keyed.admin.post("/schedules", json=TICK | {"name": "secretive"})
-    assert made.status_code == 201, made.text
-    schedule = made.json()["schedule_id"]
+    schedule = keyed.admin.post("/schedules", json=TICK | {"name": "secretive"}).json()["schedule_id"]
     changed = {"task": {"input": {"password": "hunter3"}}}
     assert keyed.admin.patch(f"/schedules/{schedule}", json=changed).is_success
     made, altered = log(keyed, subject=schedule)

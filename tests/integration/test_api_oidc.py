@@ -203,9 +203,12 @@ def test_a_storm_of_invented_keys_asks_the_issuer_no_more_often(
             issuer.open.clear()
             answers: list[Any] = []
 
+            def is_unavailable() -> bool:
+                answers.append(get(issuer.token("rsa-2")))
+                return bool(answers[-1].status_code == 503)
+
             def wait_for_the_issuer() -> None:
-                # until the issuer may be asked again, its keys are as they were
-                until(lambda: answers.append(get(issuer.token("rsa-2"))) or answers[-1].status_code == 503)
+                until(is_unavailable)  # until the issuer may be asked again, its keys are as they were
 
             waiting = threading.Thread(target=wait_for_the_issuer)
             waiting.start()

@@ -90,7 +90,7 @@ def test_the_audit_log_says_who_changed_what(server: ScriptedServer, run: Run) -
             return [each.act async for each in client.audit_log(subject="slow", owner="ada")]
 
     assert asyncio.run(ask()) == ["change_queue"]
-    assert "subject=slow" in server.requests[-1].target
+    assert "subject=slow" in server.requests[-1].line
     assert "paused false -> true" in " ".join(run("audit-log").out.split())
     assert json.loads(run("audit-log", "--actor", "abcdefghijkl", "--limit", "1", "--json").out)["id"] == 7
 

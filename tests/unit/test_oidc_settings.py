@@ -18,7 +18,8 @@ GIVEN = {"AUTH": "oidc", "OIDC_ISSUER": "https://id.example.com/", "OIDC_AUDIENC
 def settings(monkeypatch: pytest.MonkeyPatch, **env: str) -> ApiSettings:
     for name, value in {**GIVEN, **env}.items():
         monkeypatch.setenv(f"LONGRUN_{name}", value)
-    return read.__wrapped__(ApiSettings)
+    found: ApiSettings = read.__wrapped__(ApiSettings)
+    return found
 
 
 @pytest.mark.parametrize(

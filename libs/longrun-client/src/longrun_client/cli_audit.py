@@ -52,5 +52,5 @@ def _table(entries: Iterable[AuditLogEntry]) -> Table:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What differs: `paused false -> true`. A setting that there was not, or is not any more, counts as null."""
-    names = [name for name in before | after if before.get(name) != after.get(name)]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return ", ".join(f"{name} {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}" for name in names)

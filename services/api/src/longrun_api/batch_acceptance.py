@@ -91,6 +91,7 @@ async def accept_batch(request: Request) -> Response:
     if isinstance(given, _NamesFiles):
         checked = await _with_free_files(request, given.checked)
         given = _given(checked, given.key, runtime.served_queues.warnings)
+    use = await runtime.submission_quota.take(caller_of(request).owner, len(given.batch.ids))
     outcome = await _outcome(runtime, given, caller_of(request).owner)
     if outcome.accepted:
         announce(runtime.waker, runtime.publisher, outcome.accepted)
@@ -98,7 +99,7 @@ async def accept_batch(request: Request) -> Response:
     answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path)
     blocked = [job for job in outcome.accepted if job.blocked_by]
     unblock = BackgroundTask(runtime.limits.accepted, blocked) if blocked else None
-    headers = {} if outcome.items is None else dict(REPLAYED)
+    headers = ({} if outcome.items is None else dict(REPLAYED)) | dict(use.headers if use else {})
     return Response(answer, HTTPStatus.OK, headers, "application/json", unblock)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
 from longrun_api import openapi_security
-from longrun_api.openapi_clients import for_clients, with_single_headers
+from longrun_api.openapi_clients import for_clients, with_plain_parameters
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
@@ -27,6 +27,7 @@ LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
     {"name": "files", "description": "Upload files for tasks that are submitted later."},
+    {"name": "webhooks", "description": "Have events of tasks sent to you."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
@@ -37,19 +38,16 @@ TAGS: Final = [
 ]
 
 FORM: Final[dict[str, Any]] = {
-    "multipart/form-data": {
-        "schema": {
-            "title": "SubmissionForm",
-            "description": "A task and its input files: each part behind `task` is a file, by the name of the part.",
-            "type": "object",
-            "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
-            "required": ["task"],
-            "additionalProperties": {"type": "string", "format": "binary"},
-        },
-        "encoding": {"task": {"contentType": "application/json"}},
+    "schema": {
+        "type": "object",
+        "description": "A task and its input files. The part `task`, which comes first, has a `Submission` as JSON; "
+        "each further part is a file, by the name of the part.",
+        "required": ["task"],
+        "additionalProperties": {"type": "string", "format": "binary"},
     }
 }
-"""`POST /tasks` as a form; see `task_forms`. RFC 7578 keeps the order of parts, and OpenAPI that of no properties."""
+"""`POST /tasks` as a form; see `task_forms`. It names no property: openapi-generator makes no model that only a form
+has, but imports it in Java."""
 
 
 class ProblemField(BaseModel):
@@ -112,7 +110,7 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
             schemas |= _shared_schemas_of_body(operation)
     openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"] = {
-        path: {method: with_single_headers(operation) for method, operation in operations.items()}
+        path: {method: with_plain_parameters(operation) for method, operation in operations.items()}
         for path, operations in openapi["paths"].items()
     }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
@@ -124,10 +122,10 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
             "summary": task_type.description,
             "value": {"task_type": task_type.name, "input": task_type.example or {}},
         }
-        for task_type in registry.all()
+        for task_type in registry.submittable()
     }
     # behind JSON: generators that know one type of body take the first
-    submission["content"] |= FORM
+    submission["content"]["multipart/form-data"] = FORM
     openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]

@@ -43,6 +43,9 @@ More than one helps only where a process's share of the cores is more than one."
 deleted."""
     request_timeout_s: Seconds = 30.0
     """Seconds that a request may take to arrive, from its first byte to its last."""
+    quota_submissions: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Tasks that an owner may submit in a second; a batch may be larger, and the next submission waits for it. Unset: \
+any number. Not counted are the operator's, and any while Redis is away."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
     """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, CommaSeparated] = ()

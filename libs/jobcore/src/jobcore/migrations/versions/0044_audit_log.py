@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0047"
-down_revision = "0041_indexes"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
