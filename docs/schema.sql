@@ -3,11 +3,147 @@
 
 CREATE SCHEMA longrun;
 
+CREATE FUNCTION longrun.audit() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    columns text[] := TG_ARGV[2];
+    stored jsonb;
+    before jsonb;
+    after jsonb;
+BEGIN
+    IF coalesce(current_setting('longrun.act', true), '') = '' THEN
+        RETURN NULL;  -- upkeep, and whatever else no caller asked for
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        stored := to_jsonb(OLD);
+        before := audited_columns(stored, columns);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        stored := to_jsonb(NEW);
+        after := audited_columns(stored, columns);
+    END IF;
+    IF before IS DISTINCT FROM after THEN
+        PERFORM write_audit_log(TG_ARGV[0], stored ->> TG_ARGV[1],
+            CASE TG_TABLE_NAME WHEN 'schedules' THEN substring(stored ->> 'name' FROM '^(.*)\x1f')
+                ELSE stored ->> 'owner' END, before, after);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION longrun.audited_columns(stored jsonb, columns text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT jsonb_object_agg(key, CASE
+    WHEN key = 'task' THEN value - 'input' || jsonb_build_object(
+        'input_sha256', encode(sha256(convert_to(coalesce(value ->> 'input', ''), 'UTF8')), 'hex'))
+    WHEN key = 'name' THEN to_jsonb(regexp_replace(value #>> '{}', '^.*\x1f', ''))
+    ELSE value END)
+FROM jsonb_each(stored) WHERE key = ANY(columns)
+$$;
+
+CREATE FUNCTION longrun.deliver_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    made_at timestamptz := clock_timestamp();
+    delivery_id uuid := new_job_id(made_at);
+    kind text := 'task.' || lower(NEW.status);
+    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
+    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
+    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
+    omitted text[] := '{}';
+    facts text;
+    whole text;
+BEGIN
+    IF octet_length(task_result) > 8000 THEN
+        task_result := NULL;
+        omitted := omitted || 'result'::text;
+    END IF;
+    IF octet_length(task_error) > 8000 THEN
+        task_error := NULL;
+        omitted := omitted || 'error'::text;
+    END IF;
+    IF octet_length(task_metadata) > 2000 THEN
+        task_metadata := NULL;
+        omitted := omitted || 'metadata'::text;
+    END IF;
+    facts := json_build_object(
+        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
+        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
+        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
+        'self', '/tasks/' || NEW.id);
+    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
+        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
+        coalesce(task_error, 'null'));
+    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
+                      concurrency_key, fairness_key, created_at, owner, delivers)
+    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
+            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
+            18, NEW.traceparent,
+            -- eight deliveries to a host at once, and those of one task one after the other
+            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
+            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT CAST(value AS text) WHERE CAST(value AS text) ~ '[0-9][eE][-+0-9]|-0(\.0*)?\s*[],}]'
 $$;
+
+CREATE FUNCTION longrun.give_files(given jsonb, new_job uuid, of_owner text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $_$
+DECLARE
+    files jsonb := coalesce(nullif(given -> 'files', 'null'), '{}');
+    ids uuid[] := '{}';
+    use record;
+BEGIN
+    IF jsonb_typeof(files) <> 'object' THEN
+        PERFORM refuse('files', 'must be a JSON object');
+    ELSIF (SELECT count(*) FROM jsonb_object_keys(files)) > 100 THEN
+        PERFORM refuse('files', 'must have at most 100 files');
+    END IF;
+    FOR use IN SELECT key AS called, value AS file FROM jsonb_each(files) LOOP
+        IF char_length(use.called) NOT BETWEEN 1 AND 200 OR octet_length(use.called) > 255 THEN
+            PERFORM refuse('files.' || use.called, 'the name must have 1 to 200 characters, at most 255 bytes');
+        ELSIF use.called IN ('.', '..') OR use.called ~ '[/\\]' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not be a path: leave out the folders');
+        ELSIF use.called ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not contain characters that are not seen');
+        ELSIF use.called ~ '^[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$' THEN
+            PERFORM refuse('files.' || use.called, 'the name must not begin or end with a space');
+        END IF;
+        BEGIN
+            ids := ids || CAST(coalesce(use.file #>> '{}', '') AS uuid);
+        EXCEPTION WHEN data_exception THEN
+            PERFORM refuse('files.' || use.called, 'must be the file_id of an uploaded file');
+        END;
+    END LOOP;
+    IF (SELECT count(DISTINCT id) FROM unnest(ids) AS id) < cardinality(ids) THEN
+        PERFORM refuse('files', 'has one file twice: upload it once for each name');
+    END IF;
+    FOR use IN SELECT key AS called, CAST(value #>> '{}' AS uuid) AS file FROM jsonb_each(files) ORDER BY file LOOP
+        UPDATE input_files SET job_id = new_job, name = use.called
+        WHERE id = use.file AND name IS NULL AND stored_at IS NOT NULL AND delete_at IS NULL
+            AND expires_at > clock_timestamp() AND (owner IS NULL OR of_owner IS NULL OR owner = of_owner);
+        IF NOT FOUND THEN
+            PERFORM refuse('files.' || use.called, format(
+                'no file with the id %s waits for a submission: it was never uploaded as a whole, another task has '
+                'it, or it has expired; upload it again with POST /files', use.file));
+        END IF;
+    END LOOP;
+END $_$;
 
 CREATE FUNCTION longrun.input_problem(path text, value jsonb, shape jsonb, root jsonb, OUT field text, OUT message text) RETURNS record
     LANGUAGE plpgsql IMMUTABLE
@@ -170,7 +306,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -240,6 +376,15 @@ CREATE FUNCTION longrun.refuse(field text, message text) RETURNS void
 BEGIN
     RAISE EXCEPTION '%: %', left(field, 200), message USING ERRCODE = 'LR422', COLUMN = left(field, 200);
 END $$;
+
+CREATE FUNCTION longrun.refuse_to_change_audit_log() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log only grows: its entries can be deleted after 7 days, and never changed'
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
 
 CREATE FUNCTION longrun.submit(submission jsonb) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
@@ -379,6 +524,7 @@ BEGIN
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
             VALUES (job.id, 1, job.created_at, 0, 'state', '{"status": "PENDING"}');
+            PERFORM give_files(given, job.id, job.owner);
             RETURN jsonb_build_object('task_id', job.id, 'task_type', job.task_type, 'status', 'PENDING',
                                       'created_at', job.created_at, 'deduplicated', false);
         END IF;
@@ -392,6 +538,21 @@ BEGIN
     END LOOP;
 END $_$;
 
+CREATE FUNCTION longrun.write_audit_log(kind text, subject text, owner text, before jsonb, after jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    act jsonb := convert_from(decode(current_setting('longrun.act'), 'hex'), 'UTF8');
+    parts text[] := string_to_array(subject, chr(31));
+BEGIN
+    INSERT INTO audit_log (actor, actor_owner, address, request_id, act, kind, subject, owner, before, after)
+    VALUES (act ->> 'actor', act ->> 'actor_owner', act ->> 'address', act ->> 'request_id', act ->> 'act', kind,
+            parts[cardinality(parts)], coalesce(owner, CASE WHEN cardinality(parts) > 1 THEN parts[1] END),
+            before, after);
+END
+$$;
+
 CREATE TABLE longrun.api_keys (
     id text NOT NULL,
     name text NOT NULL,
@@ -404,6 +565,30 @@ CREATE TABLE longrun.api_keys (
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone,
     CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
+CREATE TABLE longrun.audit_log (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    actor_owner text,
+    address text,
+    request_id text,
+    act text NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    owner text,
+    before jsonb,
+    after jsonb
+);
+
+ALTER TABLE longrun.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME longrun.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE longrun.deleted_events (
@@ -543,6 +728,8 @@ CREATE TABLE longrun.jobs (
     rate_key text,
     rate_blocked boolean DEFAULT false NOT NULL,
     suspected smallint DEFAULT 0 NOT NULL,
+    webhook jsonb,
+    delivers uuid,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -589,6 +776,12 @@ CREATE TABLE longrun.queues (
     CONSTRAINT queues_max_running_check CHECK ((max_running >= 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE longrun.quotas (
+    owner text NOT NULL,
+    submissions integer,
+    CONSTRAINT quotas_submissions_check CHECK ((submissions > 0))
+);
 
 CREATE TABLE longrun.rate_limits (
     key text NOT NULL,
@@ -656,6 +849,15 @@ CREATE TABLE longrun.task_types (
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
 
+CREATE TABLE longrun.webhook_secrets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner text,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secrets_secret_check CHECK ((octet_length(secret) = 32))
+);
+
 CREATE TABLE longrun.workers (
     id uuid NOT NULL,
     host text NOT NULL,
@@ -678,6 +880,9 @@ WITH (fillfactor='50');
 
 ALTER TABLE ONLY longrun.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY longrun.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
@@ -724,6 +929,9 @@ ALTER TABLE ONLY longrun.queues
 ALTER TABLE longrun.queues
     ADD CONSTRAINT queues_rate_limit_check CHECK ((((max_starts IS NULL) = (window_s IS NULL)) AND ((max_starts IS NULL) OR ((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision))))) NOT VALID;
 
+ALTER TABLE ONLY longrun.quotas
+    ADD CONSTRAINT quotas_pkey PRIMARY KEY (owner);
+
 ALTER TABLE ONLY longrun.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
 
@@ -739,12 +947,21 @@ ALTER TABLE ONLY longrun.signing_keys
 ALTER TABLE ONLY longrun.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY longrun.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 CREATE INDEX api_keys_newest ON longrun.api_keys USING btree (created_at, id);
 
 CREATE INDEX api_keys_of_owner ON longrun.api_keys USING btree (owner, created_at, id);
+
+CREATE INDEX audit_log_by_actor ON longrun.audit_log USING btree (actor, id);
+
+CREATE INDEX audit_log_by_subject ON longrun.audit_log USING btree (subject, id);
+
+CREATE INDEX audit_log_of_owner ON longrun.audit_log USING btree (owner, id) WHERE (owner IS NOT NULL);
 
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 
@@ -791,6 +1008,8 @@ CREATE INDEX jobs_by_type ON longrun.jobs USING btree (task_type, status, id);
 CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((status = 'PENDING'::text) AND ready);
 
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
+
+CREATE INDEX jobs_delivering ON longrun.jobs USING btree (delivers, id) WHERE (delivers IS NOT NULL);
 
 CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
 CASE
@@ -852,7 +1071,31 @@ CREATE INDEX schedules_of_owner ON longrun.schedules USING btree (split_part(nam
 
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
+CREATE UNIQUE INDEX webhook_secrets_newest ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text)) WHERE (expires_at IS NULL);
+
+CREATE INDEX webhook_secrets_of_owner ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text), created_at);
+
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
+
+CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, scopes, expires_at, revoked_at ON longrun.api_keys FOR EACH ROW EXECUTE FUNCTION longrun.audit('key', 'id', '{name,owner,scopes,expires_at,revoked_at}');
+
+CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW WHEN ((old.at > (now() - '7 days'::interval))) EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
+
+CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
+
+CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.webhook IS NOT NULL) AND (new.status IS DISTINCT FROM old.status) AND jsonb_exists((new.webhook -> 'events'::text), ('task.'::text || lower(new.status))))) EXECUTE FUNCTION longrun.deliver_event();
+
+CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
+
+CREATE TRIGGER queues_audit AFTER INSERT OR DELETE OR UPDATE OF paused, max_running, max_starts, window_s ON longrun.queues FOR EACH ROW EXECUTE FUNCTION longrun.audit('queue', 'name', '{paused,max_running,max_starts,window_s}');
+
+CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF submissions ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{submissions}');
+
+CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
+
+CREATE TRIGGER schedules_audit AFTER INSERT OR DELETE OR UPDATE OF name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused, task ON longrun.schedules FOR EACH ROW EXECUTE FUNCTION longrun.audit('schedule', 'id', '{name,cron,timezone,overlap,missed_runs,max_missed_runs,start_deadline_s,paused,task}');
+
+CREATE TRIGGER webhook_secrets_audit AFTER INSERT OR UPDATE OF expires_at ON longrun.webhook_secrets FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook_secret', 'id', '{owner,expires_at}');
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

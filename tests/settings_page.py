@@ -12,13 +12,15 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from jobcore.settings import CoreSettings, WorkerSettings
+from longrun_api.oidc_settings import OidcSettings
 from longrun_api.settings import ApiSettings
 from longrun_local.settings import LocalSettings
 from longrun_scraper.settings import ScraperSettings
 
 SECTIONS: list[tuple[str, type[BaseSettings], type[BaseSettings] | None]] = [
     ("Every process", CoreSettings, None),
-    ("API", ApiSettings, CoreSettings),
+    ("API", ApiSettings, OidcSettings),
+    ("API: callers", OidcSettings, CoreSettings),
     ("Workers", WorkerSettings, CoreSettings),
     ("Scraper worker", ScraperSettings, WorkerSettings),
     ("`longrun run-local` and `make run`", LocalSettings, None),
@@ -78,6 +80,8 @@ def shown(default: Any) -> str:
     """A default as one would write it into the environment."""
     if default is None or default == "" or (isinstance(default, tuple | frozenset) and not default):
         return ""
+    if isinstance(default, tuple | frozenset):
+        return f"`{','.join(map(str, default))}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -53,6 +53,15 @@ def reached(net: Network, source: Peer, targets: dict[str, Peer]) -> set[tuple[s
     return {(name, port) for name, peer in targets.items() for port in PORTS if net.connects(source, peer, port)}
 
 
+def test_the_api_reaches_the_internet_only_for_the_keys_of_an_openid_provider(helm: Helm) -> None:
+    oidc = {"mode": "oidc", "oidc": {"issuer": "https://id.example.com", "audience": ["longrun"]}}
+    for auth, ports in (({}, set()), (oidc, {443})):
+        objects = helm.render({"auth": auth, "networkPolicy": {"enabled": True}})
+        net, api = network(objects, NAMESPACE), pods(objects)["api"]
+        assert {port for port in PORTS if net.connects(api, "93.184.216.34", port)} == ports
+        assert not any(net.connects(api, address, port) for address in NOT_PUBLIC for port in PORTS)
+
+
 def test_inside_a_release_only_these_connections_are_open(everything: Objects) -> None:
     net, peers = network(everything, NAMESPACE), pods(everything)
     wanted = dict.fromkeys(workloads(everything), STORES) | {

@@ -32,6 +32,12 @@ def test_streams_are_neither_buffered_nor_cut_by_ingress_controllers(helm: Helm)
     assert annotations["projectcontour.io/response-timeout"] == "infinity"
 
 
+def test_uploads_pass_ingress_controllers_as_they_arrive_whatever_their_size(helm: Helm) -> None:
+    annotations = helm.render(INGRESS).one("Ingress", "longrun-api")["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "0", "the default of nginx is 1 MB"
+    assert annotations["nginx.ingress.kubernetes.io/proxy-request-buffering"] == "off"
+
+
 def test_the_api_knows_the_path_under_which_it_is_served(helm: Helm) -> None:
     objects = helm.render({**INGRESS, **ROUTE, "rootPath": "/longrun"})
     [rule] = objects.one("Ingress", "longrun-api")["spec"]["rules"]

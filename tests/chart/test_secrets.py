@@ -73,6 +73,28 @@ def test_the_api_asks_for_keys_unless_a_proxy_does(helm: Helm) -> None:
         assert ("longrun-bootstrap-key" in objects.of("Secret")) == (secret == "longrun-bootstrap-key")
 
 
+OIDC = {"issuer": "https://id.example.com", "audience": ["longrun", "other"]}
+
+
+@pytest.mark.parametrize("mode", ["oidc", "keys,oidc"])
+def test_the_api_knows_the_openid_provider_whose_tokens_it_accepts(helm: Helm, mode: str) -> None:
+    objects = helm.render({"auth": {"mode": mode, "oidc": OIDC}})
+    env = {each["name"]: each for each in objects.pod("Deployment", "longrun-api").spec["containers"][0]["env"]}
+    assert env["LONGRUN_AUTH"]["value"] == mode
+    assert env["LONGRUN_OIDC_ISSUER"]["value"] == "https://id.example.com"
+    assert env["LONGRUN_OIDC_AUDIENCE"]["value"] == "longrun,other"
+    with_keys = mode != "oidc"
+    assert ("LONGRUN_BOOTSTRAP_KEY" in env) == ("longrun-bootstrap-key" in objects.of("Secret")) == with_keys
+    assert bool([each for each in objects.all if each["kind"] == "Pod"]) == with_keys  # `helm test` sends a key
+
+
+def test_tokens_of_an_unknown_provider_are_refused_with_what_to_set(helm: Helm) -> None:
+    for known in ({"issuer": OIDC["issuer"]}, {"audience": OIDC["audience"]}):
+        assert "auth.oidc: with auth.mode=oidc name the issuer" in helm.refusal(
+            {"auth": {"mode": "oidc", "oidc": known}}
+        )
+
+
 def test_a_database_whose_password_is_gone_is_not_locked_up_with_a_new_one(each_helm: Helm) -> None:
     with ApiServer([existing("PersistentVolumeClaim", "data-longrun-postgres-0")]) as server:
         refusal = each_helm.refusal({}, *server.asked)

@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
+from jobcore.models.api_keys import new_key
 from tests.processes import Stack
 from tests.waiting import until
 
@@ -23,16 +24,50 @@ LONG = json.loads(
 """A task that runs for minutes and can be cancelled."""
 
 
+class Keyed(NamedTuple):
+    """A server that asks for keys, and a key with which others can be made."""
+
+    url: str
+    key: str
+
+    def get(self, path: str, *authorization: str) -> httpx.Response:
+        """GET the path with these headers Authorization."""
+        return httpx.get(f"{self.url}{path}", headers=[("Authorization", value) for value in authorization], timeout=30)
+
+    def make(self, *scopes: str) -> httpx.Response:
+        """Make a key."""
+        head = {"Authorization": f"Bearer {self.key}"}
+        return httpx.post(f"{self.url}/keys", json={"name": "conformance", "scopes": scopes}, headers=head, timeout=30)
+
+
 @pytest.fixture(scope="package")
-def base_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where the server under test answers."""
-    if given := os.environ.get("LONGRUN_CONFORMANCE_URL"):
-        yield given.rstrip("/")
-        return
+def own_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The servers that are started here."""
     new_stack: Callable[[str], AbstractContextManager[Stack]] = request.getfixturevalue("new_stack")
     with new_stack("conformance") as stack:
-        stack.worker()
-        yield stack.api().url
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def base_url(request: pytest.FixtureRequest) -> str:
+    """Where the server under test answers."""
+    if given := os.environ.get("LONGRUN_CONFORMANCE_URL"):
+        return given.rstrip("/")
+    stack: Stack = request.getfixturevalue("own_stack")
+    stack.worker()
+    return stack.api().url
+
+
+@pytest.fixture(scope="package")
+def keyed(request: pytest.FixtureRequest) -> Keyed:
+    """A server that asks for keys."""
+    if given := os.environ.get("LONGRUN_CONFORMANCE_KEYED_URL"):
+        return Keyed(given.rstrip("/"), os.environ["LONGRUN_CONFORMANCE_KEY"])
+    if "LONGRUN_CONFORMANCE_URL" in os.environ:
+        pytest.skip("no LONGRUN_CONFORMANCE_KEYED_URL")
+    stack: Stack = request.getfixturevalue("own_stack")
+    key = new_key()
+    return Keyed(stack.api(env={"LONGRUN_AUTH": "keys", "LONGRUN_BOOTSTRAP_KEY": key}).url, key)
 
 
 @pytest.fixture

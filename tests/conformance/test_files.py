@@ -8,7 +8,8 @@ import json
 
 import httpx
 
-from tests.conformance.conftest import SHORT
+from tests.conformance.conftest import SHORT, problem
+from tests.integration.raw_http import exchange, request
 
 CONTENT = b"0123456789"
 
@@ -26,6 +27,36 @@ def test_a_body_with_another_digest_is_refused(client: httpx.Client) -> None:
     headers = {"Content-Digest": f"sha-256=:{digest}:"}
     assert client.post("/files", content=CONTENT, headers=headers).status_code == 201
     assert client.post("/files", content=CONTENT[1:], headers=headers).status_code == 400
+
+
+def test_an_upload_with_a_content_coding_is_415_with_what_is_accepted(client: httpx.Client) -> None:
+    refused = client.post("/files", content=CONTENT, headers={"Content-Encoding": "gzip"})
+    assert problem(refused)["status"] == 415
+    assert (refused.headers["accept"], refused.headers["accept-encoding"]) == ("*/*", "identity")
+
+
+def test_an_upload_that_is_announced_as_too_large_is_413(base_url: str) -> None:
+    lines = ("Host: localhost", f"Content-Length: {2**50}")
+    assert exchange(base_url, request("POST", "/files", *lines)).status == 413
+
+
+def test_an_upload_that_is_deleted_is_gone(client: httpx.Client) -> None:
+    location = client.post("/files", content=CONTENT).headers["location"]
+    assert client.delete(location).status_code == 204
+    assert client.get(location).status_code == 404
+
+
+def test_a_file_that_has_not_changed_is_304(client: httpx.Client) -> None:
+    path = f"{with_file(client)}/input-files/digits"
+    known = {"If-None-Match": client.get(path).headers["etag"]}
+    assert client.get(path, headers=known).status_code == 304
+
+
+def test_a_range_of_another_version_is_the_whole_file(client: httpx.Client) -> None:
+    path = f"{with_file(client)}/input-files/digits"
+    tag = client.get(path).headers["etag"]
+    answers = [client.get(path, headers={"Range": "bytes=2-4", "If-Range": version}) for version in (tag, '"other"')]
+    assert [answer.status_code for answer in answers] == [206, 200]
 
 
 def test_a_form_of_a_task_and_its_files_makes_the_task(client: httpx.Client) -> None:

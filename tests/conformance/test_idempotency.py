@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -40,6 +42,19 @@ def test_a_repeated_batch_gets_the_first_answer(client: httpx.Client) -> None:
     assert made == again
     assert len(set(made)) == 2
     assert second.headers["idempotency-replayed"] == "true"
+
+
+def test_a_repeated_form_gets_the_first_answer(client: httpx.Client) -> None:
+    key = {"Idempotency-Key": f'"{uuid4()}"'}
+    form: Any = {"task": (None, json.dumps(SHORT)), "digits": ("digits.txt", b"0123")}
+    first, second = (client.post("/tasks", files=form, headers=key) for _ in range(2))
+    assert (first.status_code, first.content) == (202, second.content)
+    assert second.headers["idempotency-replayed"] == "true"
+
+
+def test_a_key_that_cannot_be_honoured_is_refused(client: httpx.Client) -> None:
+    response = client.post("/files", content=b"x", headers={"Idempotency-Key": f'"{uuid4()}"'})
+    assert problem(response)["status"] == 400
 
 
 def test_a_key_with_another_body_is_refused(client: httpx.Client) -> None:

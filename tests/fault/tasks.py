@@ -22,6 +22,7 @@ from tests.fault import torn
 from tests.fault.diary import note
 
 TICK_S = 0.02
+STAY_S = 0.1
 
 torn.arm()
 
@@ -71,6 +72,22 @@ def stubborn(ctx: JobContext, input: TickInput) -> Done:
             time.sleep(TICK_S)
         except BaseException:
             continue
+    return Done(fence=ctx.fence, attempt=ctx.attempt)
+
+
+class StayInput(BaseModel):
+    """The folder of the diaries; a file `go` in it lets the runs end."""
+
+    folder: str
+
+
+@task("test_stay", input=StayInput, output=Done, max_attempts=1)
+def stay(ctx: JobContext, input: StayInput) -> Done:
+    """Tick and log, deaf to every polite request to stop, until it may go."""
+    while not Path(input.folder, "go").exists():
+        note(input.folder, ctx.job_id, ctx.fence)
+        ctx.log("still here")
+        time.sleep(STAY_S)
     return Done(fence=ctx.fence, attempt=ctx.attempt)
 
 

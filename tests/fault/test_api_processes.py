@@ -27,7 +27,8 @@ COUNT = 3
 @pytest.fixture
 def api(stack: Stack) -> Process:
     """An API of several processes."""
-    first = stack.api(env={"LONGRUN_API_WORKERS": str(COUNT), "LONGRUN_LOG_FORMAT": "json"})
+    env = {"LONGRUN_API_WORKERS": str(COUNT), "LONGRUN_LOG_FORMAT": "json", "LONGRUN_ACCESS_LOG": "true"}
+    first = stack.api(env=env)
     until(lambda: len(lines(first, "Started server process")) == COUNT, what="all processes serve")
     return first
 
@@ -36,6 +37,11 @@ def lines(api: Process, event: str) -> list[dict[str, object]]:
     """The log lines that begin with these words."""
     parsed = [json.loads(line) for line in api.log().splitlines() if line.startswith("{")]
     return [line for line in parsed if str(line["event"]).startswith(event)]
+
+
+def numbers(api: Process, event: str) -> set[str]:
+    """The numbers of the processes that wrote such lines."""
+    return {str(line["process"]) for line in lines(api, event)}
 
 
 def siblings(api: Process) -> list[psutil.Process]:
@@ -96,11 +102,10 @@ def test_a_process_that_dies_or_hangs_is_replaced_and_costs_no_more_than_the_req
 def test_all_processes_handle_requests_and_name_themselves_in_their_log_lines(
     api: Process, answers: list[httpx.Response | Exception]
 ) -> None:
-    started = lines(api, "Started server process")
-    assert sorted(str(line["process"]) for line in started) == [str(number) for number in range(1, COUNT + 1)]
-    more(answers, 200)
-    busy = [each for each in siblings(api) if each.cpu_times().user > 0]
-    assert len(busy) == COUNT
+    more(answers)
+    every = {str(number) for number in range(1, COUNT + 1)}
+    assert numbers(api, "Started server process") == every
+    until(lambda: numbers(api, "request") == every, what="each process has handled a request")
 
 
 def test_sigterm_lets_open_requests_of_all_processes_end_and_closes_the_socket(api: Process) -> None:

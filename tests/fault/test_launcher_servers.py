@@ -252,3 +252,11 @@ def test_a_start_that_fails_for_another_reason_moves_no_data(valkey: EmbeddedVal
 
 def appended(valkey: EmbeddedValkey) -> Path:
     return next((valkey.folder / "appendonlydir").glob("*.incr.aof"))
+
+
+def test_a_server_takes_another_port_if_its_own_is_taken_before_it_was_ready_and_keeps_it_then(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    with socket.create_server(("127.0.0.1", server.port)), server, client(server) as connected:
+        assert connected.ping()
+    with socket.create_server(("127.0.0.1", server.port)), pytest.raises(StartError, match="Address already in use"):
+        server.start()

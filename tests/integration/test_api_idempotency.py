@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -217,6 +218,24 @@ def test_a_repeated_creation_of_a_schedule_is_answered_as_created(api: httpx.Cli
     same(first, api.post("/schedules", json=body, headers={KEY: queue}))
     problem(api.post("/schedules", json=body, headers={KEY: uuid4().hex}), 409, "schedule-exists")
     problem(api.post("/schedules", json=body | {"name": "x"}, headers={KEY: queue}), 422, "idempotency-key-reused")
+
+
+def test_what_was_created_is_answered_again_by_an_api_that_would_refuse_it(
+    api: httpx.Client, shared_stack: Stack, queue: str, tmp_path: Path
+) -> None:
+    (tmp_path / "newer.py").write_text("from jobcore import task\n\n\n@task\ndef newer() -> None:\n    pass\n")
+    task = {"task_type": "newer", "input": {}, "queue": queue}
+    bodies = {"/schedules": {"name": queue, "cron": "0 0 1 1 *", "task": task}, "/tasks": task}
+    newer = shared_stack.api(env={"LONGRUN_TASKS": str(tmp_path / "newer.py")})
+    try:
+        for path, body in bodies.items():
+            problem(api.post(path, json=body, headers={KEY: queue + path}), 422, "unknown-task-type")
+            first = httpx.post(newer.url + path, json=body, headers={KEY: queue + path})
+            assert first.status_code in (201, 202), first.text
+            same(first, api.post(path, json=body, headers={KEY: queue + path}))
+            problem(api.post(path, json=body, headers={KEY: uuid4().hex}), 422, "unknown-task-type")
+    finally:
+        newer.kill_group()
 
 
 def test_a_repeated_run_of_a_schedule_submits_one_task(api: httpx.Client, shared_stack: Stack, queue: str) -> None:

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -246,6 +247,30 @@ def test_a_form_is_a_task_with_its_files(api: httpx.Client, body: Body) -> None:
     assert (again.status_code, again.json()) == (202, accepted.json())
     other: Form = [form[0], ("clip", ("holiday.mp4", CONTENT[1:], "video/mp4"))]
     problem(api.post("/tasks", files=other, headers=key), 422, "idempotency-key-reused")
+
+
+def test_a_repeated_form_has_its_answer_although_its_task_would_be_refused_now(
+    api: httpx.Client, body: Body, shared_stack: Stack
+) -> None:
+    expiry = datetime.now(UTC) + timedelta(seconds=2)
+    form: Form = [
+        ("task", (None, json.dumps(body(expires_at=expiry.isoformat())).encode(), "application/json")),
+        ("clip", ("holiday.mp4", CONTENT, "video/mp4")),
+    ]
+    key = {"Idempotency-Key": str(uuid7())}
+    accepted = api.post("/tasks", files=form, headers=key)
+    assert accepted.status_code == 202, accepted.text
+    until(lambda: datetime.now(UTC) > expiry)
+    problem(api.post("/tasks", files=form), 422, "invalid-input")
+    before = stored(shared_stack)
+    again = api.post("/tasks", files=form, headers=key)
+    assert (again.status_code, again.headers.get("idempotency-replayed")) == (202, "true"), again.text
+    assert again.json() == accepted.json()
+    assert stored(shared_stack) == before
+    other: Form = [form[0], ("clip", ("holiday.mp4", CONTENT[1:], "video/mp4"))]
+    problem(api.post("/tasks", files=other, headers=key), 422, "idempotency-key-reused")
+    malformed: Form = [("task", (None, b"{", "application/json")), form[1]]
+    problem(api.post("/tasks", files=malformed, headers=key), 422, "idempotency-key-reused")
 
 
 @pytest.mark.parametrize("broken", ["input", "order", "twice", "name", "end"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import FlakyStrategyDefinition
@@ -26,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from longrun_api.schemas_events import FEED_EVENTS
 from tests.processes import Stack
 
 CHECKS = [
@@ -109,7 +112,9 @@ OPERATIONS = [
 
 
 ENDLESS = "/events/stream"
-"""A response without an end; `test_api_events` looks at its beginning. What it refuses, it refuses at once."""
+"""A response without an end: tests look at its beginning. What it refuses, it refuses at once."""
+FORM = "multipart/form-data"
+TASK = '{"task_type": "echo", "input": {}}'
 TAKE_ANYTHING = {
     "POST /files",
     "DELETE /concurrency-limits/{key}",
@@ -119,9 +124,14 @@ TAKE_ANYTHING = {
 
 
 def checks_of(case: schemathesis.Case[Any]) -> list[Any]:
-    """What must hold of the answer: a batch that is not atomic is answered, although its tasks are refused."""
+    """What must hold of the answer.
+
+    A batch that is not atomic is answered, although its tasks are refused. A part of a form is a file whatever is in
+    it, so a form with wrong files is none.
+    """
     is_by_item = case.path == "/tasks:batch" and isinstance(case.body, dict) and case.body.get("atomic") is False
-    return [check for check in CHECKS if not (is_by_item and check is negative_data_rejection)]
+    takes_all = is_by_item or case.media_type == FORM
+    return [check for check in CHECKS if not (takes_all and check is negative_data_rejection)]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +167,60 @@ def test_every_answer_is_as_documented(openapi: schemathesis.BaseSchema, label: 
         case.call_and_validate(checks=checks_of(case), timeout=10)
 
     check()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_every_answer_to_a_form_is_as_documented(openapi: schemathesis.BaseSchema, mode: GenerationMode) -> None:
+    """Without this one, `POST /tasks` would be tried with JSON most of the time."""
+    forms = openapi["/tasks"]["POST"].as_strategy(mode).filter(lambda case: case.media_type == FORM)
+    answers: set[int] = set()
+
+    @settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=forms)
+    def check(case: schemathesis.Case[Any]) -> None:
+        if mode is GenerationMode.POSITIVE:  # a schema cannot say which task types exist, or which part comes first
+            assert isinstance(case.body, dict)
+            case.body = {"task": TASK, **{name: file for name, file in case.body.items() if name != "task"}}
+        answers.add(case.call_and_validate(checks=checks_of(case), timeout=10).status_code)
+
+    check()
+    assert (202 in answers) == (mode is GenerationMode.POSITIVE)
+
+
+def test_a_stream_of_many_tasks_opens_or_is_refused_as_documented(
+    openapi: schemathesis.BaseSchema, api_url: str
+) -> None:
+    operation = openapi["/events/stream"]["GET"]
+    opened: list[str] = []
+
+    def frames(response: requests.Response) -> Iterator[dict[str, str]]:
+        """The events of a stream, each of which is as documented: the document is made from the same models."""
+        assert response.headers["content-type"].startswith("text/event-stream")
+        frame: dict[str, str] = {}
+        for line in response.iter_lines(chunk_size=1, decode_unicode=True):
+            if line:
+                name, _, value = line.partition(": ")
+                frame[name] = value
+            elif frame:
+                assert frame.keys() <= {"id", "event", "data", "retry"}, frame
+                FEED_EVENTS[frame["event"]].model_validate_json(frame["data"])
+                yield frame
+                frame = {}
+
+    @settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(GenerationMode.POSITIVE))
+    def check(case: schemathesis.Case[Any]) -> None:
+        with requests.request(**case.as_transport_kwargs(), stream=True, timeout=10) as response:
+            if response.status_code == 200:
+                opened.append(next(frames(response))["id"])
+            else:
+                case.validate_response(response, checks=CHECKS)
+
+    check()
+    assert opened
+    task = requests.post(f"{api_url}/tasks", json={"task_type": "echo", "input": {}}, timeout=10).json()["task_id"]
+    with requests.get(f"{api_url}{ENDLESS}?after={opened[-1]}", stream=True, timeout=30) as response:
+        assert any(frame["event"] == "state" and task in frame["data"] for frame in frames(response))
 
 
 def test_every_answer_in_a_sequence_is_as_documented(openapi: schemathesis.BaseSchema) -> None:

@@ -14,13 +14,15 @@ import psycopg2
 import pytest
 from pydantic import BaseModel, Field
 from sqlalchemy import create_engine
+from uuid_utils.compat import uuid7
 
-from jobcore.store import task_types
+from jobcore.store import input_files, task_types
 from jobcore.store.database import Database
 from jobcore.tasks import load_tasks
-from longrun_client import InvalidSubmission, NoTransaction, Status, SubmitNotAvailable, submit
+from longrun_client import InvalidSubmission, NoTransaction, Status, SubmitNotAvailable, UploadedFile, submit
 from tests.integration.app_sessions import APPS, App
 from tests.servers import execute
+from tests.waiting import until
 
 Open = Callable[[str], AbstractAsyncContextManager[App]]
 ORDER = "INSERT INTO orders VALUES (1)"
@@ -107,6 +109,51 @@ def test_what_json_cannot_express_is_refused_before_the_transaction_is_touched(u
             assert stored(url) == ([1], [])
 
     anyio.run(run)
+
+
+def staged(url: str, owner: str | None = None, keep_s: float = 600) -> UploadedFile:
+    """A file that waits for a submission, as `upload` of a client returns it."""
+    database = Database(url, name="test")
+    file_id = uuid7()
+    database.call(input_files.begin, file_id, owner, "text/plain", keep_s)
+    file = database.call(input_files.finish, file_id, size=2, sha256="00" * 32, keep_s=keep_s)
+    database.close()
+    assert file is not None
+    return UploadedFile(
+        file_id=str(file_id), size=2, media_type="text/plain", sha256=file.sha256, created_at=file.stored_at,
+        expires_at=file.expires_at,
+    )  # fmt: skip
+
+
+def test_a_task_has_its_files_if_and_only_if_the_transaction_commits(url: str) -> None:
+    engine, file = create_engine(url), staged(url)
+    with engine.connect() as session:
+        submit("echo", {}, session=session, files={"notes": file})
+    with engine.begin() as session:
+        with pytest.raises(InvalidSubmission, match=r"^files\.notes: a transaction uploads no files"):
+            submit("echo", {}, session=session, files={"notes": "notes.txt"})  # type: ignore[dict-item]
+        task = submit("echo", {}, session=session, files={"notes": file})
+        of_owner = submit("echo", {}, session=session, files={"a": staged(url, "ada")}, owner="ada")
+    rows = execute(url, "SELECT job_id, name FROM longrun.input_files WHERE name IS NOT NULL ORDER BY name")
+    assert rows == [(of_owner.task_id, "a"), (task.task_id, "notes")]
+    for other, owner in ((file, None), (staged(url, "ada"), "grace")):
+        with pytest.raises(InvalidSubmission, match=r"^files\.a: no file with the id"), engine.begin() as session:
+            submit("echo", {}, session=session, files={"a": other}, owner=owner)
+    engine.dispose()
+
+
+def test_the_keeper_waits_for_no_transaction_that_has_named_a_file(url: str) -> None:
+    held = staged(url, keep_s=1)
+    late = staged(url, keep_s=1)
+    engine, database = create_engine(url), Database(url, name="test")
+    with engine.begin() as session:
+        task = submit("echo", {}, session=session, files={"held": held})
+        until(lambda: database.call(input_files.expire) == 1)
+    assert database.call(input_files.expire) == 0
+    database.close()
+    engine.dispose()
+    rows = execute(url, "SELECT id, job_id, delete_at IS NULL FROM longrun.input_files ORDER BY created_at")
+    assert rows == [(held.file_id, task.task_id, True), (late.file_id, None, False)]
 
 
 class Seconds(BaseModel):

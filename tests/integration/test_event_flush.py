@@ -103,6 +103,15 @@ def test_what_many_runs_say_is_stored_in_one_commit(stage: Stage) -> None:
     assert len(stage.published) == 40
 
 
+def test_the_state_of_a_checkpoint_is_in_the_row_alone_and_its_event_has_the_size(stage: Stage) -> None:
+    run = stage.run()
+    run.checkpoint('{"page": 1, "seen": ["Ä"]}')
+    assert stage.world.row(run.key.id)["checkpoint"] == {"page": 1, "seen": ["Ä"]}
+    [stored] = [event.data for event in stage.world.events(run.key.id) if event.kind == "checkpoint"]
+    [streamed] = [event.data for event in stage.published if event.kind == "checkpoint"]
+    assert stored == streamed == {"bytes": 27}
+
+
 @pytest.mark.parametrize("by", ["flush", "outcome", "itself", "hand-back"])
 def test_what_is_too_much_for_one_statement_is_stored_in_several(stage: Stage, by: str) -> None:
     run = stage.run()

@@ -22,6 +22,7 @@ from longrun_api.auth.grants import FRESH_S, Grants
 from longrun_api.auth.key_checks import OUTAGE_S, KeyChecks
 from longrun_api.auth.refusals import Unauthenticated
 from longrun_api.auth.stream_tokens import StreamTokens
+from longrun_api.auth.sweep import IDLE_S
 from longrun_api.database import AsyncDatabase
 from tests.integration.store.world import World
 
@@ -38,7 +39,7 @@ class Desk:
 
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
         checks = self.without if outage else self.checks
-        return await Authenticator(self.grants, checks, StreamTokens(self.there)).grant(
+        return await Authenticator(self.grants, StreamTokens(self.there), keys=checks).grant(
             {"headers": [(b"authorization", f"Bearer {key}".encode())], "query_string": b"", "method": "GET"}
         )
 
@@ -154,6 +155,7 @@ def test_a_key_without_requests_is_forgotten_and_one_with_an_open_request_is_not
         (await desk.ask(busy)).open.add(asyncio.sleep)  # type: ignore[arg-type]
         for _, grant in desk.grants.all():
             grant.used_at = time.time() - 3600
+        desk.grants.forget_unused(IDLE_S)
         await desk.checks.check()
         assert [bool(grant.open) for _, grant in desk.grants.all()] == [True]
 

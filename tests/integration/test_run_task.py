@@ -42,6 +42,14 @@ def talk(ctx: JobContext) -> str:
     return "ü"
 
 @task
+def whose(ctx: JobContext) -> str | None:
+    return ctx.owner
+
+@task
+async def whose_soon(ctx: AsyncContext) -> str | None:
+    return ctx.owner
+
+@task
 def fail(how: str) -> int:
     if how == "output":
         return "many"
@@ -108,6 +116,11 @@ def test_the_result_alone_is_on_stdout_and_what_the_task_says_is_on_stderr(folde
     assert (done.returncode, done.stdout) == (0, '"ü"\n')
     for said in ("printed", "by a process", "info      a line", "progress  1/2 half", "words     a piece"):
         assert said in done.stderr
+
+
+@pytest.mark.parametrize("task", ["whose", "whose_soon"])
+def test_a_task_finds_the_owner_that_is_given(folder: Path, task: str) -> None:
+    assert run(folder, task, "--tasks", "mine.py", "--owner", "ada").stdout == '"ada"\n'
 
 
 def test_tasks_are_found_in_the_setting_in_options_and_in_packages(folder: Path) -> None:

@@ -21,13 +21,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from jobcore.errors import JobCancelled, PermanentError, RetryableError
+from jobcore.outbound.errors import ConnectionFailed, FetchTimeout, InvalidUrl, RefusedAddress
 from longrun_scraper.errors import (
     CertificateRefused,
-    ConnectionFailed,
-    FetchTimeout,
     HttpStatusError,
     PageTooLarge,
-    RefusedAddress,
     ServerUnavailable,
     TooManyRedirects,
     UnknownEncoding,
@@ -35,7 +33,6 @@ from longrun_scraper.errors import (
 )
 from longrun_scraper.fetch import Page, fetch
 from longrun_scraper.settings import ScraperSettings
-from longrun_scraper.urls import InvalidUrl
 from tests.badsite import BadSite
 from tests.waiting import PATIENCE_S, until
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobcore.errors import JobCancelled, RetryableError
+from jobcore.outbound.errors import FetchTimeout
 from longrun_scraper import permits
-from longrun_scraper.errors import FetchTimeout
 from longrun_scraper.fetch import Page
 from longrun_scraper.scrape import scrape
 from longrun_scraper.settings import ScraperSettings

@@ -10,8 +10,8 @@ from typing import Any, NoReturn, ParamSpec
 import pytest
 
 from jobcore.errors import JobCancelled
+from jobcore.outbound.errors import RefusedAddress
 from jobcore.settings import read
-from longrun_scraper.errors import RefusedAddress
 from longrun_scraper.tasks import ScrapeInput, web_scrape
 from tests.badsite import TEXTS, BadSite
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
+from uuid import uuid4
 
 import psycopg
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobcore.errors import LongrunError
+from jobcore.errors import InvalidValue, LongrunError
+from jobcore.files.names import checked_name
 from jobcore.models.caller import OPERATOR
 from jobcore.store import task_types
 from jobcore.store.database import Database
@@ -89,6 +92,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a past time": {"run_at": later(-365)},
     "lower case": {"run_at": "2026-11-24t12:00:00.123456z"},
     "an owner": {"owner": "ü" * 200, "concurrency_key": "k", "rate_key": "r", "dedupe_key": "d"},
+    "no files": {"files": {}}, "null files": {"files": None},
     "deep metadata": {"metadata": {"a": nested(98)}},
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
@@ -118,6 +122,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "tags": {"tags": ["a"] * 21}, "tags text": {"tags": "a"}, "tags[1]": {"tags": ["a", ""]},
     "tags[0]": {"tags": ["x" * 65]}, "tags[0] number": {"tags": [1]},
     "metadata": {"metadata": {"a": "x" * 16_384}}, "metadata list": {"metadata": []},
+    "files": {"files": 5}, "files many": {"files": {str(number): str(uuid4()) for number in range(101)}},
+    "files twice": {"files": dict.fromkeys("ab", "01a20d81-31b7-76ab-b173-71d2561d351f")},
+    "files.a": {"files": {"a": "no id"}}, "files.a number": {"files": {"a": 5}}, "files.a/b": {"files": {"a/b": ""}},
     "unknown": {"unknown": 1}, "idempotency_key": {"idempotency_key": "k"}, "schedule_id": {"schedule_id": None},
 }  # fmt: skip
 INPUTS: dict[str, dict[str, Any]] = {
@@ -214,6 +221,22 @@ def test_what_cannot_be_stored_is_refused_as_a_whole(app: psycopg.Connection, te
     assert inside(app, text) in ("submission", "metadata")
     if len(text) < 1_000_000:
         assert posted(text) is not None
+
+
+def test_it_refuses_the_names_of_files_that_a_post_refuses(app: psycopg.Connection) -> None:
+    unseen = [chr(code) for code in range(1, 0x110000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zl", "Zp")]
+    odd = [f"a{char}b" for char in unseen] + ["", ".", "..", "a/b", "a\\b", " a", "a\u3000", "x" * 201, "ü" * 128]
+    good = ["a", "a b", ".a", "x" * 200, "ü" * 127, "मराठी\u200d", "👩‍🔬"]
+    for name in odd + good:
+        with pytest.raises(psycopg.Error) as error, app.transaction():  # there is no such file
+            app.execute("SELECT longrun.submit(CAST(%s AS text))", [body(files={name: str(uuid4())})])
+        refused = str(error.value.diag.message_primary)
+        try:
+            checked_name(name)
+        except InvalidValue:
+            assert ": the name must" in refused, ascii(name)
+        else:
+            assert "waits for a submission" in refused, ascii(name)
 
 
 def test_a_job_has_what_its_task_type_says_unless_the_submission_does(app: psycopg.Connection) -> None:

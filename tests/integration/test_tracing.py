@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,31 @@ from tests.otlp import Receiver, Span
 from tests.processes import Process, Stack
 from tests.waiting import until
 
+LANES = """
+import asyncio
+from opentelemetry import trace
+from jobcore import task
+
+spans = trace.get_tracer(__name__)
+
+def part(name: str) -> None:
+    spans.start_span(name).end()
+
+async def awaited(name: str) -> None:
+    await asyncio.sleep(0.01)
+    part(name)
+
+@task(queue="spans")
+async def asks() -> None:
+    await asyncio.sleep(0.01)
+    part("of the task")
+    await asyncio.gather(awaited("of an asyncio task"), asyncio.to_thread(part, "of a thread"))
+
+@task(queue="spans", lane="thread")
+def fetches() -> None:
+    part("of the task")
+"""
+PARTS = {"asks": ["of a thread", "of an asyncio task", "of the task"], "fetches": ["of the task"]}
 POST_S = 0.5
 """A submission that waits for a collector takes longer."""
 
@@ -37,9 +63,17 @@ def site() -> Iterator[BadSite]:
 
 
 @pytest.fixture(scope="module")
-def traced(shared_stack: Stack, receiver: Receiver, site: BadSite) -> Iterator[httpx.Client]:
+def lanes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of task types that make spans."""
+    path = tmp_path_factory.mktemp("tasks") / "lanes.py"
+    path.write_text(LANES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def traced(shared_stack: Stack, receiver: Receiver, site: BadSite, lanes: Path) -> Iterator[httpx.Client]:
     """A client of an API that is traced, as is its scraper."""
-    api = shared_stack.api(env=receiver.environment)
+    api = shared_stack.api(env={**receiver.environment, "LONGRUN_TASKS": str(lanes)})
     shared_stack.scraper(env={**receiver.environment, "LONGRUN_FETCH_ALLOW": site.host_port})
     with httpx.Client(base_url=api.url, timeout=30) as client:
         yield client
@@ -101,6 +135,35 @@ def test_one_trace_spans_the_post_its_wake_up_the_run_its_sql_and_the_outgoing_r
     assert claims
     assert all(ancestors(span, everything)[-1] == post.name for span in accepts + finishes)
     assert all(woken.name in ancestors(span, everything) for span in claims)
+
+
+def test_each_of_many_runs_in_a_child_has_one_span_and_what_its_code_does_anywhere_is_below_it(
+    traced: httpx.Client, receiver: Receiver, shared_stack: Stack, lanes: Path
+) -> None:
+    submitted = [(new_traceparent(), task_type) for _ in range(10) for task_type in PARTS]
+    for traceparent, task_type in submitted:
+        body = {"task_type": task_type, "input": {}}
+        traced.post("/tasks", json=body, headers={"traceparent": traceparent}).raise_for_status()
+    shared_stack.worker("lanes", 1, {**receiver.environment, "LONGRUN_TASKS": str(lanes), "LONGRUN_QUEUES": "spans"})
+
+    def parts(trace_id: str) -> list[Span]:
+        return [span for span in receiver.trace(trace_id) if span.name.startswith("of ")]
+
+    def complete(trace_id: str, count: int) -> bool:
+        return len(parts(trace_id)) >= count and bool(runs_of(receiver.trace(trace_id)))
+
+    for traceparent, task_type in submitted:
+        trace_id, expected = traceparent.split("-")[1], PARTS[task_type]
+        until(partial(complete, trace_id, len(expected)), what="the spans of the run and its code arrive")
+        [job_run] = runs_of(receiver.trace(trace_id))
+        assert job_run.name == f"run {task_type}"
+        assert sorted(span.name for span in parts(trace_id)) == expected
+        assert {span.parent_id for span in parts(trace_id)} == {job_run.span_id}
+
+
+def runs_of(spans: list[Span]) -> list[Span]:
+    """The spans of a job's runs."""
+    return [span for span in spans if span.kind == "CONSUMER" and "longrun.job.id" in span.attributes]
 
 
 def test_the_span_of_a_request_has_its_id(traced: httpx.Client, receiver: Receiver) -> None:

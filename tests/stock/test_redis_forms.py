@@ -16,7 +16,6 @@ from tests.invariants import check
 from tests.processes import Stack
 from tests.servers import DebianRedis
 from tests.stock.redis_forms import FORMS, Formed, Redis, Watched, certificates, sentinels
-from tests.stock.test_end_to_end import streamed
 from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]
@@ -136,3 +135,14 @@ def test_no_part_talks_to_a_redis_whose_certificate_is_wrong(
         assert longrun.job(job)["status"] == "PENDING"
         for process in longrun.stack.processes:
             assert server.password() not in process.log()
+
+
+def streamed(longrun: Harness, job_id: str) -> list[int]:
+    """The seqs of a job's stream, to its end."""
+    seen = []
+    with longrun.api.stream("GET", f"/tasks/{job_id}/stream") as response:
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                seen.append(int(value))
+    return seen

@@ -37,12 +37,14 @@ from jobcore.models import (
     NewFile,
     NewJobWithFiles,
 )
+from jobcore.models.acts import Act, Kind
 from jobcore.models.api_keys import KeyDigest, NewApiKey, new_key
 from jobcore.models.caller import Scope
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
     api_keys,
+    audit_log,
     bulk,
     bulk_jobs,
     cancellations,
@@ -86,9 +88,11 @@ from jobcore.store import (
     steps,
     task_types,
     transactions,
+    webhooks,
     why,
     workers,
 )
+from jobcore.store.acting import acting
 from jobcore.store.cancellations import CompletedCancel, OpenCancel
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
@@ -156,6 +160,20 @@ def make_keys(world: World) -> None:
     world.call(api_keys.revoke, first.id)
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
+    for owner in (None, "tenant"):
+        world.call(webhooks.live_secrets, owner)
+        world.call(webhooks.rotate_secret, owner, 60.0)
+    world.call(webhooks.deliveries, UUID(int=1))
+
+
+def make_acts(world: World) -> None:
+    """Entries of the audit log."""
+    with acting(Act("run_schedule", "nightly")):
+        world.call(audit_log.note, Kind.SCHEDULE, str(UUID(int=1)))
+        world.call(queues.change, "audited", paused=True, set_max=False, max_running=None)
+    for actor, subject, owner in product((None, "nightly"), (None, "audited"), (None, "tenant")):
+        world.call(audit_log.page, limit=PAGE, actor=actor, subject=subject, owner=owner)
+    world.call(audit_log.forget, 86_400.0, PAGE)
 
 
 def new_database(server: DebianPostgres, name: str) -> str:
@@ -271,6 +289,8 @@ def ask_why(world: World) -> None:
         for types in (["other"], ["backlog", "echo"], None):
             asked = world.worker(queue, types=types)
             assert world.call(why.explain, last)
+            world.edit(last, "suspected = 1 - suspected")
+            assert world.call(why.explain, last)
             world.call(workers.leave, asked)
     assert world.call(why.explain, old_job(world).id)
 
@@ -358,6 +378,7 @@ def walk_through(world: World, worker: UUID) -> None:
     keep_files(world, job_id, claim.fence)
     keep_input_files(world)
     make_keys(world)
+    make_acts(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)

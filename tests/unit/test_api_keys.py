@@ -66,7 +66,7 @@ def is_refused(mode: AuthMode, host: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("value", ["", "none,keys", "proxy,keys", "oidc", "Keys"])
+@pytest.mark.parametrize("value", ["", "none,keys", "proxy,keys", "none,oidc", "oidc,proxy", "OIDC", "Keys"])
 def test_modes_that_mean_nothing_are_refused(value: str) -> None:
     with pytest.raises(ValidationError):
         ApiSettings(auth=value)

@@ -74,6 +74,27 @@ def test_a_refusal_says_what_to_do_and_not_the_key(server: ScriptedServer, statu
     assert SECRET not in str(raised.value)
 
 
+def test_the_audit_log_says_who_changed_what(server: ScriptedServer, run: Run) -> None:
+    entry = {"id": 7, "at": AT, "actor": "abcdefghijkl", "address": "10.0.0.7", "act": "change_queue", "kind": "queue"}
+    change = {
+        "subject": "slow",
+        "before": {"paused": False, "max_running": 1},
+        "after": {"paused": True, "max_running": 1},
+    }
+    server.on("GET /audit-log", answer({"items": [entry | change], "next": None}))
+    with Longrun(server.url) as client:
+        assert [each.subject for each in client.audit_log(actor="abcdefghijkl")] == ["slow"]
+
+    async def ask() -> list[str]:
+        async with AsyncLongrun(server.url) as client:
+            return [each.act async for each in client.audit_log(subject="slow", owner="ada")]
+
+    assert asyncio.run(ask()) == ["change_queue"]
+    assert "subject=slow" in server.requests[-1].line
+    assert "paused false -> true" in " ".join(run("audit-log").out.split())
+    assert json.loads(run("audit-log", "--actor", "abcdefghijkl", "--limit", "1", "--json").out)["id"] == 7
+
+
 def test_keys_are_made_listed_rotated_and_revoked(server: ScriptedServer, run: Run) -> None:
     with Longrun(server.url) as client:
         assert [key.id for key in client.api_keys()] == ["abcdefghijkl"]

@@ -98,10 +98,11 @@ def test_a_queue_that_nobody_serves_may_be_misspelt(server: ScriptedServer, run:
 
 
 def test_limits_are_listed_page_by_page_set_and_cleared(server: ScriptedServer, run: Run) -> None:
-    pages = [{"items": [LIMIT], "next": "crm/7"}, {"items": [{"key": "x\x1b", "max_running": 1}], "next": None}]
+    first, second = LIMIT | {"owner": "ada"}, {"key": "x\x1b", "max_running": 1}
+    pages = [{"items": [first], "next": "crm/7"}, {"items": [second], "next": None}]
     server.on("GET /concurrency-limits", *map(answer, pages))
     assert [line.split() for line in run("limits").out.splitlines()] == [
-        ["KEY", "LIMIT"], ["crm/7", "3"], ["x\\u001b", "1"],
+        ["OWNER", "KEY", "LIMIT"], ["ada", "crm/7", "3"], ["-", "x\\u001b", "1"],
     ]  # fmt: skip
     assert server.lines()[-1] == "GET /concurrency-limits?limit=100&after=crm%2F7"
     server.on("PUT /concurrency-limits/crm%2F7", answer(LIMIT))
@@ -110,6 +111,11 @@ def test_limits_are_listed_page_by_page_set_and_cleared(server: ScriptedServer, 
     assert server.requests[-1].json() == {"max_running": 3}
     assert json.loads(run("limits", "set", "crm/7", "3", "--json").out) == LIMIT
     assert run("limits", "clear", "crm/7") == (0, "", "crm/7: one at a time\n")
+    for command in (["set", "crm/7", "3"], ["clear", "crm/7"]):
+        assert run("limits", *command, "--owner", "ada").code == 0
+        assert server.lines()[-1].endswith(" /concurrency-limits/crm%2F7?owner=ada")
+    run("limits", "--owner", "ada")
+    assert server.lines()[-1] == "GET /concurrency-limits?limit=100&owner=ada"
 
 
 def test_a_task_is_submitted_with_its_key_and_shown_with_it(server: ScriptedServer, run: Run) -> None:

@@ -59,14 +59,19 @@ def test_rate_limits_are_listed_set_and_cleared(server: ScriptedServer, run: Run
     full = LIMIT | {"key": "x\x1b", "next_start_at": "2026-11-30T03:00:00Z"}
     server.on("GET /rate-limits", answer({"items": [LIMIT, full], "next": None}))
     head, first, second = [line.split() for line in run("rate-limits").out.splitlines()]
-    assert head == ["KEY", "RATE", "TAKEN", "NEXT", "START"]
-    assert first == ["crm/7", "100/1s", "3", "now"]
-    assert second[:3] == ["x\\u001b", "100/1s", "3"]
+    assert head == ["OWNER", "KEY", "RATE", "TAKEN", "NEXT", "START"]
+    assert first == ["-", "crm/7", "100/1s", "3", "now"]
+    assert second[:4] == ["-", "x\\u001b", "100/1s", "3"]
     server.on("PUT /rate-limits/crm%2F7", answer(LIMIT))
     server.on("DELETE /rate-limits/crm%2F7", answer("", 204))
     assert run("rate-limits", "set", "crm/7", "100/1s") == (0, "crm/7: at most 100 starts within 1 s\n", "")
     assert json.loads(run("rate-limits", "set", "crm/7", "100/1s", "--json").out) == LIMIT
     assert run("rate-limits", "clear", "crm/7") == (0, "", "crm/7: no rate limit\n")
+    for command in (["set", "crm/7", "100/1s"], ["clear", "crm/7"]):
+        assert run("rate-limits", *command, "--owner", "ada").code == 0
+        assert server.lines()[-1].endswith(" /rate-limits/crm%2F7?owner=ada")
+    run("rate-limits", "--owner", "ada")
+    assert server.lines()[-1] == "GET /rate-limits?limit=100&owner=ada"
 
 
 def test_a_queue_is_given_a_rate_limit_and_freed_of_it(server: ScriptedServer, run: Run) -> None:

@@ -233,6 +233,19 @@ def test_a_file_of_tasks_is_submitted_and_their_ids_are_printed(
     assert server.keys[-1] == '"k/0-3"'
 
 
+def test_a_file_of_tasks_is_only_validated(server: BatchServer, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tasks.ndjson"
+    file.write_text("".join(f"{json.dumps(given(number))}\n" for number in range(1001)))
+    assert run("submit-many", str(file), "--validate-only") == (0, "", "1,001 tasks are valid\n")
+    assert server.sizes == [1000, 1]
+    for request in server.requests:
+        assert request.line == "POST /tasks:batch?validate_only=true"
+        assert "Idempotency-Key" not in request.headers
+    ran = run("submit-many", str(file), "--validate-only", "--json")
+    assert [json.loads(line)["task_id"] for line in ran.out.splitlines()] == [str(number) for number in range(1001)]
+    assert run("submit-many", str(file), "--validate-only", "--idempotency-key", "k").code == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -21,6 +21,7 @@ from jobcore.supervision.slots import Slots
 from jobcore.supervision.stops import Stop, StopReason
 from jobcore.worker.interrupts import Interrupts, JobInterrupted
 from tests.unit.interrupted_run import run_once, spin
+from tests.unit.lone_forks import blocked
 
 FORK = multiprocessing.get_context("fork")
 ROUNDS = 5000
@@ -64,11 +65,13 @@ def in_child(work: Callable[[Slot], Report], meanwhile: Callable[[int, Slot], No
 
     def child(pipe: Connection) -> None:
         signal.signal(STOP_SIGNAL, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [STOP_SIGNAL])
         pipe.send(None)
         pipe.send(work(slot))
 
     process = FORK.Process(target=child, args=(theirs,))
-    process.start()
+    with blocked(STOP_SIGNAL):
+        process.start()
     assert process.pid is not None
     try:
         ours.recv()

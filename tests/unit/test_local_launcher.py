@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -20,9 +21,11 @@ from longrun_local.errors import StartError
 from longrun_local.home import Home
 from longrun_local.output import Output
 from longrun_local.ports import FREE_PORTS, free_port, is_free, listen
+from longrun_local.probe import Probe
 from longrun_local.processes import Service, Supervisor
 from longrun_local.settings import LocalSettings
 from longrun_local.task_modules import TaskModules
+from tests.waiting import until
 
 NO_TASKS = TaskModules({}, (), {})
 
@@ -50,6 +53,20 @@ class Terminal(io.StringIO):
         if self._gone:
             raise BrokenPipeError
         return super().write(text)
+
+
+def test_who_asks_whether_the_api_is_ready_does_something_else_until_it_answers() -> None:
+    """Here the one who asks is the one who answers: only once it has asked."""
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        probe = Probe(f"http://127.0.0.1:{api.getsockname()[1]}/readyz")
+        for status in (b"503 Service Unavailable", b"200 OK"):
+            until(lambda: probe() or select.select([api], [], [], 0)[0], what="it asks, and asks again")
+            assert not probe()
+            connection, _ = api.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        until(probe, what="the answer was read")
 
 
 def test_a_free_port_is_one_that_no_client_gets_by_chance() -> None:

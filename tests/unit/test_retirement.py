@@ -11,7 +11,8 @@ from types import FrameType
 
 import pytest
 
-from jobcore.worker.retirement import ENDING, Retirement, blocked_signals
+from jobcore.worker.retirement import ENDING, HANDLED, Retirement, blocked_signals
+from tests.unit.lone_forks import blocked
 
 MAIN_HANDLED = 77
 ROUNDS = 50
@@ -78,7 +79,6 @@ def test_the_main_process_gets_what_came_while_it_forked() -> None:
             assert heard == []
         assert heard == [signal.SIGTERM]
 
-    # pytest has other threads, and the kernel gives a signal to any of them that does not block it
     assert in_a_child(holds_a_signal_back) == 0
 
 
@@ -112,8 +112,9 @@ def test_what_a_child_forks_keeps_the_handlers_that_the_task_set() -> None:
 
 
 def in_a_child(does: Callable[[], None]) -> int:
-    """Run it in a process that has a child's signals; its exit code."""
-    child = os.fork()
+    """Run it in a process that has a child's signals, in its main thread alone; its exit code."""
+    with blocked(*HANDLED):
+        child = os.fork()
     if child == 0:
         code = 1
         try:

@@ -213,6 +213,13 @@ def test_a_result_beyond_the_bound_is_invalid_at_once_and_says_the_setting() -> 
     assert "ctx.file" in outcome.error["message"]
 
 
+def test_a_checkpoint_beyond_a_mebibyte_is_refused_at_its_line_and_ends_the_job() -> None:
+    outcome = run(lambda ctx, _input: ctx.checkpoint("x" * (2**20 - 1)))
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error["type"]) == (Status.FAILED, "InvalidValue")
+    assert "checkpoint has 1,048,577 bytes as JSON, but may have 1,048,576 at most: " in outcome.error["message"]
+
+
 def test_a_result_may_have_a_mebibyte_unless_a_setting_says_otherwise() -> None:
     assert run(lambda _ctx, _input: "x" * (2**20 - 2)).status is Status.SUCCESS
     outcome = run(lambda _ctx, _input: "x" * (2**20 - 1))

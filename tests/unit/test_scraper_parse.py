@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from jobcore.outbound.urls import web_url
 from longrun_scraper.document import Document
 from longrun_scraper.parse import MAX_TEXT, parse
-from longrun_scraper.urls import web_url
 from tests.badsite import BROKEN, GOOD, TEXTS, charset_page
 
 HTML = "text/html"

@@ -18,18 +18,22 @@ def fresh() -> Iterator[None]:
 
 
 def test_the_allow_list_is_read_in_one_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LONGRUN_FETCH_ALLOW", "Intranet.Example:443, [::1]:8080 ,127.0.0.1:80,")
-    assert read(ScraperSettings).fetch_allow == {"intranet.example:443", "[::1]:8080", "127.0.0.1:80"}
+    monkeypatch.setenv("LONGRUN_FETCH_ALLOW", "Intranet.Example:443, [::1]:8080 ,127.0.0.1:80,10.1.0.0/16, FD00:0::/32")
+    assert read(ScraperSettings).fetch_allow == {
+        *("intranet.example:443", "[::1]:8080", "127.0.0.1:80", "10.1.0.0/16", "fd00::/32")
+    }
 
 
 def test_nothing_is_allowed_by_default() -> None:
     assert read(ScraperSettings).fetch_allow == frozenset()
 
 
-@pytest.mark.parametrize("value", ["localhost", "http://localhost:80", "localhost:0", "localhost:99999", ":80", "*"])
+@pytest.mark.parametrize(
+    "value", ["localhost", "http://localhost:80", "localhost:0", "localhost:99999", ":80", "*", "10.1.0.1/16"]
+)
 def test_an_allow_list_that_cannot_be_meant_ends_the_process(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("LONGRUN_FETCH_ALLOW", value)
-    with pytest.raises(SystemExit, match=r"LONGRUN_FETCH_ALLOW: .*is not host:port, such as"):
+    with pytest.raises(SystemExit, match=r"LONGRUN_FETCH_ALLOW: .*(is not|is neither) host:port"):
         read(ScraperSettings)
 
 

@@ -22,8 +22,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from jobcore.outbound.errors import InvalidUrl
+from jobcore.outbound.urls import web_url
 from longrun_scraper.parse import MAX_HEADINGS, parse
-from longrun_scraper.urls import InvalidUrl, web_url
 from tests.scrape_cases import TREES, Case
 
 URL = "http://example.org/dir/page"

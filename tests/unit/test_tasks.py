@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from jobcore.errors import PermanentError, RetryableError, UnknownTaskType
-from jobcore.tasks import LONGEST_DELAY_S, JobContext, Registry, RetryPolicy, TaskType
+from jobcore.states import Lane
+from jobcore.tasks import LONGEST_DELAY_S, JobContext, Registry, RetryPolicy, TaskType, load_tasks
 
 
 class Model(BaseModel):
@@ -123,3 +124,8 @@ def test_no_task_puts_its_next_attempt_off_for_ever() -> None:
 def test_a_policy_that_makes_no_sense_is_refused_by_name(options: dict[str, Any], name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: must be "):
         RetryPolicy(**options)
+
+
+def test_longruns_own_task_types_wait_without_a_process_and_compute_in_one() -> None:
+    lanes = {known.name: known.lane for known in load_tasks().all()}
+    assert (lanes["web_scrape"], lanes["sleep"], lanes["cpu_burn"]) == (Lane.THREAD, Lane.ASYNC, Lane.PROCESS)

@@ -15,7 +15,7 @@
 {{- end -}}
 
 {{- define "longrun.authChecksum" -}}
-{{- if eq .Values.auth.mode "keys" -}}
+{{- if include "longrun.asksForKeys" . -}}
 {{- if .Values.auth.existingSecret -}}
 {{- include "longrun.secretChecksum" (dict "root" . "secret" .Values.auth.existingSecret) -}}
 {{- else -}}

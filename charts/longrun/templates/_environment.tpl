@@ -41,6 +41,9 @@
 {{- if .workload.port }}
 - name: LONGRUN_AUTH
   value: {{ .root.Values.auth.mode }}
+{{- with include "longrun.oidcEnv" .root }}
+{{ . }}
+{{- end }}
 {{- with include "longrun.keyEnv" (dict "root" .root "name" "LONGRUN_BOOTSTRAP_KEY") }}
 {{ . }}
 {{- end }}

@@ -54,6 +54,31 @@ Takes root, secret (its name).
 {{- get $made .secret -}}
 {{- end -}}
 
+{{/* Not empty if the API accepts API keys. Takes root. */}}
+{{- define "longrun.asksForKeys" -}}
+{{- if has "keys" (splitList "," .Values.auth.mode) }}true{{ end -}}
+{{- end -}}
+
+{{/* Not empty if the API accepts the tokens of an OpenID provider. Takes root. */}}
+{{- define "longrun.asksForTokens" -}}
+{{- if has "oidc" (splitList "," .Values.auth.mode) }}true{{ end -}}
+{{- end -}}
+
+{{/* The variables of the OpenID provider; empty without one. Takes root. */}}
+{{- define "longrun.oidcEnv" -}}
+{{- if include "longrun.asksForTokens" . -}}
+{{- with .Values.auth.oidc -}}
+{{- if not (and .issuer .audience) -}}
+{{- fail "auth.oidc: with auth.mode=oidc name the issuer of the tokens, and the audience that they have in their claim aud" -}}
+{{- end -}}
+- name: LONGRUN_OIDC_ISSUER
+  value: {{ .issuer | quote }}
+- name: LONGRUN_OIDC_AUDIENCE
+  value: {{ join "," .audience | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The name of the Secret with the first admin key, key `key`. */}}
 {{- define "longrun.authSecret" -}}
 {{- .Values.auth.existingSecret | default (include "longrun.name" (dict "root" . "component" "bootstrap-key")) -}}
@@ -78,7 +103,7 @@ of jobcore.models.api_keys: the end is a checksum.
 
 {{/* A variable with that key; nothing unless the API asks for keys. Takes root, name. */}}
 {{- define "longrun.keyEnv" -}}
-{{- if eq .root.Values.auth.mode "keys" -}}
+{{- if include "longrun.asksForKeys" .root -}}
 - name: {{ .name }}
   valueFrom:
     secretKeyRef:

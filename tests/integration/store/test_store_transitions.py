@@ -113,7 +113,7 @@ LAST = UUID(int=2**128 - 1)
 WAITING = JobFilter((Status.PENDING,))
 FILE = NewFile(UUID(int=1), "report.pdf", "application/pdf")
 
-OF_NO_JOB = {"api_keys", "signing_keys"}
+OF_NO_JOB = {"api_keys", "audit_log", "signing_keys", "webhooks"}
 """Modules whose statements cannot move a job."""
 
 ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"
@@ -337,6 +337,7 @@ UNFENCED = [
     Trial(job_batches.accept, accept_batch_again),
     Trial(job_batches.find, lambda case: case.world.call(job_batches.find, new_key())),
     Trial(idempotency.once, answer_once),
+    Trial(idempotency.is_used, lambda case: case.world.call(idempotency.is_used, new_key().text)),
     Trial(idempotency.find, lambda case: case.world.call(idempotency.find, new_key())),
     Trial(idempotency.forget, lambda case: case.world.call(idempotency.forget, 0.0)),
     Trial(jobs.find, lambda case: case.world.call(jobs.find, [case.id])),

@@ -14,7 +14,9 @@ from jobcore.states import Status
 from jobcore.store import concurrency_limits, limits, queues, rate_limits, situations, start_permits, why, workers
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.rate_limits import RateLimit
+from jobcore.store.suspects import places
 from jobcore.store.transactions import transaction
+from jobcore.worker.room import Room
 from tests.integration.store.world import QUEUE, World
 
 KEY = "tenant {7}"
@@ -82,7 +84,7 @@ def test_what_blocks_a_job_is_named_one_after_the_other_until_it_runs(world: Wor
         Cause.QUEUE_LIMIT, Cause.TURN, Cause.RUNNING, Cause.STOPPING, Cause.ENDED,
     ]  # fmt: skip
     assert set(Cause) - set(seen) == {
-        Cause.RETRY, Cause.EXPIRED, Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT,
+        Cause.RETRY, Cause.EXPIRED, Cause.RATE_LIMIT, Cause.QUEUE_RATE_LIMIT, Cause.SUSPECTED,
     }, "which have tests of their own"  # fmt: skip
 
 
@@ -291,3 +293,48 @@ def test_a_job_whose_rate_key_lost_its_limit_is_about_to_be_ready(world: World) 
         Cause.RATE_LIMIT,
         f"its rate_key {RATE_KEY!r} blocked it, and has no limit now",
     )
+
+
+@pytest.mark.parametrize("suspected", [1, 2, 3, 200])
+@pytest.mark.parametrize("taken", [1, 2, 3, 9, 10, 40])
+def test_a_suspected_job_waits_for_a_child_with_as_few_runs_as_it_may_run_beside(
+    world: World, suspected: int, taken: int
+) -> None:
+    """What `why` says is what the child's room says, which decides what it claims."""
+    worker = world.worker(types=["ask"], lanes=["thread"], concurrency=1, jobs_per_child=40)
+    busy(world, worker, taken)
+    job_id = suspect(world, suspected)
+    room = Room(40)
+    room.take(taken)
+    if room.suspected >= suspected:
+        assert explain(world, job_id).cause is Cause.TURN
+    else:
+        found = explain(world, job_id)
+        assert (found.cause, found.position, found.estimate) == (Cause.SUSPECTED, None, None)
+        assert f"fewer than {places(40, suspected)} jobs" in (found.freed_by or "")
+        world.worker(types=["ask"], lanes=["thread"], concurrency=1)
+        assert explain(world, job_id).cause is Cause.TURN, "a fresh child takes it"
+
+
+def test_a_suspected_job_does_not_count_on_a_child_that_runs_a_process_job_or_one_suspected_more_often(
+    world: World,
+) -> None:
+    worker = world.worker(types=["ask", "crunch"], lanes=["thread", "process"], concurrency=2, jobs_per_child=40)
+    suspect(world, 3)
+    world.take(worker, types=["ask"])
+    world.insert(task_type="crunch")
+    world.take(worker, types=["crunch"], slot=1)
+    assert explain(world, suspect(world, 1)).cause is Cause.SUSPECTED
+
+
+def busy(world: World, worker: UUID, runs: int) -> None:
+    """Have the first child of a worker run so many jobs in threads."""
+    world.insert_many(runs, task_type="ask")
+    assert len(world.take(worker, runs, types=["ask"], quick=["ask"])) == runs
+
+
+def suspect(world: World, suspected: int) -> UUID:
+    """A ready job that was suspected so often."""
+    job_id = world.insert(task_type="ask")
+    world.edit(job_id, "suspected = :suspected", suspected=suspected)
+    return job_id

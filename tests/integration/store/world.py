@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from jobcore.models import Change, Claim, Event, NewJob, Outcome
 from jobcore.states import TERMINAL, Status
-from jobcore.store import claims, events, jobs, low_ranks, promotion, queues, rescue, retention, workers
+from jobcore.store import claims, events, jobs, low_ranks, promotion, queues, rescue, retention, suspects, workers
 from jobcore.store.database import Database
 from jobcore.store.outcomes import finish
 from jobcore.store.releases import Cause, Release, release
@@ -141,7 +141,7 @@ class World:
         background: Sequence[str] = (),
         room: int = 0,
         slot: int = 0,
-        suspected: int = claims.MOST,
+        suspected: int = suspects.ALONE,
     ) -> list[Claim]:
         """Claim up to `limit` jobs, or up to `room` of the types that run in the background."""
         return self.call(

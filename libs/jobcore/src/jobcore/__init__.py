@@ -8,12 +8,14 @@ below it; `lint-imports` checks that.
     supervision    the supervisor process, and the memory that it shares with them
     keeper         periodic work on all jobs: promotion, rescue, wake-ups, schedules, housekeeping
     admission      how jobs get into the queue and past its limits
+    webhooks       deliveries of events (beside admission)
     broker         wake-ups and live events over Redis
     migrations     the schema of the database (beside broker)
     store          all SQL
     host           clock, threads and processes of the machine
     files          the bytes of result files: a folder or S3 (beside host)
     telemetry      logs, metrics and traces
+    outbound       requests to hosts that clients name, behind the SSRF guard
     (here)         shared values: states, errors, settings, models, tasks, cron, schedule
 """
 

@@ -14,6 +14,7 @@ import httpx2
 
 from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
 from longrun_client.async_transport import AsyncTransport
+from longrun_client.audit_client import AsyncAuditClient
 from longrun_client.bulk_client import AsyncBulkClient
 from longrun_client.calls import Until
 from longrun_client.cursor import Cursor
@@ -26,16 +27,25 @@ from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, TaskOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, ValidateOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
+from longrun_client.webhook_client import AsyncWebhookClient
 
 
-class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient, AsyncKeyClient):
+class AsyncLongrun(
+    AsyncQueueClient,
+    AsyncSubmitMany,
+    AsyncBulkClient,
+    AsyncWatchClient,
+    AsyncKeyClient,
+    AsyncAuditClient,
+    AsyncWebhookClient,
+):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
     def __init__(
@@ -73,7 +83,7 @@ class AsyncLongrun(AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatc
         """
         return await self._transport.upload(Upload(source, media_type))
 
-    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[ValidateOptions]) -> Task:
         """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
         return await self._call(calls.validate(task_type, input, options))
 

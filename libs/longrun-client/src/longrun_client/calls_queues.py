@@ -31,20 +31,21 @@ def delete_queue(name: str) -> Call[None]:
     return Call("DELETE", _queue_path(name), lambda _: None)
 
 
-def concurrency_limit_page(after: str | None) -> Call[KeysetPage[ConcurrencyLimit]]:
+def concurrency_limit_page(after: str | None, owner: str | None = None) -> Call[KeysetPage[ConcurrencyLimit]]:
     """GET /concurrency-limits: one page, by key."""
-    params = without_none({"limit": PAGE_SIZE, "after": after})
+    params = without_none({"limit": PAGE_SIZE, "after": after, "owner": owner})
     return Call("GET", "/concurrency-limits", ConcurrencyLimitPage.model_validate, params=params)
 
 
-def set_concurrency_limit(key: str, max_running: int) -> Call[ConcurrencyLimit]:
+def set_concurrency_limit(key: str, max_running: int, owner: str | None) -> Call[ConcurrencyLimit]:
     """PUT /concurrency-limits/{key}."""
-    return Call("PUT", _limit_path(key), ConcurrencyLimit.model_validate, body={"max_running": max_running})
+    body, params = {"max_running": max_running}, without_none({"owner": owner})
+    return Call("PUT", _limit_path(key), ConcurrencyLimit.model_validate, params=params, body=body)
 
 
-def clear_concurrency_limit(key: str) -> Call[None]:
+def clear_concurrency_limit(key: str, owner: str | None) -> Call[None]:
     """DELETE /concurrency-limits/{key}."""
-    return Call("DELETE", _limit_path(key), lambda _: None)
+    return Call("DELETE", _limit_path(key), lambda _: None, params=without_none({"owner": owner}))
 
 
 def _queue_path(name: str) -> str:

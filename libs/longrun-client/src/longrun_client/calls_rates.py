@@ -11,26 +11,26 @@ from longrun_client.models_rates import RateLimit, RateLimitPage
 from longrun_client.wire import KeysetPage
 
 
-def rate_limit_page(after: str | None) -> Call[KeysetPage[RateLimit]]:
+def rate_limit_page(after: str | None, owner: str | None = None) -> Call[KeysetPage[RateLimit]]:
     """GET /rate-limits: one page, by key."""
-    params = without_none({"limit": PAGE_SIZE, "after": after})
+    params = without_none({"limit": PAGE_SIZE, "after": after, "owner": owner})
     return Call("GET", "/rate-limits", RateLimitPage.model_validate, params=params)
 
 
-def rate_limit(key: str) -> Call[RateLimit]:
+def rate_limit(key: str, owner: str | None) -> Call[RateLimit]:
     """GET /rate-limits/{key}."""
-    return Call("GET", _path(key), RateLimit.model_validate)
+    return Call("GET", _path(key), RateLimit.model_validate, params=without_none({"owner": owner}))
 
 
-def set_rate_limit(key: str, max_starts: int, window_s: float) -> Call[RateLimit]:
+def set_rate_limit(key: str, max_starts: int, window_s: float, owner: str | None) -> Call[RateLimit]:
     """PUT /rate-limits/{key}."""
-    body = {"max_starts": max_starts, "window_s": window_s}
-    return Call("PUT", _path(key), RateLimit.model_validate, body=body)
+    body, params = {"max_starts": max_starts, "window_s": window_s}, without_none({"owner": owner})
+    return Call("PUT", _path(key), RateLimit.model_validate, params=params, body=body)
 
 
-def clear_rate_limit(key: str) -> Call[None]:
+def clear_rate_limit(key: str, owner: str | None) -> Call[None]:
     """DELETE /rate-limits/{key}."""
-    return Call("DELETE", _path(key), lambda _: None)
+    return Call("DELETE", _path(key), lambda _: None, params=without_none({"owner": owner}))
 
 
 def limit_queue_rate(name: str, max_starts: int | None, window_s: float) -> Call[Queue]:

@@ -35,14 +35,17 @@ class _Answer(Wire):
 class Chunk:
     """Some tasks, as JSON; `start` is the number of tasks before them. `key` is that of the whole submission."""
 
-    key: str
+    key: str | None
+    """None: the tasks are only to be validated."""
     start: int
     texts: Sequence[bytes]
 
     def call(self) -> Call[list[Task]]:
         """POST /tasks:batch, whose idempotency key names the chunk."""
-        key = new_key(f"{self.key}/{self.start}-{self.start + len(self.texts)}")
         body = b'{"items":[%b]}' % b",".join(self.texts)
+        if self.key is None:
+            return Call("POST", "/tasks:batch", _tasks, content=body, params={"validate_only": "true"})
+        key = new_key(f"{self.key}/{self.start}-{self.start + len(self.texts)}")
         return Call("POST", "/tasks:batch", _tasks, content=body, key=key)
 
     def parts(self, error: ProblemError) -> tuple[Chunk, Chunk]:
@@ -67,10 +70,10 @@ class Chunk:
 
 
 class Chunks:
-    """Collects tasks until they fill a chunk. It holds one chunk at a time."""
+    """Collects tasks until they fill a chunk. It holds one chunk at a time. Without a key, they are only validated."""
 
-    def __init__(self, idempotency_key: str | None) -> None:
-        self._key = new_key(idempotency_key)
+    def __init__(self, key: str | None) -> None:
+        self._key = key
         self._start = self._bytes = 0
         self._texts: list[bytes] = []
 

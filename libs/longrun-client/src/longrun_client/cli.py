@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from longrun_client import (
+    cli_audit,
     cli_bulk,
     cli_files,
     cli_keys,
@@ -30,6 +31,7 @@ from longrun_client import (
     cli_submit_many,
     cli_tasks,
     cli_watch,
+    cli_webhooks,
     cli_why,
     cli_workers,
 )
@@ -61,6 +63,8 @@ app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
 app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_webhooks.app, name="webhooks")
+app.add_typer(cli_audit.app)
 app.add_typer(cli_workers.app)
 app.add_typer(cli_local.app)
 

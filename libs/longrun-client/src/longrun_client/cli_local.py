@@ -61,6 +61,7 @@ def run(
     ] = None,
     input_json: Input = None,
     file: File = None,
+    owner: Annotated[str | None, typer.Option(help="What the task finds as `ctx.owner`.")] = None,
     wants_help: Annotated[bool, typer.Option("--help", help="Show this message, or the fields of a task.")] = False,
 ) -> None:
     """Run one task here, without any server. Give its input as --NAME VALUE for each field, or with --input.
@@ -75,7 +76,9 @@ def run(
         raise InputError(f"{name}: the task type comes first: longrun run TASK_TYPE {name} …")
     command = server_command("run")
     raise typer.Exit(
-        command(name, context.args, input_json, tasks or [], files=input_files(file), wants_help=wants_help)
+        command(
+            name, context.args, input_json, tasks or [], files=input_files(file), owner=owner, wants_help=wants_help
+        )
     )
 
 

@@ -20,6 +20,8 @@ ValidateOnly = Annotated[
     bool, typer.Option("--validate-only", help="Only check it, and print what would be submitted.")
 ]
 
+OfOwner = Annotated[str | None, typer.Option("--owner", help="Whose key it is; an operator may name any owner.")]
+
 File = Annotated[
     list[str] | None,
     typer.Option(metavar="[NAME=]PATH", help="Input file, under its own name or NAME; may be repeated."),

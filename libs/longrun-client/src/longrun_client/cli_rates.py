@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from longrun_client import tables_queues
-from longrun_client.cli_options import Json, connect, stands_alone
+from longrun_client.cli_options import Json, OfOwner, connect, stands_alone
 from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
 from longrun_client.text import printable
@@ -34,20 +34,27 @@ def parse_rate(text: str) -> tuple[int, float]:
 
 
 @app.callback(invoke_without_command=True)
-def list_rate_limits(context: typer.Context, as_json: Json = False) -> None:
+def list_rate_limits(
+    context: typer.Context,
+    *,
+    owner: Annotated[str | None, typer.Option(help="Only keys of this owner.")] = None,
+    as_json: Json = False,
+) -> None:
     """List, set or clear the rate limits of keys: how many tasks of each may start within a window."""
     if stands_alone(context, as_json):
         with connect(context) as client:
-            found = client.rate_limits()
+            found = client.rate_limits(owner=owner)
             print_lines(found) if as_json else print_table(tables_queues.rate_limit_table(found))
 
 
 @app.command("set")
-def set_rate_limit(context: typer.Context, key: Key, rate: Rate, as_json: Json = False) -> None:
+def set_rate_limit(
+    context: typer.Context, key: Key, rate: Rate, *, owner: OfOwner = None, as_json: Json = False
+) -> None:
     """Limit how many tasks with a key start within any window. Running tasks continue."""
     max_starts, window_s = parse_rate(rate)
     with connect(context) as client:
-        limit = client.set_rate_limit(key, max_starts, window_s)
+        limit = client.set_rate_limit(key, max_starts, window_s, owner=owner)
     if as_json:
         print_lines([limit])
     else:
@@ -56,8 +63,8 @@ def set_rate_limit(context: typer.Context, key: Key, rate: Rate, as_json: Json =
 
 
 @app.command()
-def clear(context: typer.Context, key: Key) -> None:
+def clear(context: typer.Context, key: Key, owner: OfOwner = None) -> None:
     """Remove the rate limit of a key."""
     with connect(context) as client:
-        client.clear_rate_limit(key)
+        client.clear_rate_limit(key, owner=owner)
     stderr().print(f"{printable(key)}: no rate limit", soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from longrun_client.cli_options import IdempotencyKey, Json, connect
+from longrun_client.cli_options import IdempotencyKey, Json, ValidateOnly, connect
 from longrun_client.console import print_lines, stderr
 from longrun_client.errors import FieldError, LongrunError, ProblemError
 from longrun_client.inputs import InputError, from_json
@@ -29,34 +29,42 @@ def submit_many(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file with one task a line, or - for stdin.")],
     *,
     idempotency_key: IdempotencyKey = None,
+    validate_only: ValidateOnly = False,
     as_json: Json = False,
 ) -> None:
     """Submit the tasks of a file: each line is a JSON object as for POST /tasks. Prints their ids in the same order.
 
     Tasks are accepted in chunks of up to 1,000: all tasks of a chunk, or none.
     """
-    accepted = 0
+    if validate_only and idempotency_key:
+        raise InputError("--validate-only: nothing is submitted, so give no --idempotency-key with it")
+    done = 0
 
     def counted(tasks: Iterable[Task]) -> Iterator[Task]:
-        nonlocal accepted
+        nonlocal done
         for task in tasks:
-            accepted += 1
+            done += 1
             yield task
 
     try:
         with connect(context) as client:
-            tasks = counted(client.submit_many(_tasks(_lines(file)), idempotency_key=idempotency_key))
+            given = _tasks(_lines(file))
+            if validate_only:
+                tasks = counted(client.validate_many(given))
+            else:
+                tasks = counted(client.submit_many(given, idempotency_key=idempotency_key))
             if as_json:
                 print_lines(tasks)
             else:
                 for task in tasks:
-                    print(task.task_id)
+                    if not validate_only:
+                        print(task.task_id)
     except ProblemError as error:
         raise _of_lines(error) from None
     except ValueError as error:
         raise InputError(_NUMBER.sub(_line, str(error), count=1)) from None
     finally:
-        stderr().print(f"accepted {accepted:,} tasks")
+        stderr().print(f"{done:,} tasks are valid" if validate_only else f"accepted {done:,} tasks")
 
 
 def _lines(file: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ class Why(Wire):
     """The one cause why a task does not run now.
 
     `cause` is `ended`, `stopping`, `running`, `expired`, `retry`, `run_at`, `queue_not_served`, `task_type_unknown`,
-    `queue_paused`, `concurrency_limit`, `rate_limit`, `queue_limit`, `queue_rate_limit` or `turn`.
+    `queue_paused`, `concurrency_limit`, `rate_limit`, `queue_limit`, `queue_rate_limit`, `suspected` or `turn`.
     """
 
     task_id: str

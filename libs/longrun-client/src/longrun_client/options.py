@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import IO, Any, TypedDict
+from typing import IO, Any, Required, TypedDict
 
 from longrun_client.models_files import UploadedFile
 
@@ -59,7 +59,30 @@ class TaskOptions(TypedDict, total=False):
     """Whose task it is; by default the caller's. Only an operator may name another one."""
 
 
-class SubmitOptions(TaskOptions, total=False):
+class SessionOptions(TaskOptions, total=False):
+    """Options of a task that is submitted in a transaction of the application."""
+
+    files: Mapping[str, UploadedFile] | None
+    """Input files by the names that the task gives them: what `upload` of a client has returned before."""
+
+
+class WebhookOptions(TypedDict, total=False):
+    """Where to send a task's events."""
+
+    url: Required[str]
+    """http:// or https://, on the public internet."""
+    events: Sequence[str]
+    """`task.running`, `task.success`, `task.failed`, `task.cancelled`; by default the last three."""
+
+
+class ValidateOptions(TaskOptions, total=False):
+    """Options of a task that is checked over HTTP."""
+
+    webhook: WebhookOptions | None
+    """Where to send the task's events, signed with `webhook_secrets()`."""
+
+
+class SubmitOptions(ValidateOptions, total=False):
     """Options of a task that is submitted over HTTP."""
 
     idempotency_key: str | None

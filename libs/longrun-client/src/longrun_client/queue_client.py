@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 
 from longrun_client import calls_queues
 from longrun_client.async_transport import AsyncTransport
@@ -40,17 +41,17 @@ class QueueClient(RateClient):
         """Delete a queue with its pause and its limit; raises ProblemError (409) if tasks or workers use it."""
         self._transport.call(calls_queues.delete_queue(name))
 
-    def concurrency_limits(self) -> Iterator[ConcurrencyLimit]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.concurrency_limit_page)
+    def concurrency_limits(self, *, owner: str | None = None) -> Iterator[ConcurrencyLimit]:
+        """Iterate over the limits that were set, by key: those of one owner or, for an operator, all."""
+        return self._transport.walk(partial(calls_queues.concurrency_limit_page, owner=owner))
 
-    def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return self._transport.call(calls_queues.set_concurrency_limit(key, max_running))
+    def set_concurrency_limit(self, key: str, max_running: int, *, owner: str | None = None) -> ConcurrencyLimit:
+        """Limit how many tasks with this `concurrency_key`, of this owner, run at once. Running tasks continue."""
+        return self._transport.call(calls_queues.set_concurrency_limit(key, max_running, owner))
 
-    def clear_concurrency_limit(self, key: str) -> None:
+    def clear_concurrency_limit(self, key: str, *, owner: str | None = None) -> None:
         """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        self._transport.call(calls_queues.clear_concurrency_limit(key))
+        self._transport.call(calls_queues.clear_concurrency_limit(key, owner))
 
 
 class AsyncQueueClient(AsyncRateClient):
@@ -82,14 +83,14 @@ class AsyncQueueClient(AsyncRateClient):
         """Delete a queue with its pause and its limit; raises ProblemError (409) if tasks or workers use it."""
         await self._transport.call(calls_queues.delete_queue(name))
 
-    def concurrency_limits(self) -> AsyncGenerator[ConcurrencyLimit, None]:
-        """Iterate over the limits that were set, by key. Pages are fetched as needed."""
-        return self._transport.walk(calls_queues.concurrency_limit_page)
+    def concurrency_limits(self, *, owner: str | None = None) -> AsyncGenerator[ConcurrencyLimit, None]:
+        """Iterate over the limits that were set, by key: those of one owner or, for an operator, all."""
+        return self._transport.walk(partial(calls_queues.concurrency_limit_page, owner=owner))
 
-    async def set_concurrency_limit(self, key: str, max_running: int) -> ConcurrencyLimit:
-        """Limit how many tasks with this `concurrency_key` run at once. Running tasks continue."""
-        return await self._transport.call(calls_queues.set_concurrency_limit(key, max_running))
+    async def set_concurrency_limit(self, key: str, max_running: int, *, owner: str | None = None) -> ConcurrencyLimit:
+        """Limit how many tasks with this `concurrency_key`, of this owner, run at once. Running tasks continue."""
+        return await self._transport.call(calls_queues.set_concurrency_limit(key, max_running, owner))
 
-    async def clear_concurrency_limit(self, key: str) -> None:
+    async def clear_concurrency_limit(self, key: str, *, owner: str | None = None) -> None:
         """Remove the limit of a `concurrency_key`: its tasks run one at a time again."""
-        await self._transport.call(calls_queues.clear_concurrency_limit(key))
+        await self._transport.call(calls_queues.clear_concurrency_limit(key, owner))

@@ -9,9 +9,12 @@ from typing import Any
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.chunks import Chunk, Chunks
 from longrun_client.errors import ProblemError
+from longrun_client.keys import new_key
 from longrun_client.models import Task
 from longrun_client.read_ahead import AsyncReadAhead, ReadAhead, in_background
 from longrun_client.transport import Transport
+
+Tasks = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
 
 
 class SubmitMany:
@@ -33,7 +36,14 @@ class SubmitMany:
         `idempotency_key` and the same tasks before the place of the error: what was accepted is returned again, and
         not submitted twice. Raises ValueError for a task that cannot be written as JSON.
         """
-        ahead = ReadAhead(_chunks(tasks, idempotency_key))
+        return self._submit_chunks(tasks, new_key(idempotency_key))
+
+    def validate_many(self, tasks: Iterable[Mapping[str, Any]]) -> Iterator[Task]:
+        """Check tasks as `submit_many` does, and iterate over what would be submitted: nothing is stored."""
+        return self._submit_chunks(tasks, None)
+
+    def _submit_chunks(self, tasks: Iterable[Mapping[str, Any]], key: str | None) -> Iterator[Task]:
+        ahead = ReadAhead(_chunks(tasks, key))
         while chunk := ahead.next():
             yield from self._submit_chunk(chunk, ahead)
 
@@ -52,14 +62,16 @@ class AsyncSubmitMany:
 
     _transport: AsyncTransport
 
-    async def submit_many(
-        self,
-        tasks: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        *,
-        idempotency_key: str | None = None,
-    ) -> AsyncGenerator[Task, None]:
+    def submit_many(self, tasks: Tasks, *, idempotency_key: str | None = None) -> AsyncGenerator[Task, None]:
         """Submit tasks, and iterate over them in the same order, as they are accepted: see `Longrun.submit_many`."""
-        ahead = AsyncReadAhead(_async_chunks(tasks, idempotency_key))
+        return self._submit_chunks(tasks, new_key(idempotency_key))
+
+    def validate_many(self, tasks: Tasks) -> AsyncGenerator[Task, None]:
+        """Check tasks, and iterate over what would be submitted: see `Longrun.validate_many`."""
+        return self._submit_chunks(tasks, None)
+
+    async def _submit_chunks(self, tasks: Tasks, key: str | None) -> AsyncGenerator[Task, None]:
+        ahead = AsyncReadAhead(_async_chunks(tasks, key))
         while chunk := await ahead.next():
             async for task in self._submit_chunk(chunk, ahead):
                 yield task
@@ -85,9 +97,7 @@ def _chunks(tasks: Iterable[Mapping[str, Any]], key: str | None) -> Iterator[Chu
     yield from chunks.rest()
 
 
-async def _async_chunks(
-    tasks: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], key: str | None
-) -> AsyncGenerator[Chunk | None, None]:
+async def _async_chunks(tasks: Tasks, key: str | None) -> AsyncGenerator[Chunk | None, None]:
     if not isinstance(tasks, AsyncIterable):
         for chunk in _chunks(tasks, key):
             yield chunk

@@ -43,19 +43,23 @@ def queue_table(queues: Iterable[Queue]) -> Table:
 
 def limit_table(limits: Iterable[ConcurrencyLimit]) -> Table:
     """One row per limit of a concurrency key."""
-    table = new_table("KEY", "LIMIT")
+    table = new_table("OWNER", "KEY", "LIMIT")
     for limit in limits:
-        table.add_row(printable(limit.key), str(limit.max_running))
+        table.add_row(_owner(limit), printable(limit.key), str(limit.max_running))
     return table
 
 
 def rate_limit_table(limits: Iterable[RateLimit]) -> Table:
     """One row per rate limit of a key."""
-    table = new_table("KEY", "RATE", "TAKEN", "NEXT START")
+    table = new_table("OWNER", "KEY", "RATE", "TAKEN", "NEXT START")
     for limit in limits:
         next_start = "now" if limit.next_start_at is None else local_time(limit.next_start_at)
-        table.add_row(printable(limit.key), _rate(limit), str(limit.taken), next_start)
+        table.add_row(_owner(limit), printable(limit.key), _rate(limit), str(limit.taken), next_start)
     return table
+
+
+def _owner(limit: ConcurrencyLimit | RateLimit) -> str:
+    return "-" if limit.owner is None else printable(limit.owner)
 
 
 def _rate(limit: QueueRate | RateLimit) -> str:

@@ -16,7 +16,8 @@ from longrun_client import sessions
 from longrun_client.calls import time_text
 from longrun_client.errors import FieldError, InvalidSubmission, SubmitNotAvailable
 from longrun_client.models import Status
-from longrun_client.options import TaskOptions
+from longrun_client.models_files import UploadedFile
+from longrun_client.options import SessionOptions
 from longrun_client.sessions import AsyncpgConnection, AsyncSession, Session
 from longrun_client.wire import Wire
 
@@ -47,7 +48,7 @@ Input = Mapping[str, Any] | BaseModel
 
 @overload
 def submit(
-    task_type: str, input: Input, *, session: Session, schema: str = "longrun", **options: Unpack[TaskOptions]
+    task_type: str, input: Input, *, session: Session, schema: str = "longrun", **options: Unpack[SessionOptions]
 ) -> SubmittedTask: ...
 
 
@@ -58,12 +59,12 @@ def submit(
     *,
     session: AsyncSession | AsyncpgConnection,
     schema: str = "longrun",
-    **options: Unpack[TaskOptions],
+    **options: Unpack[SessionOptions],
 ) -> Awaitable[SubmittedTask]: ...
 
 
 def submit(
-    task_type: str, input: Input, *, session: Any, schema: str = "longrun", **options: Unpack[TaskOptions]
+    task_type: str, input: Input, *, session: Any, schema: str = "longrun", **options: Unpack[SessionOptions]
 ) -> SubmittedTask | Awaitable[SubmittedTask]:
     """Submit a task in the transaction of `session`; with an async session, `await` the result.
 
@@ -94,9 +95,11 @@ def _read(answer: str) -> SubmittedTask:
     return SubmittedTask.model_validate_json(answer)
 
 
-def _text(task_type: str, input: Input, options: TaskOptions) -> str:
+def _text(task_type: str, input: Input, options: SessionOptions) -> str:
     """The submission as JSON. Raises InvalidSubmission, which names the member that JSON cannot express."""
     given = {"task_type": task_type, "input": input, "traceparent": _traceparent(), **options}
+    if files := options.get("files"):
+        given["files"] = {name: _file_id(name, file) for name, file in files.items()}
     members = [f"{json.dumps(name)}:{_json(name, value)}" for name, value in given.items() if value is not None]
     return f"{{{','.join(members)}}}"
 
@@ -112,6 +115,17 @@ def _json(name: str, value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidSubmission(FieldError(field=name, message=str(error).removeprefix(f"{name}: "))) from None
     return text
+
+
+def _file_id(name: str, file: object) -> str:
+    if not isinstance(file, UploadedFile):
+        raise InvalidSubmission(
+            FieldError(
+                field=f"files.{name}",
+                message="a transaction uploads no files: give what Longrun.upload or AsyncLongrun.upload returned",
+            )
+        )
+    return file.file_id
 
 
 def _traceparent() -> str | None:

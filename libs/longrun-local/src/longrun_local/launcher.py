@@ -13,8 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -26,6 +24,7 @@ from longrun_local.home import Home
 from longrun_local.output import Output
 from longrun_local.ports import listen
 from longrun_local.postgres import EmbeddedPostgres
+from longrun_local.probe import Probe
 from longrun_local.processes import Service
 from longrun_local.server import STOP_S, EmbeddedServer
 from longrun_local.settings import LocalSettings
@@ -37,8 +36,6 @@ from longrun_local.valkey import EmbeddedValkey
 DRAIN_MARGIN_S: Final = 30.0
 SHUTDOWN_MARGIN_S: Final = 5.0
 FAILURES_AT_START: Final = 2
-ANSWER_S: Final = 1.0
-"""How long the API may take to say that it is ready, in seconds; before it listens, no answer comes."""
 ROOT_WARNING: Final = "ignore:You're running the worker with superuser privileges"
 
 
@@ -182,7 +179,7 @@ class Launcher:
             "api",
             lambda: services.api(settings.host, settings.port, listener),
             {"LONGRUN_ACCESS_LOG": "true", **self._environment, "OTEL_SERVICE_NAME": "longrun-api"},
-            ready=lambda: _answers(f"{settings.url}/readyz"),
+            ready=Probe(f"{settings.url}/readyz"),
             stop_s=settings.shutdown_s + SHUTDOWN_MARGIN_S,
             inherits=(listener,),
         )
@@ -224,14 +221,6 @@ def launch(signals: Signals, run: Callable[[Launcher, Output], object]) -> int:
         print(f"longrun: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
 
 
 if __name__ == "__main__":

@@ -72,9 +72,10 @@ class EmbeddedPostgres(EmbeddedServer):
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
         if not had_password:
             self._set_password(account)
+        self._take_free_port()
         return account.command(self.programs() / "postgres", "-D", self.folder, *self._options(), reads=self.folder)
 
-    def ready(self) -> bool:
+    def answers(self) -> bool:
         """Whether it accepts connections; creates the database if it does not exist."""
         try:
             connection = psycopg2.connect(self.url_of("postgres"), connect_timeout=2)

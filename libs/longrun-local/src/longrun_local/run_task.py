@@ -48,6 +48,7 @@ def main(
     tasks: Sequence[str],
     *,
     files: Mapping[str, Path] = MappingProxyType({}),
+    owner: str | None = None,
     wants_help: bool,
 ) -> int:
     """Run the task and print its result; without a name, list the tasks. Returns the exit code. Raises InputError."""
@@ -59,7 +60,7 @@ def main(
         if wants_help:
             return _describe(task_type, out)
         given = given_input(task_type.input_model.model_json_schema, arguments, input_json)
-        return _run(task_type, given, files, out)
+        return _run(task_type, given, files, owner, out)
 
 
 def _load(tasks: Sequence[str]) -> Registry:
@@ -78,7 +79,7 @@ def _find(registry: Registry, name: str) -> TaskType:
 
 def _list(registry: Registry, out: TextIO) -> int:
     width = max(map(len, registry.names()), default=0)
-    for task_type in registry.all():
+    for task_type in registry.submittable():
         print(f"{task_type.name:<{width}}  {task_type.description}".rstrip(), file=out)
     for module, why in registry.broken.items():
         _say(f"cannot import {module}: {why}")
@@ -95,11 +96,13 @@ def _describe(task_type: TaskType, out: TextIO) -> int:
     return 0
 
 
-def _run(task_type: TaskType, given: Mapping[str, Any], files: Mapping[str, Path], out: TextIO) -> int:
+def _run(
+    task_type: TaskType, given: Mapping[str, Any], files: Mapping[str, Path], owner: str | None, out: TextIO
+) -> int:
     stop = threading.Event()
     try:
         with _shown() as on_event:
-            done = _called(task_type, given, files, stop, on_event)
+            done = _called(task_type, given, files, owner, stop, on_event)
     except InvalidValue as error:
         raise InputError(str(error)) from None
     except InvalidOutput as error:
@@ -118,20 +121,23 @@ def _called(
     task_type: TaskType,
     given: Mapping[str, Any],
     files: Mapping[str, Path],
+    owner: str | None,
     stop: threading.Event,
     on_event: OnEvent,
 ) -> Run:
     """What the run did; it is interrupted where it waits, as in a worker: an exception in its code, or a cancel."""
     if task_type.lane is not Lane.ASYNC:
         with interruptible(stop, _raise_cancelled):
-            return run(task_type.function, given, cancelled=stop, raises=False, on_event=on_event, files=files)
+            return run(
+                task_type.function, given, owner=owner, cancelled=stop, raises=False, on_event=on_event, files=files
+            )
 
     async def call() -> Run:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         assert own is not None
         with interruptible(stop, lambda: loop.call_soon_threadsafe(own.cancel)):
             return await run_async(
-                task_type.function, given, cancelled=stop, raises=False, on_event=on_event, files=files
+                task_type.function, given, owner=owner, cancelled=stop, raises=False, on_event=on_event, files=files
             )
 
     return asyncio.run(call())

@@ -15,14 +15,14 @@ from typing import ClassVar, Self
 import psutil
 
 from longrun_local.errors import StartError
-from longrun_local.ports import free_port
+from longrun_local.ports import free_port, is_free
 
 POLL_S = 0.02
 STOP_S = 60.0
 
 
 class EmbeddedServer(ABC):
-    """A server process on 127.0.0.1 and `port` (default: a free port, which is kept for the life of this object).
+    """A server process on 127.0.0.1 and `port` (default: a free port, which is kept once the server was ready).
 
     Only one such object may use `data_dir` at a time: at the start, a server that a killed owner left behind there is
     stopped. The password in `url` is random and stored in `data_dir`, readable only by its owner, so that other users
@@ -37,6 +37,7 @@ class EmbeddedServer(ABC):
     def __init__(self, data_dir: Path, port: int | None = None, log: Path | None = None) -> None:
         self.data_dir = data_dir.absolute()
         self.port = port or free_port()
+        self._may_move = port is None
         self.log = log or self.data_dir / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._log_before = 0
@@ -58,8 +59,14 @@ class EmbeddedServer(ABC):
         Raises StartError, which says what to do, if this is not possible.
         """
 
-    @abstractmethod
     def ready(self) -> bool:
+        """Whether the server accepts clients now; from the first time on it keeps its port."""
+        answers = self.answers()
+        self._may_move = self._may_move and not answers
+        return answers
+
+    @abstractmethod
+    def answers(self) -> bool:
         """Whether the server accepts clients now."""
 
     def repair(self) -> bool:
@@ -74,7 +81,7 @@ class EmbeddedServer(ABC):
 
     def start(self, timeout_s: float = 60.0) -> Self:
         """Start the server and wait until it is ready; raises StartError with the end of its log."""
-        if not self._start_once(timeout_s) and not (self.repair() and self._start_once(timeout_s)):
+        if not self._start_once(timeout_s) and not (self._can_start_again() and self._start_once(timeout_s)):
             raise StartError(f"{self.title} does not start; the end of {self.log} says:\n{self.log_tail()}")
         return self
 
@@ -134,6 +141,18 @@ class EmbeddedServer(ABC):
         with self.log.open("rb") as log:
             log.seek(self._log_before)
             return log.read().decode(errors="replace")
+
+    def _can_start_again(self) -> bool:
+        return self._lost_its_port() or self.repair()
+
+    def _lost_its_port(self) -> bool:
+        """Whether another program took the port before the server, which may have another one."""
+        return self._may_move and not is_free(self.port)
+
+    def _take_free_port(self) -> None:
+        """Choose another port if another program has taken this one since it was chosen."""
+        if self._lost_its_port():
+            self.port = free_port()
 
     def _make_data_dir(self) -> None:
         try:

@@ -40,6 +40,7 @@ class EmbeddedValkey(EmbeddedServer):
         """Write the configuration."""
         self._make_data_dir()
         self.stop_leftover()
+        self._take_free_port()
         self.folder.mkdir(exist_ok=True)
         config = self.data_dir / "valkey.conf"
         config.touch(mode=0o600)
@@ -69,7 +70,7 @@ class EmbeddedValkey(EmbeddedServer):
             )
         return program
 
-    def ready(self) -> bool:
+    def answers(self) -> bool:
         """Whether it answers PING, which it does not while it loads its data."""
         try:
             with redis.Redis.from_url(self.url, socket_timeout=1) as client:

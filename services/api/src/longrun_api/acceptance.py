@@ -18,7 +18,7 @@ from jobcore.states import Status
 from jobcore.store import idempotency, json_text
 from longrun_api import file_acceptance
 from longrun_api.body import read_as
-from longrun_api.idempotency import REPLAYED, fingerprint
+from longrun_api.idempotency import REPLAYED, key_of_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import links
 from longrun_api.times import rfc3339
@@ -49,23 +49,17 @@ async def accept_once(request: Request, text: str, to_job: Callable[[bytes], New
     `expires_at` has passed.
     """
 
-    def read(body: bytes) -> tuple[str, NewJob | InvalidInput]:
+    def read(body: bytes) -> tuple[NewJob | InvalidInput, IdempotencyKey | None]:
         try:
-            job: NewJob | InvalidInput = to_job(body)
-        except InvalidInput as error:
-            job = error
-        try:
-            return fingerprint(request, body), job
-        except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
-            if isinstance(job, NewJob):
-                raise
-            raise job from None
+            job = to_job(body)
+        except InvalidInput as refusal:
+            return refusal, key_of_body(request, text, body, refusal)
+        return job, key_of_body(request, text, body, None)
 
-    asked, job = await read_as(request, read)
-    key = IdempotencyKey(text, asked)
-    if isinstance(job, NewJob):
-        return await accept(request, job, key)
-    return await repeated(request, key, job)
+    job, key = await read_as(request, read)
+    if isinstance(job, InvalidInput):
+        return await repeated(request, key, job)
+    return await accept(request, job, key)
 
 
 async def repeated(request: Request, key: IdempotencyKey | None, refusal: LongrunError) -> Response:

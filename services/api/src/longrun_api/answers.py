@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request, Response
 
+from jobcore.errors import LongrunError
 from jobcore.models import IdempotencyKey
 from jobcore.store import idempotency
 from jobcore.store.idempotency import StoredAnswer
@@ -26,6 +27,14 @@ async def once(
     if key is None:
         return await runtime_of(request).database.call(work)
     return await runtime_of(request).database.call(idempotency.once, key, work)
+
+
+async def repeated(request: Request, key: IdempotencyKey | None, refusal: LongrunError) -> Response:
+    """The stored answer of a request that would be refused now; raises `refusal` if its key has none."""
+    stored = None if key is None else await runtime_of(request).database.call(idempotency.find, key)
+    if stored is None:
+        raise refusal
+    return response(stored, replayed=True)
 
 
 def response(answer: StoredAnswer, *, replayed: bool, **headers: str) -> Response:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
 from jobcore.telemetry import logs, traces
-from longrun_api import openapi, problems, siblings
+from longrun_api import openapi, openapi_security, problems, siblings
 from longrun_api.access_log import AccessLog
 from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.middleware import Authentication
@@ -34,6 +34,7 @@ from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
 from longrun_api.request_ids import RequestIds
 from longrun_api.routes import (
+    audit_log,
     batch,
     bulk,
     concurrency_limits,
@@ -45,6 +46,7 @@ from longrun_api.routes import (
     keys,
     output,
     queues,
+    quotas,
     rate_limits,
     schedules,
     stream,
@@ -54,6 +56,7 @@ from longrun_api.routes import (
     task_types,
     tasks,
     uploads,
+    webhooks,
     why,
     workers,
 )
@@ -63,8 +66,9 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
-    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, stream_tokens, health),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, webhooks),
+    *(schedules, task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas, stream_tokens),
+    *(audit_log, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.
@@ -106,7 +110,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
-    document = partial(openapi.document, app, registry, asks_for_credentials=settings.asks_for_credentials)
+    document = partial(openapi.document, app, registry, security=openapi_security.schemes(settings))
     app.openapi = cache(document)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Compression)

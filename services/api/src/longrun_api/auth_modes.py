@@ -14,6 +14,7 @@ class AuthMode(StrEnum):
     PROXY = "proxy"
     """The same anywhere, because a proxy asks, and only it reaches the API."""
     KEYS = "keys"
+    OIDC = "oidc"
 
 
 OPEN = frozenset({AuthMode.NONE, AuthMode.PROXY})
@@ -22,7 +23,7 @@ OPEN = frozenset({AuthMode.NONE, AuthMode.PROXY})
 
 def refuse_open_none(modes: frozenset[AuthMode], host: str) -> None:
     """End the process with one line if anyone on the network would be the operator."""
-    if AuthMode.NONE in modes and not _is_loopback(host):
+    if AuthMode.NONE in modes and not is_loopback(host):
         raise SystemExit(
             f"longrun: LONGRUN_AUTH is none, and the API would listen on {host}, where others reach it: set "
             "LONGRUN_AUTH=keys and make the first key with `longrun keys bootstrap`; or LONGRUN_AUTH=proxy if a proxy "
@@ -30,7 +31,8 @@ def refuse_open_none(modes: frozenset[AuthMode], host: str) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server of this name or address."""
     if host == "localhost":
         return True
     try:

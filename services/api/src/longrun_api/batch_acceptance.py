@@ -18,17 +18,18 @@ import anyio.to_thread
 from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
-from jobcore.errors import FieldError, InvalidInput, StoreUnavailable
+from jobcore.errors import InvalidInput, StoreUnavailable
 from jobcore.models import IdempotencyKey, NewJob, NewJobWithFiles
 from jobcore.states import Status
-from jobcore.store import health, input_files, job_batches, json_text
+from jobcore.store import input_files, job_batches, json_text
 from jobcore.store.job_batches import BatchOutcome, JobBatch
 from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
 from longrun_api.acceptance import document
 from longrun_api.body import TINY_BYTES, read_as
 from longrun_api.callers import caller_of
-from longrun_api.idempotency import REPLAYED, fingerprint, key_text
+from longrun_api.idempotency import REPLAYED, key_of_body, key_text
+from longrun_api.lost_replies import committed
 from longrun_api.problems import members_of
 from longrun_api.runtime import Runtime, announce, runtime_of
 from longrun_api.schemas import links
@@ -81,10 +82,7 @@ async def accept_batch(request: Request) -> Response:
 
     def read(body: bytes) -> _Given | _NamesFiles:
         checked = task_batch.check(body, runtime.registry, traceparent, caller)
-        try:
-            key = None if text is None else IdempotencyKey(text, fingerprint(request, body))
-        except (ValueError, RecursionError):  # numbers or depths that only Pydantic reads
-            raise checked.errors or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
+        key = key_of_body(request, text, body, checked.errors)
         if checked.files:
             return _NamesFiles(checked, key)
         return _given(checked, key, runtime.served_queues.warnings)
@@ -93,6 +91,7 @@ async def accept_batch(request: Request) -> Response:
     if isinstance(given, _NamesFiles):
         checked = await _with_free_files(request, given.checked)
         given = _given(checked, given.key, runtime.served_queues.warnings)
+    use = await runtime.submission_quota.take(caller_of(request).owner, len(given.batch.ids))
     outcome = await _outcome(runtime, given, caller_of(request).owner)
     if outcome.accepted:
         announce(runtime.waker, runtime.publisher, outcome.accepted)
@@ -100,7 +99,7 @@ async def accept_batch(request: Request) -> Response:
     answer = await anyio.to_thread.run_sync(_answer, given, outcome, root_path)
     blocked = [job for job in outcome.accepted if job.blocked_by]
     unblock = BackgroundTask(runtime.limits.accepted, blocked) if blocked else None
-    headers = {} if outcome.items is None else dict(REPLAYED)
+    headers = ({} if outcome.items is None else dict(REPLAYED)) | dict(use.headers if use else {})
     return Response(answer, HTTPStatus.OK, headers, "application/json", unblock)
 
 
@@ -171,12 +170,9 @@ async def _outcome(runtime: Runtime, given: _Given, owner: str | None) -> BatchO
 
 
 async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailable) -> BatchOutcome:
-    """What a batch without a reply has committed; raises StoreUnavailable if that is nothing, or not known."""
-    try:
-        found = await runtime.database.call(health.committed, batch.ids)
-    except StoreUnavailable:
-        raise failure from None
-    if not found or len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
+    """What a batch without a reply has committed; raises `failure` if that is not known of all its jobs."""
+    found = await committed(runtime.database, batch.ids, failure)
+    if len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
         raise failure
     return BatchOutcome(found[0].created_at, {}, tuple(found))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fastapi import Request
 
+from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import IdempotencyKey, owned_keys
 from longrun_api.callers import owner_of
 from longrun_api.header_checks import HeaderNotSupported
@@ -57,7 +58,7 @@ async def check_key(request: Request) -> None:
     """
     extra = request.scope["route"].openapi_extra or {}
     if request.method == "POST" and key_text(request) is not None and PARAMETER not in extra.get("parameters", ()):
-        raise HeaderNotSupported(f"this POST takes no {HEADER}; send the request without it if it can do without")
+        raise HeaderNotSupported(f"the answer of this POST is not stored, so it takes no {HEADER}: send it without")
 
 
 def key_text(request: Request) -> str | None:
@@ -94,6 +95,19 @@ def fingerprint(request: Request, body: bytes = b"", files: Sequence[tuple[str, 
     if files:
         asked += f"\n{_CANONICAL.encode(files)}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_of_body(request: Request, text: str | None, body: bytes, refusal: InvalidInput | None) -> IdempotencyKey | None:
+    """The key of a request with this JSON body, which would get `refusal`; None if the request has no key.
+
+    Raises InvalidInput for a body with numbers or depths that only Pydantic reads: it has never been answered.
+    """
+    if text is None:
+        return None
+    try:
+        return IdempotencyKey(text, fingerprint(request, body))
+    except (ValueError, RecursionError):
+        raise refusal or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
 
 
 def key_of(request: Request) -> IdempotencyKey | None:

@@ -6,10 +6,12 @@ import sys
 from contextlib import closing
 
 from jobcore.errors import LongrunError
+from jobcore.models.acts import Act
 from jobcore.models.api_keys import KeyDigest, NewApiKey, new_key
 from jobcore.models.caller import Scope
 from jobcore.settings import CoreSettings, read
 from jobcore.store import api_keys
+from jobcore.store.acting import acting
 from jobcore.store.database import Database
 
 
@@ -27,7 +29,8 @@ def bootstrap() -> int:
     admin = NewApiKey(digest, "bootstrap", None, frozenset({Scope.ADMIN}))
     with closing(Database(settings.database_url, name="longrun-keys", schema=settings.database_schema)) as database:
         try:
-            database.call(api_keys.add, admin)
+            with acting(Act("bootstrap_key", "longrun keys bootstrap")):
+                database.call(api_keys.add, admin)
         except LongrunError as error:
             print(f"longrun: cannot store a key in DATABASE_URL: {error}", file=sys.stderr)
             return 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, Final
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
 from longrun_api import openapi_security
-from longrun_api.openapi_clients import for_clients, with_single_headers
+from longrun_api.openapi_clients import for_clients, with_plain_parameters
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
@@ -26,13 +27,27 @@ LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
     {"name": "files", "description": "Upload files for tasks that are submitted later."},
+    {"name": "webhooks", "description": "Have events of tasks sent to you."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
     {"name": "workers", "description": "What runs where."},
     {"name": "keys", "description": "Who may use the API."},
+    {"name": "audit", "description": "What operators and admins did."},
     {"name": "health", "description": "Probes."},
 ]
+
+FORM: Final[dict[str, Any]] = {
+    "schema": {
+        "type": "object",
+        "description": "A task and its input files. The part `task`, which comes first, has a `Submission` as JSON; "
+        "each further part is a file, by the name of the part.",
+        "required": ["task"],
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
+}
+"""`POST /tasks` as a form; see `task_forms`. It names no property: openapi-generator makes no model that only a form
+has, but imports it in Java."""
 
 
 class ProblemField(BaseModel):
@@ -71,8 +86,8 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) -> dict[str, Any]:
-    """The OpenAPI document, with an example of each task type."""
+def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document, with an example of each task type, and with these security schemes, if there are any."""
     openapi = get_openapi(
         title=app.title,
         version=app.version,
@@ -95,34 +110,30 @@ def document(app: FastAPI, registry: Registry, *, asks_for_credentials: bool) ->
             schemas |= _shared_schemas_of_body(operation)
     openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"] = {
-        path: {method: with_single_headers(operation) for method, operation in operations.items()}
+        path: {method: with_plain_parameters(operation) for method, operation in operations.items()}
         for path, operations in openapi["paths"].items()
     }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
     openapi["paths"]["/schedules/{schedule}"]["patch"]["requestBody"] = _body("ScheduleChange")
     openapi["paths"]["/tasks:batch"]["post"]["requestBody"] = _body("TaskBatch")
-    openapi["paths"]["/tasks"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": REFERENCE.format(model="Submission")},
-                "examples": {
-                    task_type.name: {
-                        "summary": task_type.description,
-                        "value": {"task_type": task_type.name, "input": task_type.example or {}},
-                    }
-                    for task_type in registry.all()
-                },
-            }
-        },
+    submission = _body("Submission")
+    submission["content"]["application/json"]["examples"] = {
+        task_type.name: {
+            "summary": task_type.description,
+            "value": {"task_type": task_type.name, "input": task_type.example or {}},
+        }
+        for task_type in registry.submittable()
     }
+    # behind JSON: generators that know one type of body take the first
+    submission["content"]["multipart/form-data"] = FORM
+    openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
         # the schema of the data of each event; OpenAPI 3.2 has `itemSchema` for this, which few generators know yet
         data = [{"$ref": REFERENCE.format(model=model.__name__)} for model in events]
         stream["schema"] = {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": {"oneOf": data}}
-    if asks_for_credentials:
-        openapi_security.declare(openapi, app.routes)
+    if security:
+        openapi_security.declare(openapi, app.routes, security)
     return openapi
 
 

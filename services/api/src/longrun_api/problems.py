@@ -28,9 +28,10 @@ log = logs.get(__name__)
 
 
 class HttpError(LongrunError):
-    """An error at the level of HTTP; `headers` are added to the response."""
+    """An error at the level of HTTP; `headers` are added to the response, and `members` to the document."""
 
     headers: Mapping[str, str] = MappingProxyType({})
+    members: Mapping[str, Any] = MappingProxyType({})
 
 
 class MalformedJson(LongrunError):
@@ -55,7 +56,10 @@ class UnsupportedMediaType(HttpError):
     status = 415
     slug = "unsupported-media-type"
     title = "The request body has the wrong content type"
-    headers = MappingProxyType({"Accept": "application/json", "Accept-Encoding": "identity"})
+
+    def __init__(self, detail: str, accept: str = "application/json") -> None:
+        super().__init__(detail)
+        self.headers = {"Accept": accept, "Accept-Encoding": "identity"}
 
 
 class ServerBusy(HttpError):
@@ -78,11 +82,11 @@ class ShuttingDown(LongrunError):
 
 def problem(error: LongrunError, **members: Any) -> Response:
     """The response to a known error; `members` are added to the document (RFC 9457, section 3.2)."""
-    headers = dict(error.headers) if isinstance(error, HttpError) else {}
+    headers, own = (dict(error.headers), dict(error.members)) if isinstance(error, HttpError) else ({}, {})
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     document = _document(error.status, error.slug, error.title, str(error) or error.title)
-    return _response(document | _errors(error) | members, headers)
+    return _response(document | _errors(error) | own | members, headers)
 
 
 def members_of(error: LongrunError) -> dict[str, Any]:

@@ -31,11 +31,13 @@ from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
 from longrun_api.pace import Pace
 from longrun_api.published_types import PublishedTypes
+from longrun_api.quotas import Quotas, counting
 from longrun_api.readiness import Readiness
 from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
+from longrun_api.submission_quota import SubmissionQuota
 from longrun_api.uploads import Uploads
 
 EXPORTS: Final = 2
@@ -64,6 +66,8 @@ class Runtime:
     uploads: Uploads
     served_queues: ServedQueues
     readiness: Readiness
+    quotas: Quotas
+    submission_quota: SubmissionQuota
     shutdown: Shutdown
     export_turns: asyncio.Semaphore
 
@@ -101,7 +105,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await published_types.start()
     try:
         with shutdown.on_signals():
-            async with authenticating(settings, requests) as authenticator:
+            async with authenticating(settings, requests) as authenticator, counting(settings, requests) as counted:
                 yield Runtime(
                     settings,
                     registry,
@@ -126,6 +130,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                     ),
                     served_queues,
                     readiness,
+                    *counted,
                     shutdown,
                     asyncio.Semaphore(EXPORTS),
                 )

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobcore.models import owned_keys
 from jobcore.store.queues import Queue
 from jobcore.store.rate_limits import MAX_STARTS, MAX_WINDOW_S, RateUse
-from longrun_api.field_types import Integer
+from longrun_api.field_types import WHOLE
 from longrun_api.times import Utc
 
 MaxStarts = Annotated[
-    Integer, Field(ge=1, le=MAX_STARTS, description="Maximum number of tasks that start within any window.")
+    int, Field(ge=1, le=MAX_STARTS, description="Maximum number of tasks that start within any window."), WHOLE
 ]
 WindowS = Annotated[
     float, Field(ge=1, le=MAX_WINDOW_S, allow_inf_nan=False, description="Length of the window, in seconds.")

@@ -8,24 +8,22 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from jobcore.models.api_keys import KeyDigest
-from jobcore.settings import CommaSeparated, CoreSettings, Seconds
-from longrun_api.auth_modes import OPEN, AuthMode
+from jobcore.settings import CommaSeparated, Seconds
+from longrun_api.auth_modes import OPEN
+from longrun_api.oidc_settings import OidcSettings
 
 MAX_WORKERS: Final = 64
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+)$")]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 
 
-class ApiSettings(CoreSettings):
+class ApiSettings(OidcSettings):
     """Settings of an API process: environment variables `LONGRUN_*`."""
 
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The port to listen on."""
-    auth: Annotated[frozenset[AuthMode], Field(min_length=1), NoDecode, CommaSeparated] = frozenset({AuthMode.NONE})
-    """How callers are recognised: `keys` by API keys. `none` lets anyone in, and is accepted on a loopback address \
-only; `proxy` is the same on any address, for an API that only an authenticating proxy of yours reaches."""
     bootstrap_key: Annotated[SecretStr | None, Field(repr=False)] = None
     """The first key of an admin, which `longrun keys new` makes: the API stores its hash at the start. A new value \
 revokes the one before."""
@@ -45,6 +43,9 @@ More than one helps only where a process's share of the cores is more than one."
 deleted."""
     request_timeout_s: Seconds = 30.0
     """Seconds that a request may take to arrive, from its first byte to its last."""
+    quota_submissions: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Tasks that an owner may submit in a second; a batch may be larger, and the next submission waits for it. Unset: \
+any number. Not counted are the operator's, and any while Redis is away."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
     """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, CommaSeparated] = ()

@@ -87,6 +87,16 @@ class Uploads:
                 log.error("cannot store an upload", file=str(file_id), error=str(error))
                 raise FileStoreUnavailable("this API cannot write to its LONGRUN_FILES now; its log says why") from None
 
+    async def digest(self, source: AsyncIterator[bytes]) -> str:
+        """The SHA-256 of a file that is not stored, in hex; raises BodyTooLarge, and what `source` raises."""
+        received, computed = 0, hashlib.sha256()
+        async for piece in source:
+            received += len(piece)
+            if received > self._max_bytes:
+                raise self._too_large()
+            computed.update(piece)
+        return computed.hexdigest()
+
     async def discard(self, ids: list[UUID], owner: str | None) -> None:
         """Have those of these files deleted that no task has; without PostgreSQL they expire instead."""
         if ids:

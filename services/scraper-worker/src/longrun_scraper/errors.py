@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobcore import PermanentError, RetryableError
-
-
-class RefusedAddress(PermanentError):
-    """The host is not on the public internet, and the operator has not allowed it."""
+from jobcore.outbound.errors import ConnectionFailed
 
 
 class HttpStatusError(PermanentError):
@@ -54,14 +51,6 @@ class ServerUnavailable(RetryableError):
     def __init__(self, message: str, details: Mapping[str, Any], retry_after_s: float | None = None) -> None:
         super().__init__(message, retry_after_s)
         self.details = details
-
-
-class FetchTimeout(RetryableError):
-    """The page did not arrive within the time limit of a fetch."""
-
-
-class ConnectionFailed(RetryableError):
-    """The host cannot be resolved or reached, or it closed the connection."""
 
 
 class IncompleteRead(ConnectionFailed):

@@ -17,20 +17,24 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
+from jobcore.outbound.allow_list import AllowList
+from jobcore.outbound.deadline import Deadline
+from jobcore.outbound.errors import InvalidUrl
+from jobcore.outbound.guard import GuardedAdapter
+from jobcore.outbound.urls import WebUrl, web_url
 from longrun_scraper import mime, permits, unpack
-from longrun_scraper.deadline import Deadline
 from longrun_scraper.errors import (
     InvalidResponse,
     PageTooLarge,
     TooManyRedirects,
     UnknownEncoding,
 )
-from longrun_scraper.guard import GuardedAdapter
+from longrun_scraper.head import CleanResponse
 from longrun_scraper.refresh import refresh_url
 from longrun_scraper.settings import ScraperSettings
 from longrun_scraper.status_errors import status_error
 from longrun_scraper.transport_errors import explain
-from longrun_scraper.urls import InvalidUrl, WebUrl, header_href, web_url
+from longrun_scraper.urls import header_href
 
 CHUNK: Final = 64 * 1024
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
@@ -200,7 +204,8 @@ class _Session(requests.Session):
 def _session(settings: ScraperSettings, deadline: Deadline) -> requests.Session:
     session = _Session()
     session.trust_env = False  # a proxy from the environment would bypass the guard, and .netrc would add credentials
-    adapter = GuardedAdapter(settings.fetch_allow, settings.fetch_connect_timeout_s, deadline)
+    allow = AllowList(settings.fetch_allow, "LONGRUN_FETCH_ALLOW")
+    adapter = GuardedAdapter(allow, settings.fetch_connect_timeout_s, deadline, CleanResponse)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     session.headers.update({"User-Agent": settings.fetch_user_agent, **_HEADERS})

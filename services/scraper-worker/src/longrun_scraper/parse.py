@@ -9,22 +9,15 @@ from typing import Any, Final
 
 from bs4 import Tag
 
+from jobcore.outbound.errors import InvalidUrl, UrlTooLong
+from jobcore.outbound.urls import web_url
 from longrun_scraper import mime
 from longrun_scraper.charset import decode
 from longrun_scraper.document import Document, Link
 from longrun_scraper.passages import Passage, passages_of
 from longrun_scraper.refresh import refresh_url
 from longrun_scraper.soup import soup
-from longrun_scraper.urls import (
-    NO_BASE,
-    InvalidUrl,
-    QueryEncoder,
-    UrlTooLong,
-    base_url,
-    page_href,
-    query_encoder,
-    web_url,
-)
+from longrun_scraper.urls import NO_BASE, QueryEncoder, base_url, page_href, query_encoder
 
 MAX_TEXT: Final = 1000
 """Characters of a title, a heading or a link's text that are kept."""

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pydantic_settings import NoDecode
 
 from jobcore.settings import CommaSeparated, Seconds, WorkerSettings
-from longrun_scraper.endpoints import endpoint
-
-
-def _endpoint(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port, such as intranet.example:443 or [::1]:8080")
-    return endpoint(host, int(port))
-
-
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
+from jobcore.settings.allowed import Allowed
 
 
 class ScraperSettings(WorkerSettings):
     """Settings of the scraper, in addition to those of every worker."""
 
-    fetch_allow: Annotated[frozenset[Endpoint], NoDecode, CommaSeparated] = frozenset()
-    """Endpoints that the SSRF guard allows besides the public internet, as `host:port,…`."""
+    fetch_allow: Annotated[frozenset[Allowed], NoDecode, CommaSeparated] = frozenset()
+    """What the SSRF guard allows besides the public internet, comma-separated: endpoints as `host:port`, and networks
+    such as `10.1.0.0/16`, with all ports."""
     fetch_timeout_s: Seconds = 30.0
     """Seconds that a fetch may take from the first DNS query to the last byte, redirects included."""
     fetch_connect_timeout_s: Seconds = 5.0

@@ -11,11 +11,11 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from jobcore import PermanentError, RetryableError
+from jobcore.outbound.urls import WebUrl
 from longrun_scraper import mime
 from longrun_scraper.charset import decode
 from longrun_scraper.errors import HttpStatusError, ServerUnavailable
 from longrun_scraper.retry_after import delay_s
-from longrun_scraper.urls import WebUrl
 
 WORTH_A_RETRY: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 MAX_HEADER: Final = 1000

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from jobcore import JobContext, task
+from jobcore.outbound.errors import InvalidUrl
+from jobcore.outbound.urls import MAX_URL_LENGTH, web_url
 from jobcore.settings import read
+from jobcore.webhooks import delivery as _registers_its_own  # noqa: F401
 from longrun_scraper.document import Link
 from longrun_scraper.settings import ScraperSettings
-from longrun_scraper.urls import MAX_URL_LENGTH, InvalidUrl, web_url
 
 if TYPE_CHECKING:
     from longrun_scraper.fetch import Page

@@ -9,14 +9,8 @@ from collections.abc import Iterator
 import requests
 from urllib3 import exceptions
 
-from longrun_scraper.errors import (
-    CertificateRefused,
-    ConnectionFailed,
-    FetchTimeout,
-    IncompleteRead,
-    InvalidResponse,
-)
-from longrun_scraper.urls import InvalidUrl
+from jobcore.outbound.errors import ConnectionFailed, FetchTimeout, InvalidUrl
+from longrun_scraper.errors import CertificateRefused, IncompleteRead, InvalidResponse
 
 _INCOMPLETE = (http.client.IncompleteRead, exceptions.IncompleteRead, exceptions.InvalidChunkLength)
 _NOT_HTTP = (http.client.HTTPException, exceptions.InvalidHeader, requests.exceptions.InvalidHeader)

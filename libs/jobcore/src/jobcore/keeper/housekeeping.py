@@ -2,8 +2,9 @@
 
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
-    forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, workers that
-                 ended a day ago, and published task types that nobody knows any more are deleted
+    forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, old
+                 entries of the audit log, workers that ended a day ago, and published task types that nobody knows any
+                 more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -25,6 +26,7 @@ from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.batch_pace import BatchPace
 from jobcore.settings import CoreSettings
 from jobcore.store import (
+    audit_log,
     concurrency_limits,
     expiry,
     fair_turns,
@@ -114,6 +116,7 @@ class Housekeeping(BackgroundThread):
         self._leads = leads
         self._retention_s = settings.retention_days * DAY_S
         self._keys_s = settings.idempotency_keys_s
+        self._audit_s = settings.audit_days * DAY_S
         self._db = Database(
             settings.database_url, schema=settings.database_schema, name="longrun-housekeeping", pool_size=1
         )
@@ -128,6 +131,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_limits),
             Pass(self._forget_starts),
             Pass(self._forget_keys),
+            Pass(self._forget_acts),
             Pass(self._forget_workers),
             Pass(self._forget_types),
         ]
@@ -198,6 +202,10 @@ class Housekeeping(BackgroundThread):
 
     def _forget_keys(self, size: int) -> Done:
         forgotten = self._db.call(idempotency.forget, self._keys_s, size)
+        return Done(forgotten, forgotten == size)
+
+    def _forget_acts(self, size: int) -> Done:
+        forgotten = self._db.call(audit_log.forget, self._audit_s, size)
         return Done(forgotten, forgotten == size)
 
     def _forget_workers(self, _size: int) -> Done:

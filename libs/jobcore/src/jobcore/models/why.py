@@ -26,6 +26,7 @@ class Cause(StrEnum):
     RATE_LIMIT = "rate_limit"
     QUEUE_LIMIT = "queue_limit"
     QUEUE_RATE_LIMIT = "queue_rate_limit"
+    SUSPECTED = "suspected"
     TURN = "turn"
 
 

@@ -16,6 +16,7 @@ from jobcore.store.queue_limits import LOCK_FOR_CLAIM, LOCK_KEY, TAKEN
 from jobcore.store.ready_jobs import CLAIMABLE, OF_TYPE, READY, SINCE
 from jobcore.store.rows import Rows
 from jobcore.store.starts import COUNTED, QUEUE_PERMITS
+from jobcore.store.suspects import ALONE
 
 MOST: Final = 1000
 """The most jobs that one claim takes."""
@@ -207,7 +208,7 @@ def claim(
     lease_s: float,
     background: Sequence[str] = (),
     room: int = 0,
-    suspected: int = MOST,
+    suspected: int = ALONE,
 ) -> Taken:
     """Claim the first ready jobs of a queue, in order of rank, as far as its limit has permits.
 

@@ -210,6 +210,14 @@ def find(connection: Connection, key: IdempotencyKey) -> StoredAnswer | None:
     return StoredAnswer(row.status, job=KnownJob(*shown, deduplicated, replayed=True, warnings=row.warnings))
 
 
+IS_USED: Final = text(f"SELECT EXISTS (SELECT FROM idempotency_keys WHERE key = :key AND {OURS})")
+
+
+def is_used(connection: Connection, key: str) -> bool:
+    """Whether a request with this key was answered, whatever it asked for."""
+    return bool(connection.execute(IS_USED, {"key": key}).scalar_one())
+
+
 CLAIM_KEY: Final = text(
     f"""{DURABLE}{_WAIT}
 -- a process that freezes in this transaction must not hold its key for long

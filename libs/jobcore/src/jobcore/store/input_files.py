@@ -152,9 +152,9 @@ EXPIRE: Final = text(
     + f"""
 UPDATE input_files SET delete_at = now() + CASE WHEN stored_at IS NULL THEN {UNFINISHED} ELSE interval '0' END
 WHERE id = ANY(ARRAY(SELECT id FROM input_files WHERE name IS NULL AND delete_at IS NULL AND expires_at <= now()
-                     ORDER BY expires_at LIMIT 1000))
-  -- again, for a submission that names it at the same time
-  AND name IS NULL AND delete_at IS NULL AND expires_at <= now()
+                     ORDER BY expires_at LIMIT 1000
+                     -- a transaction of an application may hold a file that it has named for hours
+                     FOR UPDATE SKIP LOCKED))
 """
 )
 

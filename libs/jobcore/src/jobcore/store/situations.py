@@ -41,7 +41,8 @@ SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n
 class Situation:
     """A job, its queue and its workers at the time `now`.
 
-    `waits` says whether it waits for its time, `blocked` whether its concurrency key has no permit for it, and
+    `suspected` is how often its run was suspected of having ended a child (`store.suspects`). `waits` says whether it
+    waits for its time, `blocked` whether its concurrency key has no permit for it, and
     `rate_blocked` whether its rate key has none; `queue_rated` whether its queue has a rate limit. `noted_at` is the
     time of its last event. `types` are the task types that the workers of the queue know; None if one of them runs any
     type. Of these workers `serving` serve the queue, `knowing` also know the job's type, and they have room for
@@ -55,6 +56,7 @@ class Situation:
     task_type: str
     queue: str
     rank: datetime
+    suspected: int
     waits: bool
     blocked: bool
     tried: bool
@@ -91,7 +93,8 @@ class Situation:
 _SITUATIONS: Final = Rows(Situation, status=Status)
 FIND: Final = text(f"""{SNAPSHOT}{ORDERED}
 WITH job AS MATERIALIZED (
-    SELECT id, status, task_type, queue, {WAITS} AS waits, CASE WHEN {WAITS} THEN {DUE_RANK} ELSE rank END AS rank,
+    SELECT id, status, task_type, queue, suspected,
+           {WAITS} AS waits, CASE WHEN {WAITS} THEN {DUE_RANK} ELSE rank END AS rank,
            {AT_KEY} IS TRUE AS blocked, {RATE_BLOCKED} IS TRUE AS rate_blocked, attempt > earlier_attempts AS tried,
            run_at, CASE WHEN {WAITS} THEN run_at ELSE {READY_SINCE} END AS ready_since,
            CASE WHEN started_at IS NULL THEN expires_at END AS expires_at, created_at, started_at, finished_at,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, event, text
 
 from jobcore.errors import StoreUnavailable
+from jobcore.store import acting
 from jobcore.store.deadlines import DEADLINES, Call
 
 DURABLE: Final = """SET LOCAL synchronous_commit = on; SET LOCAL timezone = 'UTC';
@@ -36,16 +37,17 @@ commit has the earlier ones too."""
 def begin_strings(engine: Engine, schema: str) -> None:
     """Begin each string that this engine sends with settings that must hold whatever the server is configured with.
 
-    These are the schema in which names are looked up, no JIT (it would compile for longer than a statement runs), and
-    the time that the statement may take. The parameter `options` at connection time would cost less, but PgBouncer
-    refuses it and shares its server connections.
+    These are the schema in which names are looked up, no JIT (it would compile for longer than a statement runs), the
+    act of a caller (store/acting.py), and the time that the statement may take. The parameter `options` at connection
+    time would cost less, but PgBouncer refuses it and shares its server connections.
     """
     prefix = f'SET LOCAL search_path = "{schema}", pg_temp; SET LOCAL jit = off; '
 
     def begin(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
     ) -> tuple[str, Any]:
-        return f"{prefix}SET LOCAL statement_timeout = {_statement_ms()};\n{statement}", parameters
+        timeout = f"SET LOCAL statement_timeout = {_statement_ms()};"
+        return f"{prefix}{acting.setting()}{timeout}\n{statement}", parameters
 
     event.listen(engine, "before_cursor_execute", begin, retval=True)
 

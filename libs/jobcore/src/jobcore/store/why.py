@@ -1,8 +1,8 @@
 """Why a job does not run: one cause, found in an order that names the thing which must change first.
 
 A job whose time has not come needs nothing else yet: no worker, no permit. Once it is due, it needs a worker for its
-queue, one that knows its task type, a queue that is not paused, a permit of each of its keys, one of its queue, and its
-turn.
+queue, one that knows its task type, a queue that is not paused, a permit of each of its keys, one of its queue, a child
+with few runs if it is suspected, and its turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from jobcore.models import Cause, Estimate, Method, Why
 from jobcore.states import TERMINAL, Status
-from jobcore.store import rate_situations, situations
+from jobcore.store import rate_situations, situations, suspects
 from jobcore.store.rate_situations import Rate
 from jobcore.store.situations import COUNT_MAX, Pace, Situation
 from jobcore.store.transactions import transaction
@@ -40,14 +40,15 @@ def explain(connection: Connection, job_id: UUID, owner: str | None = None) -> W
         if situation is None:
             return None
         rate = _rate_limit(connection, situation)
-        cause = cause_of(situation, rate)
+        fewer_than = suspects.needs_fewer_runs_than(connection, job_id) if situation.suspected else None
+        cause = cause_of(situation, rate, fewer_than)
         full = cause in (Cause.CONCURRENCY_LIMIT, Cause.QUEUE_LIMIT)
         position = situations.before(connection, situation) + 1 if cause in IN_LINE else None
         return Why(
             situation.status,
             cause,
             _since(situation, cause),
-            *sentences(situation, cause, rate),
+            *sentences(situation, cause, rate, fewer_than),
             situations.blocking(connection, situation, owner) if full else (),
             position,
             _estimate(connection, situation, cause, position, rate),
@@ -61,8 +62,11 @@ def _rate_limit(connection: Connection, seen: Situation) -> Rate | None:
     return rate_situations.of_queue_named(connection, seen.queue) if seen.queue_rated else None
 
 
-def cause_of(seen: Situation, rate: Rate | None = None) -> Cause:
-    """The one thing that must change first before the job runs."""
+def cause_of(seen: Situation, rate: Rate | None = None, fewer_than: int | None = None) -> Cause:
+    """The one thing that must change first before the job runs.
+
+    `fewer_than`: a child must have fewer runs than this to take the suspected job, and none has.
+    """
     if seen.status in TERMINAL:
         stops = seen.status is Status.CANCELLED and seen.cancel_stopped_at is None
         return Cause.STOPPING if stops else Cause.ENDED
@@ -86,7 +90,7 @@ def cause_of(seen: Situation, rate: Rate | None = None) -> Cause:
         return Cause.QUEUE_LIMIT
     if rate and rate.next_start_at is not None:
         return Cause.QUEUE_RATE_LIMIT
-    return Cause.TURN
+    return Cause.TURN if fewer_than is None else Cause.SUSPECTED
 
 
 def _since(seen: Situation, cause: Cause) -> datetime | None:

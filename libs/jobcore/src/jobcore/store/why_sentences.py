@@ -48,6 +48,11 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str | None]]] = {
         "the queue {job.queue} has a limit of {job.queue_limit}, and {job.queue_taken} run",
         "the limit is raised: PATCH /queues/{job.queue}",
     ),
+    Cause.SUSPECTED: (
+        "{job.suspected} times its child died while it was one of several jobs that may have caused it, "
+        "so it runs beside fewer others, and the children that can run it have too many jobs",
+        "a child has fewer than {fewer_than} jobs, or a fresh child starts",
+    ),
     Cause.TURN: ("it is ready and waits for its turn", "the tasks before it start, and a worker has room for it"),
 }
 UNSERVED: Final = "; no active worker serves its queue now"
@@ -55,7 +60,9 @@ SOON: Final = "there is a free permit: the job becomes ready within a second"
 ONE_ENDS: Final = "one of `blocking` ends, or "
 
 
-def sentences(job: Situation, cause: Cause, rate: Rate | None = None) -> tuple[str, str | None]:
+def sentences(
+    job: Situation, cause: Cause, rate: Rate | None = None, fewer_than: int | None = None
+) -> tuple[str, str | None]:
     """What keeps the job from running, and what would let it run (None: nothing can or must)."""
     detail, freed_by = SENTENCES[cause]
     if cause is Cause.RATE_LIMIT and rate is None:
@@ -78,5 +85,5 @@ def sentences(job: Situation, cause: Cause, rate: Rate | None = None) -> tuple[s
     if rate and rate.next_start_at:
         next_start = f"no start before {rate.next_start_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     keys = {name: owned_keys.shown(getattr(job, name)) for name in ("concurrency_key", "rate_key")}
-    values = {"job": job, "rate": rate, "next": next_start, **keys}
+    values = {"job": job, "rate": rate, "next": next_start, "fewer_than": fewer_than, **keys}
     return detail.format(**values), freed_by and freed_by.format(**values)

@@ -15,16 +15,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from jobcore.host import process_marks, process_tree
 from jobcore.host.process_table import ProcessEntry, ProcessTable
+from jobcore.host.process_tree import Ended
 from jobcore.host.processes import Process, started
 from jobcore.supervision.child_token import ChildToken, namespace
 from jobcore.telemetry import logs
 
-KILL_S: Final = 2.0
-"""How long the supervisor waits for processes to die of SIGKILL, in seconds: it has a lease to renew."""
+KILL_S: Final = 0.5
+"""How long the supervisor waits for processes to die of SIGKILL, in seconds, before it does what cannot wait."""
+ATTEMPTS: Final = 4
+"""How often it waits so long. What is left then waits for a device in the kernel, or is another user's."""
 NAMED_MAX: Final = 10
 
 IsTheirs = Callable[[ChildToken], bool]
@@ -33,14 +37,19 @@ log = logs.get(__name__)
 
 
 class ChildProcesses:
-    """Ends what the children of one main process have started. Takes milliseconds; at most about 3 KILL_S."""
+    """Ends what the children of one main process have started.
 
-    def __init__(self, main: Process) -> None:
+    It takes milliseconds. Where processes do not die, or the machine is slow, it calls `meanwhile` every 3 KILL_S at
+    the latest: the supervisor has a lease to renew.
+    """
+
+    def __init__(self, main: Process, meanwhile: Callable[[], object] = lambda: None) -> None:
         self._main = main
+        self._meanwhile = meanwhile
 
     def kill(self, child: Process) -> None:
         """Kill a child and everything below it."""
-        ended = process_tree.end_tree(child, within_s=KILL_S)
+        ended = self._again(lambda: process_tree.end_tree(child, within_s=KILL_S))
         if len(ended.pids) > 1:
             _warn(ended, "killed a child and the processes of its runs", pid=child.pid)
 
@@ -69,8 +78,18 @@ class ChildProcesses:
 
         # while the main process lives, it has adopted them
         root = None if self._main.exited() else self._main.pid
-        ended = process_tree.end(select, root=root, within_s=KILL_S)
+        ended = self._again(lambda: process_tree.end(select, root=root, within_s=KILL_S))
         _warn(ended, "ended processes that a dead child left", pids=sorted(groups))
+
+    def _again(self, end: Callable[[], Ended]) -> Ended:
+        """End processes, and again while some are left."""
+        first = last = end()
+        for _ in range(ATTEMPTS - 1):
+            self._meanwhile()
+            if not last.survivors:
+                break
+            last = end()
+        return replace(first, survivors=last.survivors)
 
 
 def end_leftovers_of_dead_workers() -> None:
@@ -122,7 +141,7 @@ def _is_orphan(entry: ProcessEntry, main: ProcessEntry | None) -> bool:
     return not (is_child and process_marks.is_same_program(entry.pid, main.pid))
 
 
-def _warn(ended: process_tree.Ended, what: str, **about: object) -> None:
+def _warn(ended: Ended, what: str, **about: object) -> None:
     if ended.commands:
         log.warning(what, **about, count=len(ended.commands), commands=list(ended.commands[:NAMED_MAX]))
     if ended.survivors:

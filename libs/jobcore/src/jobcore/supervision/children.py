@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -34,10 +34,14 @@ class Death:
 
 @dataclass
 class Children:
-    """Watches the main process and the children in the slots; `nudge` wakes a waiting supervisor."""
+    """Watches the main process and the children in the slots; `nudge` wakes a waiting supervisor.
+
+    `meanwhile` is called while processes take long to die.
+    """
 
     slots: Slots
     main: Process
+    meanwhile: Callable[[], object] = lambda: None
     processes: dict[int, Process] = field(default_factory=dict)
     _killed_for: dict[int, frozenset[RunKey]] = field(default_factory=dict)
 
@@ -49,7 +53,7 @@ class Children:
         self._selector.register(self._nudge_read, selectors.EVENT_READ)
         if self.main.fd is not None:
             self._selector.register(self.main.fd, selectors.EVENT_READ)
-        self._below = ChildProcesses(self.main)
+        self._below = ChildProcesses(self.main, self.meanwhile)
 
     def poll(self) -> list[Death]:
         """Register new children; returns those that died and are not buried."""

@@ -1,6 +1,6 @@
 """What a dead child leaves behind: its jobs return to their queues at once, and the job that ended it counts a crash.
 
-If that may have been one of several, all of these are suspected, and run again beside fewer others (`worker.room`),
+If that may have been one of several, all of these are suspected, and run again beside fewer others (`store.suspects`),
 until one is suspected alone. The others are handed back.
 """
 

@@ -7,6 +7,7 @@ registers again under a new id.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -52,13 +53,14 @@ class Lease:
         self._outage = logs.Outage(log, "no heartbeat: the database is unavailable", "the lease is renewed again")
         self._due = 0.0
         self._sent_draining = False
+        self._declared_dead = False
         self.worker_id: UUID | None = None
 
     def renew(self) -> bool:
         """Renew the lease if a heartbeat is due; False from its loss until `restart`."""
         now = clock.now()
         draining = self._slots.draining_since is not None
-        if self.worker_id is not None and now > self._slots.deadline:
+        if self._declared_dead or (self.worker_id is not None and now > self._slots.deadline):
             return False
         if now < self._due and draining == self._sent_draining:
             return True
@@ -68,6 +70,7 @@ class Lease:
                 self.worker_id = self._register(draining)
             elif not self._db.call(workers.beat, self.worker_id, draining=draining):
                 log.error("this worker was declared dead", worker_id=str(self.worker_id))
+                self._declared_dead = True
                 return False
         except StoreUnavailable as error:
             self._outage.begin(error)
@@ -78,9 +81,16 @@ class Lease:
         self._slots.renew(self.worker_id, now + self._settings.lease_s)
         return True
 
+    def keep(self) -> None:
+        """Renew a lease in the middle of something that takes long. A problem is told by the next `renew`."""
+        if self.worker_id is not None:
+            with suppress(Exception):
+                self.renew()
+
     def restart(self) -> None:
         """Forget the lost lease; the next `renew` registers under a new id."""
         self.worker_id = None
+        self._declared_dead = False
         self._due = 0.0
 
     def _register(self, draining: bool) -> UUID:

@@ -71,9 +71,9 @@ class Supervisor:
             timeout_s=settings.lease_s / 3,
         )
         publisher = EventPublisher(settings.redis)
-        self._children = Children(slots, Process(identity.pid))
-        self._escalation = Escalation(slots, self._children, settings)
         self._lease = Lease(db, slots, settings, identity)
+        self._children = Children(slots, Process(identity.pid), meanwhile=self._lease.keep)
+        self._escalation = Escalation(slots, self._children, settings)
         self._claims = WorkerClaims(db, self._lease, publisher, waker, settings)
         self._dead_children = DeadChildren(self._children, self._escalation, self._claims)
         self._stop_rules = StopRules(slots, self._escalation, self._claims, settings)

@@ -26,7 +26,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 PROGRESS_MESSAGE_MAX: Final = 500
 CHECKPOINT_MAX: Final = MIB
 """The most bytes of a checkpoint as JSON, because each claim of the job reads it."""
-CHECKPOINT_TOO_LARGE: Final = "keep less in it: results of parts in steps (ctx.step), large data in a file (ctx.file)"
+CHECKPOINT_TOO_LARGE: Final = "at most: keep results of parts in steps (ctx.step), and large data in a file (ctx.file)"
 
 P = ParamSpec("P")
 

@@ -1,8 +1,6 @@
 """How many async and thread runs a child has under way, and how many more it may begin.
 
-If a child dies and nobody knows which of its runs ended it, all of them are *suspected*, and run again beside fewer
-others: those that were suspected once in a quarter of the places, twice in a sixteenth, and so on, at last alone. So
-the group around a run that ends its child each time shrinks until it is the only one, and the others finish.
+While a suspected run is under way there are fewer places (`store.suspects`).
 """
 
 from __future__ import annotations
@@ -12,12 +10,10 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Final
 
+from jobcore.store.suspects import ALONE, places
+
 SHARE: Final = 4
 """One claim takes at most this part of a child's places, so that jobs spread over the children: one in SHARE."""
-FEWER_BITS: Final = 2
-"""Each time a run was suspected, the places that it may share are halved so many times."""
-ALONE: Final = 1000
-"""More often than any run is suspected."""
 
 
 class Room:
@@ -40,7 +36,7 @@ class Room:
     @property
     def free(self) -> int:
         """How many more runs may begin."""
-        return self._places(max(self._suspects, default=0)) - self._taken
+        return places(self._size, max(self._suspects, default=0)) - self._taken
 
     @property
     def has_suspects(self) -> bool:
@@ -52,11 +48,7 @@ class Room:
         """How often a run may have been suspected that begins now."""
         if not self._taken:
             return ALONE
-        return next(times for times in count() if self._places(times + 1) <= self._taken)
-
-    def _places(self, suspected: int) -> int:
-        """How many runs may be under way while one is that was suspected so often."""
-        return max(1, self._size >> FEWER_BITS * suspected)
+        return next(times for times in count() if places(self._size, times + 1) <= self._taken)
 
     @property
     def share(self) -> int:

@@ -8,10 +8,13 @@ from typing import Final
 from starlette.types import Scope
 
 from longrun_api.auth.grants import Grant, Grants
+from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
 from longrun_api.auth.refusals import MalformedAuthorization, invalid, missing
 from longrun_api.auth.stream_tokens import StreamTokens, take
 
+KEY: Final = "lr_"
+"""API keys begin so, and no JWT does."""
 BEARER: Final = "bearer "
 MAX_CREDENTIALS: Final = 8192
 """Longer credentials are not looked at."""
@@ -20,15 +23,19 @@ MAX_CREDENTIALS: Final = 8192
 class Authenticator:
     """Recognises callers by the header `Authorization: Bearer …` (RFC 6750, section 2.1), or by a stream token."""
 
-    def __init__(self, grants: Grants, keys: KeyChecks, tokens: StreamTokens) -> None:
+    def __init__(
+        self, grants: Grants, tokens: StreamTokens, *, keys: KeyChecks | None = None, jwts: JwtChecks | None = None
+    ) -> None:
+        """`keys` and `jwts` are None where they are not accepted."""
         self._grants = grants
         self._keys = keys
+        self._jwts = jwts
         self.tokens = tokens
 
     async def grant(self, request: Scope) -> Grant:
-        """What the credentials of this request allow; raises Unauthenticated or StoreUnavailable."""
+        """What the credentials of this request allow; raises Unauthenticated, StoreUnavailable or IssuerUnavailable."""
         if token := take(request):
-            return await self._keys.grant_of_id(await self.tokens.key_id(token))
+            return await self._again(token)
         given = None
         for name, value in request["headers"]:
             if name == b"authorization":
@@ -38,7 +45,23 @@ class Authenticator:
         if given is None:
             raise missing()
         digest = hashlib.sha256(given).digest()
-        return self._grants.fresh(digest) or await self._keys.grant(digest, _token(given))
+        return self._grants.fresh(digest) or await self._check(digest, _token(given))
+
+    async def _check(self, digest: bytes, token: str) -> Grant:
+        if self._keys is not None and (self._jwts is None or token.startswith(KEY)):
+            return await self._keys.grant(digest, token)
+        if self._jwts is None:
+            raise invalid()
+        return await self._jwts.grant(digest, token)
+
+    async def _again(self, token: str) -> Grant:
+        grant = await self.tokens.read(token)
+        if grant.key_id is not None and self._keys is not None:
+            return await self._keys.grant_of_id(grant.key_id)
+        if grant.signed_by is None or self._jwts is None:
+            raise invalid()
+        digest = b"stream token " + hashlib.sha256(token.encode()).digest()  # no header's SHA-256 has this length
+        return self._grants.fresh(digest) or await self._jwts.again(digest, grant)
 
 
 def _token(header: bytes) -> str:

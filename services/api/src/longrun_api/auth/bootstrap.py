@@ -6,8 +6,10 @@ import asyncio
 from typing import Final
 
 from jobcore.errors import LongrunError
+from jobcore.models.acts import Act
 from jobcore.models.api_keys import KeyDigest
 from jobcore.store import api_keys
+from jobcore.store.acting import acting
 from jobcore.telemetry import logs
 from longrun_api import background_tasks
 from longrun_api.database import AsyncDatabase
@@ -44,7 +46,8 @@ class BootstrapKey:
 
     async def _stored(self, digest: KeyDigest) -> bool:
         try:
-            key = await self._database.call(api_keys.put_bootstrap, digest)
+            with acting(Act("store_bootstrap_key", "LONGRUN_BOOTSTRAP_KEY")):
+                key = await self._database.call(api_keys.put_bootstrap, digest)
         except LongrunError as error:
             self._outage.begin(error)
             return False

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from starlette.types import Receive
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope
 
-from jobcore.models.caller import Caller
+from jobcore.models.caller import OPERATOR, Caller
 from longrun_api.event_stream import abort
 
 FRESH_S: Final = 5.0
 """Seconds for which a look into the database is believed: no longer is a revoked key accepted."""
 MAX_GRANTS: Final = 10_000
 """Credentials that a process remembers. Only valid ones get here, so nobody can fill it by guessing."""
+
+GRANT: Final = "longrun.grant"
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +31,8 @@ class Grant:
     """When it expires, in seconds since the epoch."""
     key_id: str | None = None
     """The API key behind it, which may be revoked; None: there is none."""
+    signed_by: str | None = None
+    """The thumbprint of the issuer's key behind it, which may be withdrawn; None: there is none."""
     checked_at: float = inf
     """When that key was looked up last, on the monotonic clock."""
     used_at: float = 0.0
@@ -43,11 +48,23 @@ class Grant:
     def renew(self, found: Grant) -> None:
         """Take over what a later look has found."""
         self.caller, self.until, self.checked_at = found.caller, found.until, found.checked_at
+        self.signed_by = found.signed_by
 
     def cut(self) -> None:
         """Reset the connections of its open requests: whoever has lost the credential hears no more."""
         for receive in tuple(self.open):
             abort(receive)
+
+
+def set_grant(scope: Scope, grant: Grant) -> None:
+    """Note what the credentials of the request of this ASGI scope allow."""
+    scope[GRANT] = grant
+
+
+def grant_of(request: HTTPConnection) -> Grant:
+    """What the credentials of this request allow; while authentication is off, everything."""
+    grant: Grant | None = request.scope.get(GRANT)
+    return grant or Grant(OPERATOR, key_id=OPERATOR.name)
 
 
 class Grants:
@@ -86,6 +103,12 @@ class Grants:
     def all(self) -> Iterator[tuple[bytes, Grant]]:
         """All grants as they are now."""
         return iter(tuple(self._grants.items()))
+
+    def drop_expired(self) -> None:
+        """Forget those whose time is over, and end their requests."""
+        for digest, grant in self.all():
+            if grant.expired:
+                self.drop(digest)
 
     def forget_unused(self, idle_s: float) -> None:
         """Forget those that no request has used for so long. They are found again when they are."""

@@ -15,22 +15,14 @@ from typing import Final
 from jobcore.errors import LongrunError
 from jobcore.models.api_keys import ApiKey, KeyDigest
 from jobcore.store import api_keys
-from jobcore.telemetry import logs
-from longrun_api import background_tasks
 from longrun_api.auth.grants import Grant, Grants
 from longrun_api.auth.refusals import invalid
 from longrun_api.database import AsyncDatabase, unavailable_after
 
-CHECK_S: Final = 2.0
-"""Seconds between two checks of the keys in use."""
 LOOKUPS: Final = 4
 """How many unknown keys are looked up at once: fewer than there are connections for requests."""
-IDLE_S: Final = 60.0
-"""Seconds after which a key without requests is forgotten, until it is used again."""
 OUTAGE_S: Final = 60.0
 """Seconds for which an open request outlasts an outage of PostgreSQL, in which nobody can say that its key is valid."""
-
-log = logs.get(__name__)
 
 
 class KeyChecks:
@@ -41,16 +33,7 @@ class KeyChecks:
         self._database = database
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(LOOKUPS)
-        self._task: asyncio.Task[None] | None = None
         self._noted_at = 0.0
-
-    async def start(self) -> None:
-        """Start checking the keys in use."""
-        self._task = asyncio.create_task(self._run(), name="key-checks")
-
-    async def close(self) -> None:
-        """Stop checking."""
-        await background_tasks.end(self._task)
 
     async def grant(self, digest: bytes, key: str) -> Grant:
         """What this key allows; raises Unauthenticated, and StoreUnavailable if nobody can say."""
@@ -78,7 +61,6 @@ class KeyChecks:
 
     async def check(self) -> None:
         """Look the keys in use up again; end the requests of those that are not valid any more."""
-        self._grants.forget_unused(IDLE_S)
         in_use = [(digest, grant) for digest, grant in self._grants.all() if grant.key_id is not None]
         asked_at = time.monotonic()
         try:
@@ -112,19 +94,6 @@ class KeyChecks:
             if now - grant.checked_at > OUTAGE_S:
                 self._grants.drop(digest)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_S)
-            for digest, grant in self._grants.all():
-                if grant.expired:
-                    self._grants.drop(digest)
-            try:
-                await self.check()
-            except LongrunError:
-                pass  # AsyncDatabase logs outages; the use of keys is noted a minute later
-            except Exception:
-                log.exception("cannot check the API keys in use; trying again")
-
 
 def _is_valid(key: ApiKey) -> bool:
     return key.revoked_at is None and (key.expires_at is None or key.expires_at.timestamp() > time.time())
@@ -132,4 +101,4 @@ def _is_valid(key: ApiKey) -> bool:
 
 def _grant(key: ApiKey, checked_at: float) -> Grant:
     until = inf if key.expires_at is None else key.expires_at.timestamp()
-    return Grant(key.caller, until, key.id, checked_at)
+    return Grant(key.caller, until, key.id, checked_at=checked_at)

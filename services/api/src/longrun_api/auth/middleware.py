@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jobcore.errors import LongrunError
 from jobcore.models.caller import Caller
 from longrun_api.auth.authenticator import Authenticator
+from longrun_api.auth.grants import set_grant
 from longrun_api.callers import set_caller
 from longrun_api.header_checks import PROBES
 from longrun_api.prefixes import own_path
@@ -43,6 +44,7 @@ class Authentication:
             await problem(error)(scope, receive, send)
             return
         set_caller(scope, grant.caller)
+        set_grant(scope, grant)
         grant.open.add(receive)
         try:
             await self._app(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import Final
 from longrun_api.problems import HttpError
 
 REALM: Final = 'Bearer realm="longrun"'
-SEND: Final = "send a key in the header Authorization: Bearer <key>"
+SEND: Final = "send a key or token in the header Authorization: Bearer <…>"
 
 
 class Unauthenticated(HttpError):
@@ -49,8 +49,10 @@ def missing() -> Unauthenticated:
     return error
 
 
-def invalid() -> Unauthenticated:
+def invalid(
+    reason: str = "the credentials are unknown, expired or revoked",
+) -> Unauthenticated:
     """The refusal of credentials that are not valid."""
-    error = Unauthenticated(f"the credentials are unknown, expired or revoked: {SEND} that is valid")
+    error = Unauthenticated(f"{reason}: {SEND} that is valid")
     error.headers = {"WWW-Authenticate": f'{REALM}, error="invalid_token"'}
     return error

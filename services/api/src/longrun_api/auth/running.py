@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.bootstrap import BootstrapKey
 from longrun_api.auth.grants import Grants
+from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
 from longrun_api.auth.stream_tokens import StreamTokens
+from longrun_api.auth.sweep import Sweep
+from longrun_api.auth_modes import AuthMode
 from longrun_api.database import AsyncDatabase
 from longrun_api.settings import ApiSettings
 
@@ -18,12 +21,18 @@ from longrun_api.settings import ApiSettings
 async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> AsyncIterator[Authenticator]:
     """Start the parts, and stop them at the end."""
     grants = Grants()
-    keys = KeyChecks(grants, database, settings.database_timeout_s)
+    keys = KeyChecks(grants, database, settings.database_timeout_s) if AuthMode.KEYS in settings.auth else None
+    jwts = JwtChecks(grants, settings) if AuthMode.OIDC in settings.auth else None
     bootstrap = BootstrapKey(database, settings.bootstrap_digest)
+    sweep = Sweep(grants, keys)
     await bootstrap.start()
-    await keys.start()
+    await sweep.start()
+    if jwts is not None:
+        await jwts.start()
     try:
-        yield Authenticator(grants, keys, StreamTokens(database))
+        yield Authenticator(grants, StreamTokens(database), keys=keys, jwts=jwts)
     finally:
-        await keys.close()
+        if jwts is not None:
+            await jwts.close()
+        await sweep.close()
         await bootstrap.close()

@@ -1,4 +1,7 @@
-"""Which scope each operation needs: declared at its function, checked before the function is called."""
+"""Which scope each operation needs: declared at its function, checked before the function is called.
+
+What an operation for operators or admins changes is an act, which the audit log has: no such route can forget it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,19 @@ from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
 
+from jobcore.models.acts import Act
 from jobcore.models.caller import Scope
+from jobcore.store import acting
+from longrun_api import request_ids
 from longrun_api.auth.refusals import InsufficientScope
 from longrun_api.callers import caller_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+ACTS: Final = frozenset({Scope.OPERATE, Scope.ADMIN})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 _NEEDED: Final[dict[Callable[..., Any], Scope | None]] = {}
 
@@ -53,6 +63,9 @@ def check(request: Request, function: Callable[..., Any]) -> None:
     if not caller.may(scope):
         has = ", ".join(sorted(caller.scopes)) or "none"
         raise InsufficientScope(f"this needs the scope {scope}, and the credentials have: {has}", scope)
+    if scope in ACTS and request.method not in SAFE:
+        address = request.client.host if request.client else None
+        acting.begin(Act(function.__name__, caller.name, caller.owner, address, request_ids.current()))
 
 
 def authorized(endpoint: Endpoint) -> Endpoint:

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 @router.post(
     ":batch",
     response_model=BatchAnswer,
-    responses=problem_responses(400, 409, 413, 415, 422, 503),
+    responses=problem_responses(400, 409, 413, 415, 422, 429, 503),
     openapi_extra={"parameters": [KEY, validation.PARAMETER]},
 )
 @needs(Scope.SUBMIT)

@@ -15,7 +15,7 @@ from longrun_api import answers, bulk
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
 from longrun_api.callers import caller_of
-from longrun_api.idempotency import TAKES_KEY, fingerprint, key_text
+from longrun_api.idempotency import TAKES_KEY, key_of_body, key_text
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 from longrun_api.schemas import Accepted
@@ -58,7 +58,7 @@ async def _respond(request: Request, action: BulkAction) -> Response:
 
     def read(body: bytes) -> tuple[BulkRequest, IdempotencyKey | None]:
         asked = parse_as(BulkRequest, body)
-        return asked, None if text is None else IdempotencyKey(text, fingerprint(request, body))
+        return asked, key_of_body(request, text, body, None)
 
     asked, key = await read_as(request, read)
     work = await _work(request, action, asked)

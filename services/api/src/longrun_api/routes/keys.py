@@ -14,7 +14,7 @@ from jobcore.store import api_keys
 from longrun_api import schemas_keys as schemas
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
-from longrun_api.callers import caller_of
+from longrun_api.callers import caller_of, owner_to_look_at
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
 
@@ -32,18 +32,10 @@ class KeyNotFound(LongrunError):
     title = "There is no such key"
 
 
-class OwnerNotAllowed(LongrunError):
-    """A caller with an owner makes keys for that owner only."""
-
-    status = 403
-    slug = "owner-not-allowed"
-    title = "The credentials are for another owner"
-
-
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
-    response_model=schemas.NewApiKey,
+    response_model=schemas.ApiKeyWithSecret,
     responses=problem_responses(400, 403, 413, 415, 422, 503),
     openapi_extra=request_body(schemas.KeyRequest),
 )
@@ -52,11 +44,8 @@ async def create_key(
     request: Request, wanted: Annotated[schemas.KeyRequest, Depends(json_body(schemas.KeyRequest))]
 ) -> Response:
     """Make a key. The answer is the only place that ever shows it: only its hash is stored."""
-    mine = caller_of(request).owner
-    if mine is not None and wanted.owner not in (None, mine):
-        raise OwnerNotAllowed(f"keys can be made for the owner {mine} only: leave `owner` out")
-    key = new_key()
-    new = NewApiKey(_digest(key), wanted.name, wanted.owner or mine, frozenset(wanted.scopes), wanted.at())
+    owner, key = owner_to_look_at(caller_of(request), wanted.owner), new_key()
+    new = NewApiKey(_digest(key), wanted.name, owner, frozenset(wanted.scopes), wanted.at())
     return _shown_once(request, key, await runtime_of(request).database.call(api_keys.add, new))
 
 
@@ -84,7 +73,7 @@ async def get_key(request: Request, key_id: KeyId) -> schemas.ApiKey:
 @router.post(
     "/{key_id}/rotate",
     status_code=HTTPStatus.CREATED,
-    response_model=schemas.NewApiKey,
+    response_model=schemas.ApiKeyWithSecret,
     responses=problem_responses(400, 404, 413, 415, 422, 503),
     openapi_extra=request_body(schemas.Rotation),
 )
@@ -120,7 +109,7 @@ def _found(key: ApiKey | None) -> ApiKey:
 
 
 def _shown_once(request: Request, key: str, stored: ApiKey) -> Response:
-    shown = schemas.NewApiKey(**schemas.ApiKey.of(stored).model_dump(), key=key)
+    shown = schemas.ApiKeyWithSecret(**schemas.ApiKey.of(stored).model_dump(), key=key)
     location = f"{request.scope.get('root_path', '')}/keys/{stored.id}"
     # no cache may keep the secret (RFC 9111, section 5.2.2.5)
     headers = {"Location": location, "Cache-Control": "no-store"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -11,11 +12,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
+from jobcore.errors import InvalidInput, ScheduleChanged, ScheduleExists, ScheduleNotFound, UnknownTaskType
 from jobcore.models import IdempotencyKey, owned_keys
+from jobcore.models.acts import Kind
 from jobcore.models.caller import Scope
 from jobcore.schedule import Plan, Schedule
-from jobcore.store import schedules
+from jobcore.store import audit_log, schedules
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.telemetry import traces
 from longrun_api import answers, cursors, paging, versions
@@ -25,7 +27,7 @@ from longrun_api.body import read_as
 from longrun_api.callers import caller_of, owner_of, owner_to_look_at, owner_to_submit_for
 from longrun_api.conditions import PreconditionFailed
 from longrun_api.field_types import Owner
-from longrun_api.idempotency import TAKES_KEY, fingerprint, key_of, key_text
+from longrun_api.idempotency import TAKES_KEY, key_of, key_of_body, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.scheduling import NAME, merged, parse_schedule, to_plan
@@ -77,12 +79,15 @@ async def create_schedule(request: Request) -> Response:
     registry, caller = runtime_of(request).registry, caller_of(request)
     text = key_text(request)
 
-    def read(body: bytes) -> tuple[Plan, IdempotencyKey | None]:
+    def read(body: bytes) -> tuple[Plan | InvalidInput, IdempotencyKey | None]:
         asked = parse_schedule(body)
-        plan = to_plan(asked, registry, owner_to_submit_for(caller, asked.owner))
-        return plan, None if text is None else IdempotencyKey(text, fingerprint(request, body))
+        try:
+            plan = to_plan(asked, registry, owner_to_submit_for(caller, asked.owner))
+        except InvalidInput as refusal:
+            return refusal, key_of_body(request, text, body, refusal)
+        return plan, key_of_body(request, text, body, None)
 
-    def create(connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
+    def create(plan: Plan, connection: Any) -> tuple[StoredAnswer, ScheduleInfo]:
         made = schedules.insert(connection, uuid7(), plan, plan.next_at(schedules.now(connection)))
         if made is None:
             raise _taken(plan)
@@ -90,7 +95,9 @@ async def create_schedule(request: Request) -> Response:
         return StoredAnswer(HTTPStatus.CREATED, shown.links.self, shown.model_dump_json()), shown
 
     plan, key = await read_as(request, read)
-    answer, made = await answers.once(request, key, create)
+    if isinstance(plan, InvalidInput):
+        return await answers.repeated(request, key, plan)
+    answer, made = await answers.once(request, key, partial(create, plan))
     return answers.response(answer, replayed=made is None)
 
 
@@ -188,6 +195,7 @@ async def run_schedule(request: Request, schedule: KeyInPath) -> Response:
         runtime_of(request).registry.get(found.plan.job["task_type"])
     except (ScheduleNotFound, PreconditionFailed, UnknownTaskType) as refusal:
         return await repeated(request, key, refusal)
+    await runtime_of(request).database.call(audit_log.note, Kind.SCHEDULE, str(found.id), found.plan.owner)
     job = found.plan.new_job(found.id, traceparent=traces.current_traceparent())
     return await accept(request, job, key)
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from jobcore.models.caller import Scope
+from longrun_api.auth.grants import grant_of
 from longrun_api.auth.scopes import needs
-from longrun_api.callers import caller_of
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
 from longrun_api.times import Utc
@@ -29,6 +29,6 @@ class StreamToken(BaseModel):
 @needs(Scope.READ)
 async def create_stream_token(request: Request) -> Response:
     """Make a token for `EventSource` in a browser, which cannot send the header Authorization."""
-    token, until = await runtime_of(request).authenticator.tokens.make(caller_of(request).name)
+    token, until = await runtime_of(request).authenticator.tokens.make(grant_of(request))
     shown = StreamToken(token=token, expires_at=datetime.fromtimestamp(until, UTC))
     return Response(shown.model_dump_json(), HTTPStatus.CREATED, {"Cache-Control": "no-store"}, "application/json")

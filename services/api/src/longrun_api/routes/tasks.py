@@ -47,7 +47,7 @@ RETRY_AFTER: Final = {"Retry-After": "1"}
             "description": "A live task has the same `dedupe_key`; or the task ended while the client waited, "
             "as `Prefer` asked, or it was only validated: then this is a whole `Task`",
         },
-        **problem_responses(400, 409, 413, 415, 422, 503),
+        **problem_responses(400, 409, 413, 415, 422, 429, 503),
     },
     openapi_extra={"parameters": [*TAKES_KEY["parameters"], waited.PARAMETER, validation.PARAMETER]},
 )
@@ -58,6 +58,16 @@ async def submit_task(request: Request) -> Response:
     `multipart/form-data` is taken too: the part `task` with the submission as JSON comes first, and each further part
     is an input file of its name.
     """
+    if validation.is_wanted(request):
+        return await _submitted(request)
+    use = await runtime_of(request).submission_quota.take(caller_of(request).owner)
+    response = await _submitted(request)
+    if use is not None:
+        response.headers.update(use.headers)
+    return response
+
+
+async def _submitted(request: Request) -> Response:
     is_validation = validation.is_wanted(request)
     runtime, traceparent, caller = runtime_of(request), traces.current_traceparent(), caller_of(request)
 

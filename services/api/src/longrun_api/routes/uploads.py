@@ -28,6 +28,7 @@ router = APIRouter(prefix="/files", tags=["files"])
 
 FileId = Annotated[UUID, Path(description="The `file_id` of an uploaded file.")]
 DIGEST: Final = "Content-Digest"
+ANY_TYPE: Final = "*/*"
 SHA_256: Final = re.compile(r"(?:^|,) *sha-256=:([A-Za-z0-9+/=]*): *(?=,|$)")
 """The member of the header (RFC 9530, section 2) that is checked; those of other algorithms are ignored."""
 BODY: Final[dict[str, Any]] = {
@@ -65,7 +66,7 @@ async def upload_file(request: Request) -> Response:
     headers = request.headers
     media_type, digest = _media_type(headers.get("content-type")), _digest(headers.getlist(DIGEST))
     if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("identity", ""):
-        raise UnsupportedMediaType(f"send the file without Content-Encoding: {coding[:100]}")
+        raise UnsupportedMediaType(f"send the file without Content-Encoding: {coding[:100]}", ANY_TYPE)
     length = headers.get("content-length")
     take_upload(request)
     staged = await runtime_of(request).uploads.stage(
@@ -114,7 +115,8 @@ def _media_type(given: str | None) -> str:
         return UNKNOWN
     if given.strip().lower().startswith("multipart/form-data"):
         raise UnsupportedMediaType(
-            "the body is the file itself (curl --data-binary @FILE); a form of a task and its files goes to POST /tasks"
+            "the body is the file itself (curl --data-binary @FILE); a form with a task and files goes to POST /tasks",
+            ANY_TYPE,
         )
     try:
         return checked_media_type(given, "")

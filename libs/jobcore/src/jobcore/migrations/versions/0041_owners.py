@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from alembic import op
-from sqlalchemy import text
+from jobcore.migrations import functions
 
 revision = "0041"
 down_revision = "0040"
@@ -40,25 +39,11 @@ CHANGES = {
         "job.rate_key)\n": "job.rate_key, job.owner)\n",
     },
 }
-"""What changes in the text of each function; docs/schema.sql has the functions as they are now."""
 
 
 def upgrade() -> None:
-    for function, changes in CHANGES.items():
-        _change(function, changes)
+    functions.change(CHANGES)
 
 
 def downgrade() -> None:
-    for function, changes in CHANGES.items():
-        _change(function, {new: old for old, new in changes.items()})
-
-
-def _change(function: str, changes: dict[str, str]) -> None:
-    # replaced, so that it keeps its grants
-    find = text("SELECT pg_get_functiondef(CAST(:function AS regprocedure))")
-    definition: str = op.get_bind().execute(find, {"function": function}).scalar_one()
-    for old, new in changes.items():
-        if definition.count(old) != 1:
-            raise RuntimeError(f"{function} is not as the migration before left it: it has no {old!r}")
-        definition = definition.replace(old, new)
-    op.execute(definition.replace(":", r"\:"))
+    functions.change_back(CHANGES)

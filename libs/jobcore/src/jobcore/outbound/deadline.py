@@ -1,4 +1,4 @@
-"""A time limit for a whole fetch, which also ends a server that sends very slowly."""
+"""A time limit for a whole request, which also ends a server that sends very slowly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from longrun_scraper.errors import FetchTimeout
+from jobcore.outbound.errors import FetchTimeout
 
 
 class Deadline:
@@ -45,7 +45,7 @@ class Deadline:
         """Seconds left; raises FetchTimeout if there are none."""
         left = self._ends_at - time.monotonic()
         if left <= 0:
-            raise FetchTimeout(f"the page took longer than {self._seconds:g} s to arrive")
+            raise FetchTimeout(f"the answer took longer than {self._seconds:g} s to arrive")
         return left
 
     def watch(self, connection: socket.socket) -> None:

@@ -8,9 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 
-from longrun_scraper.deadline import Deadline
-from longrun_scraper.guard import GuardedAdapter
-from longrun_scraper.urls import MAX_URL_LENGTH, InvalidUrl, query_encoder, web_url
+from jobcore.outbound.allow_list import AllowList
+from jobcore.outbound.deadline import Deadline
+from jobcore.outbound.errors import InvalidUrl
+from jobcore.outbound.guard import GuardedAdapter
+from jobcore.outbound.urls import MAX_URL_LENGTH, web_url
+from longrun_scraper.urls import query_encoder
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def compare(text: str) -> None:
         request = requests.Session().prepare_request(requests.Request("GET", url.href))
         request.url = url.href
         with Deadline(5) as deadline:
-            adapter = GuardedAdapter(frozenset(), 1, deadline)
+            adapter = GuardedAdapter(AllowList(frozenset(), "ALLOW"), 1, deadline)
             pool = adapter.get_connection_with_tls_context(request, verify=True)
             connection = pool._new_conn()
     except (InvalidUrl, requests.exceptions.InvalidURL):
@@ -134,7 +137,7 @@ def compare(text: str) -> None:
 
 def test_a_host_that_the_guard_did_not_read_is_not_connected_to() -> None:
     with Deadline(5) as deadline:
-        adapter = GuardedAdapter(frozenset({"127.0.0.1:80"}), 1, deadline)
+        adapter = GuardedAdapter(AllowList(frozenset({"127.0.0.1:80"}), "ALLOW"), 1, deadline)
         adapter.url = web_url("http://example.com/")
         with pytest.raises(InvalidUrl, match="it can also be parsed with the host 127"):
             adapter.dial(HTTPConnection("127.0.0.1", 80))

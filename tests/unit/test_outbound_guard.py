@@ -1,4 +1,4 @@
-"""The scraper reaches the public internet and nothing else, however an address is written or found."""
+"""A URL of a client leads to the public internet and to nothing else, however an address is written or found."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longrun_scraper.endpoints import endpoint
-from longrun_scraper.errors import RefusedAddress
+from jobcore.outbound.addresses import why_refused
+from jobcore.outbound.allow_list import AllowList
+from jobcore.outbound.errors import RefusedAddress
+from jobcore.settings.allowed import endpoint
 from longrun_scraper.fetch import fetch
-from longrun_scraper.guard import why_refused
 from longrun_scraper.settings import ScraperSettings
 
 BLOCKED_V4 = [
@@ -120,3 +121,27 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatc
 def test_an_endpoint_has_one_spelling() -> None:
     assert endpoint("LocalHost.", 80) == "localhost:80"
     assert endpoint("::1", 8080) == "[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("64:ff9b::a01:203", True),
+        ("10.2.0.0", False),
+        ("fd00:1::5", True),
+        ("fd00:2::5", False),
+        ("::ffff:10.2.0.0", False),
+    ],
+)
+def test_an_allowed_network_is_allowed_in_every_spelling_and_nothing_beside_it(address: str, allowed: bool) -> None:
+    allow = AllowList(frozenset({"10.1.0.0/16", "fd00:1::/32"}), "LONGRUN_FETCH_ALLOW")
+    assert allow.has_address(address, 80) is allow.has_address(address, 8443) is allowed
+
+
+def test_an_allowed_network_does_not_allow_a_name_that_also_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 80)) for ip in ("10.1.0.7", "10.2.0.7")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: answer)
+    with pytest.raises(RefusedAddress):
+        fetch("http://both.example/", ScraperSettings(fetch_allow=frozenset({"10.1.0.0/16"})), lambda: None)
