@@ -464,6 +464,7 @@ def use_keys(world: World) -> None:
     answer = StoredAnswer(200, "/here", "{}")
     for done in (True, None):
         assert world.call(idempotency.once, key, lambda _: (answer, True)) == (answer, done)
+    assert world.call(idempotency.is_used, key.text)
     assert world.call(idempotency.forget, 8 * 86_400.0, 100) == 100
 
 
