@@ -777,6 +777,12 @@ CREATE TABLE longrun.queues (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE longrun.quotas (
+    owner text NOT NULL,
+    submissions integer,
+    CONSTRAINT quotas_submissions_check CHECK ((submissions > 0))
+);
+
 CREATE TABLE longrun.rate_limits (
     key text NOT NULL,
     max_starts integer NOT NULL,
@@ -922,6 +928,9 @@ ALTER TABLE ONLY longrun.queues
 
 ALTER TABLE longrun.queues
     ADD CONSTRAINT queues_rate_limit_check CHECK ((((max_starts IS NULL) = (window_s IS NULL)) AND ((max_starts IS NULL) OR ((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision))))) NOT VALID;
+
+ALTER TABLE ONLY longrun.quotas
+    ADD CONSTRAINT quotas_pkey PRIMARY KEY (owner);
 
 ALTER TABLE ONLY longrun.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
@@ -1079,6 +1088,8 @@ CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
 CREATE TRIGGER queues_audit AFTER INSERT OR DELETE OR UPDATE OF paused, max_running, max_starts, window_s ON longrun.queues FOR EACH ROW EXECUTE FUNCTION longrun.audit('queue', 'name', '{paused,max_running,max_starts,window_s}');
+
+CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF submissions ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{submissions}');
 
 CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
 

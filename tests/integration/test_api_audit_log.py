@@ -52,6 +52,8 @@ def acts(api: KeyedApi) -> dict[str, tuple[str, str, Any]]:
         "resumeSchedule": ("POST", "/schedules/nightly/resume", None),
         "runSchedule": ("POST", "/schedules/nightly/run", None),
         "deleteSchedule": ("DELETE", "/schedules/nightly", None),
+        "putQuota": ("PUT", "/quotas/zed", {"submissions": 7}),
+        "deleteQuota": ("DELETE", "/quotas/zed", None),
         "createKey": ("POST", "/keys", KEY),
         "rotateKey": ("POST", f"/keys/{key}/rotate", {}),
         "rotateWebhookSecret": ("POST", "/webhook-secrets", {}),

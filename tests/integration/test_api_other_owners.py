@@ -48,6 +48,10 @@ OF_NO_TASK: Final = {
     "GET /queues/{name}": NO_OPERATOR,
     "PATCH /queues/{name}": [Try(403, {"paused": True})],
     "DELETE /queues/{name}": NO_OPERATOR,
+    "GET /quotas": NO_OPERATOR,
+    "GET /quotas/{owner}": NO_OPERATOR,
+    "PUT /quotas/{owner}": [Try(403, {"submissions": 1})],
+    "DELETE /quotas/{owner}": NO_OPERATOR,
 }
 ALL_UNKNOWN: Final = {"matched": 0, "changed": 0}
 
@@ -152,7 +156,7 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
         else:
             assert operation in known, f"nobody knows how to aim {operation} at the tasks of another owner: add it"
             for each in known[operation]:
-                place = path.format(key=each.key, name=hers.queue)
+                place = path.format(key=each.key, name=hers.queue, owner="bob")
                 answer = bob.request(method, place, json=each.json, params=each.params, headers=each.headers)
                 assert answer.status_code == each.status, (operation, each, answer.text)
                 assert not [secret for secret in hers.secrets if secret in told(answer, each)], (operation, each)
@@ -178,7 +182,13 @@ def test_without_a_key_there_is_nothing(hers: Belongings, keyed: KeyedApi) -> No
         for operation in OPERATIONS:
             method, path = operation.split(" ", 1)
             place = path.format(
-                task_id=hers.tasks[0], schedule=SCHEDULE, key_id=hers.key_id, file_id=hers.file_id, name=FILE, key=KEY
+                task_id=hers.tasks[0],
+                schedule=SCHEDULE,
+                key_id=hers.key_id,
+                file_id=hers.file_id,
+                name=FILE,
+                key=KEY,
+                owner="bob",
             )
             answer = anyone.request(method, place, json=BODIES.get(operation))
             assert answer.status_code == (200 if operation in OPEN else 401), (operation, answer.text)

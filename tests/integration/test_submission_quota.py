@@ -30,7 +30,7 @@ def counted(redis_url: str, story: Story, *quotas: int | None, window_s: float =
     """Run a story with the counters of several processes of the API."""
 
     async def told() -> None:
-        counters = [SubmissionQuota(parse(redis_url), quota, window_s) for quota in quotas]
+        counters = [SubmissionQuota(parse(redis_url), {"ada": quota, "grace": quota}.get, window_s) for quota in quotas]
         try:
             await story(*counters)
         finally:
@@ -105,7 +105,7 @@ def test_nothing_is_counted_for_the_operator_or_without_a_quota(redis_url: str) 
 
 def test_while_redis_is_away_nobody_is_refused() -> None:
     async def story() -> None:
-        counter = SubmissionQuota(RedisServer(hosts=(("127.0.0.1", 9),)), 1)
+        counter = SubmissionQuota(RedisServer(hosts=(("127.0.0.1", 9),)), lambda _: 1)
         assert [await counter.take("ada") for _ in range(5)] == [None] * 5
         await counter.close()
 
@@ -157,3 +157,33 @@ def test_two_processes_hold_one_quota_in_a_race(api: KeyedApi) -> None:
     for thread in threads:
         thread.join()
     assert sorted(statuses, key=int) == [httpx.codes.OK] + [httpx.codes.TOO_MANY_REQUESTS] * 19
+
+
+def test_an_owner_can_have_a_quota_of_its_own(api: KeyedApi) -> None:
+    with api.caller("submit", owner="eve/1") as eve:
+        here = "/quotas/eve/1"
+        assert api.admin.get(here).json() == {"owner": "eve/1", "submissions": 3, "is_default": True}
+        own = {"owner": "eve/1", "submissions": 500, "is_default": False}
+        assert api.admin.put(here, json={"submissions": 500}).json() == own
+        assert api.admin.get("/quotas").json() == {"items": [own], "next": None}
+        assert eve.post("/tasks", json=ECHO).headers["ratelimit-policy"] == '"submissions";q=500;w=1'
+        assert api.admin.put(here, json={"submissions": None}).json()["submissions"] is None
+        assert "ratelimit" not in eve.post("/tasks", json=ECHO).headers
+        assert api.admin.delete(here).status_code == 204
+        assert eve.post("/tasks", json=ECHO).headers["ratelimit-policy"] == '"submissions";q=3;w=1'
+        assert api.admin.get("/quotas").json()["items"] == []
+        for wrong in ({}, {"submissions": 0}, {"submissions": 1.5}, {"submissions": 1, "x": 1}):
+            assert api.admin.put(here, json=wrong).status_code == 422
+    with api.caller("admin", owner="eve/1") as eve:
+        assert eve.put(here, json={"submissions": 1000}).status_code == 403
+    with api.caller("operate") as operator:
+        assert operator.get("/quotas").status_code == 403
+
+
+def test_a_changed_quota_holds_in_other_processes_too(api: KeyedApi) -> None:
+    other = api.another(LONGRUN_QUOTA_SUBMISSIONS="3")
+    with api.client(api.make("submit", owner="zoe")["key"], other.url) as zoe:
+        assert zoe.post("/tasks:batch", json={"items": [ECHO] * 300}).status_code == 200  # nothing for 100 seconds
+        assert zoe.post("/tasks", json=ECHO).status_code == 429
+        api.admin.put("/quotas/zoe", json={"submissions": 400}).raise_for_status()
+        until(lambda: zoe.post("/tasks", json=ECHO).status_code == 202)

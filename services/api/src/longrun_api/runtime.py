@@ -31,6 +31,7 @@ from longrun_api.keepalive import Keepalive
 from longrun_api.long_polls import LongPolls
 from longrun_api.pace import Pace
 from longrun_api.published_types import PublishedTypes
+from longrun_api.quotas import Quotas, counting
 from longrun_api.readiness import Readiness
 from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
@@ -65,6 +66,7 @@ class Runtime:
     uploads: Uploads
     served_queues: ServedQueues
     readiness: Readiness
+    quotas: Quotas
     submission_quota: SubmissionQuota
     shutdown: Shutdown
     export_turns: asyncio.Semaphore
@@ -86,7 +88,6 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     keeper = Keeper(settings, waker, publisher)
     live_events = LiveEvents(settings.redis)
     readiness = Readiness(intake, settings.redis, shutdown)
-    submission_quota = SubmissionQuota(settings.redis, settings.quota_submissions)
     for part in (waker, publisher, intake, keeper):
         part.start()
     stream_check = StreamCheck(live_events, requests)
@@ -104,7 +105,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
     await published_types.start()
     try:
         with shutdown.on_signals():
-            async with authenticating(settings, requests) as authenticator:
+            async with authenticating(settings, requests) as authenticator, counting(settings, requests) as counted:
                 yield Runtime(
                     settings,
                     registry,
@@ -129,7 +130,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                     ),
                     served_queues,
                     readiness,
-                    submission_quota,
+                    *counted,
                     shutdown,
                     asyncio.Semaphore(EXPORTS),
                 )
@@ -145,7 +146,6 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         await stream_check.close()
         await live_events.close()
         await readiness.close()
-        await submission_quota.close()
         database.close()
         intake_database.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -94,6 +94,8 @@ class Use:
 class _Taken:
     """What this process has taken of an owner's quota, and may give away until the window ends."""
 
+    quota: int
+    """What the quota was then."""
     own: int
     elsewhere: int
     """What was left in Redis; it only falls within a window."""
@@ -103,9 +105,9 @@ class _Taken:
 class SubmissionQuota:
     """Counts the submissions of owners. The operator's are not counted."""
 
-    def __init__(self, server: RedisServer, quota: int | None, window_s: float = WINDOW_S) -> None:
-        """`quota` is the number of tasks in a window; None: any number."""
-        self._quota = quota
+    def __init__(self, server: RedisServer, quota_of: Callable[[str], int | None], window_s: float = WINDOW_S) -> None:
+        """`quota_of` says how many tasks an owner may submit in a window; None: any number."""
+        self._quota_of = quota_of
         self._window_s = window_s
         self._server = server
         self._redis = server.asyncio_client(REDIS_S)
@@ -117,8 +119,7 @@ class SubmissionQuota:
 
     async def take(self, owner: str | None, tasks: int = 1) -> Use | None:
         """Count this many tasks of an owner; raises QuotaExceeded. None: they are not counted."""
-        quota = self._quota
-        if quota is None or owner is None or tasks == 0:
+        if owner is None or tasks == 0 or (quota := self._quota_of(owner)) is None:
             return None
         if use := self._spend(quota, owner, tasks):
             return use
@@ -137,7 +138,7 @@ class SubmissionQuota:
     def _spend(self, quota: int, owner: str, tasks: int) -> Use | None:
         """Use what this process has; None: it has too little, and Redis may have more. Raises QuotaExceeded."""
         taken, now = self._taken.get(owner), time.monotonic()
-        if taken is None or taken.ends_at <= now:
+        if taken is None or taken.ends_at <= now or taken.quota != quota:
             return None
         resets_s = math.ceil(taken.ends_at - now)
         if taken.own >= tasks:
@@ -164,5 +165,5 @@ class SubmissionQuota:
         own = known.own if known is not None and known.ends_at > now else 0
         if known is None and len(self._taken) >= MAX_OWNERS:
             self._taken.clear()  # costs each of them a question to Redis, and a part of its quota
-        self._taken[owner] = _Taken(own + granted, elsewhere, now + ends_in_ms / 1000)
+        self._taken[owner] = _Taken(quota, own + granted, elsewhere, now + ends_in_ms / 1000)
         return True

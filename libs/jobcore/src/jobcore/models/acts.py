@@ -18,6 +18,7 @@ class Kind(StrEnum):
     RATE_LIMIT = "rate_limit"
     SCHEDULE = "schedule"
     KEY = "key"
+    QUOTA = "quota"
     WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 

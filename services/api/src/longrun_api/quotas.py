@@ -1,0 +1,80 @@
+"""The quota of each owner, as this process read it last: a submission does not ask PostgreSQL for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Final
+
+from jobcore.errors import StoreUnavailable
+from jobcore.store import quotas
+from jobcore.store.quotas import Quota
+from jobcore.telemetry import logs
+from longrun_api import background_tasks
+from longrun_api.database import AsyncDatabase
+from longrun_api.settings import ApiSettings
+from longrun_api.submission_quota import SubmissionQuota
+
+REFRESH_S: Final = 5.0
+"""Seconds between two reads; a changed quota holds after that time in every process."""
+
+log = logs.get(__name__)
+
+
+@asynccontextmanager
+async def counting(settings: ApiSettings, database: AsyncDatabase) -> AsyncIterator[tuple[Quotas, SubmissionQuota]]:
+    """Read the quotas of owners, and count what they take, while the block lasts."""
+    quotas_read = Quotas(database, settings.quota_submissions)
+    counter = SubmissionQuota(settings.redis, quotas_read.submissions)
+    await quotas_read.start()
+    try:
+        yield quotas_read, counter
+    finally:
+        await quotas_read.close()
+        await counter.close()
+
+
+class Quotas:
+    """Quotas of owners that have their own, and that of the settings for all others."""
+
+    def __init__(self, database: AsyncDatabase, submissions: int | None) -> None:
+        """`submissions` is the quota of owners without their own; None: any number."""
+        self._database = database
+        self._submissions = submissions
+        self._own: Mapping[str, Quota] = MappingProxyType({})
+        self._task: asyncio.Task[None] | None = None
+        self._outage = logs.Outage(log, "cannot read the quotas of owners", "the quotas of owners are read again")
+
+    async def start(self) -> None:
+        """Start reading."""
+        self._task = asyncio.create_task(self._run(), name="quotas")
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await background_tasks.end(self._task)
+
+    def submissions(self, owner: str) -> int | None:
+        """Tasks that this owner may submit in a second; None: any number."""
+        own = self._own.get(owner)
+        return self._submissions if own is None else own.submissions
+
+    def of(self, owner: str, own: Quota | None) -> Quota:
+        """The quota that holds for an owner with this one of its own."""
+        return own or Quota(owner, self._submissions)
+
+    async def refresh(self) -> None:
+        """Read them now; raises StoreUnavailable."""
+        self._own = await self._database.call(quotas.read_all)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+                self._outage.end()
+            except StoreUnavailable as error:
+                self._outage.begin(error)
+            except Exception:
+                log.exception("cannot read the quotas of owners")
+            await asyncio.sleep(REFRESH_S)
