@@ -1,4 +1,4 @@
-"""Deliveries of events: jobs that the trigger `deliver_event` makes, in the transaction of the event (migration 0046)."""
+"""Deliveries of events: jobs that a trigger makes in the transaction of the event (migration 0046)."""
 
 from __future__ import annotations
 
