@@ -51,6 +51,7 @@ from jobcore.store import (
     claims,
     concurrency_limits,
     counts,
+    deliveries,
     event_pages,
     events,
     expiry,
@@ -88,7 +89,7 @@ from jobcore.store import (
     steps,
     task_types,
     transactions,
-    webhooks,
+    webhook_secrets,
     why,
     workers,
 )
@@ -161,9 +162,9 @@ def make_keys(world: World) -> None:
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
     for owner in (None, "tenant"):
-        world.call(webhooks.live_secrets, owner)
-        world.call(webhooks.rotate_secret, owner, 60.0)
-    world.call(webhooks.deliveries, UUID(int=1))
+        world.call(webhook_secrets.live, owner)
+        world.call(webhook_secrets.rotate, owner, 60.0)
+    world.call(deliveries.of_job, UUID(int=1))
 
 
 def make_acts(world: World) -> None:
