@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from longrun_api.openapi_clients import camel_case, for_clients, with_single_headers
+from longrun_api.openapi_clients import camel_case, for_clients, with_plain_parameters
 
 OVERLAP = {"enum": ["skip", "allow_all"], "type": "string"}
 MISSED_RUNS = {"enum": ["skip", "run_once"], "type": "string"}
@@ -62,7 +62,11 @@ def test_names_are_in_camel_case() -> None:
 
 def test_a_header_that_may_be_repeated_is_one_string() -> None:
     """openapi-python-client leaves out an operation with an array in a header."""
-    several = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
-    query = {"name": "status", "in": "query", "schema": several}
-    operation = with_single_headers({"parameters": [{"name": "prefer", "in": "header", "schema": several}, query]})
-    assert operation["parameters"] == [{"name": "prefer", "in": "header", "schema": {"type": "string"}}, query]
+    several = {"type": "array", "items": {"type": "string"}}
+    given = {"anyOf": [several, {"type": "null"}], "description": "Which."}
+    prefer, status = {"name": "prefer", "in": "header"}, {"name": "status", "in": "query"}
+    operation = with_plain_parameters({"parameters": [prefer | {"schema": given}, status | {"schema": given}]})
+    assert operation["parameters"] == [
+        prefer | {"schema": {"type": "string"}},
+        status | {"schema": several | {"description": "Which."}},  # and no parameter may be null
+    ]

@@ -10,7 +10,7 @@ public class Cancel {
         client.updateBaseUri(arguments[0]);
         TasksApi tasks = new TasksApi(client);
         var submission = new Submission().taskType("sleep").input(Map.of("seconds", 600));
-        var accepted = tasks.submitTask(submission, null, null);
+        var accepted = tasks.submitTask(submission, null, null, null);
         var task = tasks.getTask(accepted.getTaskId(), null, null, null);
         System.out.println(tasks.cancelTask(task.getTaskId()).getStatus());
     }

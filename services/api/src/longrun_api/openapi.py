@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
 from longrun_api import openapi_security
-from longrun_api.openapi_clients import for_clients, with_single_headers
+from longrun_api.openapi_clients import for_clients, with_plain_parameters
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
 from longrun_api.scheduling import ScheduleSubmission
@@ -37,14 +37,16 @@ TAGS: Final = [
 ]
 
 FORM: Final[dict[str, Any]] = {
-    "title": "A task and its input files",
-    "description": "Each part behind `task` is a file, by the name of the part.",
-    "type": "object",
-    "properties": {"task": {"$ref": REFERENCE.format(model="Submission")}},
-    "required": ["task"],
-    "additionalProperties": {"type": "string", "format": "binary"},
+    "schema": {
+        "type": "object",
+        "description": "A task and its input files. The part `task`, which comes first, has a `Submission` as JSON; "
+        "each further part is a file, by the name of the part.",
+        "required": ["task"],
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
 }
-"""`POST /tasks` as a form; see `task_forms`."""
+"""`POST /tasks` as a form; see `task_forms`. It names no property: openapi-generator makes no model that only a form
+has, but imports it in Java."""
 
 
 class ProblemField(BaseModel):
@@ -97,8 +99,7 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
         routes=app.routes,
     )
     openapi["security"] = []
-    made_by_hand = {"ScheduleChange": _change(ScheduleSubmission), "SubmissionForm": FORM}
-    schemas = openapi["components"]["schemas"] | made_by_hand
+    schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
     streamed = {"/tasks/{task_id}/stream": STREAM_EVENTS.values(), "/events/stream": FEED_EVENTS.values()}
     models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
     for model in models:
@@ -108,7 +109,7 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
             schemas |= _shared_schemas_of_body(operation)
     openapi["components"]["schemas"] = for_clients(schemas)
     openapi["paths"] = {
-        path: {method: with_single_headers(operation) for method, operation in operations.items()}
+        path: {method: with_plain_parameters(operation) for method, operation in operations.items()}
         for path, operations in openapi["paths"].items()
     }
     openapi["paths"]["/schedules"]["post"]["requestBody"] = _body("ScheduleSubmission")
@@ -123,10 +124,7 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
         for task_type in registry.all()
     }
     # behind JSON: generators that know one type of body take the first
-    submission["content"]["multipart/form-data"] = {
-        "schema": {"$ref": REFERENCE.format(model="SubmissionForm")},
-        "encoding": {"task": {"contentType": "application/json"}},
-    }
+    submission["content"]["multipart/form-data"] = FORM
     openapi["paths"]["/tasks"]["post"]["requestBody"] = submission
     for path, events in streamed.items():
         stream = openapi["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]

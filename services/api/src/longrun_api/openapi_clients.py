@@ -19,18 +19,31 @@ def for_clients(schemas: dict[str, Schema]) -> dict[str, Schema]:
     return {name: _open(_named_values(name, _each(schema, _plain))) for name, schema in schemas.items()}
 
 
-def with_single_headers(operation: Schema) -> Schema:
-    """The operation with each header as one string: generators know no header that may be repeated.
-
-    Repeated ones mean the same as one with commas (RFC 9110, section 5.3).
-    """
+def with_plain_parameters(operation: Schema) -> Schema:
+    """The operation with parameters that generators understand."""
     parameters = [
-        parameter | {"schema": {"type": "string"}}
-        if parameter["in"] == "header" and "array" in str(parameter["schema"])
-        else parameter
+        parameter
+        | {"schema": _of_header(parameter["schema"]) if parameter["in"] == "header" else _sent(parameter["schema"])}
         for parameter in operation.get("parameters", [])
     ]
     return operation | {"parameters": parameters} if parameters else operation
+
+
+def _of_header(schema: Schema) -> Schema:
+    """One string: generators know no header that may be repeated.
+
+    Repeated ones mean the same as one with commas (RFC 9110, section 5.3).
+    """
+    return {"type": "string"} if "array" in str(schema) else _sent(schema)
+
+
+def _sent(schema: Schema) -> Schema:
+    """The schema of a parameter that is sent: nobody can send null.
+
+    openapi-generator also takes the null of a parameter over into every other schema that is equal to the rest of it.
+    """
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0] if len(kinds) == 1 else schema
 
 
 def _each(value: Any, change: Callable[[Schema], Schema]) -> Any:

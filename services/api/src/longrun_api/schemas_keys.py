@@ -84,7 +84,7 @@ class ApiKey(BaseModel):
         )
 
 
-class NewApiKey(ApiKey):
+class ApiKeyWithSecret(ApiKey):
     """A key that was just made, with the only copy of its secret."""
 
     key: str = Field(description="Send it as `Authorization: Bearer <key>`. It is never shown again.")

@@ -35,7 +35,7 @@ class KeyNotFound(LongrunError):
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
-    response_model=schemas.NewApiKey,
+    response_model=schemas.ApiKeyWithSecret,
     responses=problem_responses(400, 403, 413, 415, 422, 503),
     openapi_extra=request_body(schemas.KeyRequest),
 )
@@ -73,7 +73,7 @@ async def get_key(request: Request, key_id: KeyId) -> schemas.ApiKey:
 @router.post(
     "/{key_id}/rotate",
     status_code=HTTPStatus.CREATED,
-    response_model=schemas.NewApiKey,
+    response_model=schemas.ApiKeyWithSecret,
     responses=problem_responses(400, 404, 413, 415, 422, 503),
     openapi_extra=request_body(schemas.Rotation),
 )
@@ -109,7 +109,7 @@ def _found(key: ApiKey | None) -> ApiKey:
 
 
 def _shown_once(request: Request, key: str, stored: ApiKey) -> Response:
-    shown = schemas.NewApiKey(**schemas.ApiKey.of(stored).model_dump(), key=key)
+    shown = schemas.ApiKeyWithSecret(**schemas.ApiKey.of(stored).model_dump(), key=key)
     location = f"{request.scope.get('root_path', '')}/keys/{stored.id}"
     # no cache may keep the secret (RFC 9111, section 5.2.2.5)
     headers = {"Location": location, "Cache-Control": "no-store"}

@@ -1,0 +1,51 @@
+"""The OpenAPI document as a whole: what generators of clients broke on, and need no generator to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from longrun_api.app import create_app
+from longrun_api.settings import ApiSettings
+
+NOT_JSON_SCHEMA = {"ge", "gt", "le", "lt"}
+"""Words of Pydantic, which reach a schema where a constraint stands behind a validator."""
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    return create_app(ApiSettings(database_url=url)).openapi()
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object within a value."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from objects(item)
+
+
+def test_no_model_is_called_like_the_constructor_of_another(document: dict[str, Any]) -> None:
+    """In Go, `NewTask` makes a `Task`."""
+    names = set(document["components"]["schemas"])
+    assert not {f"New{name}" for name in names} & names
+
+
+def test_every_constraint_is_one_of_json_schema(document: dict[str, Any]) -> None:
+    assert not [schema for schema in objects(document) if schema.keys() & NOT_JSON_SCHEMA]
+
+
+def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
+    parameters = [each for found in objects(document["paths"]) for each in found.get("parameters", [])]
+    assert not [each["name"] for each in parameters if {"type": "null"} in each["schema"].get("anyOf", ())]
+
+
+def test_a_task_may_be_submitted_as_json_or_as_a_form(document: dict[str, Any]) -> None:
+    """In this order: generators that know one type of body take the first."""
+    body = document["paths"]["/tasks"]["post"]["requestBody"]
+    assert list(body["content"]) == ["application/json", "multipart/form-data"]
