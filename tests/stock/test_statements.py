@@ -78,6 +78,7 @@ from jobcore.store import (
     queue_heads,
     queue_rates,
     queues,
+    quotas,
     rate_limits,
     rescue,
     runs,
@@ -97,6 +98,7 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
 from jobcore.store.job_sources import Source
+from jobcore.store.quotas import Quota
 from jobcore.store.rate_limits import RateLimit
 from jobcore.store.signing_keys import signing_key
 from jobcore.tasks import load_tasks
@@ -159,6 +161,15 @@ def make_keys(world: World) -> None:
     world.call(api_keys.revoke, first.id)
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
+
+
+def make_quotas(world: World) -> None:
+    """Quotas of owners."""
+    world.call(quotas.put, Quota("tenant", 100))
+    world.call(quotas.read_all)
+    world.call(quotas.page, "", PAGE)
+    world.call(quotas.find, "tenant")
+    world.call(quotas.delete, "tenant")
 
 
 def make_acts(world: World) -> None:
@@ -374,6 +385,7 @@ def walk_through(world: World, worker: UUID) -> None:
     keep_input_files(world)
     make_keys(world)
     make_acts(world)
+    make_quotas(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)
