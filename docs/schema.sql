@@ -44,6 +44,55 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
+CREATE FUNCTION longrun.deliver_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    made_at timestamptz := clock_timestamp();
+    delivery_id uuid := new_job_id(made_at);
+    kind text := 'task.' || lower(NEW.status);
+    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
+    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
+    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
+    omitted text[] := '{}';
+    facts text;
+    whole text;
+BEGIN
+    IF octet_length(task_result) > 8000 THEN
+        task_result := NULL;
+        omitted := omitted || 'result'::text;
+    END IF;
+    IF octet_length(task_error) > 8000 THEN
+        task_error := NULL;
+        omitted := omitted || 'error'::text;
+    END IF;
+    IF octet_length(task_metadata) > 2000 THEN
+        task_metadata := NULL;
+        omitted := omitted || 'metadata'::text;
+    END IF;
+    facts := json_build_object(
+        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
+        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
+        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
+        'self', '/tasks/' || NEW.id);
+    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
+        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
+        coalesce(task_error, 'null'));
+    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
+                      concurrency_key, fairness_key, created_at, owner, delivers)
+    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
+            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
+            18, NEW.traceparent,
+            -- eight deliveries to a host at once, and those of one task one after the other
+            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
+            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -679,6 +728,8 @@ CREATE TABLE longrun.jobs (
     rate_key text,
     rate_blocked boolean DEFAULT false NOT NULL,
     suspected smallint DEFAULT 0 NOT NULL,
+    webhook jsonb,
+    delivers uuid,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -798,6 +849,15 @@ CREATE TABLE longrun.task_types (
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
 
+CREATE TABLE longrun.webhook_secrets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner text,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secrets_secret_check CHECK ((octet_length(secret) = 32))
+);
+
 CREATE TABLE longrun.workers (
     id uuid NOT NULL,
     host text NOT NULL,
@@ -887,6 +947,9 @@ ALTER TABLE ONLY longrun.signing_keys
 ALTER TABLE ONLY longrun.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY longrun.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
@@ -945,6 +1008,8 @@ CREATE INDEX jobs_by_type ON longrun.jobs USING btree (task_type, status, id);
 CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((status = 'PENDING'::text) AND ready);
 
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
+
+CREATE INDEX jobs_delivering ON longrun.jobs USING btree (delivers, id) WHERE (delivers IS NOT NULL);
 
 CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
 CASE
@@ -1006,6 +1071,10 @@ CREATE INDEX schedules_of_owner ON longrun.schedules USING btree (split_part(nam
 
 CREATE INDEX starts_in_order ON longrun.starts USING btree (counted_for, at);
 
+CREATE UNIQUE INDEX webhook_secrets_newest ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text)) WHERE (expires_at IS NULL);
+
+CREATE INDEX webhook_secrets_of_owner ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text), created_at);
+
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
 
 CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, scopes, expires_at, revoked_at ON longrun.api_keys FOR EACH ROW EXECUTE FUNCTION longrun.audit('key', 'id', '{name,owner,scopes,expires_at,revoked_at}');
@@ -1013,6 +1082,8 @@ CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, s
 CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW WHEN ((old.at > (now() - '7 days'::interval))) EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
+
+CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.webhook IS NOT NULL) AND (new.status IS DISTINCT FROM old.status) AND jsonb_exists((new.webhook -> 'events'::text), ('task.'::text || lower(new.status))))) EXECUTE FUNCTION longrun.deliver_event();
 
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
@@ -1023,6 +1094,8 @@ CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF submissions ON l
 CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
 
 CREATE TRIGGER schedules_audit AFTER INSERT OR DELETE OR UPDATE OF name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused, task ON longrun.schedules FOR EACH ROW EXECUTE FUNCTION longrun.audit('schedule', 'id', '{name,cron,timezone,overlap,missed_runs,max_missed_runs,start_deadline_s,paused,task}');
+
+CREATE TRIGGER webhook_secrets_audit AFTER INSERT OR UPDATE OF expires_at ON longrun.webhook_secrets FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook_secret', 'id', '{owner,expires_at}');
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

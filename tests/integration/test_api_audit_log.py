@@ -56,6 +56,7 @@ def acts(api: KeyedApi) -> dict[str, tuple[str, str, Any]]:
         "deleteQuota": ("DELETE", "/quotas/zed", None),
         "createKey": ("POST", "/keys", KEY),
         "rotateKey": ("POST", f"/keys/{key}/rotate", {}),
+        "rotateWebhookSecret": ("POST", "/webhook-secrets", {}),
         "revokeKey": ("DELETE", f"/keys/{key}", None),
     }
 

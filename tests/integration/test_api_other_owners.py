@@ -101,6 +101,8 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         ],
         "POST /stream-tokens": [Try(201)],
         "POST /files": [Try(201, "bob's")],
+        "GET /webhook-secrets": [Try(200)],
+        "POST /webhook-secrets": [Try(200, {})],
         "GET /audit-log": [Try(200), Try(422, params=OTHERS)],
         "GET /keys": [Try(200), Try(200, params={"after": "0" * 12})],
         "GET /concurrency-limits": [Try(200, has={"items": []}), Try(422, params=OTHERS)],

@@ -89,6 +89,7 @@ from jobcore.store import (
     steps,
     task_types,
     transactions,
+    webhooks,
     why,
     workers,
 )
@@ -161,6 +162,10 @@ def make_keys(world: World) -> None:
     world.call(api_keys.revoke, first.id)
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
+    for owner in (None, "tenant"):
+        world.call(webhooks.live_secrets, owner)
+        world.call(webhooks.rotate_secret, owner, 60.0)
+    world.call(webhooks.deliveries, UUID(int=1))
 
 
 def make_quotas(world: World) -> None:

@@ -8,6 +8,7 @@ below it; `lint-imports` checks that.
     supervision    the supervisor process, and the memory that it shares with them
     keeper         periodic work on all jobs: promotion, rescue, wake-ups, schedules, housekeeping
     admission      how jobs get into the queue and past its limits
+    webhooks       deliveries of events (beside admission)
     broker         wake-ups and live events over Redis
     migrations     the schema of the database (beside broker)
     store          all SQL

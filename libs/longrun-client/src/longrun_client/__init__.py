@@ -47,6 +47,7 @@ from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
 from longrun_client.models_watch import TaskEvent
+from longrun_client.models_webhooks import Delivery, TaskWebhook, WebhookSecret
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 from longrun_client.transactions import SubmittedTask, submit
 
@@ -65,6 +66,7 @@ __all__ = [
     "CancelReceipt",
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
+    "Delivery",
     "EstimatedStart",
     "Event",
     "FieldError",
@@ -106,9 +108,11 @@ __all__ = [
     "TaskEvent",
     "TaskFile",
     "TaskType",
+    "TaskWebhook",
     "Timings",
     "UnexpectedAnswer",
     "UploadedFile",
+    "WebhookSecret",
     "Why",
     "Worker",
     "submit",

@@ -27,17 +27,24 @@ from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, TaskOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, ValidateOptions
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
 from longrun_client.watch_client import AsyncWatchClient
+from longrun_client.webhook_client import AsyncWebhookClient
 
 
 class AsyncLongrun(
-    AsyncQueueClient, AsyncSubmitMany, AsyncBulkClient, AsyncWatchClient, AsyncKeyClient, AsyncAuditClient
+    AsyncQueueClient,
+    AsyncSubmitMany,
+    AsyncBulkClient,
+    AsyncWatchClient,
+    AsyncKeyClient,
+    AsyncAuditClient,
+    AsyncWebhookClient,
 ):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 
@@ -76,7 +83,7 @@ class AsyncLongrun(
         """
         return await self._transport.upload(Upload(source, media_type))
 
-    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+    async def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[ValidateOptions]) -> Task:
         """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
         return await self._call(calls.validate(task_type, input, options))
 

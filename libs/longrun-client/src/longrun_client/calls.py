@@ -26,7 +26,7 @@ from longrun_client.models import (
 )
 from longrun_client.models_files import UploadedFile
 from longrun_client.models_output import OutputPage, Piece
-from longrun_client.options import SubmitOptions, TaskOptions
+from longrun_client.options import SubmitOptions, ValidateOptions
 from longrun_client.wire import SeqPage
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def submit(task_type: str, input: Mapping[str, Any], options: SubmitOptions) -> 
     return Call("POST", "/tasks", Task.model_validate, body=body, key=key)
 
 
-def validate(task_type: str, input: Mapping[str, Any], options: TaskOptions) -> Call[Task]:
+def validate(task_type: str, input: Mapping[str, Any], options: ValidateOptions) -> Call[Task]:
     """POST /tasks?validate_only=true, which stores nothing; raises ValueError for a time without a time zone."""
     given = SubmitOptions(**options, idempotency_key=None, files=None)
     return replace(submit(task_type, input, given), params={"validate_only": "true"}, key=None)

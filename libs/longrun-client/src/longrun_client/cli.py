@@ -32,6 +32,7 @@ from longrun_client import (
     cli_submit_many,
     cli_tasks,
     cli_watch,
+    cli_webhooks,
     cli_why,
     cli_workers,
 )
@@ -64,6 +65,7 @@ app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_quotas.app, name="quotas")
+app.add_typer(cli_webhooks.app, name="webhooks")
 app.add_typer(cli_audit.app)
 app.add_typer(cli_workers.app)
 app.add_typer(cli_local.app)

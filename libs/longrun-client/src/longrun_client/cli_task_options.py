@@ -58,6 +58,11 @@ def _time_options(
     dedupe_key: Annotated[
         str | None, typer.Option(help="While a task with this key is live, print that one and submit no other.")
     ] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where to send the task's events.")] = None,
+    webhook_event: Annotated[
+        list[str] | None,
+        typer.Option(help="task.running, task.success, task.failed or task.cancelled; default: the last three."),
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Whose task it is; an operator may submit for any owner.")] = None,
 ) -> None:
     """The options that only a single submission has: only their declaration counts."""
@@ -69,6 +74,10 @@ def fields(given: Mapping[str, Any]) -> dict[str, Any]:
     retry = {RETRY[name]: values.pop(name) for name in RETRY if name in values}
     if "metadata" in values:
         values["metadata"] = from_json(values["metadata"], "--metadata")
+    if events := values.pop("webhook_event", None):
+        values["webhook"] = {"url": values.get("webhook", ""), "events": events}
+    elif "webhook" in values:
+        values["webhook"] = {"url": values["webhook"]}
     return {FIELDS.get(name, name): value for name, value in values.items()} | ({"retry": retry} if retry else {})
 
 

@@ -25,7 +25,7 @@ from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
 from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, TaskOptions
+from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, ValidateOptions
 from longrun_client.queue_client import QueueClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
@@ -33,9 +33,10 @@ from longrun_client.transport import Transport
 from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
 from longrun_client.watch_client import WatchClient
+from longrun_client.webhook_client import WebhookClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient):
+class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`
@@ -86,7 +87,7 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, Audit
         """
         return self._transport.upload(Upload(source, media_type))
 
-    def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[TaskOptions]) -> Task:
+    def validate(self, task_type: str, input: Mapping[str, Any], **options: Unpack[ValidateOptions]) -> Task:
         """Check a submission: the task that it would make. Nothing is stored, and no task has its id."""
         return self._call(calls.validate(task_type, input, options))
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from longrun_client.models_files import TaskFile
 from longrun_client.models_timings import Timings
+from longrun_client.models_webhooks import TaskWebhook
 from longrun_client.models_why import AcceptanceWarning
 from longrun_client.wire import KeysetPage, SeqPage, Wire
 
@@ -77,6 +78,7 @@ class Links(Wire):
     why: str | None = None
     cancel: str
     retry: str | None = None
+    deliveries: str | None = None
 
 
 class Task(Wire):
@@ -115,6 +117,8 @@ class Task(Wire):
     concurrency_key: str | None = None
     rate_key: str | None = None
     dedupe_key: str | None = None
+    webhook: TaskWebhook | None = None
+    """Where its events are sent."""
     deduplicated: bool = False
     """Whether it answers a submission that made no task, because it is live and has the same `dedupe_key`."""
     started_at: AwareDatetime | None = None

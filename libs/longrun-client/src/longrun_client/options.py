@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import IO, Any, TypedDict
+from typing import IO, Any, Required, TypedDict
 
 from longrun_client.models_files import UploadedFile
 
@@ -66,7 +66,23 @@ class SessionOptions(TaskOptions, total=False):
     """Input files by the names that the task gives them: what `upload` of a client has returned before."""
 
 
-class SubmitOptions(TaskOptions, total=False):
+class WebhookOptions(TypedDict, total=False):
+    """Where to send a task's events."""
+
+    url: Required[str]
+    """http:// or https://, on the public internet."""
+    events: Sequence[str]
+    """`task.running`, `task.success`, `task.failed`, `task.cancelled`; by default the last three."""
+
+
+class ValidateOptions(TaskOptions, total=False):
+    """Options of a task that is checked over HTTP."""
+
+    webhook: WebhookOptions | None
+    """Where to send the task's events, signed with `webhook_secrets()`."""
+
+
+class SubmitOptions(ValidateOptions, total=False):
     """Options of a task that is submitted over HTTP."""
 
     idempotency_key: str | None

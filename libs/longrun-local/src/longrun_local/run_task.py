@@ -79,7 +79,7 @@ def _find(registry: Registry, name: str) -> TaskType:
 
 def _list(registry: Registry, out: TextIO) -> int:
     width = max(map(len, registry.names()), default=0)
-    for task_type in registry.all():
+    for task_type in registry.submittable():
         print(f"{task_type.name:<{width}}  {task_type.description}".rstrip(), file=out)
     for module, why in registry.broken.items():
         _say(f"cannot import {module}: {why}")

@@ -37,7 +37,7 @@ class TaskModules:
     broken: Mapping[str, str]
 
     def queues_of_worker(self) -> list[str]:
-        """The queues that the general worker serves: all but the scraper's."""
+        """The queues that the general worker serves: all but those of the scraper's worker."""
         others = set(self.queues.values()) - {DEFAULT_QUEUE, services.SCRAPER_QUEUE}
         return [DEFAULT_QUEUE, *sorted(others)]
 
@@ -100,7 +100,7 @@ def main() -> None:
     os.dup2(2, 1)
     installed = load_tasks().names()
     registry = load_tasks(read(CoreSettings).tasks)
-    queues = {task_type.name: task_type.queue for task_type in registry.all()}
+    queues = {task_type.name: task_type.queue for task_type in registry.submittable()}
     own = tuple(name for name in registry.names() if name not in installed)
     json.dump(asdict(TaskModules(queues, own, registry.broken)), answer)
     answer.flush()

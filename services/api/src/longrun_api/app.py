@@ -56,6 +56,7 @@ from longrun_api.routes import (
     task_types,
     tasks,
     uploads,
+    webhooks,
     why,
     workers,
 )
@@ -65,8 +66,9 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, schedules),
-    *(task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas, stream_tokens, audit_log, health),
+    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, webhooks),
+    *(schedules, task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas, stream_tokens),
+    *(audit_log, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.

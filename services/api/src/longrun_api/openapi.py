@@ -27,6 +27,7 @@ LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 TAGS: Final = [
     {"name": "tasks", "description": "Submit, follow, cancel and retry tasks."},
     {"name": "files", "description": "Upload files for tasks that are submitted later."},
+    {"name": "webhooks", "description": "Have events of tasks sent to you."},
     {"name": "schedules", "description": "Submit a task again and again."},
     {"name": "task types", "description": "What can be submitted."},
     {"name": "queues", "description": "Pause and limit queues, and limit concurrency keys and rate keys."},
@@ -121,7 +122,7 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
             "summary": task_type.description,
             "value": {"task_type": task_type.name, "input": task_type.example or {}},
         }
-        for task_type in registry.all()
+        for task_type in registry.submittable()
     }
     # behind JSON: generators that know one type of body take the first
     submission["content"]["multipart/form-data"] = FORM

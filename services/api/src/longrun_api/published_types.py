@@ -47,7 +47,7 @@ class PublishedTypes:
     async def _until_done(self, store: Callable[..., None]) -> None:
         while True:
             try:
-                await self._database.call(store, self._registry.all())
+                await self._database.call(store, self._registry.submittable())
             except LongrunError as error:
                 self._outage.begin(error)
             except Exception:

@@ -11,6 +11,7 @@ from jobcore.models import CancelReceipt, Event, Job, owned_keys
 from jobcore.states import ErrorKind, Status
 from longrun_api.schemas_files import TaskFile
 from longrun_api.schemas_timings import Timings
+from longrun_api.schemas_webhooks import WebhookSummary
 from longrun_api.schemas_why import AcceptanceWarning
 from longrun_api.times import Utc
 
@@ -29,6 +30,7 @@ class Links(BaseModel):
     why: str
     cancel: str
     retry: str
+    deliveries: str
 
 
 def links(task_id: UUID | str, root_path: str) -> dict[str, str]:
@@ -44,6 +46,7 @@ def links(task_id: UUID | str, root_path: str) -> dict[str, str]:
         "why": f"{here}/why",
         "cancel": here,
         "retry": f"{here}/retry",
+        "deliveries": f"{here}/deliveries",
     }
 
 
@@ -144,6 +147,7 @@ class TaskSummary(BaseModel):
     trace_id: str | None = Field(description="Trace id of the request that submitted the task (W3C Trace Context).")
     schedule_id: UUID | None = Field(description="The schedule that submitted the task.")
     scheduled_for: Utc | None = Field(description="The tick that submitted the task; null if a client submitted it.")
+    webhook: WebhookSummary | None = Field(description="Where its events are sent.")
     created_at: Utc
     started_at: Utc | None = Field(description="Start of the latest attempt.")
     finished_at: Utc | None = Field(description="When the task ended.")
@@ -207,6 +211,7 @@ def _fields(job: Job, root_path: str) -> dict[str, Any]:
         "trace_id": _trace_id(job.traceparent),
         "schedule_id": job.schedule_id,
         "scheduled_for": job.scheduled_for,
+        "webhook": job.webhook,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,

@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import JsonText, NewJob, owned_keys
+from jobcore.models import JsonText, NewJob, owned_keys, webhooks
 from jobcore.models.caller import Caller
+from jobcore.models.webhooks import ENDS, WebhookEvent
+from jobcore.outbound.errors import InvalidUrl
+from jobcore.outbound.urls import web_url
+from jobcore.settings.allowed import endpoint
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
@@ -109,6 +113,25 @@ class TaskTemplate(BaseModel):
     )
 
 
+class Webhook(BaseModel):
+    """Where to send a task's events."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    url: str = Field(
+        max_length=2048,
+        description="http:// or https://, on the public internet.",
+        examples=["https://example.com/hook"],
+    )
+    events: list[Annotated[WebhookEvent, Field(strict=False)]] = Field(
+        default_factory=lambda: list(ENDS),
+        min_length=1,
+        max_length=len(WebhookEvent),
+        description="Which events; by default, the end of the task.",
+        json_schema_extra={"default": list(ENDS)},
+    )
+
+
 class Submission(TaskTemplate):
     """A task to submit."""
 
@@ -143,6 +166,8 @@ class Submission(TaskTemplate):
         "gives it. Only one submission can use a file.",
     )
 
+    webhook: Webhook | None = Field(None, description="Where to send the task's events, signed: see Webhooks.")
+
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -166,7 +191,7 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
 def to_job(submission: Submission, registry: Registry, traceparent: str | None, caller: Caller) -> NewJob:
     """The job to store; raises InvalidInput or UnknownTaskType."""
     owner = owner_to_submit_for(caller, submission.owner)
-    task_type = registry.get(submission.task_type)
+    task_type = registry.get_submittable(submission.task_type)
     text = json_text.storable(submission.input)
     if text is None or not submission.model_fields_set <= PARSED:
         found = chain(_unstorable(submission, text), _problems(submission, task_type, owner))
@@ -194,8 +219,16 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
         dedupe_key=owned_keys.stored(owner, submission.dedupe_key),
         retry=_own_backoff(submission) or None,
         owner=owner,
+        webhook=_webhook(submission),
     )
     return job if submission.files is None else with_files(job, submission.files)
+
+
+def _webhook(submission: Submission) -> webhooks.Webhook | None:
+    if submission.webhook is None:
+        return None
+    url = web_url(submission.webhook.url)
+    return webhooks.Webhook(url.href, endpoint(url.host, url.port), tuple(submission.webhook.events))
 
 
 def _own_backoff(submission: Submission) -> dict[str, float]:
@@ -257,6 +290,11 @@ def _problems(submission: Submission, task_type: TaskType, owner: str | None) ->
             )
     if submission.files:
         yield from file_problems(submission.files)
+    if submission.webhook:
+        try:
+            web_url(submission.webhook.url)
+        except InvalidUrl as error:
+            yield FieldError("webhook.url", str(error))
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
 

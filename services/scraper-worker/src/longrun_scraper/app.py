@@ -7,13 +7,14 @@ from typing import Any
 from celery.signals import worker_process_init
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
+from jobcore.models.webhooks import DELIVERY_QUEUE
 from jobcore.settings import read
 from jobcore.telemetry import traces
 from jobcore.worker.celery_app import create_app
 from longrun_scraper import scrape as _imported_before_children_fork  # noqa: F401
 from longrun_scraper.settings import ScraperSettings
 
-app = create_app("longrun_scraper", read(ScraperSettings), ("scrape",))
+app = create_app("longrun_scraper", read(ScraperSettings), ("scrape", DELIVERY_QUEUE))
 
 
 def _trace_requests(**_: Any) -> None:

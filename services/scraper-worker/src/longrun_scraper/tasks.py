@@ -15,6 +15,7 @@ from jobcore import JobContext, task
 from jobcore.outbound.errors import InvalidUrl
 from jobcore.outbound.urls import MAX_URL_LENGTH, web_url
 from jobcore.settings import read
+from jobcore.webhooks import delivery as _registers_its_own  # noqa: F401
 from longrun_scraper.document import Link
 from longrun_scraper.settings import ScraperSettings
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from jobcore.models.files import InputFileUse
 from jobcore.models.json_value import JsonText
+from jobcore.models.webhooks import Webhook
 from jobcore.states import TERMINAL, Status
 
 
@@ -40,6 +41,7 @@ class NewJob(NamedTuple):
     """At most one job with this key is live, which means PENDING or RUNNING."""
     owner: str | None = None
     """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
+    webhook: Webhook | None = None
 
 
 class NewJobWithFiles(NewJob):
@@ -128,6 +130,8 @@ class Job:
     due_at: datetime
     """When the latest run became due or, if the job is PENDING, when the next one did or will."""
     first_started_at: datetime | None
+    webhook: Mapping[str, Any] | None = None
+    """As a `Webhook`."""
     input: str | None = None
     result: str | None = None
     files: str | None = None

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, fiel
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobcore.settings import database_url, redis_url
+from jobcore.settings.allowed import Allowed
 from jobcore.settings.redis_server import PREFIX, RedisServer
 
 PREFIX_FORM: Final = re.compile(r"(?=.{2,64}\Z)([A-Za-z0-9_.-]+:)+")
@@ -152,6 +153,11 @@ class WorkerSettings(CoreSettings):
     """Seconds from a cancel to the kill of the child that did not stop, if it runs nothing else."""
     retire_s: Seconds = 30.0
     """Seconds that other jobs of a child get to finish before it is killed because of one that did not stop."""
+    webhook_allow: Annotated[frozenset[Allowed], NoDecode, CommaSeparated] = frozenset()
+    """Where webhooks may be, besides the public internet, comma-separated: endpoints as `host:port`, and networks such
+    as `10.1.0.0/16`, with all ports."""
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=50)] = 15.0
+    """Seconds that the receiver of a webhook may take to answer."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 2**20

@@ -25,7 +25,7 @@ SUMMARY: Final = f"""
     {json_text.stored("progress", changes=True)} AS progress, last_seq,
     cancel_requested_at, cancel_acknowledged_at, cancel_stopped_at, cancel_method, traceparent,
     created_at, started_at, finished_at, concurrency_key, rate_key, fairness_key, schedule_id, scheduled_for,
-    dedupe_key, owner,
+    dedupe_key, owner, CAST(webhook AS text) AS webhook,
     {ready_jobs.DUE_AT} AS due_at,
     CASE WHEN attempt < 2 THEN started_at ELSE (
         SELECT at FROM job_events WHERE job_id = jobs.id AND kind = 'state' AND data ->> 'status' = 'RUNNING'
@@ -34,7 +34,7 @@ SUMMARY: Final = f"""
 """
 """The columns of a `Job` without its input and result."""
 
-PARSED: Final = ("error", "metadata", "retry", "progress")
+PARSED: Final = ("error", "metadata", "retry", "progress", "webhook")
 """The columns of `SUMMARY` that are JSON texts, and that a `Job` has as values."""
 
 ACCEPTED: Final = Rows(Accepted)
@@ -49,7 +49,7 @@ GIVEN: Final = """
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
         input_exact text, metadata_exact text, rate_key text,
-        schedule_id uuid, scheduled_for timestamptz, dedupe_key text, owner text)
+        schedule_id uuid, scheduled_for timestamptz, dedupe_key text, owner text, webhook jsonb)
 """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
 
@@ -81,13 +81,13 @@ queue AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked,
-                      owner)
+                      owner, webhook)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND coalesce(concurrency_key, rate_key) IS NULL, due, expires_at, timeout_s, input,
            max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key,
            CASE WHEN due <= now() AND coalesce(concurrency_key, rate_key) IS NOT NULL THEN 'key' END, retry,
            schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE},
-           owner
+           owner, webhook
     FROM given LEFT JOIN turn USING (id) {or_skip}
     RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key, rate_key
 ), event AS (

@@ -16,6 +16,8 @@ from jobcore.tasks.retry import RetryPolicy
 from jobcore.tasks.signature import Keywords
 
 TaskFunction = Callable[..., Any]
+INTERNAL: Final = "longrun."
+"""How the names of Longrun's own task types begin, which nobody submits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,25 @@ class Registry:
         self._types = {name: task_type for name, task_type in self._types.items() if wanted(task_type)}
 
     def get(self, name: str) -> TaskType:
-        """The task type of that name. Raises UnknownTaskType, which names those that exist."""
+        """The task type of that name. Raises UnknownTaskType, which names those that clients can submit."""
         try:
             return self._types[name]
         except KeyError:
-            known = ", ".join(sorted(self._types)) or "none"
+            known = ", ".join(task_type.name for task_type in self.submittable()) or "none"
             broken = "".join(f"; cannot import {module}: {why}" for module, why in self.broken.items())
             raise UnknownTaskType(
                 FieldError("task_type", f"{name!r} is not registered here; known task types: {known}{broken}")
             ) from None
+
+    def get_submittable(self, name: str) -> TaskType:
+        """`get` for a client, to which Longrun's own task types do not exist."""
+        if name.startswith(INTERNAL):
+            raise UnknownTaskType(FieldError("task_type", f"{name!r} is one of Longrun's own, which nobody submits"))
+        return self.get(name)
+
+    def submittable(self) -> list[TaskType]:
+        """The task types that clients can submit, sorted by name."""
+        return [task_type for task_type in self.all() if not task_type.name.startswith(INTERNAL)]
 
     def of(self, function: TaskFunction) -> TaskType:
         """The task type of that function. Raises ValueError if `@task` has not registered it."""

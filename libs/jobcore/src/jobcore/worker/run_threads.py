@@ -29,6 +29,8 @@ SHARED: Final = ("to-thread", "run-store", "run-processes")
 
 _RUN: Final = "_longrun_run"
 """The attribute of a thread that says whose it is."""
+_noted = 0
+"""Rises with every thread whose run is noted: a run during which it stays the same has started none."""
 _left: list[threading.Thread] = []
 """The threads that runs have left, as far as they go on."""
 
@@ -41,9 +43,11 @@ def install() -> None:
 
     @functools.wraps(original)
     def started(self: threading.Thread) -> None:
+        global _noted
         run = current_run.get() or getattr(threading.current_thread(), _RUN, None)
         if run is not None and not _is_ours(self):
             setattr(self, _RUN, run)
+            _noted += 1
         original(self)
 
     setattr(threading.Thread, "start", started)  # noqa: B010 (mypy accepts no assignment to a method)
@@ -62,6 +66,7 @@ class RunThreads:
 
     def __init__(self, run: StartingRun) -> None:
         self._run = run
+        self._noted_before = _noted
 
     def __enter__(self) -> None:
         """Begin."""
@@ -84,6 +89,8 @@ class RunThreads:
         self._tell(kind, left)
 
     def _alive(self) -> list[threading.Thread]:
+        if _noted == self._noted_before:
+            return []
         key = self._run.key
         return [thread for thread in threading.enumerate() if getattr(thread, _RUN, None) == key]
 

@@ -61,4 +61,4 @@ class TaskTypeList(BaseModel):
 @needs(Scope.READ)
 async def list_task_types(request: Request) -> TaskTypeList:
     """List the task types that can be submitted, with the JSON Schemas of their input and output."""
-    return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.all()])
+    return TaskTypeList(items=[TaskTypeInfo.of(task_type) for task_type in runtime_of(request).registry.submittable()])

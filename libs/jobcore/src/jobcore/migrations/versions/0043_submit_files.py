@@ -7,7 +7,7 @@ from alembic import op
 from jobcore.migrations import functions
 
 revision = "0043"
-down_revision = "0047"
+down_revision = "0041_indexes"
 branch_labels = None
 depends_on = None
 
