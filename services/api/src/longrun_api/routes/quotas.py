@@ -15,7 +15,7 @@ from jobcore.store.quotas import Quota
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.callers import operators_only
-from longrun_api.field_types import Integer
+from longrun_api.field_types import WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
@@ -32,7 +32,7 @@ class QuotaRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    submissions: Annotated[Integer, Field(ge=1, le=1_000_000)] | None = Field(
+    submissions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
         description="Tasks that the owner may submit in a second; null: any number."
     )
 
