@@ -79,6 +79,7 @@ from jobcore.store import (
     queue_heads,
     queue_rates,
     queues,
+    quotas,
     rate_limits,
     rescue,
     runs,
@@ -99,6 +100,7 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
 from jobcore.store.job_sources import Source
+from jobcore.store.quotas import Quota
 from jobcore.store.rate_limits import RateLimit
 from jobcore.store.signing_keys import signing_key
 from jobcore.tasks import load_tasks
@@ -165,6 +167,15 @@ def make_keys(world: World) -> None:
         world.call(webhook_secrets.live, owner)
         world.call(webhook_secrets.rotate, owner, 60.0)
     world.call(deliveries.of_job, UUID(int=1))
+
+
+def make_quotas(world: World) -> None:
+    """Quotas of owners."""
+    world.call(quotas.put, Quota("tenant", 100))
+    world.call(quotas.read_all)
+    world.call(quotas.page, "", PAGE)
+    world.call(quotas.find, "tenant")
+    world.call(quotas.delete, "tenant")
 
 
 def make_acts(world: World) -> None:
@@ -380,6 +391,7 @@ def walk_through(world: World, worker: UUID) -> None:
     keep_input_files(world)
     make_keys(world)
     make_acts(world)
+    make_quotas(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)

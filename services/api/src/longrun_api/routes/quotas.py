@@ -15,7 +15,7 @@ from jobcore.store.quotas import Quota
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
 from longrun_api.callers import operators_only
-from longrun_api.field_types import Integer
+from longrun_api.field_types import WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
 from longrun_api.runtime import runtime_of
@@ -25,10 +25,6 @@ router = APIRouter(prefix="/quotas", tags=["keys"], dependencies=[Depends(operat
 OwnerInPath = Annotated[
     str, Path(min_length=1, max_length=owned_keys.OWNER_MAX, pattern=owned_keys.OWNER, description="The owner.")
 ]
-Submissions = Annotated[
-    Integer | None,
-    Field(ge=1, le=1_000_000, description="Tasks that the owner may submit in a second; null: any number."),
-]
 
 
 class QuotaRequest(BaseModel):
@@ -36,7 +32,9 @@ class QuotaRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    submissions: Submissions
+    submissions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        description="Tasks that the owner may submit in a second; null: any number."
+    )
 
 
 class QuotaOfOwner(BaseModel):
