@@ -86,6 +86,7 @@ OPERATIONS = [
     "GET /queues",
     "GET /queues/{name}",
     "PATCH /queues/{name}",
+    "GET /audit-log",
     "GET /concurrency-limits",
     "PUT /concurrency-limits/{key}",
     "DELETE /concurrency-limits/{key}",
@@ -108,6 +109,13 @@ OPERATIONS = [
     "GET /tasks/{task_id}/input-files/{name}",
     "GET /healthz",
     "GET /readyz",
+    "DELETE /quotas/{owner}",
+    "GET /quotas",
+    "GET /quotas/{owner}",
+    "GET /tasks/{task_id}/deliveries",
+    "GET /webhook-secrets",
+    "POST /webhook-secrets",
+    "PUT /quotas/{owner}",
 ]
 
 

@@ -36,6 +36,12 @@ def test_no_model_is_called_like_the_constructor_of_another(document: dict[str, 
     assert not {f"New{name}" for name in names} & names
 
 
+def test_the_names_of_values_are_names(document: dict[str, Any]) -> None:
+    names = [name for schema in objects(document) for name in schema.get("x-enum-varnames", [])]
+    assert names
+    assert [name for name in names if not name.isidentifier()] == []
+
+
 def test_every_constraint_is_one_of_json_schema(document: dict[str, Any]) -> None:
     assert not [schema for schema in objects(document) if schema.keys() & NOT_JSON_SCHEMA]
 

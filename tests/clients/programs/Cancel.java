@@ -11,7 +11,7 @@ public class Cancel {
         TasksApi tasks = new TasksApi(client);
         var submission = new Submission().taskType("sleep").input(Map.of("seconds", 600));
         var accepted = tasks.submitTask(submission, null, null, null);
-        var task = tasks.getTask(accepted.getTaskId(), null, null, null);
-        System.out.println(tasks.cancelTask(task.getTaskId()).getStatus());
+        var task = tasks.getTask(accepted.getTaskId(), null, null, null, null);
+        System.out.println(tasks.cancelTask(task.getTaskId(), null).getStatus());
     }
 }

@@ -42,7 +42,6 @@ FORM: Final[dict[str, Any]] = {
         "type": "object",
         "description": "A task and its input files. The part `task`, which comes first, has a `Submission` as JSON; "
         "each further part is a file, by the name of the part.",
-        "required": ["task"],
         "additionalProperties": {"type": "string", "format": "binary"},
     }
 }

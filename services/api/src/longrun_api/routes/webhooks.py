@@ -29,7 +29,7 @@ async def list_deliveries(request: Request, task_id: TaskId) -> schemas.Delivery
     return schemas.DeliveryList(items=[schemas.Delivery.of(each) for each in found])
 
 
-@router.get("/webhook-secrets", response_model=schemas.WebhookSecretList, responses=problem_responses(503))
+@router.get("/webhook-secrets", response_model=schemas.WebhookSecretList, responses=problem_responses(422, 503))
 @needs(Scope.ADMIN)
 async def list_webhook_secrets(request: Request) -> Response:
     """Get the secrets that sign the deliveries of the caller's owner, newest first: one, or two after a rotation."""
