@@ -87,6 +87,5 @@ def _named_values(name: str, schema: Schema) -> Schema:
     if "enum" not in schema:
         return schema
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
-    return schema | {
-        "x-enum-varnames": [f"{prefix}_{re.sub(r'\W', '_', str(value)).upper()}" for value in schema["enum"]]
-    }
+    names = [re.sub(r"\W", "_", str(value)).upper() for value in schema["enum"]]
+    return schema | {"x-enum-varnames": [f"{prefix}_{name}" for name in names]}
