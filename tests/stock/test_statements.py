@@ -51,6 +51,7 @@ from jobcore.store import (
     claims,
     concurrency_limits,
     counts,
+    deliveries,
     event_pages,
     events,
     expiry,
@@ -78,6 +79,7 @@ from jobcore.store import (
     queue_heads,
     queue_rates,
     queues,
+    quotas,
     rate_limits,
     rescue,
     runs,
@@ -88,7 +90,7 @@ from jobcore.store import (
     steps,
     task_types,
     transactions,
-    webhooks,
+    webhook_secrets,
     why,
     workers,
 )
@@ -98,6 +100,7 @@ from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.idempotency import StoredAnswer
 from jobcore.store.job_batches import JobBatch
 from jobcore.store.job_sources import Source
+from jobcore.store.quotas import Quota
 from jobcore.store.rate_limits import RateLimit
 from jobcore.store.signing_keys import signing_key
 from jobcore.tasks import load_tasks
@@ -161,9 +164,18 @@ def make_keys(world: World) -> None:
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
     for owner in (None, "tenant"):
-        world.call(webhooks.live_secrets, owner)
-        world.call(webhooks.rotate_secret, owner, 60.0)
-    world.call(webhooks.deliveries, UUID(int=1))
+        world.call(webhook_secrets.live, owner)
+        world.call(webhook_secrets.rotate, owner, 60.0)
+    world.call(deliveries.of_job, UUID(int=1))
+
+
+def make_quotas(world: World) -> None:
+    """Quotas of owners."""
+    world.call(quotas.put, Quota("tenant", 100))
+    world.call(quotas.read_all)
+    world.call(quotas.page, "", PAGE)
+    world.call(quotas.find, "tenant")
+    world.call(quotas.delete, "tenant")
 
 
 def make_acts(world: World) -> None:
@@ -379,6 +391,7 @@ def walk_through(world: World, worker: UUID) -> None:
     keep_input_files(world)
     make_keys(world)
     make_acts(world)
+    make_quotas(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)
@@ -447,6 +460,7 @@ def accept_with_keys(world: World) -> None:
     outcomes = world.call(idempotency.accept_once, list(zip(given, [*keys, None], strict=True)))
     assert len(outcomes) == 4
     [again] = world.call(idempotency.accept_once, [(world.new(), keys[1])]).values()
+    assert world.call(idempotency.is_used, keys[1].text)
     assert isinstance(again, KnownJob)
     assert world.call(job_batches.find, IdempotencyKey("unused", "00" * 32)) is None
     batch = JobBatch((), json_text.rows([world.new(dedupe_key="live"), world.new()]), "[]")

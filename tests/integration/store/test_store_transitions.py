@@ -47,6 +47,7 @@ from jobcore.store import (
     claims,
     concurrency_limits,
     counts,
+    deliveries,
     event_pages,
     events,
     expiry,
@@ -85,6 +86,7 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
+    suspects,
     task_types,
     why,
     workers,
@@ -113,7 +115,7 @@ LAST = UUID(int=2**128 - 1)
 WAITING = JobFilter((Status.PENDING,))
 FILE = NewFile(UUID(int=1), "report.pdf", "application/pdf")
 
-OF_NO_JOB = {"api_keys", "audit_log", "signing_keys", "webhooks"}
+OF_NO_JOB = {"api_keys", "audit_log", "quotas", "signing_keys", "webhook_secrets"}
 """Modules whose statements cannot move a job."""
 
 ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"
@@ -394,6 +396,8 @@ UNFENCED = [
     of_situation(situations.blocking),
     of_situation(situations.pace),
     Trial(ownership.owns, lambda case: case.world.call(ownership.owns, "alice", case.id)),
+    Trial(deliveries.of_job, lambda case: case.world.call(deliveries.of_job, case.id)),
+    Trial(suspects.needs_fewer_runs_than, lambda case: case.world.call(suspects.needs_fewer_runs_than, case.id)),
     Trial(why.explain, lambda case: case.world.call(why.explain, case.id)),
     Trial(queues.page, lambda case: case.world.call(queues.page)),
     Trial(queues.find, lambda case: case.world.call(queues.find, QUEUE)),

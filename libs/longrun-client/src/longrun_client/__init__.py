@@ -42,6 +42,7 @@ from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_keys import ApiKey, ApiKeyPage, NewApiKey
 from longrun_client.models_output import OutputPage, Piece
 from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage, Queue
+from longrun_client.models_quotas import Quota, QuotaPage
 from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
@@ -89,6 +90,8 @@ __all__ = [
     "Progress",
     "Queue",
     "QueueRate",
+    "Quota",
+    "QuotaPage",
     "RateLimit",
     "RateLimitPage",
     "RunningTask",

@@ -25,6 +25,7 @@ from longrun_client import (
     cli_local,
     cli_output,
     cli_queues,
+    cli_quotas,
     cli_rates,
     cli_schedules,
     cli_submit,
@@ -63,6 +64,7 @@ app.add_typer(cli_queues.app, name="queues")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
 app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_quotas.app, name="quotas")
 app.add_typer(cli_webhooks.app, name="webhooks")
 app.add_typer(cli_audit.app)
 app.add_typer(cli_workers.app)

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from longrun_client import calls_keys
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.models_keys import ApiKey, NewApiKey
+from longrun_client.quota_client import AsyncQuotaClient, QuotaClient
 from longrun_client.transport import Transport
 
 
-class KeyClient:
+class KeyClient(QuotaClient):
     """Make, list, rotate and revoke API keys. It takes the scope `admin`."""
 
     _transport: Transport
@@ -38,7 +39,7 @@ class KeyClient:
         return self._transport.call(calls_keys.revoke_key(key_id))
 
 
-class AsyncKeyClient:
+class AsyncKeyClient(AsyncQuotaClient):
     """Make, list, rotate and revoke API keys. It takes the scope `admin`."""
 
     _transport: AsyncTransport

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from jobcore.errors import PermanentError, RetryableError
 from jobcore.models.webhooks import DELIVERY_QUEUE, DELIVERY_TYPE, headers
 from jobcore.settings import WorkerSettings, read
+from jobcore.store import webhook_secrets
 from jobcore.store.database import Database
-from jobcore.store.webhooks import live_secrets
 from jobcore.tasks import JobContext, task
 
 HOUR_S: Final = 3600
@@ -75,7 +75,7 @@ def deliver(ctx: JobContext, input: DeliveryInput) -> DeliveryResult:
     from jobcore.webhooks.posting import post  # only the processes that deliver import a library of HTTP
 
     settings = read(WorkerSettings)
-    secrets = _database().call(live_secrets, ctx.owner)
+    secrets = _database().call(webhook_secrets.live, ctx.owner)
     signed = headers(secrets, str(ctx.job_id), int(time.time()), input.body)
     began = time.monotonic()
     answer = post(input.url, input.body, signed, settings)

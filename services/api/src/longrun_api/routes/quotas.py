@@ -25,10 +25,6 @@ router = APIRouter(prefix="/quotas", tags=["keys"], dependencies=[Depends(operat
 OwnerInPath = Annotated[
     str, Path(min_length=1, max_length=owned_keys.OWNER_MAX, pattern=owned_keys.OWNER, description="The owner.")
 ]
-Submissions = Annotated[
-    Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None,
-    Field(description="Tasks that the owner may submit in a second; null: any number."),
-]
 
 
 class QuotaRequest(BaseModel):
@@ -36,7 +32,9 @@ class QuotaRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    submissions: Submissions
+    submissions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        description="Tasks that the owner may submit in a second; null: any number."
+    )
 
 
 class QuotaOfOwner(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from jobcore.models import webhooks as models
 from jobcore.models.caller import Scope
-from jobcore.store import webhooks as store
+from jobcore.store import deliveries, webhook_secrets
 from longrun_api import schemas_webhooks as schemas
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
@@ -25,7 +25,7 @@ router = APIRouter(tags=["webhooks"])
 @needs(Scope.READ)
 async def list_deliveries(request: Request, task_id: TaskId) -> schemas.DeliveryList:
     """List the latest deliveries of the events of a task, newest first."""
-    found = await runtime_of(request).database.call(store.deliveries, task_id)
+    found = await runtime_of(request).database.call(deliveries.of_job, task_id)
     return schemas.DeliveryList(items=[schemas.Delivery.of(each) for each in found])
 
 
@@ -33,7 +33,7 @@ async def list_deliveries(request: Request, task_id: TaskId) -> schemas.Delivery
 @needs(Scope.ADMIN)
 async def list_webhook_secrets(request: Request) -> Response:
     """Get the secrets that sign the deliveries of the caller's owner, newest first: one, or two after a rotation."""
-    return _shown(await runtime_of(request).database.call(store.live_secrets, caller_of(request).owner))
+    return _shown(await runtime_of(request).database.call(webhook_secrets.live, caller_of(request).owner))
 
 
 @router.post(
@@ -48,7 +48,7 @@ async def rotate_webhook_secret(
 ) -> Response:
     """Make a new secret. The one before it also signs for `overlap_s` seconds, older ones no more."""
     owner = caller_of(request).owner
-    return _shown(await runtime_of(request).database.call(store.rotate_secret, owner, wanted.overlap_s))
+    return _shown(await runtime_of(request).database.call(webhook_secrets.rotate, owner, wanted.overlap_s))
 
 
 def _shown(found: Iterable[models.WebhookSecret]) -> Response:

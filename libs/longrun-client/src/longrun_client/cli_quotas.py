@@ -1,0 +1,71 @@
+"""`longrun quotas …`: what single owners may take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from longrun_client.cli_options import Json, connect, stands_alone
+from longrun_client.console import print_lines, print_table, stderr
+from longrun_client.inputs import InputError
+from longrun_client.models_quotas import Quota
+from longrun_client.tables import new_table
+from longrun_client.text import printable
+
+app = typer.Typer()
+
+Owner = Annotated[str, typer.Argument(metavar="OWNER", help="The owner.")]
+Submissions = Annotated[str, typer.Option("--submissions", metavar="N", help="Tasks in a second, or `any`.")]
+
+
+@app.callback(invoke_without_command=True)
+def list_quotas(context: typer.Context, as_json: Json = False) -> None:
+    """List, show, set or clear the quotas of owners. It takes a key with the scope admin and without an owner."""
+    if stands_alone(context, as_json):
+        with connect(context) as client:
+            found = client.quotas()
+            print_lines(found) if as_json else print_table(_table(found))
+
+
+@app.command("show")
+def show_quota(context: typer.Context, owner: Owner, as_json: Json = False) -> None:
+    """Show what an owner may take: its own quotas, or else those of the server's settings."""
+    with connect(context) as client:
+        found = [client.quota(owner)]
+    print_lines(found) if as_json else print_table(_table(found))
+
+
+@app.command("set")
+def set_quota(context: typer.Context, owner: Owner, submissions: Submissions, as_json: Json = False) -> None:
+    """Give an owner quotas of its own. They hold within five seconds."""
+    wanted = _number(submissions)
+    with connect(context) as client:
+        found = [client.set_quota(owner, submissions=wanted)]
+    print_lines(found) if as_json else print_table(_table(found))
+
+
+@app.command("clear")
+def clear_quota(context: typer.Context, owner: Owner) -> None:
+    """Give an owner the quotas of the server's settings again."""
+    with connect(context) as client:
+        client.clear_quota(owner)
+    stderr().print(f"{printable(owner)}: the quotas of the settings", soft_wrap=True)
+
+
+def _number(text: str) -> int | None:
+    if text == "any":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"--submissions {text!r} must be a number or `any`")
+    return int(text)
+
+
+def _table(quotas: Iterable[Quota]) -> Table:
+    table = new_table("OWNER", "SUBMISSIONS/S", "FROM")
+    for quota in quotas:
+        submissions = "any" if quota.submissions is None else str(quota.submissions)
+        table.add_row(printable(quota.owner), submissions, "settings" if quota.is_default else "its own")
+    return table
