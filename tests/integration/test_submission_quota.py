@@ -88,7 +88,7 @@ def test_a_new_window_begins_when_the_last_one_has_ended(redis_url: str) -> None
     async def story(counter: SubmissionQuota) -> None:
         assert await accepted(*(counter.take("ada") for _ in range(3))) == 2
         while await accepted(counter.take("ada")) == 0:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the window ends by the clock of Redis, which tells nobody
 
     counted(redis_url, story, 2, window_s=0.2)
 

@@ -102,6 +102,10 @@ CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON audit_log
 FOR EACH ROW WHEN (OLD.at > now() - interval '7 days') EXECUTE FUNCTION refuse_to_change_audit_log();
 """
 
+FUNCTIONS = """
+audit(), audited_columns(jsonb, text[]), refuse_to_change_audit_log(), write_audit_log(text, text, text, jsonb, jsonb)
+"""
+
 AUDITED = {
     "queues": ("queue", "name", "paused, max_running, max_starts, window_s"),
     "key_limits": ("concurrency_limit", "key", "max_running"),
@@ -119,6 +123,8 @@ AUDITED = {
 def upgrade() -> None:
     for statements in (TABLE, WRITE, SHOWN, TRIGGER, APPEND_ONLY):
         op.get_bind().exec_driver_sql(statements)
+    # PostgreSQL lets every role execute a new function
+    op.execute(f"REVOKE ALL ON FUNCTION {FUNCTIONS} FROM PUBLIC")
     for table, (kind, subject, columns) in AUDITED.items():
         op.get_bind().exec_driver_sql(
             f"CREATE TRIGGER {table}_audit AFTER INSERT OR DELETE OR UPDATE OF {columns} ON {table} FOR EACH ROW "
@@ -130,5 +136,4 @@ def downgrade() -> None:
     for table in AUDITED:
         op.execute(f"DROP TRIGGER {table}_audit ON {table}")
     op.execute("DROP TABLE audit_log")
-    op.execute("DROP FUNCTION audit(), audited_columns(jsonb, text[]), refuse_to_change_audit_log()")
-    op.execute("DROP FUNCTION write_audit_log(text, text, text, jsonb, jsonb)")
+    op.execute(f"DROP FUNCTION {FUNCTIONS}")

@@ -91,6 +91,7 @@ EXECUTE FUNCTION deliver_event();
 def upgrade() -> None:
     op.execute(TABLES)
     op.execute(DELIVER)
+    op.execute("REVOKE ALL ON FUNCTION deliver_event() FROM PUBLIC")  # which every role may execute otherwise
 
 
 def downgrade() -> None:
