@@ -34,10 +34,14 @@ class Keyed(NamedTuple):
         """GET the path with these headers Authorization."""
         return httpx.get(f"{self.url}{path}", headers=[("Authorization", value) for value in authorization], timeout=30)
 
-    def make(self, *scopes: str) -> httpx.Response:
+    def make(self, *scopes: str, **fields: str) -> httpx.Response:
         """Make a key."""
-        head = {"Authorization": f"Bearer {self.key}"}
-        return httpx.post(f"{self.url}/keys", json={"name": "conformance", "scopes": scopes}, headers=head, timeout=30)
+        return self.send("POST", "/keys", {"name": "conformance", "scopes": scopes, **fields})
+
+    def send(self, method: str, path: str, body: Any, key: str | None = None) -> httpx.Response:
+        """Send a body with this key, by default that which may make others."""
+        head = {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.request(method, f"{self.url}{path}", json=body, headers=head, timeout=30)
 
 
 @pytest.fixture(scope="package")
