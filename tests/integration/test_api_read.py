@@ -235,7 +235,7 @@ def test_the_openapi_document_shows_bodies_examples_and_problems(api: httpx.Clie
     assert body["schema"] == {"$ref": "#/components/schemas/Submission"}
     assert body["examples"]["web_scrape"]["value"]["input"]["url"].startswith("https://")
     assert openapi["components"]["schemas"]["Submission"]["additionalProperties"] is False
-    assert set(submit["responses"]) == {*("200", "202", "400", "409", "413", "415", "422", "503", "default")}
+    assert set(submit["responses"]) == {*("200", "202", "400", "409", "413", "415", "422", "429", "503", "default")}
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', str(openapi).replace("'", '"')))
     assert references <= openapi["components"]["schemas"].keys()
     assert "HTTPValidationError" not in openapi["components"]["schemas"]

@@ -45,7 +45,10 @@ def test_an_accepted_task_is_answered_with_its_place_and_links(api: httpx.Client
     assert response.headers["retry-after"] == "1"
     assert (body["task_type"], body["status"]) == ("echo", "PENDING")
     assert datetime.fromisoformat(body["created_at"]).utcoffset() == timedelta(0)
-    named = {name: f"{here}/{name}" for name in ("stream", "logs", "output", "attempts", "files", "retry", "why")}
+    named = {
+        name: f"{here}/{name}"
+        for name in ("stream", "logs", "output", "attempts", "files", "retry", "why", "deliveries")
+    }
     assert body["links"] == {"self": here, "cancel": here, **named}
     assert api.get(here).json()["input"] == {"hello": "wörld"}
 
