@@ -139,7 +139,7 @@ def checks_of(case: schemathesis.Case[Any], status: int | None = None) -> list[A
     it, so a form with wrong files is none. Schemathesis takes the schema of a stream for that of each event.
     """
     is_by_item = case.path == "/tasks:batch" and isinstance(case.body, dict) and case.body.get("atomic") is False
-    unfit = {negative_data_rejection} if is_by_item or case.media_type == FORM else set()
+    unfit: set[Any] = {negative_data_rejection} if is_by_item or case.media_type == FORM else set()
     if case.path.endswith(ENDLESS) and status == httpx.codes.OK:
         unfit.add(response_schema_conformance)
     return [check for check in CHECKS if check not in unfit]
