@@ -186,7 +186,7 @@ def test_a_task_that_fails_ends_with_1_and_the_traceback_of_its_own_code(folder:
     done = run(folder, "fail", "--how", "badly", "--tasks", "mine.py")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0] == "Traceback (most recent call last):"
-    assert 'mine.py", line 31, in fail' in done.stderr.splitlines()[1]
+    assert 'mine.py", line 39, in fail' in done.stderr.splitlines()[1]
     assert done.stderr.endswith("longrun: FAILED: ValueError: no luck\n")
     done = run(folder, "fail", "--how", "permanent", "--tasks", "mine.py")
     assert (done.returncode, done.stderr) == (1, "longrun: FAILED: PermanentError: no such page\n")

@@ -72,14 +72,15 @@ def _load(tasks: Sequence[str]) -> Registry:
 
 def _find(registry: Registry, name: str) -> TaskType:
     try:
-        return registry.get(name)
+        return registry.get_submittable(name)
     except UnknownTaskType as error:
         raise InputError(str(error)) from None
 
 
 def _list(registry: Registry, out: TextIO) -> int:
-    width = max(map(len, registry.names()), default=0)
-    for task_type in registry.submittable():
+    listed = registry.submittable()
+    width = max((len(task_type.name) for task_type in listed), default=0)
+    for task_type in listed:
         print(f"{task_type.name:<{width}}  {task_type.description}".rstrip(), file=out)
     for module, why in registry.broken.items():
         _say(f"cannot import {module}: {why}")
