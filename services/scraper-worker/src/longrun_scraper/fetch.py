@@ -21,6 +21,7 @@ from jobcore.outbound.allow_list import AllowList
 from jobcore.outbound.deadline import Deadline
 from jobcore.outbound.errors import InvalidUrl
 from jobcore.outbound.guard import GuardedAdapter
+from jobcore.outbound.session import GuardedSession
 from jobcore.outbound.urls import WebUrl, web_url
 from longrun_scraper import mime, permits, unpack
 from longrun_scraper.errors import (
@@ -137,10 +138,7 @@ class Visit:
 
     def _ask(self, url: WebUrl) -> requests.Response:
         self._stop()
-        request = self._session.prepare_request(requests.Request("GET", url.href))
-        request.url = url.href  # requests rewrites the URL; `guard` parses this one
-        timeout = (self._settings.fetch_connect_timeout_s, self._deadline.left_s())
-        return self._session.send(request, stream=True, allow_redirects=False, timeout=timeout)
+        return self._session.ask("GET", url, (self._settings.fetch_connect_timeout_s, self._deadline.left_s()))
 
     def _check_status(self, response: requests.Response, at: WebUrl) -> None:
         if response.status_code < HTTPStatus.OK:
@@ -194,20 +192,9 @@ def _bounded(chunks: Iterator[bytes], limit: int, error: PageTooLarge) -> Iterat
         yield chunk
 
 
-class _Session(requests.Session):
-    """A session that never follows a redirect itself: requests would read its body, however long."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
-
-
-def _session(settings: ScraperSettings, deadline: Deadline) -> requests.Session:
-    session = _Session()
-    session.trust_env = False  # a proxy from the environment would bypass the guard, and .netrc would add credentials
+def _session(settings: ScraperSettings, deadline: Deadline) -> GuardedSession:
     allow = AllowList(settings.fetch_allow, "LONGRUN_FETCH_ALLOW")
-    adapter = GuardedAdapter(allow, settings.fetch_connect_timeout_s, deadline, CleanResponse)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
+    session = GuardedSession(GuardedAdapter(allow, settings.fetch_connect_timeout_s, deadline, CleanResponse))
     session.headers.update({"User-Agent": settings.fetch_user_agent, **_HEADERS})
     return session
 

@@ -105,10 +105,9 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Makes all connections of a requests session with `dial`; `url` is that of the current request.
+    """Makes all connections of a `GuardedSession` with `dial`; `url` is that of the current request.
 
-    `response_class` reads the answers. The session must not use the environment (`trust_env`): a proxy would bypass the
-    guard. It must not follow redirects by itself if their bodies may be long.
+    `response_class` reads the answers.
     """
 
     url: WebUrl

@@ -13,6 +13,7 @@ from jobcore.outbound.allow_list import AllowList
 from jobcore.outbound.deadline import Deadline
 from jobcore.outbound.errors import ConnectionFailed
 from jobcore.outbound.guard import GuardedAdapter
+from jobcore.outbound.session import GuardedSession
 from jobcore.outbound.urls import web_url
 from jobcore.settings import WorkerSettings
 
@@ -30,18 +31,16 @@ class Answer:
 
 def post(url: str, body: str, signed: Mapping[str, str], settings: WorkerSettings) -> Answer:
     """Send this JSON with these headers; raises PermanentError or RetryableError if there is no answer."""
-    with Deadline(settings.webhook_timeout_s) as deadline, requests.Session() as session:
-        session.trust_env = False  # a proxy from the environment would bypass the guard
-        guard = GuardedAdapter(AllowList(settings.webhook_allow, "LONGRUN_WEBHOOK_ALLOW"), CONNECT_S, deadline)
-        session.mount("http://", guard)
-        session.mount("https://", guard)
-        target = web_url(url).href
-        headers = {**signed, "Content-Type": "application/json", "User-Agent": "Longrun-Webhooks/0.1"}
-        request = session.prepare_request(requests.Request("POST", target, data=body.encode(), headers=headers))
-        request.url = target  # requests rewrites the URL; the guard parses this one
+    allow = AllowList(settings.webhook_allow, "LONGRUN_WEBHOOK_ALLOW")
+    headers = {**signed, "Content-Type": "application/json", "User-Agent": "Longrun-Webhooks/0.1"}
+    with (
+        Deadline(settings.webhook_timeout_s) as deadline,
+        GuardedSession(GuardedAdapter(allow, CONNECT_S, deadline)) as session,
+    ):
+        target = web_url(url)
         try:
             timeout = (CONNECT_S, deadline.left_s())
-            answer = session.send(request, stream=True, allow_redirects=False, timeout=timeout)
+            answer = session.ask("POST", target, timeout, headers=headers, body=body.encode())
         except (requests.RequestException, HTTPError, OSError) as error:
             deadline.left_s()
             raise ConnectionFailed(f"the receiver did not answer: {error}"[:500]) from error
