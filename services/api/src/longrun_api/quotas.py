@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
-from jobcore.errors import StoreUnavailable
 from jobcore.store import quotas
 from jobcore.store.quotas import Quota
 from jobcore.telemetry import logs
@@ -45,11 +44,13 @@ class Quotas:
         self._submissions = submissions
         self._own: Mapping[str, Quota] = MappingProxyType({})
         self._task: asyncio.Task[None] | None = None
-        self._outage = logs.Outage(log, "cannot read the quotas of owners", "the quotas of owners are read again")
 
     async def start(self) -> None:
         """Start reading."""
-        self._task = asyncio.create_task(self._run(), name="quotas")
+        reading = background_tasks.reread(
+            self.refresh, REFRESH_S, log, "cannot read the quotas of owners", "the quotas of owners are read again"
+        )
+        self._task = asyncio.create_task(reading, name="quotas")
 
     async def close(self) -> None:
         """Stop reading."""
@@ -67,14 +68,3 @@ class Quotas:
     async def refresh(self) -> None:
         """Read them now; raises StoreUnavailable."""
         self._own = await self._database.call(quotas.read_all)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-                self._outage.end()
-            except StoreUnavailable as error:
-                self._outage.begin(error)
-            except Exception:
-                log.exception("cannot read the quotas of owners")
-            await asyncio.sleep(REFRESH_S)

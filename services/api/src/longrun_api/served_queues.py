@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import Final
 
-from jobcore.errors import StoreUnavailable
 from jobcore.models import Cause
 from jobcore.store import served
 from jobcore.store.served import Served
@@ -39,11 +38,13 @@ class ServedQueues:
         self._read_at = 0.0
         self._warn_from = time.monotonic() + STARTING_S
         self._task: asyncio.Task[None] | None = None
-        self._outage = logs.Outage(log, "cannot read what workers serve", "what workers serve is read again")
 
     async def start(self) -> None:
         """Start reading."""
-        self._task = asyncio.create_task(self._run(), name="served-queues")
+        reading = background_tasks.reread(
+            self.refresh, REFRESH_S, log, "cannot read what workers serve", "what workers serve is read again"
+        )
+        self._task = asyncio.create_task(reading, name="served-queues")
 
     async def close(self) -> None:
         """Stop reading."""
@@ -56,17 +57,6 @@ class ServedQueues:
             return []
         cause = self._served.lacks(queue, task_type)
         return [{"cause": cause, "detail": DETAILS[cause].format(queue=queue, task_type=task_type)}] if cause else []
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-                self._outage.end()
-            except StoreUnavailable as error:
-                self._outage.begin(error)
-            except Exception:
-                log.exception("cannot read what workers serve")
-            await asyncio.sleep(REFRESH_S)
 
     async def refresh(self) -> None:
         """Read what active workers can run now; raises StoreUnavailable."""
