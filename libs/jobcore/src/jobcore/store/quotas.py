@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from jobcore.store.rows import Rows
+from jobcore.store.transactions import DURABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,10 @@ ALL: Final = text(f"SELECT {_QUOTAS.columns} FROM quotas")
 PAGE: Final = text(f"SELECT {_QUOTAS.columns} FROM quotas WHERE owner > :after ORDER BY owner LIMIT :limit")
 FIND: Final = text(f"SELECT {_QUOTAS.columns} FROM quotas WHERE owner = :owner")
 PUT: Final = text(
-    "INSERT INTO quotas (owner, submissions) VALUES (:owner, :submissions) "
+    DURABLE + "INSERT INTO quotas (owner, submissions) VALUES (:owner, :submissions) "
     "ON CONFLICT (owner) DO UPDATE SET submissions = excluded.submissions"
 )
-DELETE: Final = text("DELETE FROM quotas WHERE owner = :owner")
+DELETE: Final = text(DURABLE + "DELETE FROM quotas WHERE owner = :owner")
 
 
 def read_all(connection: Connection) -> dict[str, Quota]:

@@ -59,16 +59,15 @@ async def submit_task(request: Request) -> Response:
     is an input file of its name.
     """
     if validation.is_wanted(request):
-        return await _submitted(request)
+        return await _submitted(request, is_validation=True)
     use = await runtime_of(request).submission_quota.take(caller_of(request).owner)
-    response = await _submitted(request)
+    response = await _submitted(request, is_validation=False)
     if use is not None:
         response.headers.update(use.headers)
     return response
 
 
-async def _submitted(request: Request) -> Response:
-    is_validation = validation.is_wanted(request)
+async def _submitted(request: Request, *, is_validation: bool) -> Response:
     runtime, traceparent, caller = runtime_of(request), traces.current_traceparent(), caller_of(request)
 
     if is_form(request):
