@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
+import anyio
 import httpx
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
+from typer.testing import CliRunner
 
+from longrun_client import AsyncLongrun, Longrun
+from longrun_client.cli import app as cli
 from tests.integration.keyed import KeyedApi
 from tests.integration.receiver import Receiver
 from tests.servers import execute
@@ -242,3 +247,45 @@ def test_what_cannot_be_a_webhook_is_refused_and_an_owner_has_fifty(act_as: ActA
     rest = client.get("/webhooks", params={"cursor": page["next"]}).json()
     assert {each["webhook_id"] for each in page["items"] + rest["items"]} == ids
     assert rest["next"] is None
+
+
+def test_both_clients_and_the_command_make_change_try_and_delete_them(receiver: Receiver, keyed: KeyedApi) -> None:
+    key, url = keyed.make("admin", owner="joy")["key"], f"http://{receiver.host_port}/clients/200"
+    command = partial(CliRunner().invoke, cli, env={"LONGRUN_API_KEY": key, "LONGRUN_URL": keyed.url, "COLUMNS": "300"})
+
+    def told(*arguments: str) -> Any:
+        done = command(["webhooks", *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout.splitlines()[0])
+
+    webhook_id = told("create", url, "--queue", "default", "--event", "task.failed", "--signature", "v1a")["webhook_id"]
+    with Longrun(keyed.url, api_key=key) as client:
+        [found] = client.webhooks()
+        assert (found, found.signature, found.filter.queue) == (client.webhook(webhook_id), "v1a", ("default",))
+        assert found.events == ("task.failed",)
+        pinged = client.ping_webhook(webhook_id)
+        [sent] = until(lambda: [each for each in client.webhook_deliveries(webhook_id) if each.status == "SUCCESS"])
+        assert sent.delivery_id == pinged.delivery_id
+        assert told("log", webhook_id)["status_code"] == 200
+        assert told("redeliver", sent.delivery_id)["type"] == "webhook.ping"
+        assert told("ping", webhook_id)["webhook_id"] == webhook_id
+        assert told("change", webhook_id, "--tag", "a", "--format", "cloudevents")["filter"]["queue"] == []
+        assert told("disable", webhook_id)["disabled_reason"] == "a client disabled it"
+        assert "a client disabled it" in command(["webhooks"]).stdout
+        assert told("enable", webhook_id)["enabled"]
+        assert told("secrets", webhook_id)["secret"].startswith("whpk_")
+        assert len(client.rotate_webhook_secret(webhook_id, overlap_s=60)) == 2
+
+    async def ask() -> None:
+        async with AsyncLongrun(keyed.url, api_key=key) as client:
+            made = await client.create_webhook(url, filter={"task_type": ["echo"]}, idempotency_key="one")
+            again = await client.create_webhook(url, filter={"task_type": ["echo"]}, idempotency_key="one")
+            assert made == again
+            assert [each.webhook_id async for each in client.webhooks()] == [made.webhook_id, webhook_id]
+            assert (await client.change_webhook(made.webhook_id, enabled=False)).enabled is False
+            assert (await client.redeliver(sent.delivery_id)).webhook_id == webhook_id
+            await client.delete_webhook(made.webhook_id)
+
+    anyio.run(ask)
+    assert told("delete", webhook_id)["webhook_id"] == webhook_id
+    assert command(["webhooks", "show", webhook_id]).exit_code != 0
