@@ -1,4 +1,4 @@
-"""Subscriptions: the table `webhooks`. A trigger sends them the events of jobs (migration 0048).
+"""Subscriptions: the table `webhooks`. A trigger sends them events (migration 0048).
 
 `owner` limits a function to the subscriptions of that owner; None: all.
 """
