@@ -1,8 +1,8 @@
 """Deliveries of events while one receiver hangs: how long those to all other hosts take.
 
 Each tenth of a second, one transaction makes ten deliveries, one of which goes to the host that never answers. They
-wait, are promoted, claimed, signed and sent as any. The receiver verifies each with `standardwebhooks`. The time is from the
-event to the stored answer, by the database's clock.
+wait, are promoted, claimed, signed and sent as any. The receiver verifies each with `standardwebhooks`. The time is
+from the event to the stored answer, by the database's clock.
 """
 
 from __future__ import annotations
