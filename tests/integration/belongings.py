@@ -104,7 +104,9 @@ def collect(keyed: KeyedApi, worker: HandWorker) -> Belongings:
     _answer(alice.put(f"/concurrency-limits/{KEY}", json={"max_running": 1}), httpx.codes.OK)
     _answer(alice.put(f"/rate-limits/{KEY}", json={"max_starts": 9, "window_s": 60}), httpx.codes.OK)
     hook = {"url": f"https://example.com/{SECRET}", "filter": {"queue": ["nowhere"]}}
-    webhook = _answer(alice.post("/webhooks", json=hook), httpx.codes.CREATED)
+    webhook = _answer(
+        alice.post("/webhooks", json=hook, headers={"Idempotency-Key": f"{KEY}-webhook"}), httpx.codes.CREATED
+    )
     upload = _answer(alice.post("/files", content=SECRET, headers={"Content-Type": "text/plain"}), httpx.codes.CREATED)
     until(lambda: sql(stack.database_url, "SELECT ready FROM jobs WHERE id = %s", blocked)[0]["ready"])
     page = _answer(alice.get("/tasks", params={"limit": 1}), httpx.codes.OK)

@@ -13,6 +13,7 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], str]] = []
         self.hold = threading.Event()
+        self.up = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,12 +31,12 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer by the last part of the path: a status, `hang`, `soon` (503 the first time) or `redirect`."""
+        """Answer by the last part of the path: a status, `hang`, `soon` (503 the first time), `redirect` or `up`."""
         how = request.path.rpartition("/")[2]
         if how == "hang":
             self.hold.wait()
         first = len(self.at(request.path)) == 1
-        statuses = {"hang": 200, "soon": 503 if first else 204, "redirect": 307}
+        statuses = {"hang": 200, "soon": 503 if first else 204, "redirect": 307, "up": 200 if self.up.is_set() else 503}
         request.send_response(statuses.get(how) or int(how))
         request.send_header("Content-Length", "0")
         if how == "soon":

@@ -105,7 +105,12 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         "POST /webhook-secrets": [Try(200, {})],
         "POST /webhooks": [
             Try(422, {"url": "https://example.com/", **OTHERS}),
-            Try(201, {"url": "https://example.com/"}, headers={"Idempotency-Key": KEY}, has={"owner": "bob"}),
+            Try(
+                201,
+                {"url": "https://example.com/"},
+                headers={"Idempotency-Key": f"{KEY}-webhook"},
+                has={"owner": "bob"},
+            ),
         ],
         "GET /webhooks": [Try(200), Try(200, params={"cursor": hers.webhook_cursor})],
         "GET /audit-log": [Try(200), Try(422, params=OTHERS)],

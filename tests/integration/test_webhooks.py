@@ -18,10 +18,18 @@ from longrun_client.cli import app as cli
 from longrun_client.models_webhooks import TaskWebhook
 from tests.integration.keyed import KeyedApi
 from tests.integration.receiver import Receiver
+from tests.servers import execute
 from tests.waiting import until
 
 ActAs = Callable[..., httpx.Client]
 GONE: Final = 410
+HOUR_S: Final = 3600
+MOVE: Final = """
+UPDATE longrun.jobs SET run_at = now() FROM (SELECT id, run_at AS next_at FROM longrun.jobs FOR UPDATE) AS old
+WHERE old.id = jobs.id AND task_type = 'longrun.webhook' AND status = 'PENDING' AND NOT ready AND owner = %s
+    AND run_at > now()
+RETURNING extract(epoch FROM next_at - now())
+"""
 SETTINGS: Final = {"LONGRUN_WEBHOOK_TIMEOUT_S": "5"}
 
 
@@ -119,6 +127,34 @@ def test_a_receiver_that_is_gone_gets_nothing_again_until_a_client_retries(recei
     assert client.post(f"/tasks/{sent['delivery_id']}/retry").status_code == 202
     delivery(client, task_id, status="FAILED", attempts=2)
     assert len(receiver.at(f"/gone/{GONE}")) == 2
+
+
+def test_what_a_receiver_missed_in_an_hour_arrives_once_it_is_up_again(
+    receiver: Receiver, act_as: ActAs, keyed: KeyedApi
+) -> None:
+    client, url, missed_s, attempts = act_as("dan"), keyed.stack.database_url, 0.0, 0
+    ids = [submitted(client, f"http://{receiver.host_port}/outage/up") for _ in range(4)]
+    while not receiver.up.is_set():
+        attempts += 1
+        [sent, *_] = [delivery(client, task_id, status="PENDING", attempts=attempts) for task_id in ids]
+        assert sent["status_code"] == 503
+        if missed_s >= HOUR_S:
+            receiver.up.set()
+        # the clock moves to the next attempt
+        moved = execute(url, MOVE, "dan")
+        assert len(moved) == len(ids)
+        missed_s += min(float(waited_s) for (waited_s,) in moved)
+    sent_ids = [delivery(client, task_id, status="SUCCESS", status_code=200)["delivery_id"] for task_id in ids]
+    secret = client.get("/webhook-secrets").json()["items"][0]["secret"]
+    last = {headers["webhook-id"]: (headers, body) for headers, body in receiver.at("/outage/up")}
+    assert {Webhook(secret).verify(body, headers)["data"]["task_id"] for headers, body in last.values()} == set(ids)
+    assert last.keys() == set(sent_ids)
+    # a recorded message is refused later, and cannot be made younger
+    headers, body = last[sent_ids[0]]
+    for moved_by in (-HOUR_S, 1):
+        replayed = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + moved_by)}
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, replayed)
 
 
 @pytest.mark.parametrize("how", ["500", "404", "redirect"])
