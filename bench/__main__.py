@@ -40,6 +40,7 @@ from bench.measures import (
     stream,
     submit,
     waiting,
+    webhooks,
 )
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -73,6 +74,7 @@ MEASURES = {
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
     "rate_limit": rate_limit.measure,
+    "webhooks": webhooks.measure,
 }
 
 
