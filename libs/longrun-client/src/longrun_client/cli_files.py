@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, print_table
 from longrun_client.models_files import TaskFile
@@ -16,8 +17,6 @@ from longrun_client.tables import new_table
 from longrun_client.text import local_time, printable
 
 app = typer.Typer()
-
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
 
 
 @app.command()

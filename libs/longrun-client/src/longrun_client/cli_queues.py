@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longrun_client import tables_queues
+from longrun_client import cli_completion, tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
 from longrun_client.cli_rates import parse_rate
 from longrun_client.console import print_lines, print_table, stderr, stdout
@@ -16,7 +16,7 @@ from longrun_client.text import printable
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.", autocompletion=cli_completion.queues)]
 
 
 @app.callback(invoke_without_command=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, print_table
 from longrun_client.models_webhooks import Delivery, WebhookSecret
@@ -21,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Deliveries of events to webhooks, 
 @app.command("deliveries")
 def list_deliveries(
     context: typer.Context,
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")],
+    task_id: TaskId,
     as_json: Json = False,
 ) -> None:
     """List the latest deliveries of a task's events. `longrun retry` with the id of a failed one sends it again."""
