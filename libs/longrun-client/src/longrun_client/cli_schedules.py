@@ -88,10 +88,15 @@ def create(
 
 
 @app.command("list")
-def list_schedules(context: typer.Context, as_json: Json = False) -> None:
+def list_schedules(
+    context: typer.Context,
+    *,
+    owner: Annotated[str | None, typer.Option(help="Only schedules of this owner.")] = None,
+    as_json: Json = False,
+) -> None:
     """List schedules, newest first."""
     with connect(context) as client:
-        found = client.schedules()
+        found = client.schedules(owner=owner)
         print_lines(found) if as_json else print_table(tables.schedule_table(found))
 
 
@@ -150,17 +155,17 @@ def change(
 
 
 @app.command()
-def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
+def pause(context: typer.Context, key: Key, *, idempotency_key: IdempotencyKey = None, as_json: Json = False) -> None:
     """Pause a schedule: it submits no tasks until it is resumed."""
     with connect(context) as client:
-        _say(client.pause_schedule(key), as_json)
+        _say(client.pause_schedule(key, idempotency_key=idempotency_key), as_json)
 
 
 @app.command()
-def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
+def resume(context: typer.Context, key: Key, *, idempotency_key: IdempotencyKey = None, as_json: Json = False) -> None:
     """Resume a paused schedule from its next tick on."""
     with connect(context) as client:
-        _say(client.resume_schedule(key), as_json)
+        _say(client.resume_schedule(key, idempotency_key=idempotency_key), as_json)
 
 
 @app.command()
