@@ -60,7 +60,10 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
 
 
 def worker_table(workers: Iterable[Worker], *, with_tasks: bool = True) -> Table:
-    """One row per worker, followed by its running tasks if they are wanted. BUSY is how many tasks it runs, of those it has room for."""
+    """One row per worker, and one for each of its running tasks if they are wanted.
+
+    BUSY is how many tasks it runs, of those it has room for.
+    """
     table = new_table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
