@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from longrun_client import tables_webhooks as tables
+from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import IdempotencyKey, Json, connect, stands_alone
 from longrun_client.console import print_lines, print_table
 from longrun_client.models_webhooks import Delivery, Webhook, WebhookSecret
@@ -125,7 +126,7 @@ def list_deliveries_of_webhook(context: typer.Context, webhook_id: WebhookId, as
 @app.command("deliveries")
 def list_deliveries(
     context: typer.Context,
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")],
+    task_id: TaskId,
     as_json: Json = False,
 ) -> None:
     """List the latest deliveries of a task's events."""
