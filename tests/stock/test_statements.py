@@ -359,6 +359,8 @@ def read_lists(world: World, old: JobPosition) -> None:
         JobFilter(finished_after=long_ago, finished_before=now),
         JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
         JobFilter(error_contains="refused"),
+        JobFilter(id_prefix=old.id.hex[:9]),
+        JobFilter(owner="tenant", id_prefix=old.id.hex[:9]),
         JobFilter(schedule_id=UUID(int=3), tags=("red",)),
         JobFilter(owner="tenant", tags=("red",)),
         JobFilter(owner="tenant", schedule_id=UUID(int=3), tags=("red",)),

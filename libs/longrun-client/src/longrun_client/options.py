@@ -170,6 +170,8 @@ class FilterOptions(TypedDict, total=False):
 class ListOptions(FilterOptions, total=False):
     """Which tasks to list, and in which order."""
 
+    id_prefix: str | None
+    """How their ids begin."""
     sort: str | None
     """`-created` (default), `created`, `-finished` or `finished`; `-` is for the latest first."""
     fields: Sequence[str] | None
