@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from longrun_client import cli_completion
 from longrun_client import tables_webhooks as tables
 from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import IdempotencyKey, Json, connect, stands_alone
@@ -16,9 +17,17 @@ from longrun_client.webhook_client import OVERLAP_S
 
 app = typer.Typer()
 
-WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Id of the webhook.")]
+WebhookId = Annotated[
+    str,
+    typer.Argument(metavar="WEBHOOK", help="Id of the webhook.", autocompletion=cli_completion.webhook_ids),
+]
 OfWebhook = Annotated[
-    str | None, typer.Argument(metavar="[WEBHOOK]", help="Id of the webhook; default: those that tasks name.")
+    str | None,
+    typer.Argument(
+        metavar="[WEBHOOK]",
+        help="Id of the webhook; default: those that tasks name.",
+        autocompletion=cli_completion.webhook_ids,
+    ),
 ]
 Events = Annotated[
     list[str] | None,
@@ -137,7 +146,7 @@ def list_deliveries(
 @app.command("redeliver")
 def redeliver(
     context: typer.Context,
-    delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY", help="Id of the delivery.")],
+    delivery_id: TaskId,
     as_json: Json = False,
 ) -> None:
     """Send the message of a delivery once more, whatever became of it."""
