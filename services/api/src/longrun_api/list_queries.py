@@ -125,10 +125,17 @@ def _hexadecimal(text: str) -> str:
     return digits
 
 
+IdPrefix = Annotated[
+    str,
+    Field(max_length=36, json_schema_extra={"pattern": "^-*([0-9A-Fa-f]-*){1,32}$"}),
+    AfterValidator(_hexadecimal),
+]
+
+
 class ListQuery(FilterQuery):
     """Which tasks to return, in which order, and how many."""
 
-    id_prefix: Annotated[str, Field(max_length=36), AfterValidator(_hexadecimal)] | None = Field(
+    id_prefix: IdPrefix | None = Field(
         None,
         description="Only tasks whose id begins so. Hyphens and the case of letters do not matter.",
         examples=["019a5e0c-7c5e"],
