@@ -1,4 +1,4 @@
-"""Completion in the shell: ids of tasks, keys and webhooks, names of task types, queues and schedules, from the server.
+"""What the server lets the shell complete: ids of tasks, keys and webhooks, names of task types, queues and schedules.
 
 `longrun --install-completion` sets the shell up. A server that does not answer at once completes nothing.
 """
