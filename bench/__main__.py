@@ -41,6 +41,7 @@ from bench.measures import (
     stream,
     submit,
     waiting,
+    webhooks,
 )
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -75,6 +76,7 @@ MEASURES = {
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
     "rate_limit": rate_limit.measure,
+    "webhooks": webhooks.measure,
 }
 
 
