@@ -171,7 +171,9 @@ def make_keys(world: World) -> None:
 
 def make_quotas(world: World) -> None:
     """Quotas of owners."""
-    world.call(quotas.put, Quota("tenant", 100))
+    world.call(quotas.put, Quota("tenant", {"queued": 100}))
+    world.call(quotas.publish, {"queued": 1000})
+    world.call(quotas.fold)
     world.call(quotas.read_all)
     world.call(quotas.page, "", PAGE)
     world.call(quotas.find, "tenant")
