@@ -9,12 +9,15 @@ from functools import partial
 
 import psycopg2
 import pytest
+from uuid_utils.compat import uuid7
 
-from jobcore.errors import QuotaExceeded
+from jobcore.errors import NamesExceeded, QuotaExceeded
 from jobcore.models import Accepted, BulkAction, IdempotencyKey
 from jobcore.states import Status
-from jobcore.store import bulk, firings, idempotency, quotas, task_types
+from jobcore.store import bulk, concurrency_limits, firings, idempotency, quotas, rate_limits, task_types
+from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.quotas import Quota
+from jobcore.store.rate_limits import RateLimit
 from jobcore.tasks import load_tasks
 from tests.integration.desk import Desk
 from tests.integration.store.test_store_schedules import JOB, firing, jobs_of, keep, read, scheduler
@@ -193,3 +196,33 @@ def test_a_refused_submission_leaves_its_idempotency_key_free(world: World) -> N
         world.call(idempotency.accept_once, given)
     world.cancel(waiting)
     assert isinstance(world.call(idempotency.accept_once, given)[given[0][0].id], Accepted)
+
+
+def test_a_race_of_names_keeps_exactly_as_many_as_the_owner_may(world: World) -> None:
+    def add(number: int) -> bool:
+        try:
+            if number % 3 == 0:
+                keep(world, name=f"ada\x1f{uuid7()}")
+            elif number % 3 == 1:
+                world.call(concurrency_limits.put, ConcurrencyLimit(f"ada\x1f{uuid7()}", 5))
+            else:
+                world.call(rate_limits.put, RateLimit(f"ada\x1f{uuid7()}", 1, 1.0))
+        except NamesExceeded:
+            return False
+        return True
+
+    for number in range(1, 12):
+        world.call(quotas.put, Quota("ada", {"names": 3 * number}))
+        assert sum(race(*(partial(add, kind) for kind in range(9)))) == 3
+    assert world.call(quotas.find, "ada").names == 33
+    assert keep(world).plan.name  # the operator's
+
+
+def test_a_limit_that_is_there_can_be_changed_and_deleting_frees_its_place(world: World) -> None:
+    world.call(quotas.put, Quota("ada", {"names": 1}))
+    world.call(concurrency_limits.put, ConcurrencyLimit("ada\x1fone", 5))
+    world.call(concurrency_limits.put, ConcurrencyLimit("ada\x1fone", 6))
+    with pytest.raises(NamesExceeded):
+        world.call(concurrency_limits.put, ConcurrencyLimit("ada\x1ftwo", 5))
+    world.call(concurrency_limits.delete, "ada\x1fone")
+    world.call(concurrency_limits.put, ConcurrencyLimit("ada\x1ftwo", 5))

@@ -19,6 +19,7 @@ app = typer.Typer()
 
 Owner = Annotated[str, typer.Argument(metavar="OWNER", help="The owner.")]
 Submissions = Annotated[str, typer.Option("--submissions", metavar="N", help="Tasks in a second, or `any`.")]
+Names = Annotated[str, typer.Option("--names", metavar="N", help="Schedules and limits together, or `any`.")]
 Queued = Annotated[str, typer.Option("--queued", metavar="N", help="Tasks that are PENDING at once, or `any`.")]
 
 
@@ -41,10 +42,15 @@ def show_quota(context: typer.Context, owner: Owner, as_json: Json = False) -> N
 
 @app.command("set")
 def set_quota(
-    context: typer.Context, owner: Owner, submissions: Submissions = "", queued: Queued = "", as_json: Json = False
+    context: typer.Context,
+    owner: Owner,
+    submissions: Submissions = "",
+    queued: Queued = "",
+    names: Names = "",
+    as_json: Json = False,
 ) -> None:
     """Give an owner quotas of its own. What is left out is as in the settings. They hold within five seconds."""
-    amounts = _amounts(submissions=submissions, queued=queued)
+    amounts = _amounts(submissions=submissions, queued=queued, names=names)
     with connect(context) as client:
         found = [client.set_quota(owner, **amounts)]
     print_lines(found) if as_json else print_table(_table(found))
@@ -78,9 +84,10 @@ def _shown(amount: int | None) -> str:
 
 
 def _table(quotas: Iterable[Quota]) -> Table:
-    table = new_table("OWNER", "SUBMISSIONS/S", "QUEUED", "FROM")
+    table = new_table("OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "FROM")
     for quota in quotas:
         queued = f"{quota.used.queued} of {_shown(quota.queued)}"
+        names = f"{quota.used.names} of {_shown(quota.names)}"
         origin = "settings" if quota.is_default else "its own"
-        table.add_row(printable(quota.owner), _shown(quota.submissions), queued, origin)
+        table.add_row(printable(quota.owner), _shown(quota.submissions), queued, names, origin)
     return table

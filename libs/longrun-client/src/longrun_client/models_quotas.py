@@ -12,6 +12,7 @@ class Amounts(TypedDict, total=False):
 
     submissions: int | None
     queued: int | None
+    names: int | None
 
 
 class Used(Wire):
@@ -19,6 +20,8 @@ class Used(Wire):
 
     queued: int = 0
     """Its tasks that are PENDING."""
+    names: int = 0
+    """Its schedules, concurrency limits and rate limits."""
 
 
 class Quota(Wire):
@@ -29,6 +32,8 @@ class Quota(Wire):
     """Tasks that it may submit in a second; None: any number."""
     queued: int | None = None
     """Tasks of it that may be PENDING at once; None: any number."""
+    names: int | None = None
+    """Schedules and limits that it may keep, together; None: any number."""
     is_default: bool = False
     """Whether these are the quotas of the server's settings."""
     used: Used = Used()

@@ -40,7 +40,11 @@ async def counting(settings: ApiSettings, database: AsyncDatabase) -> AsyncItera
 
 def defaults(settings: ApiSettings) -> Amounts:
     """The quotas of owners without their own, by name."""
-    return {"submissions": settings.quota_submissions, "queued": settings.quota_queued}
+    return {
+        "submissions": settings.quota_submissions,
+        "queued": settings.quota_queued,
+        "names": settings.quota_names,
+    }
 
 
 class Quotas:

@@ -2,7 +2,7 @@
 
 Each change of the use of an owner is a row of its own in `owner_use_changes`, written by triggers, so that no two
 transactions wait for each other. The keeper adds these rows up in `owner_uses`. The use is both together. A trigger at
-the end of each transaction that makes jobs checks it, behind a lock of the owner (docs/adr/0054-hard-quotas.md).
+the end of each transaction that makes tasks checks it, behind a lock of the owner (docs/adr/0054-hard-quotas.md).
 """
 
 from __future__ import annotations
@@ -38,16 +38,19 @@ class Use:
     amounts: Mapping[str, int | None] | None
     """Those of a `Quota`; None: it has those of the settings."""
     queued: int
+    names: int
 
 
 _QUOTAS: Final = Rows(Quota)
 _USES: Final = Rows(Use)
 ALL: Final = text(f"SELECT {_QUOTAS.columns} FROM quotas")
 PAGE: Final = text(
-    "SELECT owner, amounts, queued_of(owner) AS queued FROM quotas WHERE owner > :after ORDER BY owner LIMIT :limit"
+    "SELECT owner, amounts, queued_of(owner) AS queued, names_of(owner) AS names "
+    "FROM quotas WHERE owner > :after ORDER BY owner LIMIT :limit"
 )
 FIND: Final = text("""
-SELECT :owner AS owner, (SELECT amounts FROM quotas WHERE owner = :owner) AS amounts, queued_of(:owner) AS queued
+SELECT :owner AS owner, (SELECT amounts FROM quotas WHERE owner = :owner) AS amounts, queued_of(:owner) AS queued,
+       names_of(:owner) AS names
 """)
 PUT: Final = text(
     DURABLE + "INSERT INTO quotas (owner, amounts) VALUES (:owner, CAST(:amounts AS jsonb)) "

@@ -40,6 +40,9 @@ class QuotaRequest(BaseModel):
     queued: Annotated[int, Field(ge=1, le=1_000_000_000), WHOLE] | None = Field(
         None, description="Tasks of the owner that may be PENDING at once; null: any number."
     )
+    names: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        None, description="Schedules and limits that the owner may keep, together; null: any number."
+    )
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -52,6 +55,7 @@ class Used(BaseModel):
     """What an owner has taken of its quotas."""
 
     queued: int = Field(description="Its tasks that are PENDING.")
+    names: int = Field(description="Its schedules, concurrency limits and rate limits.")
 
 
 class QuotaOfOwner(BaseModel):
@@ -60,6 +64,7 @@ class QuotaOfOwner(BaseModel):
     owner: str
     submissions: int | None = Field(description="Tasks that it may submit in a second; null: any number.")
     queued: int | None = Field(description="Tasks of it that may be PENDING at once; null: any number.")
+    names: int | None = Field(description="Schedules and limits that it may keep, together; null: any number.")
     is_default: bool = Field(description="Whether these are the quotas of the settings.")
     used: Used
 
@@ -67,7 +72,9 @@ class QuotaOfOwner(BaseModel):
     def of(cls, use: Use, known: Quotas) -> Self:
         """The quotas of an owner as clients see them."""
         in_force = known.in_force(use.amounts)
-        return cls(owner=use.owner, is_default=use.amounts is None, used=Used(queued=use.queued), **in_force)
+        return cls(
+            owner=use.owner, is_default=use.amounts is None, used=Used(queued=use.queued, names=use.names), **in_force
+        )
 
 
 class QuotaPage(BaseModel):
