@@ -172,7 +172,7 @@ def make_keys(world: World) -> None:
 def make_quotas(world: World) -> None:
     """Quotas of owners."""
     world.call(quotas.put, Quota("tenant", {"queued": 100}))
-    world.call(quotas.publish, {"queued": 1000})
+    world.call(quotas.publish, {"submissions": 1000})
     world.call(quotas.fold)
     world.call(quotas.read_all)
     world.call(quotas.page, "", PAGE)

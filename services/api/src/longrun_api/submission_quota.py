@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
+from weakref import WeakValueDictionary
 
 import redis
 
@@ -108,6 +109,8 @@ class SubmissionQuota:
         self._redis = server.asyncio_client(REDIS_S)
         self._script = self._redis.register_script(TAKE)
         self._turns = asyncio.Semaphore(TURNS)
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By owner, as long as a request of it asks: two at once would not know what the other is given."""
         self._taken: dict[str, _Taken] = {}
         self._ask_at = 0.0
         self._outage = logs.Outage(log, "submissions are not counted: Redis is unavailable", "submissions are counted")
@@ -116,14 +119,16 @@ class SubmissionQuota:
         """Count this many tasks of an owner; raises SubmissionsExceeded. None: they are not counted."""
         if owner is None or tasks == 0 or (quota := self._quota_of(owner)) is None:
             return None
-        if use := self._spend(quota, owner, tasks):
+        # what another request is being given now may be enough for this one, too
+        if owner not in self._asking and (use := self._spend(quota, owner, tasks)):
             return use
-        async with self._turns:
-            if use := self._spend(quota, owner, tasks):  # another request has taken more meanwhile
+        asking = self._asking.setdefault(owner, asyncio.Lock())
+        async with asking, self._turns:
+            if use := self._spend(quota, owner, tasks):
                 return use
             if not await self._take_more(quota, owner, tasks):
                 return None
-        return self._spend(quota, owner, tasks)
+            return self._spend(quota, owner, tasks)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
