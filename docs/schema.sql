@@ -44,6 +44,27 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
+CREATE FUNCTION longrun.check_names() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    of_owner text := split_part(to_jsonb(NEW) ->> TG_ARGV[0], chr(31), 1);
+    most bigint := quota(of_owner, 'names');
+    used bigint;
+BEGIN
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('names ' || of_owner, 0));
+        used := names_of(of_owner);
+        IF used > most THEN
+            RAISE EXCEPTION 'at most % schedules and limits may be kept together, so delete one first', most
+                USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', of_owner, 'quota', 'names', 'most', most, 'used', used);
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.check_queued() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
@@ -81,55 +102,6 @@ BEGIN
         INSERT INTO owner_use_changes (owner, queued)
         VALUES (NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END);
     END IF;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION longrun.deliver_event() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'longrun', 'pg_temp'
-    SET "TimeZone" TO 'UTC'
-    AS $$
-DECLARE
-    made_at timestamptz := clock_timestamp();
-    delivery_id uuid := new_job_id(made_at);
-    kind text := 'task.' || lower(NEW.status);
-    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
-    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
-    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
-    omitted text[] := '{}';
-    facts text;
-    whole text;
-BEGIN
-    IF octet_length(task_result) > 8000 THEN
-        task_result := NULL;
-        omitted := omitted || 'result'::text;
-    END IF;
-    IF octet_length(task_error) > 8000 THEN
-        task_error := NULL;
-        omitted := omitted || 'error'::text;
-    END IF;
-    IF octet_length(task_metadata) > 2000 THEN
-        task_metadata := NULL;
-        omitted := omitted || 'metadata'::text;
-    END IF;
-    facts := json_build_object(
-        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
-        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
-        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
-        'self', '/tasks/' || NEW.id);
-    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
-        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
-        coalesce(task_error, 'null'));
-    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
-                      concurrency_key, fairness_key, created_at, owner, delivers)
-    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
-            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
-            18, NEW.traceparent,
-            -- eight deliveries to a host at once, and those of one task one after the other
-            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
-            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
     RETURN NULL;
 END $$;
 
@@ -298,6 +270,15 @@ BEGIN
     field := NULL;
 END $_$;
 
+CREATE FUNCTION longrun.names_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT (SELECT count(*) FROM schedules WHERE strpos(name, chr(31)) > 0 AND split_part(name, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM key_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM rate_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+$$;
+
 CREATE FUNCTION longrun.new_job_id(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql
     AS $$
@@ -362,7 +343,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files', 'webhook');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -413,6 +394,54 @@ EXCEPTION WHEN data_exception THEN
     PERFORM refuse(name, 'must be a time that exists');
 END $_$;
 
+CREATE FUNCTION longrun.read_webhook(given jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $_$
+DECLARE
+    hook jsonb := nullif(given -> 'webhook', 'null');
+    -- null is a value, and not a right one
+    events jsonb := coalesce(hook -> 'events', '["task.success", "task.failed", "task.cancelled"]');
+    as_format jsonb := coalesce(hook -> 'format', '"standard"');
+    wrong bigint;
+    parts text[];
+    unknown text;
+BEGIN
+    IF hook IS NULL THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(hook) <> 'object' THEN
+        PERFORM refuse('webhook', 'must be a JSON object');
+    END IF;
+    SELECT min(name) INTO unknown FROM jsonb_object_keys(hook) AS member (name)
+    WHERE name NOT IN ('url', 'events', 'format');
+    IF unknown IS NOT NULL THEN
+        PERFORM refuse('webhook.' || unknown, 'is not a field of a webhook');
+    ELSIF jsonb_typeof(hook -> 'url') IS DISTINCT FROM 'string' OR char_length(hook ->> 'url') > 2048 THEN
+        PERFORM refuse('webhook.url', 'must be a string of at most 2,048 characters');
+    ELSIF jsonb_typeof(events) <> 'array' OR jsonb_array_length(
+        CASE WHEN jsonb_typeof(events) = 'array' THEN events ELSE '[]' END) NOT BETWEEN 1 AND 4 THEN
+        PERFORM refuse('webhook.events', 'must be an array of 1 to 4 events');
+    ELSIF as_format NOT IN ('"standard"', '"cloudevents"') THEN
+        PERFORM refuse('webhook.format', 'must be standard or cloudevents');
+    END IF;
+    SELECT min(number) - 1 INTO wrong FROM jsonb_array_elements(events) WITH ORDINALITY AS each (event, number)
+    WHERE event NOT IN ('"task.running"', '"task.success"', '"task.failed"', '"task.cancelled"');
+    IF wrong IS NOT NULL THEN
+        PERFORM refuse(format('webhook.events[%s]', wrong),
+            'must be task.running, task.success, task.failed or task.cancelled');
+    END IF;
+    parts := regexp_match(hook ->> 'url',
+        '^(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?$', 'i');
+    IF parts IS NULL OR CAST(parts[3] AS integer) NOT BETWEEN 1 AND 65535 THEN
+        PERFORM refuse('webhook.url', 'must be an http or https URL in ASCII, without user name, such as '
+            'https://example.com/hook');
+    END IF;
+    RETURN jsonb_build_object('url', hook -> 'url', 'events', events, 'format', as_format, 'host', concat(
+        lower(rtrim(parts[2], '.')), ':',
+        coalesce(parts[3], CASE lower(parts[1]) WHEN 'https' THEN '443' ELSE '80' END)));
+END $_$;
+
 CREATE FUNCTION longrun.read_whole(given jsonb, name text, lowest integer, highest integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'longrun', 'pg_temp'
@@ -441,6 +470,39 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END
 $$;
+
+CREATE FUNCTION longrun.send_event(kind text, about uuid, about_seq bigint, data text, trace text, webhook_id uuid, of_owner text, url text, host text, as_format text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    made_at timestamptz := clock_timestamp();
+    delivery_id uuid := new_job_id(made_at);
+    body text;
+BEGIN
+    IF as_format = 'cloudevents' THEN
+        body := format('{"specversion":"1.0","id":"%s","source":"%s","type":"%s","subject":"%s",'
+            '"time":%s,"datacontenttype":"application/json","data":%s}', delivery_id,
+            CASE WHEN about IS NULL THEN '/webhooks' ELSE '/tasks' END, kind, coalesce(about, webhook_id),
+            to_json(now()), data);
+    ELSE
+        body := format('{"type":"%s","timestamp":%s,"data":%s}', kind, to_json(now()), data);
+    END IF;
+    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
+                      concurrency_key, fairness_key, created_at, owner, delivers, delivers_to)
+    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
+            jsonb_strip_nulls(jsonb_build_object('url', url, 'type', kind, 'seq', about_seq, 'body', body,
+                'webhook_id', webhook_id, 'format', nullif(as_format, 'standard'))),
+            18, trace,
+            -- eight deliveries to a host at once, and those of one job one after the other
+            concat(of_owner || chr(31), 'webhook ', host, ' ',
+                   get_byte(uuid_send(coalesce(about, delivery_id)), 15) % 8),
+            of_owner || chr(31), made_at, of_owner, about, webhook_id);
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    RETURN delivery_id;
+END $$;
 
 CREATE FUNCTION longrun.submit(submission jsonb) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
@@ -552,6 +614,7 @@ BEGIN
         PERFORM refuse('metadata', 'must be a JSON object of at most 16,384 bytes');
     END IF;
 
+    job.webhook := read_webhook(given);
     job.run_at := read_time(given, 'run_at');
     job.expires_at := read_time(given, 'expires_at');
     IF job.run_at IS NOT NULL AND delay_s IS NOT NULL THEN
@@ -574,11 +637,11 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact, rate_key, owner)
+                          created_at, input_exact, metadata_exact, rate_key, owner, webhook)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner)
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner, job.webhook)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -596,6 +659,62 @@ BEGIN
         -- that job ended between the two statements
     END LOOP;
 END $_$;
+
+CREATE FUNCTION longrun.tell_webhooks() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    event text := 'task.' || lower(NEW.status);
+    hook record;
+    task_result text;
+    task_error text;
+    task_metadata text;
+    omitted text[] := '{}';
+    facts text;
+BEGIN
+    FOR hook IN
+        SELECT CAST(NULL AS uuid) AS id, NEW.owner AS owner, NEW.webhook ->> 'url' AS url,
+               NEW.webhook ->> 'host' AS host, coalesce(NEW.webhook ->> 'format', 'standard') AS format
+        WHERE jsonb_exists(NEW.webhook -> 'events', event)
+        UNION ALL
+        SELECT webhooks.id, webhooks.owner, webhooks.url, webhooks.host, webhooks.format FROM webhooks
+        WHERE coalesce(webhooks.owner, '') = ANY(ARRAY['', coalesce(NEW.owner, '')])
+            AND disabled_at IS NULL AND event = ANY(events)
+            AND (task_types = '{}' OR NEW.task_type = ANY(task_types))
+            AND (queues = '{}' OR NEW.queue = ANY(queues)) AND webhooks.tags <@ NEW.tags
+    LOOP
+        IF facts IS NULL THEN
+            task_result := CASE WHEN NEW.status = 'SUCCESS'
+                           THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
+            task_error := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
+            task_metadata := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
+            IF octet_length(task_result) > 8000 THEN
+                task_result := NULL;
+                omitted := omitted || 'result'::text;
+            END IF;
+            IF octet_length(task_error) > 8000 THEN
+                task_error := NULL;
+                omitted := omitted || 'error'::text;
+            END IF;
+            IF octet_length(task_metadata) > 2000 THEN
+                task_metadata := NULL;
+                omitted := omitted || 'metadata'::text;
+            END IF;
+            facts := json_build_object(
+                'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type,
+                'queue', NEW.queue, 'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags,
+                'created_at', NEW.created_at, 'started_at', NEW.started_at, 'finished_at', NEW.finished_at,
+                'omitted', omitted, 'self', '/tasks/' || NEW.id);
+            facts := format('%s,"metadata":%s,"result":%s,"error":%s}', left(facts, -1),
+                coalesce(task_metadata, 'null'), coalesce(task_result, 'null'), coalesce(task_error, 'null'));
+        END IF;
+        PERFORM send_event(event, NEW.id, NEW.last_seq, facts, NEW.traceparent, hook.id, hook.owner, hook.url,
+                           hook.host, hook.format);
+    END LOOP;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION longrun.write_audit_log(kind text, subject text, owner text, before jsonb, after jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -795,6 +914,7 @@ CREATE TABLE longrun.jobs (
     suspected smallint DEFAULT 0 NOT NULL,
     webhook jsonb,
     delivers uuid,
+    delivers_to uuid,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -934,6 +1054,34 @@ CREATE TABLE longrun.webhook_secrets (
     CONSTRAINT webhook_secrets_secret_check CHECK ((octet_length(secret) = 32))
 );
 
+CREATE TABLE longrun.webhooks (
+    id uuid NOT NULL,
+    owner text,
+    url text NOT NULL,
+    host text NOT NULL,
+    events text[] NOT NULL,
+    task_types text[] NOT NULL,
+    queues text[] NOT NULL,
+    tags text[] NOT NULL,
+    format text NOT NULL,
+    signature text NOT NULL,
+    secret bytea NOT NULL,
+    secret_created_at timestamp with time zone DEFAULT now() NOT NULL,
+    old_secret bytea,
+    old_secret_created_at timestamp with time zone,
+    old_secret_expires_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT webhooks_check CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT webhooks_events_check CHECK ((cardinality(events) > 0)),
+    CONSTRAINT webhooks_format_check CHECK ((format = ANY (ARRAY['standard'::text, 'cloudevents'::text]))),
+    CONSTRAINT webhooks_old_secret_check CHECK ((octet_length(old_secret) = 32)),
+    CONSTRAINT webhooks_secret_check CHECK ((octet_length(secret) = 32)),
+    CONSTRAINT webhooks_signature_check CHECK ((signature = ANY (ARRAY['v1'::text, 'v1a'::text])))
+);
+
 CREATE TABLE longrun.workers (
     id uuid NOT NULL,
     host text NOT NULL,
@@ -1032,6 +1180,9 @@ ALTER TABLE ONLY longrun.task_types
 ALTER TABLE ONLY longrun.webhook_secrets
     ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
@@ -1092,6 +1243,8 @@ CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((st
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
 
 CREATE INDEX jobs_delivering ON longrun.jobs USING btree (delivers, id) WHERE (delivers IS NOT NULL);
+
+CREATE INDEX jobs_delivering_to ON longrun.jobs USING btree (delivers_to, id) WHERE (delivers_to IS NOT NULL);
 
 CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
 CASE
@@ -1159,6 +1312,8 @@ CREATE UNIQUE INDEX webhook_secrets_newest ON longrun.webhook_secrets USING btre
 
 CREATE INDEX webhook_secrets_of_owner ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text), created_at);
 
+CREATE INDEX webhooks_of_owner ON longrun.webhooks USING btree (COALESCE(owner, ''::text), id);
+
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
 
 CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, scopes, expires_at, revoked_at ON longrun.api_keys FOR EACH ROW EXECUTE FUNCTION longrun.audit('key', 'id', '{name,owner,scopes,expires_at,revoked_at}');
@@ -1169,6 +1324,12 @@ CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.aud
 
 CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL))) EXECUTE FUNCTION longrun.check_queued();
 
+CREATE TRIGGER check_names AFTER INSERT ON longrun.key_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.rate_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.schedules FOR EACH ROW WHEN ((strpos(new.name, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('name');
+
 CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text) AND (old.status = ANY (ARRAY['FAILED'::text, 'CANCELLED'::text])))) EXECUTE FUNCTION longrun.check_queued();
 
 CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.delivers IS NULL) AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
@@ -1176,8 +1337,6 @@ CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((o
 CREATE TRIGGER count_inserted AFTER INSERT ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
 
 CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND ((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)))) EXECUTE FUNCTION longrun.count_queued();
-
-CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.webhook IS NOT NULL) AND (new.status IS DISTINCT FROM old.status) AND jsonb_exists((new.webhook -> 'events'::text), ('task.'::text || lower(new.status))))) EXECUTE FUNCTION longrun.deliver_event();
 
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
@@ -1189,7 +1348,11 @@ CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts,
 
 CREATE TRIGGER schedules_audit AFTER INSERT OR DELETE OR UPDATE OF name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused, task ON longrun.schedules FOR EACH ROW EXECUTE FUNCTION longrun.audit('schedule', 'id', '{name,cron,timezone,overlap,missed_runs,max_missed_runs,start_deadline_s,paused,task}');
 
+CREATE TRIGGER tell_webhooks AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.status IS DISTINCT FROM old.status) AND (new.status <> 'PENDING'::text) AND (new.task_type <> 'longrun.webhook'::text))) EXECUTE FUNCTION longrun.tell_webhooks();
+
 CREATE TRIGGER webhook_secrets_audit AFTER INSERT OR UPDATE OF expires_at ON longrun.webhook_secrets FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook_secret', 'id', '{owner,expires_at}');
+
+CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF url, events, task_types, queues, tags, format, secret_created_at, disabled_at ON longrun.webhooks FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook', 'id', '{owner,url,events,task_types,queues,tags,format,signature,secret_created_at,disabled_at,disabled_reason}');
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from longrun_client import cli_completion
 from longrun_client.cli_groups import TIME, with_group
 from longrun_client.inputs import from_json
 
@@ -15,11 +16,13 @@ FIELDS: Final = {"timeout": "timeout_s", "delay": "delay_s", "tag": "tags"}
 """Fields of the API whose options have other names."""
 RETRY: Final = {"retry_backoff": "backoff_s", "retry_backoff_max": "backoff_max_s", "retry_jitter": "jitter"}
 """Options for the members of `retry`."""
+WEBHOOK: Final = {"webhook": "url", "webhook_event": "events", "webhook_format": "format"}
+"""Options for the members of `webhook`."""
 
 
 def _task_options(
     *,
-    queue: Annotated[str | None, typer.Option(help="Queue of the task.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue of the task.", autocompletion=cli_completion.queues)] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Maximum duration of one attempt, in seconds.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,
@@ -63,6 +66,7 @@ def _time_options(
         list[str] | None,
         typer.Option(help="task.running, task.success, task.failed or task.cancelled; default: the last three."),
     ] = None,
+    webhook_format: Annotated[str | None, typer.Option(help="standard (default) or cloudevents.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose task it is; an operator may submit for any owner.")] = None,
 ) -> None:
     """The options that only a single submission has: only their declaration counts."""
@@ -74,10 +78,8 @@ def fields(given: Mapping[str, Any]) -> dict[str, Any]:
     retry = {RETRY[name]: values.pop(name) for name in RETRY if name in values}
     if "metadata" in values:
         values["metadata"] = from_json(values["metadata"], "--metadata")
-    if events := values.pop("webhook_event", None):
-        values["webhook"] = {"url": values.get("webhook", ""), "events": events}
-    elif "webhook" in values:
-        values["webhook"] = {"url": values["webhook"]}
+    if webhook := {member: values.pop(name) for name, member in WEBHOOK.items() if name in values}:
+        values["webhook"] = {"url": "", **webhook}
     return {FIELDS.get(name, name): value for name, value in values.items()} | ({"retry": retry} if retry else {})
 
 

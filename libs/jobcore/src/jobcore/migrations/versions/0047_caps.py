@@ -7,7 +7,7 @@ from alembic import op
 from jobcore.migrations import functions
 
 revision = "0047"
-down_revision = "0046_indexes"
+down_revision = "0048_submit"
 branch_labels = None
 depends_on = None
 
