@@ -60,15 +60,16 @@ def test_a_full_child_takes_the_next_job_when_a_run_ends_and_never_one_too_many(
 
 def test_jobs_spread_over_the_children(apart: Harness) -> None:
     apart.worker(concurrency=2, LONGRUN_JOBS_PER_CHILD="8")
-    # one on each main thread: both children are ready then
-    first = [ticking(apart, "test_polite", 3) for _ in range(2)]
+    # one on each main thread, until both are there: then both children are ready
+    first = [apart.submit("test_stay", {"folder": str(apart.folder)}) for _ in range(2)]
     assert len({apart.runs(job_id).pid for job_id in first}) == 2
+    (apart.folder / "go").touch()
     apart.all_reach(first, "SUCCESS")
-    jobs = [ticking(apart, "test_tick_async") for _ in range(8)]
+    jobs = [ticking(apart, "test_tick_async") for _ in range(12)]
     found = Counter(apart.runs(job_id).pid for job_id in jobs)
     assert len(found) == 2, found
     cancel(apart, *jobs)
-    check(apart, jobs)
+    check(apart, [*first, *jobs])
 
 
 @pytest.mark.parametrize(("task_type", "method"), [("test_tick_async", "cooperative"), ("test_tick_thread", "signal")])

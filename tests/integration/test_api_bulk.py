@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import httpx
+import psycopg2
 import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
@@ -19,7 +21,8 @@ from longrun_client import Longrun
 from tests.integration.hand_worker import HandWorker
 from tests.integration.store.world import race
 from tests.integration.test_api_submit import problem
-from tests.waiting import PATIENCE_S
+from tests.processes import Stack
+from tests.waiting import PATIENCE_S, until
 
 Submit = Callable[..., str]
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -176,8 +179,11 @@ def test_an_idempotency_key_repeats_the_answer_and_not_the_effect(
 
 
 def end(api: httpx.Client, path: str) -> dict[str, Any]:
-    task: dict[str, Any] = api.get(path, params={"wait": 30}, timeout=PATIENCE_S).json()
-    return task
+    def ended() -> dict[str, Any] | None:
+        task: dict[str, Any] = api.get(path, params={"wait": 30}, timeout=PATIENCE_S).json()
+        return task if task["finished_at"] else None
+
+    return until(ended, what="the task has ended")
 
 
 def test_more_than_a_thousand_are_cancelled_by_a_task_that_tells_how_many(
@@ -236,27 +242,46 @@ def test_requests_at_once_cancel_each_task_once(api_url: str, api: httpx.Client,
     assert statuses(api, worker.queue) == {"CANCELLED": len(ids)}
 
 
-def test_a_stopped_background_task_leaves_the_rest(api: httpx.Client, worker: HandWorker) -> None:
+def test_a_stopped_background_task_leaves_the_rest(api: httpx.Client, worker: HandWorker, shared_stack: Stack) -> None:
     """Cancelled while it runs: what it has not reached stays as it was, and its receipt is complete."""
-    insert(worker, 20_000)
-    answer = api.post("/tasks:cancel", json={"filter": {"queue": [worker.queue]}})
-    here = answer.headers["location"]
-    with httpx.stream("GET", f"{api.base_url}{here}/stream", timeout=PATIENCE_S) as events:
-        for line in events.iter_lines():
-            if line == "event: progress":
-                break
-    api.delete(here)
-    stopped = threading.Event()
-    while not api.get(here).json()["cancel"]["stopped_at"]:
-        assert not stopped.wait(0.05)
+    count = 6000
+    ids = insert(worker, count)
+    with closing(psycopg2.connect(shared_stack.database_url)) as connection, ThreadPoolExecutor() as pool:
+        lock(connection, ids[count // 2])
+        answer = api.post("/tasks:cancel", json={"filter": {"queue": [worker.queue]}})
+        here = answer.headers["location"]
+        until(lambda: api.get(here).json()["progress"], what="it has changed some of them")
+        until(lambda: waiting_for_locks(connection) >= 1, what="it waits for the lock")
+        cancelled = pool.submit(api.delete, here)
+        until(lambda: waiting_for_locks(connection) >= 2 or cancelled.done(), what="the cancel waits for its batch")
+        connection.rollback()
+        assert cancelled.result().is_success
+    until(lambda: api.get(here).json()["cancel"]["stopped_at"], what="the receipt is complete")
     task = api.get(here).json()
     left = len(worker.db.call(left_of, worker.queue))
     assert task["status"] == "CANCELLED"
-    assert 0 < left < 20_000
-    assert task["progress"]["done"] == 20_000 - left
+    assert 0 < left < count
+    assert task["progress"]["done"] == count - left
     again = api.post(f"{here}/retry")
     assert again.status_code == httpx.codes.ACCEPTED
-    assert end(api, here)["result"]["changed"] == 20_000
+    assert end(api, here)["result"]["changed"] == count
+
+
+def lock(connection: Any, job_id: UUID) -> None:
+    """Lock a job until the connection's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path TO longrun")
+        cursor.execute("SELECT FROM jobs WHERE id = %s FOR UPDATE", (str(job_id),))
+
+
+def waiting_for_locks(connection: Any) -> int:
+    """How many backends of this database wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_get_activity(NULL) AS a JOIN pg_database AS d ON d.oid = a.datid "
+            "WHERE d.datname = current_database() AND a.wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def left_of(connection: Any, queue: str) -> list[Any]:

@@ -27,13 +27,22 @@ ADOPTS = textwrap.dedent("""
     import json, os, subprocess, sys, time
     from pathlib import Path
     from jobcore.host import process_tree
-    from jobcore.host.process_table import descendants
+    from jobcore.host.process_table import descendants, snapshot
 
     assert process_tree.adopt_orphans()
     signs = Path(sys.argv[1])
-    subprocess.run(["bash", "-c", sys.argv[2], str(signs)], check=True, stdout=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["bash", "-c", sys.argv[2], str(signs)], check=True, **quiet)
     while not signs.exists() or not signs.read_text():
         time.sleep(0.01)
+    if sys.argv[4]:
+        # a look is so slow that whatever was alive when it began has ended when it is read
+        for name in ("below", "snapshot"):
+            look = getattr(process_tree, name)
+            late = lambda *args, look=look: {
+                pid: entry for pid, entry in look(*args).items() if entry.ended or pid == os.getpid()
+            }
+            setattr(process_tree, name, late)
     ended = process_tree.end(
         lambda table: descendants(table, [os.getpid()]), root=os.getpid(), grace_s=float(sys.argv[3])
     )
@@ -41,15 +50,15 @@ ADOPTS = textwrap.dedent("""
     process_tree.reap(lambda zombies: [entry.pid for entry in zombies])
     time.sleep(0.3)
     grown = signs.stat().st_size - size
-    left = [entry.pid for entry in descendants(process_tree.snapshot(), [os.getpid()])]
+    left = [entry.pid for entry in descendants(snapshot(), [os.getpid()])]
     print(json.dumps({"commands": ended.commands, "survivors": ended.survivors, "grown": grown, "left": left}))
 """)
 
 
-def adopted(tmp_path: Path, script: str, grace_s: float = 0.0) -> dict[str, Any]:
+def adopted(tmp_path: Path, script: str, grace_s: float = 0.0, *, late: str = "") -> dict[str, Any]:
     """What became of the orphans of a script, whose argument 0 is a file for signs of life."""
     said = subprocess.run(
-        [sys.executable, "-c", ADOPTS, str(tmp_path / "signs"), script, str(grace_s)],
+        [sys.executable, "-c", ADOPTS, str(tmp_path / "signs"), script, str(grace_s), late],
         capture_output=True,
         text=True,
         check=True,
@@ -92,6 +101,12 @@ def test_nothing_below_a_process_that_adopts_orphans_gets_away(tmp_path: Path, s
     found = adopted(tmp_path, script, grace_s)
     assert found["commands"]
     assert (found["survivors"], found["grown"], found["left"]) == ([], 0, [])
+
+
+def test_processes_that_replace_each_other_before_they_are_read_do_not_get_away(tmp_path: Path) -> None:
+    again = f'echo "$BASHPID" >> "{tmp_path}/signs"; sleep 0.005; bash -c "$0" "$0" & disown; exit'
+    seen = adopted(tmp_path, f"setsid bash -c '{again}' '{again}' &", late="late")
+    assert (seen["grown"], seen["left"]) == (0, [])
 
 
 def test_a_tree_ends_with_what_is_below_it_and_a_grace_lets_it_end_by_itself(tree: Process) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.stops import StopReason
-from jobcore.worker.interrupts import JobInterrupted
+from jobcore.worker.interrupts import JobInterrupted, noticing_lost_interrupts
 from jobcore.worker.thread_interrupts import ThreadInterrupts
 from tests.unit.interrupted_run import run_once, spin
 
@@ -115,4 +115,35 @@ def test_code_that_was_struck_anywhere_taints_its_process() -> None:
     threading.Thread(target=strike).start()
     with pytest.raises(JobInterrupted):
         interrupts.call(KEY, task)
+    assert interrupts.tainted
+
+
+class Ignored:
+    """An object at whose end Python ignores exceptions; an interrupt finds the task there."""
+
+    def __init__(self, interrupts: ThreadInterrupts) -> None:
+        self._interrupts = interrupts
+
+    def __del__(self) -> None:
+        other = threading.Thread(target=self._interrupts.interrupt, args=(StopReason.CANCEL,))
+        other.start()
+        other.join()
+        spin()
+
+
+def test_an_interrupt_that_python_ignored_is_raised_when_the_task_calls_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", noticing_lost_interrupts(sys.unraisablehook))
+    interrupts = ThreadInterrupts()
+    story: list[str] = []
+
+    def task() -> None:
+        Ignored(interrupts)
+        story.append("goes on")
+        with interrupts.shield():
+            story.append("calls us")
+        story.append("never")
+
+    with pytest.raises(JobInterrupted):
+        interrupts.call(KEY, task)
+    assert story == ["goes on", "calls us"]
     assert interrupts.tainted

@@ -7,6 +7,9 @@
 
 A process whose parent dies gets another parent, so whatever was found once stays on the list. With `adopt_orphans` the
 new parent is this process, so what is below it never leaves its tree, whether or not it calls setsid or forks twice.
+
+Processes that replace each other may be gone each time before they are read. But they leave their dead, until somebody
+reaps them, and the dead name the group that is killed at once.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ class _Doomed:
     select: Select
     root: int | None
     commands: dict[tuple[int, int], str] = field(default_factory=dict)
+    dead: list[ProcessEntry] = field(default_factory=list)
+    """Those that had ended when they were looked for last, and wait to be reaped."""
 
     def alive(self) -> list[ProcessEntry]:
         """Those that are alive now: quickly as long as there are some, so that nothing can start others meanwhile."""
@@ -71,6 +76,7 @@ class _Doomed:
                 roots.setdefault(pid, entry)
         found = roots | {entry.pid: entry for entry in descendants(table, roots)}
         alive = [entry for entry in found.values() if not entry.ended and entry.pid != os.getpid()]
+        self.dead = [entry for entry in found.values() if entry.ended]
         for entry in alive:
             if _key(entry) not in self.commands:
                 self.commands[_key(entry)] = command(entry.pid)
@@ -136,10 +142,15 @@ def kill_child(pid: int, *, within_s: float = KILL_S) -> None:
         process.close()
 
 
+def end_rest(*, within_s: float = KILL_S) -> None:
+    """Kill everything below this process."""
+    end(lambda table: descendants(table, [os.getpid()]), root=os.getpid(), within_s=within_s)
+
+
 def kill_this_process() -> None:
     """Kill everything below this process, as far as it dies at once, and then this process."""
     try:
-        end(lambda table: descendants(table, [os.getpid()]), root=os.getpid(), within_s=LAST_S)
+        end_rest(within_s=LAST_S)
     finally:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -193,7 +204,9 @@ def _kill(doomed: _Doomed, find: Callable[[], list[ProcessEntry]], within_s: flo
     give_up_at = time.monotonic() + within_s
     empty = 0
     while empty < EMPTY_LOOKS:
-        if alive := find():
+        alive = find()
+        _kill_sessions(doomed.dead)
+        if alive:
             alive = _frozen(alive, find, give_up_at)
             _kill_sessions(alive)
             forbidden = _signal(alive, signal.SIGKILL)
@@ -216,13 +229,13 @@ def _frozen(alive: list[ProcessEntry], find: Callable[[], list[ProcessEntry]], g
     return alive
 
 
-def _kill_sessions(alive: Iterable[ProcessEntry]) -> None:
+def _kill_sessions(members: Iterable[ProcessEntry]) -> None:
     """Kill the groups of sessions that were begun below us, each at once: no fork in progress gets away.
 
     Whoever calls setsid(2) has everything in its session below it, so a group of such a session has no other members.
     """
     ours = os.getsid(0)
-    for group in {entry.group for entry in alive if entry.session not in (0, ours)}:
+    for group in {entry.group for entry in members if entry.session not in (0, ours)}:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 

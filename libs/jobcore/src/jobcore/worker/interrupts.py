@@ -7,6 +7,9 @@ is on the stack; it raises at most once per run, and never while our own code cl
 Python notes a signal, and runs its handler between two instructions. If a call that blocks begins in between, nothing
 would interrupt it. So the handler says in the slot that it ran, and the supervisor sends its signal again until it did.
 
+Python ignores what is raised inside a callback of the garbage collector, a weak reference or `__del__`, but tells
+`sys.unraisablehook`. An interrupt that is lost there counts as not handled, so the next signal raises it again.
+
 Other code is not shielded. An interrupt inside an import leaves modules half imported; inside a library, it may leave a
 lock held. Then `tainted` is set, and the child is replaced.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -36,9 +40,11 @@ T = TypeVar("T")
 class JobInterrupted(JobCancelled):
     """Raised in the task's code by the supervisor's signal; `reason` is that of the stop request."""
 
-    def __init__(self, reason: StopReason) -> None:
+    def __init__(self, reason: StopReason, on_lost: Callable[[], None]) -> None:
         super().__init__(f"the worker stopped this run: {reason.name.lower()}")
         self.reason = reason
+        self.on_lost = on_lost
+        """Call this if Python ignored the exception."""
 
 
 class Interrupts:
@@ -48,15 +54,18 @@ class Interrupts:
         self._slot = slot
         self._pid = os.getpid()
         self._process_state: ProcessState | None = None
+        self._called: RunKey | None = None
         self._inside: RunKey | None = None
+        """The run whose code an interrupt may strike: the one that is called, until it was struck."""
         self._shields = 0
         self._delayed = False
         self.tainted = False
         """True if the last run may have left this process in a state that harms the next one."""
 
     def install(self) -> None:
-        """Handle SIGUSR2. Main thread only."""
+        """Handle SIGUSR2, and notice interrupts of any thread that are lost. Main thread only."""
         signal.signal(STOP_SIGNAL, self._handle)
+        sys.unraisablehook = noticing_lost_interrupts(sys.unraisablehook)
 
     def restore_after(self, fresh: ProcessState) -> None:
         """Restore this state of the process after each call."""
@@ -70,7 +79,7 @@ class Interrupts:
         self._delayed = False
         self.tainted = False
         try:
-            self._inside = key
+            self._called = self._inside = key
             result = copy_context().run(function, *args, **kwargs)
             end_fork(self._pid, None)
             return result
@@ -79,7 +88,7 @@ class Interrupts:
             self.tainted = self.tainted or broke_an_import(error)
             raise
         finally:
-            self._inside = None
+            self._called = self._inside = None
             self.restore()
 
     def restore(self) -> None:
@@ -118,7 +127,24 @@ class Interrupts:
         if reason is not StopReason.NONE:
             self._inside = None
             self.tainted = True
-            raise JobInterrupted(reason)
+            raise JobInterrupted(reason, lambda: self._raise_again(inside))
+
+    def _raise_again(self, key: RunKey) -> None:
+        if self._called == key:
+            self._inside = key
+            self._slot.post_interrupted(None)
+
+
+def noticing_lost_interrupts(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """A `sys.unraisablehook` that tells an interrupt that it was lost; `hook` gets all other exceptions."""
+
+    def notice(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, JobInterrupted):
+            unraisable.exc_value.on_lost()
+        else:
+            hook(unraisable)
+
+    return notice
 
 
 def end_fork(child: int, error: BaseException | None) -> None:

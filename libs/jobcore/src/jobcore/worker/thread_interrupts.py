@@ -85,7 +85,7 @@ class ThreadInterrupts:
         reason = self._delayed
         if reason is not None and not self._closed and not self._set:
             self._set = self._arrived = True
-            raise JobInterrupted(reason)
+            raise JobInterrupted(reason, lambda: self._raise_again(reason))
 
     def close(self) -> None:
         """Our own code runs from here on. Raises an interrupt that is on its way; then the thread is open still."""
@@ -110,6 +110,10 @@ class ThreadInterrupts:
         if not self._arrived:
             _set_exception(self._thread, ctypes.py_object())  # takes it back
 
+    def _raise_again(self, reason: StopReason) -> None:
+        """Once our own code has ended the next time."""
+        self._delayed, self._set, self._arrived = reason, False, False
+
     def _exception(self, reason: StopReason) -> type[BaseException]:
         """A class, because CPython makes the instance: in the thread, once the exception arrives."""
         interrupts = self
@@ -117,7 +121,7 @@ class ThreadInterrupts:
         class Interrupted(JobInterrupted):
             def __init__(self) -> None:
                 interrupts._arrived = True
-                super().__init__(reason)
+                super().__init__(reason, lambda: interrupts._raise_again(reason))
 
         Interrupted.__name__ = Interrupted.__qualname__ = JobInterrupted.__name__
         return Interrupted

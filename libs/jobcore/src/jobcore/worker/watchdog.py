@@ -16,7 +16,7 @@ from typing import Final
 
 from jobcore.host import clock
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.host.process_tree import kill_child, kill_this_process
+from jobcore.host.process_tree import end_rest, kill_child, kill_this_process
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs
@@ -56,6 +56,7 @@ def watch_as_main(slots: Slots, supervisor_pid: int, heartbeat: HeartbeatFile | 
             log.error("the supervisor died; the worker ends and its jobs run elsewhere")
             for slot in slots:
                 kill_child(slot.pid)
+            end_rest()
             os._exit(EX_SOFTWARE)
         if clock.now() > slots.deadline - MARGIN_S:
             for slot in slots:
