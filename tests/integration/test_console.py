@@ -59,7 +59,11 @@ def test_the_cookie_holds_no_key_and_opens_nothing_but_the_console(keyed: KeyedA
         form = {"key": keyed.admin_key, "form_token": token_of(client.get("/console/sign-in"))}
         cookie = client.post("/console/sign-in", data=form, follow_redirects=False).headers["set-cookie"]
         assert {"HttpOnly", "SameSite=lax", "Path=/console"} <= {part.strip() for part in cookie.split(";")}
+        assert "Secure" not in cookie
         assert keyed.admin_key not in cookie
+        behind = {"Origin": keyed.url.replace("http:", "https:")}  # a proxy that ends TLS
+        secured = client.post("/console/sign-in", data=form, headers=behind, follow_redirects=False)
+        assert "; Secure" in secured.headers["set-cookie"]
         value = cookie.partition(";")[0].partition("=")[2]
         assert client.get("/console/jobs").url.path == "/console/jobs"
         assert client.get("/tasks", headers={"Cookie": f"{COOKIE}={value}"}).status_code == httpx.codes.UNAUTHORIZED
@@ -95,7 +99,9 @@ def test_signing_out_forgets_the_session(keyed: KeyedApi) -> None:
         assert client.get("/console/jobs").url.path == "/console/sign-in"
 
 
-@pytest.mark.parametrize("wanted", ["https://evil.test/", "//evil.test", "/docs", "/consoles", "/console\\@evil.test/\n"])
+@pytest.mark.parametrize(
+    "wanted", ["https://evil.test/", "//evil.test", "/docs", "/consoles", "/console\\@evil.test/\n"]
+)
 def test_signing_in_leads_to_no_other_site(keyed: KeyedApi, wanted: str) -> None:
     with browser(keyed) as client:
         shown = client.get("/console/sign-in", params={"next": wanted})
@@ -212,14 +218,17 @@ def test_acting_on_all_that_match_counts_them_first(
 def test_a_job_is_submitted_again_with_another_input(
     api: httpx.Client, worker: HandWorker, submit: Callable[..., str]
 ) -> None:
-    task = submit(input={"n": 1}, tags=["kept"]).rpartition("/")[2]
-    page = api.get(f"/console/jobs/{task}/again")
-    form = {"form_token": token_of(page)}
-    wrong = api.post(f"/console/jobs/{task}/again", data={**form, "input": "{"})
-    assert (wrong.status_code, "is no JSON" in wrong.text) == (422, True)
-    made = api.post(f"/console/jobs/{task}/again", data={**form, "input": '{"n": 2}'})
+    task = submit(task_type="sleep", input={"seconds": 1, "steps": 2}, tags=["kept"]).rpartition("/")[2]
+    here = f"/console/jobs/{task}/again"
+    form = {"form_token": token_of(api.get(here)), "input.steps": "2"}
+    for seconds, message in (("x", "is no JSON"), ("-1", "greater than or equal to 0"), ("", "is required")):
+        wrong = api.post(here, data={**form, "input.seconds": seconds})
+        shown = re.search('id="e-input.seconds">([^<]*)<', wrong.text)
+        assert shown is not None, wrong.text
+        assert message in shown[1]
+    made = api.post(here, data={**form, "input.seconds": "3"})
     new: dict[str, Any] = api.get(f"/tasks/{made.headers['location'].rpartition('/')[2]}").json()
-    assert (new["input"], new["queue"], new["tags"]) == ({"n": 2}, worker.queue, ["kept"])
+    assert (new["input"], new["queue"], new["tags"]) == ({"seconds": 3, "steps": 2}, worker.queue, ["kept"])
 
 
 def test_a_queue_is_paused_and_limited(api: httpx.Client, worker: HandWorker) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from jobcore.models.caller import Scope
 from jobcore.states import TERMINAL
 from jobcore.store import event_pages
 from longrun_api.auth.scopes import authorized, needs
+from longrun_api.console import input_forms
 from longrun_api.console.forms import read_form
 from longrun_api.console.inner_api import InnerApi, Refused, api_of, inner_scope
 from longrun_api.console.page import HEADERS, Page, console_root, page, see
@@ -23,6 +23,8 @@ from longrun_api.times import rfc3339
 EVENTS: Final = 500
 """Events that a page shows: the last ones, or those behind the cursor in its address."""
 EVENT_BYTES: Final = 512 * 1024
+KEPT: Final = ("task_type", "queue", "priority", "tags", "metadata")
+"""What a job that is submitted again has of the one before."""
 
 
 @page
@@ -77,34 +79,24 @@ async def retry(request: Request) -> Response:
 @page
 async def again(request: Request) -> Page:
     """A form with the input of the job, to submit a new one."""
-    job = await InnerApi(request).get(_path(request))
-    return Page(
-        "again.html",
-        {"job": job, "input": json.dumps(job["input"], indent=2, ensure_ascii=False), "errors": {}, "detail": ""},
-    )
+    job, asked = await _asked(request)
+    return Page("again.html", {"job": job, "fields": asked, "errors": {}, "detail": ""})
 
 
 @page
 async def submit(request: Request) -> Page | Response:
     """Submit a new job like this one, with the input of the form; what the API refuses is said at the field."""
-    form, api = await read_form(request), InnerApi(request)
-    job = await api.get(_path(request))
-    text = form.get("input", "")
-    values = {"job": job, "input": text}
+    form = await read_form(request)
+    job, asked = await _asked(request)
+    values = {"job": job, "fields": input_forms.refilled(asked, form)}
     try:
-        body = {
-            "task_type": job["task_type"],
-            "queue": job["queue"],
-            "priority": job["priority"],
-            "tags": job["tags"],
-            "metadata": job["metadata"],
-            "input": json.loads(text),
-        }
-        answer = await api.send("POST", "/tasks", body)
-    except ValueError as error:
-        return Page("again.html", {**values, "errors": {"input": f"is no JSON: {error}"}, "detail": ""}, 422)
+        body = {name: job[name] for name in KEPT} | {"input": input_forms.read(asked, form)}
+        answer = await InnerApi(request).send("POST", "/tasks", body)
+    except input_forms.NoJson as error:
+        name, message = error.args
+        return Page("again.html", {**values, "errors": {name: message}, "detail": ""}, 422)
     except Refused as refusal:
-        if refusal.status not in (409, 413, 422, 429):
+        if refusal.status not in (413, 422, 429):
             raise
         shown = {**values, "errors": refusal.fields, "detail": refusal.detail}
         return Page("again.html", shown, refusal.status)
@@ -148,6 +140,14 @@ async def _act(request: Request, method: str, path: str) -> Response:
         if refusal.status != 409:  # it has ended, or was retried, meanwhile: the page shows it
             raise
     return RedirectResponse(f"{console_root(request.scope)}/jobs/{request.path_params['id']}", 303, HEADERS)
+
+
+async def _asked(request: Request) -> tuple[Any, list[input_forms.Field]]:
+    """The job, and the fields of its input."""
+    api = InnerApi(request)
+    job, types = await asyncio.gather(api.get(_path(request)), api.get("/task-types"))
+    schemas = {each["name"]: each["input_schema"] for each in types["items"]}
+    return job, input_forms.fields(schemas.get(job["task_type"], {}), job["input"])
 
 
 async def _why(api: InnerApi, here: str, job: dict[str, Any]) -> Any:

@@ -39,7 +39,7 @@ async def sign_in(request: Request) -> Page | Response:
         await authenticator.sessions.begin(grant),
         max_age=SESSION_S,
         path=console_root(request.scope),
-        secure=request.url.scheme == "https",
+        secure=request.headers.get("origin", "").startswith("https:"),  # behind a proxy, the scheme here is http
         httponly=True,
         samesite="lax",
     )

@@ -63,7 +63,11 @@ const said = {
 function follow(story) {
   const source = new EventSource(story.dataset.stream);
   const live = document.getElementById("live");
-  const show = (text, isLost) => { live.textContent = text; live.classList.toggle("lost", isLost); };
+  const show = (text, isLost) => {
+    live.hidden = false;
+    live.textContent = text;
+    live.classList.toggle("lost", isLost);
+  };
   source.onopen = () => show("live", false);
   source.onerror = () => {
     if (source.readyState !== EventSource.CLOSED) return show("reconnecting", true);
