@@ -29,6 +29,7 @@ from bench.measures import (
     lane_pickup,
     lane_stops,
     memory,
+    owned,
     pages,
     peer,
     pickup,
@@ -40,6 +41,7 @@ from bench.measures import (
     stream,
     submit,
     waiting,
+    webhooks,
 )
 from bench.scale import Scale, full, quick
 from bench.stage import Stage, say
@@ -53,6 +55,7 @@ MEASURES = {
     "batch": batch.measure,
     "stock": stock.measure,
     "end_to_end": end_to_end.measure,
+    "owned": owned.measure,
     "drain": drain.measure,
     "peer": peer.measure,
     "pickup": pickup.measure,
@@ -73,6 +76,7 @@ MEASURES = {
     "lane_stops": lane_stops.measure,
     "pages": pages.measure,
     "rate_limit": rate_limit.measure,
+    "webhooks": webhooks.measure,
 }
 
 

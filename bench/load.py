@@ -41,12 +41,14 @@ class Load:
     input: str = '{"hello": "world"}'
     keys: bool = False
     """Send an idempotency key with each request, a new one each time."""
+    api_key: str | None = None
 
     def request(self) -> bytes:
         """The bytes of a request, with the place for its key."""
         body = f'{{"task_type": "{self.task_type}", "input": {self.input}}}'.encode()
+        caller = "" if self.api_key is None else f"Authorization: Bearer {self.api_key}\r\n"
         head = (
-            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{KEY_LINE if self.keys else ''}"
+            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{KEY_LINE if self.keys else ''}{caller}"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body

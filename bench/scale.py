@@ -33,6 +33,7 @@ class Scale:
     filter_rows: int
     filter_samples: int
     rate_limit_s: int
+    deliveries: int
 
 
 def _drain_jobs(default: int) -> int:
@@ -71,6 +72,7 @@ def full() -> Scale:
         filter_rows=_filter_rows(10_000_000),
         filter_samples=100,
         rate_limit_s=60,
+        deliveries=10_000,
     )
 
 
@@ -100,4 +102,5 @@ def quick() -> Scale:
         filter_rows=_filter_rows(200_000),
         filter_samples=30,
         rate_limit_s=10,
+        deliveries=1_000,
     )

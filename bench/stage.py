@@ -82,7 +82,8 @@ class Running:
     def post(self, count: int, clients: int = 32, rate: float | None = None, *, keys: bool = False) -> Answers:
         """Post `count` jobs; see `bench.load`."""
         self.check()
-        return post(Load(port=self.port, count=count, clients=clients, rate=rate, keys=keys))
+        key = self.system.api_key
+        return post(Load(port=self.port, count=count, clients=clients, rate=rate, keys=keys, api_key=key))
 
     def finish(self, timeout_s: float = 180, poll_s: float = 0.05) -> float:
         """Wait until every job is terminal; returns that Unix time."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlalchemy import create_engine
 
 from bench.literal.models import Base
 from jobcore import migrations
+from jobcore.models import api_keys
+from jobcore.models.api_keys import KeyDigest, NewApiKey
+from jobcore.models.caller import Scope
+from jobcore.store import api_keys as store_of_keys
+from jobcore.store.database import Database
 
 CHILDREN = 2
 """Children of each worker, the same for both systems."""
@@ -23,6 +30,8 @@ class System:
     worker: tuple[str, ...]
     create_tables: Callable[[str], None]
     env: Mapping[str, str] = field(default_factory=dict)
+    api_key: str | None = None
+    """What requests send to be recognised; `create_tables` stores it."""
 
 
 def _create_literal_tables(url: str) -> None:
@@ -38,6 +47,27 @@ LONGRUN = System(
     create_tables=migrations.upgrade,
     env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
 )
+OWNERS_KEY: Final = api_keys.new_key()
+
+
+def _create_owned_tables(url: str) -> None:
+    migrations.upgrade(url)
+    digest = KeyDigest.of(OWNERS_KEY)
+    if digest is None:
+        raise ValueError("a new key has a digest")
+    with closing(Database(url, name="bench")) as database:
+        key = NewApiKey(digest, "bench", owner="bench", scopes=frozenset({Scope.SUBMIT}))
+        database.call(store_of_keys.add, key)
+
+
+OWNED = replace(
+    LONGRUN,
+    name="owned",
+    create_tables=_create_owned_tables,
+    env={**LONGRUN.env, "LONGRUN_AUTH": "keys", "LONGRUN_QUOTA_SUBMISSIONS": "1000000"},
+    api_key=OWNERS_KEY,
+)
+"""Longrun that asks for keys: its caller has an owner, and the owner quotas which it does not reach."""
 LANES = replace(LONGRUN, env={**LONGRUN.env, "LONGRUN_TASKS": "bench.tasks"})
 """Longrun with the bench's own task types, which run in all lanes."""
 SCRAPER_WORKER = ("celery", "-A", "longrun_scraper.app", "worker", "--without-gossip", "--without-mingle")

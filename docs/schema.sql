@@ -386,6 +386,39 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION longrun.send_event(kind text, about uuid, about_seq bigint, data text, trace text, webhook_id uuid, of_owner text, url text, host text, as_format text) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    made_at timestamptz := clock_timestamp();
+    delivery_id uuid := new_job_id(made_at);
+    body text;
+BEGIN
+    IF as_format = 'cloudevents' THEN
+        body := format('{"specversion":"1.0","id":"%s","source":"%s","type":"%s","subject":"%s",'
+            '"time":%s,"datacontenttype":"application/json","data":%s}', delivery_id,
+            CASE WHEN about IS NULL THEN '/webhooks' ELSE '/tasks' END, kind, coalesce(about, webhook_id),
+            to_json(now()), data);
+    ELSE
+        body := format('{"type":"%s","timestamp":%s,"data":%s}', kind, to_json(now()), data);
+    END IF;
+    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
+                      concurrency_key, fairness_key, created_at, owner, delivers, delivers_to)
+    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
+            jsonb_strip_nulls(jsonb_build_object('url', url, 'type', kind, 'seq', about_seq, 'body', body,
+                'webhook_id', webhook_id, 'format', nullif(as_format, 'standard'))),
+            18, trace,
+            -- eight deliveries to a host at once, and those of one job one after the other
+            concat(of_owner || chr(31), 'webhook ', host, ' ',
+                   get_byte(uuid_send(coalesce(about, delivery_id)), 15) % 8),
+            of_owner || chr(31), made_at, of_owner, about, webhook_id);
+    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
+    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    RETURN delivery_id;
+END $$;
+
 CREATE FUNCTION longrun.submit(submission jsonb) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
@@ -537,6 +570,62 @@ BEGIN
         -- that job ended between the two statements
     END LOOP;
 END $_$;
+
+CREATE FUNCTION longrun.tell_webhooks() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    event text := 'task.' || lower(NEW.status);
+    hook record;
+    task_result text;
+    task_error text;
+    task_metadata text;
+    omitted text[] := '{}';
+    facts text;
+BEGIN
+    FOR hook IN
+        SELECT CAST(NULL AS uuid) AS id, NEW.owner AS owner, NEW.webhook ->> 'url' AS url,
+               NEW.webhook ->> 'host' AS host, coalesce(NEW.webhook ->> 'format', 'standard') AS format
+        WHERE jsonb_exists(NEW.webhook -> 'events', event)
+        UNION ALL
+        SELECT webhooks.id, webhooks.owner, webhooks.url, webhooks.host, webhooks.format FROM webhooks
+        WHERE coalesce(webhooks.owner, '') = ANY(ARRAY['', coalesce(NEW.owner, '')])
+            AND disabled_at IS NULL AND event = ANY(events)
+            AND (task_types = '{}' OR NEW.task_type = ANY(task_types))
+            AND (queues = '{}' OR NEW.queue = ANY(queues)) AND webhooks.tags <@ NEW.tags
+    LOOP
+        IF facts IS NULL THEN
+            task_result := CASE WHEN NEW.status = 'SUCCESS'
+                           THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
+            task_error := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
+            task_metadata := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
+            IF octet_length(task_result) > 8000 THEN
+                task_result := NULL;
+                omitted := omitted || 'result'::text;
+            END IF;
+            IF octet_length(task_error) > 8000 THEN
+                task_error := NULL;
+                omitted := omitted || 'error'::text;
+            END IF;
+            IF octet_length(task_metadata) > 2000 THEN
+                task_metadata := NULL;
+                omitted := omitted || 'metadata'::text;
+            END IF;
+            facts := json_build_object(
+                'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type,
+                'queue', NEW.queue, 'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags,
+                'created_at', NEW.created_at, 'started_at', NEW.started_at, 'finished_at', NEW.finished_at,
+                'omitted', omitted, 'self', '/tasks/' || NEW.id);
+            facts := format('%s,"metadata":%s,"result":%s,"error":%s}', left(facts, -1),
+                coalesce(task_metadata, 'null'), coalesce(task_result, 'null'), coalesce(task_error, 'null'));
+        END IF;
+        PERFORM send_event(event, NEW.id, NEW.last_seq, facts, NEW.traceparent, hook.id, hook.owner, hook.url,
+                           hook.host, hook.format);
+    END LOOP;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION longrun.write_audit_log(kind text, subject text, owner text, before jsonb, after jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -730,6 +819,7 @@ CREATE TABLE longrun.jobs (
     suspected smallint DEFAULT 0 NOT NULL,
     webhook jsonb,
     delivers uuid,
+    delivers_to uuid,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -858,6 +948,34 @@ CREATE TABLE longrun.webhook_secrets (
     CONSTRAINT webhook_secrets_secret_check CHECK ((octet_length(secret) = 32))
 );
 
+CREATE TABLE longrun.webhooks (
+    id uuid NOT NULL,
+    owner text,
+    url text NOT NULL,
+    host text NOT NULL,
+    events text[] NOT NULL,
+    task_types text[] NOT NULL,
+    queues text[] NOT NULL,
+    tags text[] NOT NULL,
+    format text NOT NULL,
+    signature text NOT NULL,
+    secret bytea NOT NULL,
+    secret_created_at timestamp with time zone DEFAULT now() NOT NULL,
+    old_secret bytea,
+    old_secret_created_at timestamp with time zone,
+    old_secret_expires_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT webhooks_check CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT webhooks_events_check CHECK ((cardinality(events) > 0)),
+    CONSTRAINT webhooks_format_check CHECK ((format = ANY (ARRAY['standard'::text, 'cloudevents'::text]))),
+    CONSTRAINT webhooks_old_secret_check CHECK ((octet_length(old_secret) = 32)),
+    CONSTRAINT webhooks_secret_check CHECK ((octet_length(secret) = 32)),
+    CONSTRAINT webhooks_signature_check CHECK ((signature = ANY (ARRAY['v1'::text, 'v1a'::text])))
+);
+
 CREATE TABLE longrun.workers (
     id uuid NOT NULL,
     host text NOT NULL,
@@ -950,6 +1068,9 @@ ALTER TABLE ONLY longrun.task_types
 ALTER TABLE ONLY longrun.webhook_secrets
     ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
@@ -1010,6 +1131,8 @@ CREATE INDEX jobs_claim ON longrun.jobs USING btree (queue, rank, id) WHERE ((st
 CREATE INDEX jobs_delayed ON longrun.jobs USING btree (queue, priority, run_at) WHERE ((status = 'PENDING'::text) AND (NOT ready) AND (gate IS DISTINCT FROM 'key'::text));
 
 CREATE INDEX jobs_delivering ON longrun.jobs USING btree (delivers, id) WHERE (delivers IS NOT NULL);
+
+CREATE INDEX jobs_delivering_to ON longrun.jobs USING btree (delivers_to, id) WHERE (delivers_to IS NOT NULL);
 
 CREATE INDEX jobs_ended_by_queue ON longrun.jobs USING btree (queue, id) WHERE (
 CASE
@@ -1075,6 +1198,8 @@ CREATE UNIQUE INDEX webhook_secrets_newest ON longrun.webhook_secrets USING btre
 
 CREATE INDEX webhook_secrets_of_owner ON longrun.webhook_secrets USING btree (COALESCE(owner, ''::text), created_at);
 
+CREATE INDEX webhooks_of_owner ON longrun.webhooks USING btree (COALESCE(owner, ''::text), id);
+
 CREATE INDEX workers_live ON longrun.workers USING btree (id) WHERE (state = ANY (ARRAY['active'::text, 'draining'::text]));
 
 CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, scopes, expires_at, revoked_at ON longrun.api_keys FOR EACH ROW EXECUTE FUNCTION longrun.audit('key', 'id', '{name,owner,scopes,expires_at,revoked_at}');
@@ -1082,8 +1207,6 @@ CREATE TRIGGER api_keys_audit AFTER INSERT OR DELETE OR UPDATE OF name, owner, s
 CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW WHEN ((old.at > (now() - '7 days'::interval))) EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
-
-CREATE TRIGGER deliver_event AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.webhook IS NOT NULL) AND (new.status IS DISTINCT FROM old.status) AND jsonb_exists((new.webhook -> 'events'::text), ('task.'::text || lower(new.status))))) EXECUTE FUNCTION longrun.deliver_event();
 
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
@@ -1095,7 +1218,11 @@ CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts,
 
 CREATE TRIGGER schedules_audit AFTER INSERT OR DELETE OR UPDATE OF name, cron, timezone, overlap, missed_runs, max_missed_runs, start_deadline_s, paused, task ON longrun.schedules FOR EACH ROW EXECUTE FUNCTION longrun.audit('schedule', 'id', '{name,cron,timezone,overlap,missed_runs,max_missed_runs,start_deadline_s,paused,task}');
 
+CREATE TRIGGER tell_webhooks AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.status IS DISTINCT FROM old.status) AND (new.status <> 'PENDING'::text) AND (new.task_type <> 'longrun.webhook'::text))) EXECUTE FUNCTION longrun.tell_webhooks();
+
 CREATE TRIGGER webhook_secrets_audit AFTER INSERT OR UPDATE OF expires_at ON longrun.webhook_secrets FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook_secret', 'id', '{owner,expires_at}');
+
+CREATE TRIGGER webhooks_audit AFTER INSERT OR DELETE OR UPDATE OF url, events, task_types, queues, tags, format, secret_created_at, disabled_at ON longrun.webhooks FOR EACH ROW EXECUTE FUNCTION longrun.audit('webhook', 'id', '{owner,url,events,task_types,queues,tags,format,signature,secret_created_at,disabled_at,disabled_reason}');
 
 ALTER TABLE ONLY longrun.input_files
     ADD CONSTRAINT input_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES longrun.jobs(id) ON DELETE SET NULL;

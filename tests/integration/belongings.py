@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
 from uuid_utils.compat import uuid7
@@ -12,6 +13,7 @@ from uuid_utils.compat import uuid7
 from jobcore.files.folder import FolderStore
 from jobcore.models import Claim, NewFile
 from jobcore.store import files
+from longrun_api import cursors
 from tests.harness import sql
 from tests.integration.hand_worker import HandWorker
 from tests.integration.keyed import KeyedApi
@@ -45,6 +47,7 @@ SELECT string_agg(line, E'\\n' ORDER BY line) AS state FROM (
     UNION ALL SELECT concat(key, max_running) FROM key_limits WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(key, max_starts, window_s) FROM rate_limits WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(id, revoked_at, scopes, expires_at) FROM api_keys WHERE owner = 'alice'
+    UNION ALL SELECT CAST(webhooks AS text) FROM webhooks WHERE owner = 'alice'
     UNION ALL SELECT CAST(idempotency_keys AS text) FROM idempotency_keys WHERE starts_with(key, 'alice')
     UNION ALL SELECT concat(name, paused, max_running, max_starts) FROM queues WHERE starts_with(name, 'hand')
 ) AS lines
@@ -61,13 +64,19 @@ class Belongings:
     schedule_id: str
     key_id: str
     file_id: str
+    webhook_id: str
     cursor: str
     feed_cursor: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no other owner may read."""
-        return (SECRET, self.schedule_id, self.key_id, self.file_id, *self.tasks)
+        return (SECRET, self.schedule_id, self.key_id, self.file_id, self.webhook_id, *self.tasks)
+
+    @property
+    def webhook_cursor(self) -> str:
+        """Of a list in which her webhook would be next."""
+        return cursors.encode(UUID(int=UUID(self.webhook_id).int + 1))
 
     def state(self) -> str:
         """All that is stored of hers, as text."""
@@ -94,6 +103,10 @@ def collect(keyed: KeyedApi, worker: HandWorker) -> Belongings:
     )
     _answer(alice.put(f"/concurrency-limits/{KEY}", json={"max_running": 1}), httpx.codes.OK)
     _answer(alice.put(f"/rate-limits/{KEY}", json={"max_starts": 9, "window_s": 60}), httpx.codes.OK)
+    hook = {"url": f"https://example.com/{SECRET}", "filter": {"queue": ["nowhere"]}}
+    webhook = _answer(
+        alice.post("/webhooks", json=hook, headers={"Idempotency-Key": f"{KEY}-webhook"}), httpx.codes.CREATED
+    )
     upload = _answer(alice.post("/files", content=SECRET, headers={"Content-Type": "text/plain"}), httpx.codes.CREATED)
     until(lambda: sql(stack.database_url, "SELECT ready FROM jobs WHERE id = %s", blocked)[0]["ready"])
     page = _answer(alice.get("/tasks", params={"limit": 1}), httpx.codes.OK)
@@ -104,6 +117,7 @@ def collect(keyed: KeyedApi, worker: HandWorker) -> Belongings:
         made["schedule_id"],
         key["id"],
         upload["file_id"],
+        webhook["webhook_id"],
         page["next"],
         feed_cursor,
     )

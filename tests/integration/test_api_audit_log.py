@@ -19,6 +19,7 @@ from tests.servers import execute
 
 TICK: Final = {"name": "nightly", "cron": "0 0 1 1 *", "task": {"task_type": "echo", "input": {"password": "hunter2"}}}
 KEY: Final = {"name": "reader", "scopes": ["read"]}
+HOOK: Final = {"url": "https://example.com/hook"}
 RATE: Final = {"max_starts": 3, "window_s": 1}
 
 
@@ -38,7 +39,7 @@ def log(api: KeyedApi, **params: str) -> list[dict[str, Any]]:
 
 def acts(api: KeyedApi) -> dict[str, tuple[str, str, Any]]:
     """How to do what each operation for operators and admins does: method, path and body, in an order that works."""
-    key = api.make("read")["id"]
+    key, hook = api.make("read")["id"], api.admin.post("/webhooks", json=HOOK).json()["webhook_id"]
     return {
         "changeQueue": ("PATCH", "/queues/audited", {"paused": True}),
         "deleteQueue": ("DELETE", "/queues/audited", None),
@@ -57,6 +58,11 @@ def acts(api: KeyedApi) -> dict[str, tuple[str, str, Any]]:
         "createKey": ("POST", "/keys", KEY),
         "rotateKey": ("POST", f"/keys/{key}/rotate", {}),
         "rotateWebhookSecret": ("POST", "/webhook-secrets", {}),
+        "createWebhook": ("POST", "/webhooks", HOOK),
+        "changeWebhook": ("PATCH", f"/webhooks/{hook}", {"filter": {"queue": ["audited"]}}),
+        "rotateSecretOfWebhook": ("POST", f"/webhooks/{hook}/secrets", {}),
+        "pingWebhook": ("POST", f"/webhooks/{hook}/ping", None),
+        "deleteWebhook": ("DELETE", f"/webhooks/{hook}", None),
         "revokeKey": ("DELETE", f"/keys/{key}", None),
     }
 

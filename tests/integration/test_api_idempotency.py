@@ -254,6 +254,23 @@ def test_a_repeated_run_of_a_schedule_submits_one_task(api: httpx.Client, shared
     problem(api.post(f"{here}/run"), 404, "schedule-not-found")
 
 
+def test_a_repeated_pause_does_not_undo_what_came_between(api: httpx.Client, queue: str) -> None:
+    body = {"name": queue, "cron": "0 0 1 1 *", "task": {"task_type": "echo", "input": {}, "queue": queue}}
+    here = api.post("/schedules", json=body).json()["links"]["self"]
+    first = {action: api.post(f"{here}/{action}", headers={KEY: queue + action}) for action in ("pause", "resume")}
+    api.post(f"{here}/pause").raise_for_status()
+    api.patch(here, json={"cron": "0 0 2 1 *"}).raise_for_status()
+    for action, answer in first.items():
+        again = api.post(f"{here}/{action}", headers={KEY: queue + action, "if-match": first["pause"].headers["etag"]})
+        assert (again.status_code, again.content) == (200, answer.content)
+        assert ("idempotency-replayed" in answer.headers, again.headers["idempotency-replayed"]) == (False, "true")
+    assert api.get(here).json()["paused"] is True
+    problem(api.post(f"{here}/pause", headers={KEY: queue + "resume"}), 422, "idempotency-key-reused")
+    api.delete(here).raise_for_status()
+    assert api.post(f"{here}/pause", headers={KEY: queue + "pause"}).content == first["pause"].content
+    problem(api.post(f"{here}/pause", headers={KEY: uuid4().hex}), 404, "schedule-not-found")
+
+
 def test_keys_and_answers_survive_the_loss_of_redis(
     api: httpx.Client, shared_stack: Stack, queue: str, redis_server: EmbeddedValkey
 ) -> None:

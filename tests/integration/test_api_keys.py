@@ -84,6 +84,17 @@ def test_a_scope_allows_what_it_says(keyed: KeyedApi) -> None:
         assert operator.put("/rate-limits/x", json={"max_starts": 1, "window_s": 1}).status_code == 200
 
 
+def test_a_caller_that_may_not_read_does_not_get_the_ended_task_by_waiting(keyed: KeyedApi) -> None:
+    headers = {"Idempotency-Key": "waits", "Prefer": "wait=1"}
+    with keyed.caller("submit") as submitter, keyed.caller("submit", "read") as reader:
+        accepted = submitter.post("/tasks", json=ECHO, headers=headers)
+        assert keyed.admin.delete(accepted.headers["location"]).json()["status"] == "CANCELLED"
+        assert reader.post("/tasks", json=ECHO, headers=headers).json()["input"] == {}
+        again = submitter.post("/tasks", json=ECHO, headers=headers)
+    assert (again.status_code, again.json()) == (202, accepted.json())
+    assert "preference-applied" not in again.headers
+
+
 def test_a_traced_submission_needs_the_scope_too(keyed: KeyedApi) -> None:
     headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     with keyed.caller("read") as reader, keyed.client(None) as anyone:

@@ -50,6 +50,16 @@ def test_filters_narrow_the_list_together(submit: Submit, worker: HandWorker, li
     assert listed(task_type="sleep") == []
 
 
+def test_a_task_is_found_by_the_beginning_of_its_id(submit: Submit, listed: Callable[..., list[str]]) -> None:
+    first, second = submit(), submit()
+    one, other = (path.rpartition("/")[2] for path in (first, second))
+    same = one[: next(number for number, digit in enumerate(one) if digit != other[number])]
+    assert listed(id_prefix=same) == [second, first]
+    assert listed(id_prefix=one[: len(same) + 1].upper().replace("-", "")) == [first]
+    assert listed(id_prefix=other, sort="created") == [second]
+    assert listed(id_prefix=other, status="SUCCESS") == []
+
+
 def test_times_are_ranges_that_begin_at_one_and_end_before_the_other(
     api: httpx.Client, submit: Submit, worker: HandWorker, listed: Callable[..., list[str]]
 ) -> None:
@@ -133,6 +143,9 @@ def test_a_cursor_belongs_to_its_filter_and_order(api: httpx.Client, submit: Sub
         ("status=FAILED&status=DONE", "status"),
         ("schedule_id=nightly", "schedule_id"),
         ("limit=1&limit=2", "limit"),
+        ("id_prefix=", "id_prefix"),
+        ("id_prefix=nightly", "id_prefix"),
+        (f"id_prefix={'0' * 33}", "id_prefix"),
     ],
 )
 def test_a_filter_that_means_nothing_is_named(api: httpx.Client, query: str, field: str) -> None:

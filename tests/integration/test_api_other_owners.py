@@ -103,6 +103,16 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         "POST /files": [Try(201, "bob's")],
         "GET /webhook-secrets": [Try(200)],
         "POST /webhook-secrets": [Try(200, {})],
+        "POST /webhooks": [
+            Try(422, {"url": "https://example.com/", **OTHERS}),
+            Try(
+                201,
+                {"url": "https://example.com/"},
+                headers={"Idempotency-Key": f"{KEY}-webhook"},
+                has={"owner": "bob"},
+            ),
+        ],
+        "GET /webhooks": [Try(200), Try(200, params={"cursor": hers.webhook_cursor})],
         "GET /audit-log": [Try(200), Try(422, params=OTHERS)],
         "GET /keys": [Try(200), Try(200, params={"after": "0" * 12})],
         "GET /concurrency-limits": [Try(200, has={"items": []}), Try(422, params=OTHERS)],
@@ -119,8 +129,13 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
     }
 
 
-BODIES: Final = {"PATCH /schedules/{schedule}": {"paused": True}, "POST /keys/{key_id}/rotate": {}}
-NAMED: Final = ("{task_id}", "{schedule}", "{key_id}", "{file_id}")
+BODIES: Final = {
+    "PATCH /schedules/{schedule}": {"paused": True},
+    "POST /keys/{key_id}/rotate": {},
+    "PATCH /webhooks/{webhook_id}": {"enabled": False},
+    "POST /webhooks/{webhook_id}/secrets": {},
+}
+NAMED: Final = ("{task_id}", "{schedule}", "{key_id}", "{file_id}", "{webhook_id}")
 """What is in the path of an operation on one thing of somebody's."""
 OPEN: Final = {"GET /healthz", "GET /readyz"}
 """What anybody may ask."""
@@ -168,9 +183,11 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
 def places(path: str, hers: Belongings) -> Iterator[tuple[str, str]]:
     """The paths of all that alice has, each with a path of nothing."""
     no_key = "0" * len(hers.key_id)
-    nothing = path.format(task_id=UNKNOWN, schedule=UNKNOWN, key_id=no_key, file_id=UNKNOWN, name=FILE)
+    unknown = dict.fromkeys(("task_id", "schedule", "file_id", "webhook_id"), UNKNOWN)
+    nothing = path.format(**unknown, key_id=no_key, name=FILE)
     for task in hers.tasks:
         things = {"task_id": task, "schedule": hers.schedule_id, "key_id": hers.key_id, "file_id": hers.file_id}
+        things |= {"webhook_id": hers.webhook_id}
         yield path.format(**things, name=FILE), nothing
     if "{schedule}" in path:
         yield path.format(schedule=SCHEDULE), path.format(schedule="unknown")
@@ -186,6 +203,7 @@ def test_without_a_key_there_is_nothing(hers: Belongings, keyed: KeyedApi) -> No
                 schedule=SCHEDULE,
                 key_id=hers.key_id,
                 file_id=hers.file_id,
+                webhook_id=hers.webhook_id,
                 name=FILE,
                 key=KEY,
                 owner="bob",

@@ -50,6 +50,13 @@ def test_a_task_shows_its_owner_and_its_keys_as_they_were_given(act_as: ActAs, w
     assert listed["task_id"] == task
 
 
+def test_an_owner_does_not_learn_the_hosts_of_the_operator(act_as: ActAs, worker: HandWorker) -> None:
+    attempts = f"/tasks/{submit(act_as('alice'), worker.queue)['task_id']}/attempts"
+    worker.claim()
+    [[seen], [known]] = [act_as(owner).get(attempts).json()["items"] for owner in ("alice", None)]
+    assert (seen["worker"], known["worker"]["host"]) == ({"id": str(worker.id), "host": None}, "here")
+
+
 def test_two_owners_and_the_operator_share_no_key(act_as: ActAs, worker: HandWorker) -> None:
     tasks = set()
     for client in (act_as("alice"), act_as("bob"), act_as(None)):

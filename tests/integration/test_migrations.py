@@ -22,11 +22,12 @@ from tests.waiting import until
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
     "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types", "input_files",
-    "api_keys", "signing_keys", "audit_log", "webhook_secrets", "quotas",
+    "api_keys", "signing_keys", "audit_log", "webhook_secrets", "quotas", "webhooks",
 }  # fmt: skip
 YOUNGER = {
     "audit_log",
     "webhook_secrets",
+    "webhooks",
     "quotas",
     "api_keys",
     "signing_keys",

@@ -93,6 +93,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "lower case": {"run_at": "2026-11-24t12:00:00.123456z"},
     "an owner": {"owner": "ü" * 200, "concurrency_key": "k", "rate_key": "r", "dedupe_key": "d"},
     "no files": {"files": {}}, "null files": {"files": None},
+    "a webhook": {"webhook": {"url": "https://example.com"}}, "no webhook": {"webhook": None},
+    "a webhook with every option": {
+        "webhook": {"url": "HTTP://[::1]:8080/a?b=c#d", "events": ["task.running"], "format": "cloudevents"}
+    },
     "deep metadata": {"metadata": {"a": nested(98)}},
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
@@ -125,6 +129,18 @@ REFUSED: dict[str, dict[str, Any]] = {
     "files": {"files": 5}, "files many": {"files": {str(number): str(uuid4()) for number in range(101)}},
     "files twice": {"files": dict.fromkeys("ab", "01a20d81-31b7-76ab-b173-71d2561d351f")},
     "files.a": {"files": {"a": "no id"}}, "files.a number": {"files": {"a": 5}}, "files.a/b": {"files": {"a/b": ""}},
+    "webhook": {"webhook": 5}, "webhook.more": {"webhook": {"url": "https://example.com", "more": 1}},
+    "webhook.url": {"webhook": {}}, "webhook.url long": {"webhook": {"url": f"https://example.com/{'x' * 2048}"}},
+    **{
+        f"webhook.url {url}": {"webhook": {"url": url}}
+        for url in ("ftp://example.com", "example.com", "https://", "https://a:b@example.com/", "https://a.b:65536/")
+    },
+    **{
+        f"webhook.events {events}": {"webhook": {"url": "https://example.com", "events": events}}
+        for events in ([], None, 5, ["task.failed"] * 5)
+    },
+    "webhook.events[1]": {"webhook": {"url": "https://example.com", "events": ["task.failed", "task.pending"]}},
+    "webhook.format": {"webhook": {"url": "https://example.com", "format": None}},
     "unknown": {"unknown": 1}, "idempotency_key": {"idempotency_key": "k"}, "schedule_id": {"schedule_id": None},
 }  # fmt: skip
 INPUTS: dict[str, dict[str, Any]] = {
@@ -254,3 +270,15 @@ def test_a_job_of_an_owner_is_stored_as_a_post_stores_it(app: psycopg.Connection
     row = app.execute(f"SELECT {', '.join(columns)} FROM longrun.jobs").fetchone()
     assert row == tuple(getattr(posted_job, column) for column in columns)
     assert row == ("alice", "alice\x1fk", "alice\x1fr", "alice\x1f", "alice\x1fd")
+
+
+def test_a_webhook_is_stored_as_a_post_stores_it(app: psycopg.Connection) -> None:
+    urls = ["https://Example.com./a?b", "http://a_b.example:8080/", "https://[2001:DB8::1]/x", "http://127.0.0.1/#y"]
+    for url in urls:
+        given = body(webhook={"url": url, "events": ["task.running"]})
+        assert inside(app, given) is None
+        wanted = to_job(parse(given.encode()), REGISTRY, None, OPERATOR).webhook
+        assert wanted is not None
+        row = app.execute("SELECT webhook FROM longrun.jobs ORDER BY id DESC LIMIT 1").fetchone()
+        assert row is not None
+        assert row[0] == {"url": url, "host": wanted.host, "events": ["task.running"], "format": "standard"}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import anyio
@@ -19,59 +17,20 @@ from longrun_client import AsyncLongrun, Longrun
 from longrun_client.cli import app as cli
 from longrun_client.models_webhooks import TaskWebhook
 from tests.integration.keyed import KeyedApi
+from tests.integration.receiver import Receiver
+from tests.servers import execute
 from tests.waiting import until
 
 ActAs = Callable[..., httpx.Client]
 GONE: Final = 410
+HOUR_S: Final = 3600
+MOVE: Final = """
+UPDATE longrun.jobs SET run_at = now() FROM (SELECT id, run_at AS next_at FROM longrun.jobs FOR UPDATE) AS old
+WHERE old.id = jobs.id AND task_type = 'longrun.webhook' AND status = 'PENDING' AND NOT ready AND owner = %s
+    AND run_at > now()
+RETURNING extract(epoch FROM next_at - now())
+"""
 SETTINGS: Final = {"LONGRUN_WEBHOOK_TIMEOUT_S": "5"}
-
-
-class Receiver:
-    """An HTTP server that answers as the path says, and keeps what it got."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], str]] = []
-        self.hold = threading.Event()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                receiver.got.append((self.path, dict(self.headers), body))
-                receiver.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host_port = f"127.0.0.1:{self.server.server_address[1]}"
-        self.other_name = self.host_port.replace("127.0.0.1", "localhost")
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer by the last part of the path: a status, `hang`, `soon` (503 the first time) or `redirect`."""
-        how = request.path.rpartition("/")[2]
-        if how == "hang":
-            self.hold.wait()
-        first = len(self.at(request.path)) == 1
-        statuses = {"hang": 200, "soon": 503 if first else 204, "redirect": 307}
-        request.send_response(statuses.get(how) or int(how))
-        request.send_header("Content-Length", "0")
-        if how == "soon":
-            request.send_header("Retry-After", "1")
-        if how == "redirect":
-            request.send_header("Location", f"http://{self.host_port}/behind/200")
-        request.end_headers()
-
-    def at(self, path: str) -> list[tuple[dict[str, str], str]]:
-        """The headers and the body of each delivery to this path."""
-        return [(headers, body) for here, headers, body in self.got if here == path]
-
-    def close(self) -> None:
-        """Let go of all requests, and stop."""
-        self.hold.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +129,34 @@ def test_a_receiver_that_is_gone_gets_nothing_again_until_a_client_retries(recei
     assert len(receiver.at(f"/gone/{GONE}")) == 2
 
 
+def test_what_a_receiver_missed_in_an_hour_arrives_once_it_is_up_again(
+    receiver: Receiver, act_as: ActAs, keyed: KeyedApi
+) -> None:
+    client, url, missed_s, attempts = act_as("dan"), keyed.stack.database_url, 0.0, 0
+    ids = [submitted(client, f"http://{receiver.host_port}/outage/up") for _ in range(4)]
+    while not receiver.up.is_set():
+        attempts += 1
+        [sent, *_] = [delivery(client, task_id, status="PENDING", attempts=attempts) for task_id in ids]
+        assert sent["status_code"] == 503
+        if missed_s >= HOUR_S:
+            receiver.up.set()
+        # the clock moves to the next attempt
+        moved = execute(url, MOVE, "dan")
+        assert len(moved) == len(ids)
+        missed_s += min(float(waited_s) for (waited_s,) in moved)
+    sent_ids = [delivery(client, task_id, status="SUCCESS", status_code=200)["delivery_id"] for task_id in ids]
+    secret = client.get("/webhook-secrets").json()["items"][0]["secret"]
+    last = {headers["webhook-id"]: (headers, body) for headers, body in receiver.at("/outage/up")}
+    assert {Webhook(secret).verify(body, headers)["data"]["task_id"] for headers, body in last.values()} == set(ids)
+    assert last.keys() == set(sent_ids)
+    # a recorded message is refused later, and cannot be made younger
+    headers, body = last[sent_ids[0]]
+    for moved_by in (-HOUR_S, 1):
+        replayed = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + moved_by)}
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, replayed)
+
+
 @pytest.mark.parametrize("how", ["500", "404", "redirect"])
 def test_what_is_not_accepted_is_tried_again_and_no_redirect_is_followed(
     receiver: Receiver, act_as: ActAs, how: str
@@ -241,7 +228,11 @@ def test_other_events_are_sent_if_asked_for_and_only_those(receiver: Receiver, a
     sent = delivery(client, task_id, status="SUCCESS", type="task.running")
     task = client.get(f"/tasks/{task_id}?wait=30").json()
     assert sent["seq"] < task["seq"]
-    assert task["webhook"] == {"url": f"http://{receiver.host_port}/began/200", "events": ["task.running"]}
+    assert task["webhook"] == {
+        "url": f"http://{receiver.host_port}/began/200",
+        "events": ["task.running"],
+        "format": "standard",
+    }
     assert len(client.get(f"/tasks/{task_id}/deliveries").json()["items"]) == 1
 
 

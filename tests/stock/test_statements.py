@@ -40,6 +40,8 @@ from jobcore.models import (
 from jobcore.models.acts import Act, Kind
 from jobcore.models.api_keys import KeyDigest, NewApiKey, new_key
 from jobcore.models.caller import Scope
+from jobcore.models.subscriptions import NewSubscription, SubscriptionSettings
+from jobcore.models.webhooks import SignatureScheme, SubscribedEvent, WebhookFormat
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
 from jobcore.states import Status
 from jobcore.store import (
@@ -88,6 +90,7 @@ from jobcore.store import (
     start_permits,
     starts,
     steps,
+    subscriptions,
     task_types,
     transactions,
     webhook_secrets,
@@ -167,6 +170,40 @@ def make_keys(world: World) -> None:
         world.call(webhook_secrets.live, owner)
         world.call(webhook_secrets.rotate, owner, 60.0)
     world.call(deliveries.of_job, UUID(int=1))
+
+
+def make_subscriptions(world: World) -> None:
+    """Subscriptions, and deliveries to them."""
+    settings = SubscriptionSettings(
+        "https://example.com/",
+        "example.com:443",
+        tuple(SubscribedEvent),
+        (),
+        ("nowhere",),
+        (),
+        WebhookFormat.STANDARD,
+        enabled=True,
+    )
+    for owner in (None, "tenant"):
+        first, second = (
+            world.call(subscriptions.add, NewSubscription(uuid7(), owner, settings, SignatureScheme.V1A))
+            for _ in range(2)
+        )
+        assert first
+        assert second
+        world.call(subscriptions.page, owner, second.id, PAGE)
+        world.call(subscriptions.find, first.id, owner)
+        world.call(subscriptions.change, first.id, SubscriptionSettings(enabled=True), owner)
+        world.call(subscriptions.secrets, first.id)
+        world.call(subscriptions.rotate, first.id, 60.0)
+        sent = world.call(subscriptions.ping, first.id)
+        assert sent
+        assert world.call(deliveries.find, sent)
+        assert world.call(deliveries.again, sent)
+        world.call(deliveries.of_webhook, first.id, None, PAGE)
+        world.call(subscriptions.note_success, first.id)
+        world.call(subscriptions.note_failure, first.id, 60.0, "it is gone", gone=True)
+        world.call(subscriptions.delete, second.id)
 
 
 def make_quotas(world: World) -> None:
@@ -322,6 +359,8 @@ def read_lists(world: World, old: JobPosition) -> None:
         JobFilter(finished_after=long_ago, finished_before=now),
         JobFilter(tags=("red",), metadata=JsonText('{"customer": 42}'), input=JsonText('{"n": 1}')),
         JobFilter(error_contains="refused"),
+        JobFilter(id_prefix=old.id.hex[:9]),
+        JobFilter(owner="tenant", id_prefix=old.id.hex[:9]),
         JobFilter(schedule_id=UUID(int=3), tags=("red",)),
         JobFilter(owner="tenant", tags=("red",)),
         JobFilter(owner="tenant", schedule_id=UUID(int=3), tags=("red",)),
@@ -392,6 +431,7 @@ def walk_through(world: World, worker: UUID) -> None:
     make_keys(world)
     make_acts(world)
     make_quotas(world)
+    make_subscriptions(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)
     world.call(workers.live)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -20,6 +20,7 @@ from jobcore.worker import claim_loop
 from jobcore.worker.batching import BatchSize
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.claim_loop import ClaimLoop
+from jobcore.worker.claimer import Claimer
 from jobcore.worker.room import Room
 
 
@@ -36,18 +37,22 @@ def pauses(monkeypatch: pytest.MonkeyPatch, answers: Iterator[Taken], *, backgro
     slots = Slots(1, os.getpid())
     slots.renew(uuid7(), clock.now() + 60)
     nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+    room, registry, settings = Room(32), Registry(), SimpleNamespace(lease_s=30.0)
+    child_claims = ChildClaims(slots[0], os.getpid())
+    db: Any = SimpleNamespace(call=lambda *_, **__: next(answers, Taken([], more=False)))
+    claimer = Claimer(slots, slots[0], child_claims, db=db, registry=registry, settings=cast(Any, settings), room=room)
     parts: dict[str, Any] = {
-        "db": SimpleNamespace(call=lambda *_, **__: next(answers, Taken([], more=False))),
+        "claimer": claimer,
         "waker": SimpleNamespace(wake=nothing, publish=lambda _: True),
-        "registry": Registry(),
-        "settings": SimpleNamespace(lease_s=30.0),
+        "registry": registry,
+        "settings": settings,
         "completer": SimpleNamespace(wait_for=nothing, flush=nothing, watch=nothing),
         "main_lane": SimpleNamespace(run=nothing),
-        "background": SimpleNamespace(room=Room(32), takes=lambda _: background, start=nothing),
+        "background": SimpleNamespace(room=room, takes=lambda _: background, start=nothing),
         "batch_size": BatchSize(),
         "retirement": SimpleNamespace(why=None),
     }
-    ClaimLoop(slots, slots[0], ChildClaims(slots[0], os.getpid()), **parts).work("default")
+    ClaimLoop(slots, slots[0], child_claims, **parts).work("default")
     return paused
 
 

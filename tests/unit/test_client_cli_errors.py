@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from typing import IO, Any
 import pytest
 
 from longrun_client.text import printable
-from tests.unit.client_server import AT, ScriptedServer, answer, task
+from tests.docs.pages import ROOT
+from tests.unit.client_server import AT, Answer, ScriptedServer, answer, problem, task
 from tests.unit.conftest import Run
 from tests.waiting import PATIENCE_S
 
+README = ROOT / "libs/longrun-client/README.md"
 LONG_NAME = "tenant-" + "x" * 240
 COMMAND = [sys.executable, "-c", "from longrun_client.cli import main; main()"]
 
@@ -93,6 +96,34 @@ def test_an_interrupt_ends_with_its_code(server: ScriptedServer) -> None:
     never.set()
     assert process.returncode == 130
     assert "Traceback" not in said
+
+
+def interrupt(_: BaseHTTPRequestHandler) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+EXITS: dict[int, tuple[str, Answer]] = {
+    0: ("wait j1", answer(task("SUCCESS"))),
+    1: ("wait j1", answer(task("FAILED"))),
+    2: ("wait j1", problem(404, "There is no such task", "")),
+    3: ("wait j1", answer(task("CANCELLED"))),
+    4: ("wait j1", answer("<html>", content_type="text/html")),
+    124: ("wait j1 --timeout 0", answer(task("RUNNING"))),
+    130: ("wait j1", interrupt),
+}
+
+
+@pytest.mark.parametrize("code", EXITS)
+def test_each_documented_exit_code_means_what_is_said(server: ScriptedServer, run: Run, code: int) -> None:
+    words, told = EXITS[code]
+    server.on("GET /tasks/j1", told)
+    ran = run(*words.split())
+    assert (ran.code, "Traceback" in ran.err) == (code, False)
+
+
+def test_the_documented_exit_codes_are_these() -> None:
+    codes = re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)
+    assert [int(code) for code in codes] == list(EXITS)
 
 
 @pytest.mark.parametrize("command", ["queues", "limits", "list"])

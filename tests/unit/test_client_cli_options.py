@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,8 +18,90 @@ from longrun_client import cli
 from tests.unit.client_server import AT, Request, ScriptedServer, answer, problem, task
 from tests.unit.conftest import Run
 
-PAGING = {"limit", "cursor"}
-"""Parameters that the clients set to fetch page after page."""
+EVERY = "…"
+"""Stands for every option of a command, but for those in MODES."""
+COMMANDS = {
+    "submitTask": ["submit echo …", "submit echo --validate-only"],
+    "submitTasks": ["submit-many FILE --idempotency-key 1", "submit-many FILE --validate-only"],
+    "listTasks": ["list …"],
+    "countTasks": ["count …"],
+    "exportTasks": ["export …"],
+    "exportTaskEvents": ["export --events j1 --after 1"],
+    "getTask": ["wait j1 …"],
+    "getTaskWhy": ["why j1"],
+    "getTaskLogs": ["logs j1 …"],
+    "getTaskOutput": ["output j1 …"],
+    "getTaskAttempts": ["attempts j1 …"],
+    "streamTask": ["follow j1 …"],
+    "streamEvents": ["watch j1 …"],
+    "cancelTask": ["cancel j1"],
+    "retryTask": ["retry j1 --idempotency-key 1"],
+    "cancelTasks": ["cancel …", "cancel j1 j2 --dry-run"],
+    "retryTasks": ["retry …", "retry j1 j2 --dry-run"],
+    "listTaskFiles": ["files j1"],
+    "listTaskInputFiles": ["files j1 --input"],
+    "downloadTaskFile": ["download j1 n"],
+    "downloadTaskInputFile": ["download j1 n --input"],
+    "uploadFile": ["submit echo --file FILE"],
+    "listDeliveries": ["webhooks deliveries j1"],
+    "listWebhookSecrets": ["webhooks secrets"],
+    "rotateWebhookSecret": ["webhooks rotate-secret …"],
+    "createSchedule": ["schedules create n @daily echo …"],
+    "listSchedules": ["schedules list …"],
+    "getSchedule": ["schedules show n"],
+    "changeSchedule": ["schedules change n …"],
+    "deleteSchedule": ["schedules delete n"],
+    "pauseSchedule": ["schedules pause n …"],
+    "resumeSchedule": ["schedules resume n …"],
+    "runSchedule": ["schedules run n …"],
+    "listTaskTypes": ["task-types"],
+    "listWorkers": ["workers"],
+    "listQueues": ["queues"],
+    "getQueue": ["queues show n"],
+    "changeQueue": ["queues pause n", "queues limit n 1", "queues rate-limit n 1/1s"],
+    "deleteQueue": ["queues delete n"],
+    "listLimits": ["limits …"],
+    "putLimit": ["limits set n 1 …"],
+    "deleteLimit": ["limits clear n …"],
+    "listRateLimits": ["rate-limits …"],
+    "getRateLimit": ["rate-limits show n …"],
+    "putRateLimit": ["rate-limits set n 1/1s …"],
+    "deleteRateLimit": ["rate-limits clear n …"],
+    "createKey": ["keys create n …"],
+    "listKeys": ["keys"],
+    "getKey": ["keys show k"],
+    "revokeKey": ["keys revoke k"],
+    "rotateKey": ["keys rotate k …"],
+    "listQuotas": ["quotas"],
+    "getQuota": ["quotas show n"],
+    "putQuota": ["quotas set n …"],
+    "deleteQuota": ["quotas clear n"],
+    "listAuditLog": ["audit-log …"],
+}
+"""Which commands make the request of an operation, by its id in the OpenAPI document."""
+NO_COMMAND = {
+    "getUploadedFile": "a file is uploaded and used by one `submit --file`",
+    "deleteUploadedFile": "as above; a file that no submission has named is deleted by itself",
+    "createStreamToken": "only a page in a browser needs one",
+    "checkHealth": "for probes",
+    "checkReadiness": "for probes",
+}
+LEFT_OUT = {
+    "submitTask": {"Prefer": "`longrun wait` waits"},
+    "getTask": {"after": "`longrun follow` shows what is new", "prefer": "`wait` does the same"},
+    "cancelTask": {"Prefer": "`cancel --wait` waits with GET, also after a break"},
+    "submitTasks": {"atomic": "all tasks of a chunk are accepted, or none"},
+    "uploadFile": {"Content-Digest": "the client compares the digest in the answer"},
+    "streamTask": {"last-event-id": "`after` does the same"},
+    "streamEvents": {"last-event-id": "`after` does the same"},
+    "changeSchedule": {"paused": "`schedules pause` and `resume`"},
+    "createKey": {"expires_at": "--days"},
+    "rotateKey": {"expires_at": "--days"},
+}
+"""What of an operation is not on the command line, and why, or what does it there."""
+PAGING, AFTER = {"limit", "cursor"}, {"after"}
+"""Parameters that the clients set to fetch page after page; `after` only in the lists of PAGED."""
+PAGED = {"listQueues", "listLimits", "listRateLimits", "listKeys", "listQuotas", "listAuditLog"}
 TYPE = {"name": "echo", "queue": "default", "max_attempts": 3}
 SCHEDULE = {
     "schedule_id": "s1", "name": "n", "cron": "@daily", "timezone": "UTC", "overlap": "skip", "missed_runs": "skip",
@@ -25,11 +109,11 @@ SCHEDULE = {
     "skipped": 0, "missed": 0, "error": None, "created_at": AT, "updated_at": AT, "task": {"task_type": "echo"},
 }  # fmt: skip
 VALUES = {"JSON": '{"a": 1}', "TIME": "2026-01-02", "NAMES": "error", "[NAME=]PATH": f"a={__file__}"}
-CHOICES = {"status": "FAILED", "overlap": "skip", "missed_runs": "skip"}
+CHOICES = {"status": "FAILED", "overlap": "skip", "missed_runs": "skip", "until": "stopped"}
 UPLOADED = {
     "file_id": "f1", "size": 1, "media_type": "text/x-python", "sha256": "0", "created_at": AT, "expires_at": AT,
 }  # fmt: skip
-MODES = {"as_json", "follow", "wait", "validate_only", "dry_run", "events", "raw", "help"}
+MODES = {"as_json", "follow", "wait", "validate_only", "dry_run", "events", "raw", "of_input", "help"}
 """Options that choose what a command does or prints, not what it sends with the request in question."""
 
 
@@ -46,6 +130,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
         scripted.on("GET /tasks:count", answer({"counts": {}, "total": 0, "exact": True}))
         for path in ("/tasks:export", "/tasks/j1/events"):
             scripted.on(f"GET {path}", answer("", content_type="application/x-ndjson"))
+        scripted.on("GET /tasks/j1", answer(task("SUCCESS")))
+        scripted.on("GET /tasks/j1/stream", problem(422, "No", "it would not end"))
         scripted.on("GET /events/stream", problem(422, "No", "it would not end"))
         for action in ("cancel", "retry"):
             scripted.on(f"POST /tasks:{action}", answer({"dry_run": False, "matched": 0, "changed": 0, "exact": True}))
@@ -102,55 +188,55 @@ def sent_paths(value: Mapping[str, Any], known: set[str], start: str = "") -> se
     }
 
 
-def request_to(server: ScriptedServer, route: str) -> Request:
-    return next(each for each in reversed(server.requests) if each.line.partition("?")[0] == route)
+def find(document: Mapping[str, Any], operation: str) -> tuple[str, str, Mapping[str, Any]]:
+    [found] = [
+        (method.upper(), path, described)
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+        if described["operationId"] == operation
+    ]
+    return found
 
 
-@pytest.mark.parametrize(
-    ("words", "route", "operation", "unsent"),
-    [
-        ("submit echo", "POST /tasks", "POST /tasks", set()),
-        ("schedules create n @daily echo", "POST /schedules", "POST /schedules", set()),
-        # to pause and to resume are commands of their own
-        ("schedules change n", "PATCH /schedules/n", "PATCH /schedules/{schedule}", {"paused"}),
-        ("cancel", "POST /tasks:cancel", "POST /tasks:cancel", {"ids", "dry_run"}),
-        ("retry", "POST /tasks:retry", "POST /tasks:retry", {"ids", "dry_run"}),
-    ],
-)
-def test_every_field_of_a_body_has_an_option(
-    server: ScriptedServer, run: Run, document: dict[str, Any], words: str, route: str, operation: str, unsent: set[str]
+def parameters(described: Mapping[str, Any]) -> set[str]:
+    """The parameters of a request, but for those of its path and of pages."""
+    given = {each["name"] for each in described.get("parameters", []) if each["in"] != "path"}
+    return given - PAGING - (AFTER if described["operationId"] in PAGED else set())
+
+
+def fields(described: Mapping[str, Any], document: Mapping[str, Any]) -> set[str]:
+    """The fields of a body of JSON."""
+    content = described.get("requestBody", {}).get("content", {})
+    return paths(content["application/json"]["schema"], document) if "application/json" in content else set()
+
+
+def given_in(request: Request, known: set[str]) -> set[str]:
+    """The parameters and fields that a request has."""
+    query = {name for name, _ in parse_qsl(urlsplit(request.line.split()[1]).query)}
+    headers = {name for name in known if name.title() in request.headers}
+    resumed = AFTER if "Last-Event-ID" in request.headers else set()  # a stream takes it either way
+    is_json = request.headers.get("Content-Type") == "application/json"
+    return query | headers | resumed | (sent_paths(request.json(), known) if is_json else set())
+
+
+@pytest.mark.parametrize("operation", COMMANDS)
+def test_every_parameter_and_field_is_on_the_command_line_or_has_a_reason_not_to_be(
+    server: ScriptedServer, run: Run, document: dict[str, Any], operation: str, tmp_path: Path
 ) -> None:
-    given = shlex.split(words)
-    run(*given, *every_option(given))
-    method, path = operation.split()
-    described = document["paths"][path][method.lower()]
-    known = paths(described["requestBody"]["content"]["application/json"]["schema"], document)
-    request = request_to(server, route)
-    assert sent_paths(request.json(), known) == known - unsent
-    takes_key = any(each["name"] == "Idempotency-Key" for each in described["parameters"])
-    assert (request.headers.get("Idempotency-Key") == '"1"') == takes_key
+    method, path, described = find(document, operation)
+    (tmp_path / "tasks").write_text('{"task_type": "echo"}')
+    for line in COMMANDS[operation]:
+        words = shlex.split(line.replace("FILE", str(tmp_path / "tasks")))
+        run(*words[:-1], *every_option(words[:-1])) if words[-1] == EVERY else run(*words)
+    known = parameters(described) | fields(described, document)
+    template = re.compile(f"{method} {re.sub('{[a-z_]+}', '[^/?]+', path)}(\\?.*)?")
+    found = [each for each in server.requests if template.fullmatch(each.line)]
+    assert found, [each.line for each in server.requests]
+    sent = {name for request in found for name in given_in(request, known)}
+    assert known - sent == LEFT_OUT.get(operation, {}).keys()
 
 
-@pytest.mark.parametrize(
-    ("words", "route", "operation"),
-    [
-        ("list", "GET /tasks", "GET /tasks"),
-        ("count", "GET /tasks:count", "GET /tasks:count"),
-        ("export", "GET /tasks:export", "GET /tasks:export"),
-        ("watch j1", "GET /events/stream", "GET /events/stream"),
-        ("logs j1", "GET /tasks/j1/logs", "GET /tasks/{task_id}/logs"),
-        ("attempts j1", "GET /tasks/j1/attempts", "GET /tasks/{task_id}/attempts"),
-        ("output j1", "GET /tasks/j1/output", "GET /tasks/{task_id}/output"),
-    ],
-)
-def test_every_parameter_of_a_query_has_an_option(
-    server: ScriptedServer, run: Run, document: dict[str, Any], words: str, route: str, operation: str
-) -> None:
-    given = shlex.split(words)
-    run(*given, *every_option(given))
-    method, path = operation.split()
-    known = {each["name"] for each in document["paths"][path][method.lower()]["parameters"] if each["in"] == "query"}
-    request = request_to(server, route)
-    sent = {name for name, _ in parse_qsl(urlsplit(request.line.split()[1]).query)}
-    sent |= {"after"} if "Last-Event-ID" in request.headers else set()  # a stream takes it either way
-    assert sent - PAGING == known - PAGING
+def test_every_operation_has_a_command_or_a_reason_not_to(document: dict[str, Any]) -> None:
+    operations = {each["operationId"] for methods in document["paths"].values() for each in methods.values()}
+    assert COMMANDS.keys() | NO_COMMAND.keys() == operations
+    assert not COMMANDS.keys() & NO_COMMAND.keys()

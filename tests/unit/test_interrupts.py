@@ -196,7 +196,7 @@ def test_task_code_that_waits_is_woken_by_the_signal_also_if_python_ignored_the_
             Ignored()
         slot.write(running(1))
         while True:
-            time.sleep(60)
+            signal.pause()
 
     def work(slot: Slot) -> Report:
         interrupts = Interrupts(slot)

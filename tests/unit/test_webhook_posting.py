@@ -40,7 +40,7 @@ def test_the_body_of_a_redirect_is_not_read() -> None:
         settings = WorkerSettings(
             database_url="postgresql://nobody@localhost/none", webhook_allow=here, webhook_timeout_s=PATIENCE_S
         )
-        answer = post(f"http://{here}/", "{}", {}, settings)
+        answer = post(f"http://{here}/", "{}", "application/json", {}, settings)
         server.shutdown()
     assert answer.status_code == 307
     assert Endless.sent < ON_ITS_WAY

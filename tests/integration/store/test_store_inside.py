@@ -15,6 +15,7 @@ from jobcore.store import concurrency_limits, glance, jobs, limits, low_ranks, p
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.database import Database
 from jobcore.tasks import load_tasks
+from tests.docs.pages import ROOT, blocks
 from tests.integration.store.world import HIDDEN, QUEUE, World
 from tests.servers import execute
 
@@ -178,6 +179,38 @@ def test_numbers_are_stored_as_they_were_sent(world: World, app: psycopg.Connect
     job = world.call(jobs.get, task["task_id"])
     assert job is not None
     assert (job.input, job.metadata) == (sent, json.loads(sent))
+
+
+@pytest.fixture
+def alices_shop(url: str) -> Iterator[psycopg.Connection]:
+    """A connection of a role that may only submit for one owner, made as docs/transactions.md says."""
+    role = "alice_" + url.rpartition("/")[2].partition("?")[0]
+    [recipe] = [block.text for block in blocks(ROOT / "docs/transactions.md") if "alices_shop" in block.text]
+    execute(url, f"CREATE ROLE {role}")
+    for statement in recipe.replace("alices_shop", role).split(";\n"):
+        if statement:
+            execute(url, statement)
+    with psycopg.connect(url) as connection:
+        connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
+        connection.commit()
+        yield connection
+    for statement in (f"DROP OWNED BY {role}", f"DROP ROLE {role}"):
+        execute(url, statement)
+
+
+def test_a_role_made_for_one_owner_submits_for_no_other(world: World, alices_shop: psycopg.Connection) -> None:
+    for given in (BODY, {**BODY, "owner": "bob"}, {**BODY, "owner": None}):
+        [[task]] = alices_shop.execute("SELECT alice.submit(CAST(%s AS jsonb))", [json.dumps(given)])
+        alices_shop.commit()
+        assert world.row(task["task_id"])["owner"] == "alice"
+    for text in ("[]", "null", '"x"', '[{"task_type": "echo", "input": {}, "owner": "bob"}]'):
+        with pytest.raises(psycopg.Error, match="object"):
+            alices_shop.execute("SELECT alice.submit(CAST(%s AS jsonb))", [text])
+        alices_shop.rollback()
+    for statement in (SUBMIT, "SELECT longrun.submit(CAST(%s AS jsonb))"):
+        with pytest.raises(InsufficientPrivilege):
+            alices_shop.execute(statement, [json.dumps(BODY)])
+        alices_shop.rollback()
 
 
 @pytest.fixture

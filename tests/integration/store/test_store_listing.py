@@ -103,6 +103,7 @@ def matches(job: dict[str, Any], wanted: JobFilter) -> bool:
             set(wanted.tags) <= set(job["tags"]),
             wanted.schedule_id is None or job["schedule_id"] == str(wanted.schedule_id),
             wanted.owner is None or job["owner"] == wanted.owner,
+            wanted.id_prefix is None or job["id"].replace("-", "").startswith(wanted.id_prefix),
             wanted.created_after is None or created >= wanted.created_after,
             wanted.created_before is None or created < wanted.created_before,
             wanted.finished_after is None or (finished and finished >= wanted.finished_after),
@@ -148,6 +149,11 @@ def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.none(), st.none(), strategy)
 
 
+def hexadecimal(job: dict[str, Any], digits: int) -> str:
+    """The first digits of the id of a job."""
+    return str(job["id"]).replace("-", "")[:digits]
+
+
 times = st.integers(-90, COUNT + 600).map(lambda minutes: BEGIN + timedelta(minutes=minutes))
 objects = st.one_of(
     st.fixed_dictionaries({"customer": st.sampled_from(VALUES)}),
@@ -168,6 +174,7 @@ filters = st.builds(
     metadata=maybe(objects),
     input=maybe(objects),
     owner=maybe(st.sampled_from(["alice", "bob", "nobody"])),
+    id_prefix=maybe(st.builds(hexadecimal, st.sampled_from(ROWS), st.integers(1, 32))),
     error_contains=maybe(st.sampled_from(["refused", "TIMED", "ioerror: c", "% wrong_", "raised", "ö"])),
 )
 

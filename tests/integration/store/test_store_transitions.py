@@ -115,7 +115,7 @@ LAST = UUID(int=2**128 - 1)
 WAITING = JobFilter((Status.PENDING,))
 FILE = NewFile(UUID(int=1), "report.pdf", "application/pdf")
 
-OF_NO_JOB = {"api_keys", "audit_log", "quotas", "signing_keys", "webhook_secrets"}
+OF_NO_JOB = {"api_keys", "audit_log", "quotas", "signing_keys", "subscriptions", "webhook_secrets"}
 """Modules whose statements cannot move a job."""
 
 ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"
@@ -397,6 +397,9 @@ UNFENCED = [
     of_situation(situations.pace),
     Trial(ownership.owns, lambda case: case.world.call(ownership.owns, "alice", case.id)),
     Trial(deliveries.of_job, lambda case: case.world.call(deliveries.of_job, case.id)),
+    Trial(deliveries.of_webhook, lambda case: case.world.call(deliveries.of_webhook, case.id, None, 9)),
+    Trial(deliveries.find, lambda case: case.world.call(deliveries.find, case.id)),
+    Trial(deliveries.again, lambda case: case.world.call(deliveries.again, case.id)),
     Trial(suspects.needs_fewer_runs_than, lambda case: case.world.call(suspects.needs_fewer_runs_than, case.id)),
     Trial(why.explain, lambda case: case.world.call(why.explain, case.id)),
     Trial(queues.page, lambda case: case.world.call(queues.page)),

@@ -47,7 +47,15 @@ from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
 from longrun_client.models_timings import Timings
 from longrun_client.models_watch import TaskEvent
-from longrun_client.models_webhooks import Delivery, TaskWebhook, WebhookSecret
+from longrun_client.models_webhooks import (
+    Delivery,
+    DeliveryPage,
+    TaskWebhook,
+    Webhook,
+    WebhookFilter,
+    WebhookPage,
+    WebhookSecret,
+)
 from longrun_client.models_why import AcceptanceWarning, EstimatedStart, Why
 from longrun_client.transactions import SubmittedTask, submit
 
@@ -67,6 +75,7 @@ __all__ = [
     "ConcurrencyLimit",
     "ConcurrencyLimitPage",
     "Delivery",
+    "DeliveryPage",
     "EstimatedStart",
     "Event",
     "FieldError",
@@ -112,6 +121,9 @@ __all__ = [
     "Timings",
     "UnexpectedAnswer",
     "UploadedFile",
+    "Webhook",
+    "WebhookFilter",
+    "WebhookPage",
     "WebhookSecret",
     "Why",
     "Worker",

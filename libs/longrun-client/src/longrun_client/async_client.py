@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 import anyio
 import httpx2
 
-from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client import calls, calls_files, calls_list, calls_why
 from longrun_client.async_transport import AsyncTransport
 from longrun_client.audit_client import AsyncAuditClient
 from longrun_client.bulk_client import AsyncBulkClient
@@ -25,10 +25,10 @@ from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType,
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
-from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, ValidateOptions
+from longrun_client.options import FilterOptions, ListOptions, Source, SubmitOptions, ValidateOptions
 from longrun_client.queue_client import AsyncQueueClient
+from longrun_client.schedule_client import AsyncScheduleClient
 from longrun_client.server import Server
 from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.uploads import Upload, to_upload, with_uploaded
@@ -39,6 +39,7 @@ from longrun_client.webhook_client import AsyncWebhookClient
 
 class AsyncLongrun(
     AsyncQueueClient,
+    AsyncScheduleClient,
     AsyncSubmitMany,
     AsyncBulkClient,
     AsyncWatchClient,
@@ -174,6 +175,10 @@ class AsyncLongrun(
         """Download a result file of a task; returns its path: see `Longrun.download`."""
         return await self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
+    async def download_input(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
+        """Download an input file of a task, as `download` does a result file."""
+        return await self._transport.download(calls_files.input_file_path(task_id, name), Download(name, to))
+
     async def cancel(self, task_id: str) -> Task:
         """Cancel the task: see `Longrun.cancel`."""
         return await self._call(calls.cancel(task_id))
@@ -181,40 +186,6 @@ class AsyncLongrun(
     async def retry(self, task_id: str, *, idempotency_key: str | None = None) -> Task:
         """Retry the task: see `Longrun.retry`."""
         return await self._call(calls.retry(task_id, idempotency_key))
-
-    async def create_schedule(
-        self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
-    ) -> Schedule:
-        """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
-        return await self._call(calls_schedules.create_schedule(name, cron, task, options))
-
-    async def schedule(self, key: str) -> Schedule:
-        """Get a schedule by its id or name."""
-        return await self._call(calls_schedules.schedule(key))
-
-    def schedules(self) -> AsyncGenerator[Schedule, None]:
-        """Iterate over all schedules, newest first. Pages are fetched as needed."""
-        return self._transport.walk(calls_schedules.schedule_page)
-
-    async def change_schedule(self, key: str, **changes: Any) -> Schedule:
-        """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
-        return await self._call(calls_schedules.change_schedule(key, changes))
-
-    async def pause_schedule(self, key: str) -> Schedule:
-        """Pause a schedule: it submits no tasks until it is resumed."""
-        return await self._call(calls_schedules.pause_schedule(key))
-
-    async def resume_schedule(self, key: str) -> Schedule:
-        """Resume a paused schedule from its next tick on."""
-        return await self._call(calls_schedules.resume_schedule(key))
-
-    async def run_schedule(self, key: str, *, idempotency_key: str | None = None) -> Task:
-        """Submit a schedule's task now, regardless of its ticks."""
-        return await self._call(calls_schedules.run_schedule(key, idempotency_key))
-
-    async def delete_schedule(self, key: str) -> Schedule:
-        """Delete a schedule; its tasks stay."""
-        return await self._call(calls_schedules.delete_schedule(key))
 
     async def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""

@@ -1,7 +1,7 @@
 """Calls of the API as values: the request and the parser of its response. Each may be sent again.
 
-GET, PUT, PATCH and DELETE are idempotent (RFC 9110, section 9.2.2), as are pausing and resuming. Every other POST has
-an idempotency key, by which the server recognises it.
+GET, PUT, PATCH and DELETE are idempotent (RFC 9110, section 9.2.2). A POST has an idempotency key, by which the server
+recognises it.
 """
 
 from __future__ import annotations

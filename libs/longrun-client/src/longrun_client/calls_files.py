@@ -19,5 +19,10 @@ def input_files(task_id: str) -> Call[tuple[TaskFile, ...]]:
 
 
 def file_path(task_id: str, name: str) -> str:
-    """The path of a file of a task."""
+    """The path of a result file of a task."""
     return f"{task_path(task_id)}/files/{quote(name, safe='')}"
+
+
+def input_file_path(task_id: str, name: str) -> str:
+    """The path of an input file of a task."""
+    return f"{task_path(task_id)}/input-files/{quote(name, safe='')}"

@@ -27,11 +27,10 @@ def schedule(key: str) -> Call[Schedule]:
     return Call("GET", _schedule_path(key), Schedule.model_validate)
 
 
-def schedule_page(cursor: str | None) -> Call[KeysetPage[Schedule]]:
+def schedule_page(cursor: str | None, owner: str | None = None) -> Call[KeysetPage[Schedule]]:
     """GET /schedules: one page, newest first."""
-    return Call(
-        "GET", "/schedules", SchedulePage.model_validate, params=without_none({"limit": PAGE_SIZE, "cursor": cursor})
-    )
+    params = without_none({"limit": PAGE_SIZE, "cursor": cursor, "owner": owner})
+    return Call("GET", "/schedules", SchedulePage.model_validate, params=params)
 
 
 def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
@@ -39,14 +38,14 @@ def change_schedule(key: str, changes: Mapping[str, Any]) -> Call[Schedule]:
     return Call("PATCH", _schedule_path(key), Schedule.model_validate, body=dict(changes))
 
 
-def pause_schedule(key: str) -> Call[Schedule]:
+def pause_schedule(key: str, idempotency_key: str | None = None) -> Call[Schedule]:
     """POST /schedules/{id or name}/pause."""
-    return Call("POST", f"{_schedule_path(key)}/pause", Schedule.model_validate)
+    return Call("POST", f"{_schedule_path(key)}/pause", Schedule.model_validate, key=new_key(idempotency_key))
 
 
-def resume_schedule(key: str) -> Call[Schedule]:
+def resume_schedule(key: str, idempotency_key: str | None = None) -> Call[Schedule]:
     """POST /schedules/{id or name}/resume."""
-    return Call("POST", f"{_schedule_path(key)}/resume", Schedule.model_validate)
+    return Call("POST", f"{_schedule_path(key)}/resume", Schedule.model_validate, key=new_key(idempotency_key))
 
 
 def run_schedule(key: str, idempotency_key: str | None = None) -> Call[Task]:

@@ -31,6 +31,7 @@ from longrun_client import (
     cli_submit,
     cli_submit_many,
     cli_tasks,
+    cli_top,
     cli_watch,
     cli_webhooks,
     cli_why,
@@ -56,6 +57,7 @@ app.add_typer(cli_submit_many.app)
 app.add_typer(cli_bulk.app)
 app.add_typer(cli_list.app)
 app.add_typer(cli_watch.app)
+app.add_typer(cli_top.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)

@@ -9,7 +9,9 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from longrun_client.cli_completion import task_ids
 from longrun_client.cli_filters import Filter, with_filter
+from longrun_client.cli_ids import all_whole
 from longrun_client.cli_options import IdempotencyKey, Json, connect
 from longrun_client.cli_tasks import INTERRUPTED, Follow, cancel_one, follow_task, retry_one
 from longrun_client.client import Longrun
@@ -27,7 +29,15 @@ DONE: Final = {"cancel": "cancelled", "retry": "retried"}
 
 app = typer.Typer()
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of tasks; without any, give options.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ID",
+        help="Ids of tasks, or their beginnings; without any, give options.",
+        callback=all_whole,
+        autocompletion=task_ids,
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Every task.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count what would be changed.")]

@@ -9,11 +9,25 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
+from longrun_client import cli_completion
 from longrun_client.cli_groups import TIME, with_group
 from longrun_client.client import Longrun
 from longrun_client.inputs import from_json
 from longrun_client.models import Status
 from longrun_client.options import FilterOptions
+
+TaskTypes = Annotated[
+    list[str] | None,
+    typer.Option(help="Only of this task type, or any of several.", autocompletion=cli_completion.task_types),
+]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(help="Only of this queue, or any of several.", autocompletion=cli_completion.queues),
+]
+OfSchedule = Annotated[
+    str | None,
+    typer.Option(help="Only of this schedule (name or id).", autocompletion=cli_completion.schedules),
+]
 
 
 def _options(
@@ -22,10 +36,10 @@ def _options(
         list[Status] | None,
         typer.Option(case_sensitive=False, help="Only with this status, or any of several."),
     ] = None,
-    task_type: Annotated[list[str] | None, typer.Option(help="Only of this task type, or any of several.")] = None,
-    queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
+    task_type: TaskTypes = None,
+    queue: Queues = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    schedule: OfSchedule = None,
     owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
     created_after: Annotated[datetime | None, typer.Option(help="Created at this time or later.", **TIME)] = None,
     created_before: Annotated[datetime | None, typer.Option(help="Created before this time.", **TIME)] = None,

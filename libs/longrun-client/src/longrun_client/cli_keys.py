@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longrun_client import tables_keys
+from longrun_client import cli_completion, tables_keys
 from longrun_client.cli_local import server_command
 from longrun_client.cli_options import Json, connect, stands_alone
 from longrun_client.console import print_lines, print_table, stderr
@@ -14,7 +14,7 @@ from longrun_client.models_keys import NewApiKey
 
 app = typer.Typer()
 
-KeyId = Annotated[str, typer.Argument(metavar="ID", help="The id of the key.")]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="The id of the key.", autocompletion=cli_completion.key_ids)]
 Scopes = Annotated[
     list[str],
     typer.Option("--scope", help="submit, read, cancel, operate or admin; may be repeated.", show_default=False),

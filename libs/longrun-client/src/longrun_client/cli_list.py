@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from longrun_client import tables
+from longrun_client.cli_completion import task_ids
 from longrun_client.cli_filters import Filter, with_filter
+from longrun_client.cli_ids import whole
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, print_table
 from longrun_client.inputs import InputError
@@ -28,6 +30,9 @@ def list_tasks(
     sort: Annotated[
         str, typer.Option(help="created or finished; with a minus in front, the latest first.")
     ] = "-created",
+    id_prefix: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only tasks whose id begins so.", autocompletion=task_ids)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of tasks.")] = 20,
     fields: Fields = None,
     as_json: Json = False,
@@ -36,7 +41,7 @@ def list_tasks(
     with connect(context) as client:
         wanted = selected.of(client)
         sorting = None if sort == "-created" else sort
-        tasks = client.list(**wanted, sort=sorting, limit=limit, fields=_names(fields))
+        tasks = client.list(**wanted, id_prefix=id_prefix, sort=sorting, limit=limit, fields=_names(fields))
         print_lines(tasks) if as_json else print_table(tables.task_table(tasks))
 
 
@@ -66,7 +71,13 @@ def export(
         str | None, typer.Option(metavar="ID", help="Continue behind this task; with --events, behind this `seq`.")
     ] = None,
     events: Annotated[
-        str | None, typer.Option(metavar="ID", help="Export the events of this task instead of tasks.")
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Export the events of this task instead of tasks.",
+            callback=whole,
+            autocompletion=task_ids,
+        ),
     ] = None,
 ) -> None:
     """Print tasks with their inputs and results as JSON, one per line, oldest first: all that match every option."""
@@ -74,7 +85,8 @@ def export(
         if events is not None:
             print_lines(client.events(events, _seq(after)))
         else:
-            print_lines(client.export(**selected.of(client), sort=sort, after=after, fields=_names(fields)))
+            behind = whole(context, after)
+            print_lines(client.export(**selected.of(client), sort=sort, after=behind, fields=_names(fields)))
 
 
 def _names(fields: str | None) -> list[str] | None:

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from longrun_client import cli_completion
 from longrun_client.client import Longrun
 from longrun_client.inputs import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, one value per line.")]
 Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input as JSON, @FILE, or - for stdin.")]
+TaskType = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK_TYPE", help="`longrun task-types` lists them.", autocompletion=cli_completion.task_types
+    ),
+]
 IdempotencyKey = Annotated[
     str | None, typer.Option(help="Key of this one request: a repeated command with it does nothing more.")
 ]

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import Json, connect
-from longrun_client.cli_tasks import After, Follow, TaskId
+from longrun_client.cli_tasks import After, Follow
 from longrun_client.console import print_lines, stdout
 from longrun_client.text import piece_line, piece_text, printable
 

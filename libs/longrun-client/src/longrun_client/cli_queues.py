@@ -1,4 +1,4 @@
-"""`longrun queues …`: list, pause, resume, limit and delete queues."""
+"""`longrun queues …`: list, show, pause, resume, limit and delete queues."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longrun_client import tables_queues
+from longrun_client import cli_completion, tables_queues
 from longrun_client.cli_options import Json, connect, stands_alone
 from longrun_client.cli_rates import parse_rate
 from longrun_client.console import print_lines, print_table, stderr, stdout
@@ -16,16 +16,27 @@ from longrun_client.text import printable
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.", autocompletion=cli_completion.queues)]
 
 
 @app.callback(invoke_without_command=True)
 def list_queues(context: typer.Context, as_json: Json = False) -> None:
-    """List queues and the tasks in each; pause, resume, limit or delete a queue."""
+    """List queues and the tasks in each; show, pause, resume, limit or delete a queue."""
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.queues()
             print_lines(found) if as_json else print_table(tables_queues.queue_table(found))
+
+
+@app.command()
+def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Show a queue and the tasks in it, counted further than in the list."""
+    with connect(context) as client:
+        found = [client.queue(name)]
+    if as_json:
+        print_lines(found)
+    else:
+        print_table(tables_queues.queue_table(found, tables_queues.COUNTED_ALONE_TO))
 
 
 @app.command()

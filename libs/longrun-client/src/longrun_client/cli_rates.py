@@ -40,11 +40,19 @@ def list_rate_limits(
     owner: Annotated[str | None, typer.Option(help="Only keys of this owner.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List, set or clear the rate limits of keys: how many tasks of each may start within a window."""
+    """List, show, set or clear the rate limits of keys: how many tasks of each may start within a window."""
     if stands_alone(context, as_json):
         with connect(context) as client:
             found = client.rate_limits(owner=owner)
             print_lines(found) if as_json else print_table(tables_queues.rate_limit_table(found))
+
+
+@app.command("show")
+def show_rate_limit(context: typer.Context, key: Key, *, owner: OfOwner = None, as_json: Json = False) -> None:
+    """Show the rate limit of a key, and when its next task may start."""
+    with connect(context) as client:
+        found = [client.rate_limit(key, owner=owner)]
+    print_lines(found) if as_json else print_table(tables_queues.rate_limit_table(found))
 
 
 @app.command("set")

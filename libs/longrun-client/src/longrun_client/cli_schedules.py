@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from longrun_client import tables
+from longrun_client import cli_completion, tables
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import IdempotencyKey, Input, Json, connect
+from longrun_client.cli_options import IdempotencyKey, Input, Json, TaskType, connect
 from longrun_client.cli_task_options import with_task_options
 from longrun_client.console import print_lines, print_table, stderr, stdout
 from longrun_client.inputs import InputError
@@ -38,7 +38,10 @@ class MissedRuns(StrEnum):
 
 app = typer.Typer(help="Create, list, change, pause, run and delete schedules.", no_args_is_help=True)
 
-Key = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.")]
+Key = Annotated[
+    str,
+    typer.Argument(metavar="SCHEDULE", help="The schedule's name or id.", autocompletion=cli_completion.schedules),
+]
 Timezone = Annotated[str | None, typer.Option(help="IANA time zone of the expression, such as Europe/Berlin.")]
 OverlapOption = Annotated[
     Overlap | None, typer.Option(help="What a tick does while a task of an earlier tick has not ended.")
@@ -59,7 +62,7 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")],
     cron: Annotated[str, typer.Argument(metavar="CRON", help='Such as "30 2 * * MON-FRI" or @hourly.')],
-    task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
+    task_type: TaskType,
     *,
     input_json: Input = None,
     timezone: Timezone = None,
@@ -85,10 +88,15 @@ def create(
 
 
 @app.command("list")
-def list_schedules(context: typer.Context, as_json: Json = False) -> None:
+def list_schedules(
+    context: typer.Context,
+    *,
+    owner: Annotated[str | None, typer.Option(help="Only schedules of this owner.")] = None,
+    as_json: Json = False,
+) -> None:
     """List schedules, newest first."""
     with connect(context) as client:
-        found = client.schedules()
+        found = client.schedules(owner=owner)
         print_lines(found) if as_json else print_table(tables.schedule_table(found))
 
 
@@ -124,7 +132,10 @@ def change(
     missed_runs: MissedOption = None,
     max_missed_runs: Most = None,
     start_deadline: Deadline = None,
-    task_type: Annotated[str | None, typer.Option(help="New task type; give its input with it.")] = None,
+    task_type: Annotated[
+        str | None,
+        typer.Option(help="New task type; give its input with it.", autocompletion=cli_completion.task_types),
+    ] = None,
     options: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -144,17 +155,17 @@ def change(
 
 
 @app.command()
-def pause(context: typer.Context, key: Key, as_json: Json = False) -> None:
+def pause(context: typer.Context, key: Key, *, idempotency_key: IdempotencyKey = None, as_json: Json = False) -> None:
     """Pause a schedule: it submits no tasks until it is resumed."""
     with connect(context) as client:
-        _say(client.pause_schedule(key), as_json)
+        _say(client.pause_schedule(key, idempotency_key=idempotency_key), as_json)
 
 
 @app.command()
-def resume(context: typer.Context, key: Key, as_json: Json = False) -> None:
+def resume(context: typer.Context, key: Key, *, idempotency_key: IdempotencyKey = None, as_json: Json = False) -> None:
     """Resume a paused schedule from its next tick on."""
     with connect(context) as client:
-        _say(client.resume_schedule(key), as_json)
+        _say(client.resume_schedule(key, idempotency_key=idempotency_key), as_json)
 
 
 @app.command()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from longrun_client.cli_input import task_input
-from longrun_client.cli_options import File, IdempotencyKey, Input, Json, ValidateOnly, connect, input_files
+from longrun_client.cli_options import File, IdempotencyKey, Input, Json, TaskType, ValidateOnly, connect, input_files
 from longrun_client.cli_task_options import with_submit_options, with_task_options
 from longrun_client.cli_tasks import Follow, command_line, follow_task, show_task
 from longrun_client.console import print_lines, stderr
@@ -26,7 +26,7 @@ app = typer.Typer()
 @with_task_options
 def submit(
     context: typer.Context,
-    task_type: Annotated[str, typer.Argument(metavar="TASK_TYPE", help="`longrun task-types` lists them.")],
+    task_type: TaskType,
     *,
     input_json: Input = None,
     options: dict[str, Any],

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from longrun_client import cli_completion
 from longrun_client.cli_groups import TIME, with_group
 from longrun_client.inputs import from_json
 
@@ -19,7 +20,7 @@ RETRY: Final = {"retry_backoff": "backoff_s", "retry_backoff_max": "backoff_max_
 
 def _task_options(
     *,
-    queue: Annotated[str | None, typer.Option(help="Queue of the task.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue of the task.", autocompletion=cli_completion.queues)] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9; 9 is the most urgent.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Maximum duration of one attempt, in seconds.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum number of tries.")] = None,

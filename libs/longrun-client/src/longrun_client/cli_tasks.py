@@ -12,6 +12,7 @@ from rich.text import Text
 
 from longrun_client import tables
 from longrun_client.calls import Until
+from longrun_client.cli_ids import TaskId, TaskIds
 from longrun_client.cli_options import Json, connect
 from longrun_client.client import Longrun
 from longrun_client.console import print_lines, print_table, stderr, stdout
@@ -28,8 +29,6 @@ TIMED_OUT: Final = 124
 
 app = typer.Typer()
 
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
-TaskIds = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of tasks.")]
 After = Annotated[int, typer.Option(metavar="SEQ", help="Only what comes after this `seq`.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Show the events of the task until it has ended.")]
 

@@ -7,6 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
+from longrun_client.cli_completion import task_ids
+from longrun_client.cli_filters import OfSchedule, Queues, TaskTypes
+from longrun_client.cli_ids import all_whole
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, stderr, stdout
 from longrun_client.models import Status
@@ -21,16 +24,21 @@ app = typer.Typer()
 @app.command(epilog="Example: longrun watch --queue scrape --status FAILED")
 def watch(
     context: typer.Context,
-    task_id: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Only these tasks; all without.")] = None,
+    task_id: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]…", help="Only these tasks; all without.", callback=all_whole, autocompletion=task_ids
+        ),
+    ] = None,
     *,
     event: Annotated[list[str] | None, typer.Option(help="Only `state` or only `progress`.")] = None,
     status: Annotated[
         list[Status] | None, typer.Option(case_sensitive=False, help="Only with this status, or any of several.")
     ] = None,
-    task_type: Annotated[list[str] | None, typer.Option(help="Only of this task type, or any of several.")] = None,
-    queue: Annotated[list[str] | None, typer.Option(help="Only of this queue, or any of several.")] = None,
+    task_type: TaskTypes = None,
+    queue: Queues = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, or with all of several.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Only of this schedule (name or id).")] = None,
+    schedule: OfSchedule = None,
     owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
     after: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Start after this `cursor` of an event, not now.")

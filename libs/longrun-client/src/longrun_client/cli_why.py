@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 from rich.text import Text
 
+from longrun_client.cli_ids import TaskId
 from longrun_client.cli_options import Json, connect
 from longrun_client.console import print_lines, stdout
 from longrun_client.models_why import EstimatedStart, Why
@@ -23,7 +24,7 @@ app = typer.Typer()
 @app.command()
 def why(
     context: typer.Context,
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")],
+    task_id: TaskId,
     as_json: Json = False,
 ) -> None:
     """Say why a task does not run now, since when, and what would let it run."""

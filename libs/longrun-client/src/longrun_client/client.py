@@ -11,7 +11,7 @@ from typing import Any, Self, Unpack
 
 import httpx2
 
-from longrun_client import calls, calls_files, calls_list, calls_schedules, calls_why
+from longrun_client import calls, calls_files, calls_list, calls_why
 from longrun_client.audit_client import AuditClient
 from longrun_client.bulk_client import BulkClient
 from longrun_client.calls import Until
@@ -23,10 +23,10 @@ from longrun_client.models import Attempt, Event, LogLine, Page, Task, TaskType,
 from longrun_client.models_counts import TaskCounts
 from longrun_client.models_files import TaskFile, UploadedFile
 from longrun_client.models_output import Piece
-from longrun_client.models_schedules import Schedule
 from longrun_client.models_why import Why
-from longrun_client.options import FilterOptions, ListOptions, ScheduleOptions, Source, SubmitOptions, ValidateOptions
+from longrun_client.options import FilterOptions, ListOptions, Source, SubmitOptions, ValidateOptions
 from longrun_client.queue_client import QueueClient
+from longrun_client.schedule_client import ScheduleClient
 from longrun_client.server import Server
 from longrun_client.submit_many import SubmitMany
 from longrun_client.transport import Transport
@@ -36,7 +36,7 @@ from longrun_client.watch_client import WatchClient
 from longrun_client.webhook_client import WebhookClient
 
 
-class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient):
+class Longrun(QueueClient, ScheduleClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`
@@ -182,6 +182,10 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, Audit
         """
         return self._transport.download(calls_files.file_path(task_id, name), Download(name, to))
 
+    def download_input(self, task_id: str, name: str, to: str | os.PathLike[str] | None = None) -> Path:
+        """Download an input file of a task, as `download` does a result file."""
+        return self._transport.download(calls_files.input_file_path(task_id, name), Download(name, to))
+
     def cancel(self, task_id: str) -> Task:
         """Cancel the task. Its status is CANCELLED at once; `wait(task_id, until="stopped")` waits for its run."""
         return self._call(calls.cancel(task_id))
@@ -192,40 +196,6 @@ class Longrun(QueueClient, SubmitMany, BulkClient, WatchClient, KeyClient, Audit
         Raises ProblemError (409) if it has another status, or is cancelled and has not stopped yet.
         """
         return self._call(calls.retry(task_id, idempotency_key))
-
-    def create_schedule(
-        self, name: str, cron: str, task: Mapping[str, Any], **options: Unpack[ScheduleOptions]
-    ) -> Schedule:
-        """Create a schedule that submits `task` at each tick of `cron`; `task` has the fields of `POST /tasks`."""
-        return self._call(calls_schedules.create_schedule(name, cron, task, options))
-
-    def schedule(self, key: str) -> Schedule:
-        """Get a schedule by its id or name."""
-        return self._call(calls_schedules.schedule(key))
-
-    def schedules(self) -> Iterator[Schedule]:
-        """Iterate over all schedules, newest first. Pages are fetched as needed."""
-        return self._transport.walk(calls_schedules.schedule_page)
-
-    def change_schedule(self, key: str, **changes: Any) -> Schedule:
-        """Change the given fields of a schedule or of its `task`; None resets a field to its default."""
-        return self._call(calls_schedules.change_schedule(key, changes))
-
-    def pause_schedule(self, key: str) -> Schedule:
-        """Pause a schedule: it submits no tasks until it is resumed."""
-        return self._call(calls_schedules.pause_schedule(key))
-
-    def resume_schedule(self, key: str) -> Schedule:
-        """Resume a paused schedule from its next tick on."""
-        return self._call(calls_schedules.resume_schedule(key))
-
-    def run_schedule(self, key: str, *, idempotency_key: str | None = None) -> Task:
-        """Submit a schedule's task now, regardless of its ticks."""
-        return self._call(calls_schedules.run_schedule(key, idempotency_key))
-
-    def delete_schedule(self, key: str) -> Schedule:
-        """Delete a schedule; its tasks stay."""
-        return self._call(calls_schedules.delete_schedule(key))
 
     def task_types(self) -> tuple[TaskType, ...]:
         """Get the task types that can be submitted."""

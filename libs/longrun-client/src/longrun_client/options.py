@@ -59,13 +59,6 @@ class TaskOptions(TypedDict, total=False):
     """Whose task it is; by default the caller's. Only an operator may name another one."""
 
 
-class SessionOptions(TaskOptions, total=False):
-    """Options of a task that is submitted in a transaction of the application."""
-
-    files: Mapping[str, UploadedFile] | None
-    """Input files by the names that the task gives them: what `upload` of a client has returned before."""
-
-
 class WebhookOptions(TypedDict, total=False):
     """Where to send a task's events."""
 
@@ -73,13 +66,64 @@ class WebhookOptions(TypedDict, total=False):
     """http:// or https://, on the public internet."""
     events: Sequence[str]
     """`task.running`, `task.success`, `task.failed`, `task.cancelled`; by default the last three."""
+    format: str
+    """`standard` (default) or `cloudevents`."""
+
+
+class WebhookFilterOptions(TypedDict, total=False):
+    """Of which tasks events are sent: of those that match every option."""
+
+    task_type: Sequence[str]
+    """Any of these."""
+    queue: Sequence[str]
+    """Any of these."""
+    tag: Sequence[str]
+    """All of these."""
+
+
+class WebhookSettings(TypedDict, total=False):
+    """Options of a webhook for many tasks, whether it is made or changed."""
+
+    events: Sequence[str]
+    """`task.running`, `task.success`, `task.failed`, `task.cancelled`, `webhook.disabled`; by default the ends."""
+    filter: WebhookFilterOptions
+    """Of which tasks; by default of all."""
+    format: str
+    """`standard` (default) or `cloudevents`."""
+    enabled: bool
+    """Whether events are sent."""
+
+
+class NewWebhookOptions(WebhookSettings, total=False):
+    """Options of a webhook that is made."""
+
+    signature: str
+    """`v1` (default), HMAC-SHA256 with a secret, or `v1a`, Ed25519."""
+    owner: str | None
+    """Of whose tasks; by default the caller's. Only an operator may name another one; its own is of everyone's."""
+    idempotency_key: str | None
+    """A key of this one request; by default, a new one."""
+
+
+class WebhookChanges(WebhookSettings, total=False):
+    """What to change of a webhook."""
+
+    url: str
+    """http:// or https://, on the public internet."""
 
 
 class ValidateOptions(TaskOptions, total=False):
-    """Options of a task that is checked over HTTP."""
+    """Options of a task, and where its events are sent."""
 
     webhook: WebhookOptions | None
     """Where to send the task's events, signed with `webhook_secrets()`."""
+
+
+class SessionOptions(ValidateOptions, total=False):
+    """Options of a task that is submitted in a transaction of the application."""
+
+    files: Mapping[str, UploadedFile] | None
+    """Input files by the names that the task gives them: what `upload` of a client has returned before."""
 
 
 class SubmitOptions(ValidateOptions, total=False):
@@ -126,6 +170,8 @@ class FilterOptions(TypedDict, total=False):
 class ListOptions(FilterOptions, total=False):
     """Which tasks to list, and in which order."""
 
+    id_prefix: str | None
+    """How their ids begin."""
     sort: str | None
     """`-created` (default), `created`, `-finished` or `finished`; `-` is for the latest first."""
     fields: Sequence[str] | None

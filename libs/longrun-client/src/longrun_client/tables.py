@@ -59,8 +59,11 @@ def attempt_table(attempts: Iterable[Attempt]) -> Table:
     return table
 
 
-def worker_table(workers: Iterable[Worker]) -> Table:
-    """One row per worker, followed by its running tasks. BUSY is how many tasks it runs, of those it has room for."""
+def worker_table(workers: Iterable[Worker], *, with_tasks: bool = True) -> Table:
+    """One row per worker, and one for each of its running tasks if they are wanted.
+
+    BUSY is how many tasks it runs, of those it has room for.
+    """
     table = new_table("WORKER", "STATE", "BUSY", "QUEUES", "HOST", "PID", "UP", "SEEN")
     for worker in workers:
         table.add_row(
@@ -73,7 +76,7 @@ def worker_table(workers: Iterable[Worker]) -> Table:
             age(worker.started_at),
             f"{age(worker.heartbeat_at)} ago",
         )
-        for task in worker.tasks:
+        for task in worker.tasks if with_tasks else ():
             table.add_row(Text(task.task_id, "cyan"), Text("runs", "cyan"), task.lane or "", printable(task.task_type))
     return table
 

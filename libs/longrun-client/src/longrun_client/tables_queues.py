@@ -14,11 +14,13 @@ from longrun_client.tables import new_table, room_text
 from longrun_client.text import duration, local_time, printable
 
 COUNTED_TO: Final = 1_000
-"""The server counts up to this number."""
+"""The server counts the tasks of a queue up to this number in the list of queues."""
+COUNTED_ALONE_TO: Final = 10_000
+"""And up to this one if it is asked for one queue."""
 
 
-def queue_table(queues: Iterable[Queue]) -> Table:
-    """One row per queue."""
+def queue_table(queues: Iterable[Queue], counted_to: int = COUNTED_TO) -> Table:
+    """One row per queue, whose tasks the server has counted up to a number."""
     table = new_table(
         *("NAME", "PAUSED", "READY", "OLDEST", "BLOCKED", "WAITING", "UNSERVED"),
         *("RUNNING", "LIMIT", "RATE", "WORKERS", "ROOM"),
@@ -27,11 +29,11 @@ def queue_table(queues: Iterable[Queue]) -> Table:
         table.add_row(
             printable(queue.name),
             Text("yes", "yellow") if queue.paused else "no",
-            _count(queue.ready),
+            _count(queue.ready, counted_to),
             "-" if queue.oldest_s is None else duration(queue.oldest_s),
-            _count(queue.blocked),
-            _count(queue.waiting),
-            Text(_count(queue.unserved), "red" if queue.unserved else ""),
+            _count(queue.blocked, counted_to),
+            _count(queue.waiting, counted_to),
+            Text(_count(queue.unserved, counted_to), "red" if queue.unserved else ""),
             str(queue.running),
             "none" if queue.max_running is None else str(queue.max_running),
             "none" if queue.rate_limit is None else _rate(queue.rate_limit),
@@ -66,5 +68,5 @@ def _rate(limit: QueueRate | RateLimit) -> str:
     return f"{limit.max_starts}/{limit.window_s:g}s"
 
 
-def _count(tasks: int) -> str:
-    return f"{tasks}+" if tasks >= COUNTED_TO else str(tasks)
+def _count(tasks: int, counted_to: int) -> str:
+    return f"{tasks}+" if tasks >= counted_to else str(tasks)

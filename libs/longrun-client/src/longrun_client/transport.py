@@ -45,6 +45,10 @@ class Transport:
             time.sleep(delay)
             attempt += 1
 
+    def once(self, call: Call[T]) -> T:
+        """Send the call one time, and return the value of its response."""
+        return value_of(call, self._try(call), self._server.shown)
+
     def walk(self, page: Callable[[str | None], Call[KeysetPage[T]]]) -> Iterator[T]:
         """Iterate over the items of all pages; `page` returns the call for the page at a cursor."""
         cursor: str | None = None

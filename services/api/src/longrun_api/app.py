@@ -53,6 +53,7 @@ from longrun_api.routes import (
     schedules,
     stream,
     stream_tokens,
+    subscriptions,
     task,
     task_list,
     task_types,
@@ -69,8 +70,8 @@ log = logs.get(__name__)
 
 ROUTES: Final = (
     *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, webhooks),
-    *(schedules, task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas, stream_tokens),
-    *(audit_log, health),
+    *(subscriptions, schedules, task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas),
+    *(stream_tokens, audit_log, health),
 )
 DESCRIPTION: Final = """\
 Submit a task, get `202` and its id, then poll, stream or cancel it.

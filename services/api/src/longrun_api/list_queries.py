@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -116,9 +118,28 @@ class FilterQuery(BaseModel):
         )
 
 
+def _hexadecimal(text: str) -> str:
+    digits = text.replace("-", "").lower()
+    if not re.fullmatch("[0-9a-f]{1,32}", digits):
+        raise ValueError("must be the beginning of a UUID, such as 019a5e0c-7c5e")
+    return digits
+
+
+IdPrefix = Annotated[
+    str,
+    Field(max_length=36, json_schema_extra={"pattern": "^-*([0-9A-Fa-f]-*){1,32}$"}),
+    AfterValidator(_hexadecimal),
+]
+
+
 class ListQuery(FilterQuery):
     """Which tasks to return, in which order, and how many."""
 
+    id_prefix: IdPrefix | None = Field(
+        None,
+        description="Only tasks whose id begins so. Hyphens and the case of letters do not matter.",
+        examples=["019a5e0c-7c5e"],
+    )
     sort: Literal["created", "-created", "finished", "-finished"] = Field(
         "-created",
         description="By the time of creation or of the end, `-` for the latest first. "
@@ -133,6 +154,10 @@ class ListQuery(FilterQuery):
     cursor: str | None = Field(
         None, description="`next` of the previous page; it is valid only with the same filter and `sort`."
     )
+
+    def filter(self, caller: Caller) -> JobFilter:
+        """The same, as the store has it, among the tasks that the caller may see; raises InvalidInput."""
+        return replace(super().filter(caller), id_prefix=self.id_prefix)
 
     @property
     def order(self) -> JobOrder:

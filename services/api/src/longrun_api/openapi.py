@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.tasks import Registry
-from longrun_api import openapi_security
+from longrun_api import openapi_security, openapi_webhooks
 from longrun_api.openapi_clients import for_clients, with_plain_parameters
 from longrun_api.prefixes import VERSION
 from longrun_api.problems import MEDIA_TYPE
@@ -99,9 +99,11 @@ def document(app: FastAPI, registry: Registry, *, security: Mapping[str, Any]) -
         routes=app.routes,
     )
     openapi["security"] = []
+    openapi["webhooks"] = openapi_webhooks.operations()
     schemas = openapi["components"]["schemas"] | {"ScheduleChange": _change(ScheduleSubmission)}
     streamed = {"/tasks/{task_id}/stream": STREAM_EVENTS.values(), "/events/stream": FEED_EVENTS.values()}
     models: list[type[BaseModel]] = [Problem, Submission, TaskBatch, ScheduleSubmission, *chain(*streamed.values())]
+    models += openapi_webhooks.MESSAGES.values()
     for model in models:
         schemas |= _schemas(model)
     for operations in openapi["paths"].values():

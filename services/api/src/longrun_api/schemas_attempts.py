@@ -19,7 +19,10 @@ class AttemptError(TaskError):
 
 
 class AttemptWorker(BaseModel):
-    """The worker that ran the attempt. `host` is null from one day after the end of the worker."""
+    """The worker that ran the attempt.
+
+    `host` is null from one day after the end of the worker, and for callers with an owner.
+    """
 
     id: UUID
     host: str | None
@@ -45,15 +48,15 @@ class Attempt(BaseModel):
     error: AttemptError | None
 
     @classmethod
-    def of(cls, run: Run) -> Self:
-        """The run as clients see it."""
+    def of(cls, run: Run, *, with_host: bool) -> Self:
+        """The run as clients see it: hosts are the operator's, as workers are."""
         return cls(
             seq=run.seq,
             attempt=run.attempt,
             outcome=run.outcome,
             started_at=run.started_at,
             ended_at=run.ended_at,
-            worker=AttemptWorker(id=run.worker_id, host=run.host),
+            worker=AttemptWorker(id=run.worker_id, host=run.host if with_host else None),
             error=None if run.error is None else AttemptError(**run.error, traceback=run.traceback),
         )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Self
 from uuid import UUID
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobcore.models import webhooks
-from jobcore.models.webhooks import WebhookEvent
+from jobcore.models.webhooks import WebhookEvent, WebhookFormat
 from jobcore.states import Status
 from longrun_api.times import Utc
 
@@ -18,15 +20,18 @@ class WebhookSummary(BaseModel):
 
     url: str
     events: list[WebhookEvent]
+    format: WebhookFormat = WebhookFormat.STANDARD
 
 
 class Delivery(BaseModel):
     """An event on its way to a webhook. It is a task of its own: its attempts are at `/tasks/{delivery_id}/attempts`,
-    and `POST /tasks/{delivery_id}/retry` sends it again after it has failed."""
+    and `POST /tasks/{delivery_id}/redeliver` sends its message once more."""
 
     delivery_id: UUID = Field(description="The header `webhook-id`, the same for each attempt.")
-    seq: int = Field(description="The `seq` of the event.")
-    type: WebhookEvent
+    task_id: UUID | None = Field(description="The task of the event; null: the event is of no task.")
+    webhook_id: UUID | None = Field(description="The webhook of `/webhooks`; null: the task names its webhook itself.")
+    seq: int | None = Field(description="The `seq` of the event; null: it is of no task.")
+    type: str = Field(description="The event.", examples=["task.success"])
     url: str
     status: Status = Field(description="`SUCCESS`: delivered. `FAILED`: given up. `PENDING`: `next_at` says when.")
     attempts: int = Field(description="How often it was sent, or is being sent.")
@@ -43,8 +48,10 @@ class Delivery(BaseModel):
         answer = delivery.result or delivery.error or {}
         return cls(
             delivery_id=delivery.id,
+            task_id=delivery.task_id,
+            webhook_id=delivery.webhook_id,
             seq=delivery.seq,
-            type=WebhookEvent(delivery.type),
+            type=delivery.type,
             url=delivery.url,
             status=delivery.status,
             attempts=delivery.attempt,
@@ -66,7 +73,10 @@ class DeliveryList(BaseModel):
 class WebhookSecret(BaseModel):
     """A secret with which deliveries are signed."""
 
-    secret: str = Field(description="Give it to the receiver, which verifies signatures with it.")
+    secret: str = Field(
+        description="Give it to the receiver, which verifies signatures with it. Of a webhook with `v1a` it is the "
+        "public key, `whpk_…`."
+    )
     created_at: Utc
     expires_at: Utc | None = Field(description="Until when it signs; null: until it is rotated.")
 
@@ -77,9 +87,16 @@ class WebhookSecret(BaseModel):
 
 
 class WebhookSecretList(BaseModel):
-    """The secrets that sign the caller's deliveries, newest first: one, or two after a rotation."""
+    """The secrets that sign deliveries, newest first: one, or two after a rotation."""
 
     items: list[WebhookSecret]
+
+
+def shown_secrets(found: Iterable[webhooks.WebhookSecret]) -> Response:
+    """The secrets as a response."""
+    shown = WebhookSecretList(items=[WebhookSecret.of(each) for each in found])
+    # no cache may keep the secrets (RFC 9111, section 5.2.2.5)
+    return Response(shown.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 class SecretRotation(BaseModel):

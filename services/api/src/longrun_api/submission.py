@@ -11,12 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uuid_utils.compat import uuid7
 
 from jobcore.errors import FieldError, InvalidInput
-from jobcore.models import JsonText, NewJob, owned_keys, webhooks
+from jobcore.models import JsonText, NewJob, owned_keys
 from jobcore.models.caller import Caller
-from jobcore.models.webhooks import ENDS, WebhookEvent
-from jobcore.outbound.errors import InvalidUrl
-from jobcore.outbound.urls import web_url
-from jobcore.settings.allowed import endpoint
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
 from jobcore.telemetry import logs
@@ -24,6 +20,7 @@ from longrun_api.callers import owner_to_submit_for
 from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Owner, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
 from longrun_api.submitted_files import MAX_FILES, FileId, file_problems, with_files
+from longrun_api.webhook_targets import Webhook, url_problems
 
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
@@ -110,25 +107,6 @@ class TaskTemplate(BaseModel):
         default_factory=dict,
         description="Any JSON object of at most 16 KiB; it is returned with the task.",
         json_schema_extra={"default": {}},
-    )
-
-
-class Webhook(BaseModel):
-    """Where to send a task's events."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    url: str = Field(
-        max_length=2048,
-        description="http:// or https://, on the public internet.",
-        examples=["https://example.com/hook"],
-    )
-    events: list[Annotated[WebhookEvent, Field(strict=False)]] = Field(
-        default_factory=lambda: list(ENDS),
-        min_length=1,
-        max_length=len(WebhookEvent),
-        description="Which events; by default, the end of the task.",
-        json_schema_extra={"default": list(ENDS)},
     )
 
 
@@ -219,16 +197,9 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
         dedupe_key=owned_keys.stored(owner, submission.dedupe_key),
         retry=_own_backoff(submission) or None,
         owner=owner,
-        webhook=_webhook(submission),
+        webhook=None if submission.webhook is None else submission.webhook.stored(),
     )
     return job if submission.files is None else with_files(job, submission.files)
-
-
-def _webhook(submission: Submission) -> webhooks.Webhook | None:
-    if submission.webhook is None:
-        return None
-    url = web_url(submission.webhook.url)
-    return webhooks.Webhook(url.href, endpoint(url.host, url.port), tuple(submission.webhook.events))
 
 
 def _own_backoff(submission: Submission) -> dict[str, float]:
@@ -291,10 +262,7 @@ def _problems(submission: Submission, task_type: TaskType, owner: str | None) ->
     if submission.files:
         yield from file_problems(submission.files)
     if submission.webhook:
-        try:
-            web_url(submission.webhook.url)
-        except InvalidUrl as error:
-            yield FieldError("webhook.url", str(error))
+        yield from url_problems(submission.webhook.url, "webhook.url")
     if submission.metadata and _size(submission.metadata) > MAX_METADATA_BYTES:
         yield FieldError("metadata", f"must be at most {MAX_METADATA_BYTES:,} bytes as JSON")
 

@@ -16,7 +16,9 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 
 from jobcore.errors import LongrunError
+from jobcore.models.caller import Scope
 from longrun_api import task_documents
+from longrun_api.callers import caller_of
 from longrun_api.idempotency import REPLAYED
 from longrun_api.long_polls import Until
 from longrun_api.preferences import preferences
@@ -28,7 +30,8 @@ PARAMETER: Final[dict[str, Any]] = {
     "name": "Prefer",
     "required": False,
     "schema": {"type": "string"},
-    "description": f"{PREFER} If the task ends in that time, the answer is `200` with the task.",
+    "description": f"{PREFER} If the task ends in that time, the answer is `200` with the task. "
+    "It has no effect without the scope `read`.",
 }
 CANCEL_PARAMETER: Final[dict[str, Any]] = {
     **PARAMETER,
@@ -61,8 +64,11 @@ async def task(
 async def submitted(request: Request, accepted: Response) -> Response:
     """The response to a submission that was answered `accepted`: the task, if it ends while the client waits for it.
 
-    The task is stored, so its client gets `accepted` whatever happens to the wait.
+    The task is stored, so its client gets `accepted` whatever happens to the wait. So does one that may not read tasks:
+    the ended task has a result.
     """
+    if not caller_of(request).may(Scope.READ):
+        return accepted
     here = accepted.headers["Location"]
     headers = {"Location": here, "Content-Location": here}
     replayed = REPLAYED if "Idempotency-Replayed" in accepted.headers else {}

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     SCHEDULE = "schedule"
     KEY = "key"
     QUOTA = "quota"
+    WEBHOOK = "webhook"
     WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 

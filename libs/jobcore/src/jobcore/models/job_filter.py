@@ -40,6 +40,15 @@ class JobFilter:
     """A part of "type: message" of the error; the case of the letters A to Z does not matter."""
     owner: str | None = None
     """Whose jobs; None: everyone's."""
+    id_prefix: str | None = None
+    """The first hexadecimal digits of the id, 1 to 32 in lower case."""
+
+    @property
+    def ids(self) -> tuple[UUID, UUID] | None:
+        """The first and the last id with the prefix; None: all ids."""
+        if self.id_prefix is None:
+            return None
+        return UUID(hex=self.id_prefix.ljust(32, "0")), UUID(hex=self.id_prefix.ljust(32, "f"))
 
     @property
     def possible_statuses(self) -> Sequence[Status]:

@@ -1,11 +1,11 @@
-"""Webhooks: what a job's events are sent to, and how they are signed (Standard Webhooks 1.0)."""
+"""Webhooks: what events are sent to, and how they are signed (Standard Webhooks 1.0)."""
 
 from __future__ import annotations
 
 import hmac
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -16,10 +16,12 @@ from jobcore.states import Status
 DELIVERY_TYPE: Final = "longrun.webhook"
 """The task type of the jobs that deliver events."""
 DELIVERY_QUEUE: Final = "webhooks"
+PING: Final = "webhook.ping"
+"""The type of the event that tries a subscription."""
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook can be told: that a job has become RUNNING, or has ended."""
+    """What the webhook of a job can be told: that it has become RUNNING, or has ended."""
 
     RUNNING = "task.running"
     SUCCESS = "task.success"
@@ -27,7 +29,36 @@ class WebhookEvent(StrEnum):
     CANCELLED = "task.cancelled"
 
 
+class SubscribedEvent(StrEnum):
+    """What a subscription can be told: events of jobs, and that another subscription of its owner is disabled."""
+
+    RUNNING = "task.running"
+    SUCCESS = "task.success"
+    FAILED = "task.failed"
+    CANCELLED = "task.cancelled"
+    DISABLED = "webhook.disabled"
+
+
 ENDS: Final = (WebhookEvent.SUCCESS, WebhookEvent.FAILED, WebhookEvent.CANCELLED)
+
+
+class WebhookFormat(StrEnum):
+    """How a body is made: as Standard Webhooks recommends it, or in the structured mode of CloudEvents 1.0."""
+
+    STANDARD = "standard"
+    CLOUDEVENTS = "cloudevents"
+
+    @property
+    def content_type(self) -> str:
+        """The media type of such a body."""
+        return "application/json" if self is WebhookFormat.STANDARD else "application/cloudevents+json"
+
+
+class SignatureScheme(StrEnum):
+    """How a delivery is signed: HMAC-SHA256 with a secret, or Ed25519 with a private key."""
+
+    V1 = "v1"
+    V1A = "v1a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +68,35 @@ class Webhook:
     url: str
     host: str
     events: tuple[WebhookEvent, ...]
+    format: WebhookFormat = WebhookFormat.STANDARD
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """What an owner's deliveries are signed with until `expires_at`; None: until it is rotated."""
+    """What deliveries are signed with until `expires_at`; None: until it is rotated."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     created_at: datetime
     expires_at: datetime | None
+    scheme: SignatureScheme = SignatureScheme.V1
 
     @property
     def text(self) -> str:
-        """The secret as receivers' libraries take it."""
-        return f"whsec_{b64encode(self.secret).decode()}"
+        """What the receiver verifies signatures with, as libraries take it: the secret, or the public key."""
+        if self.scheme is SignatureScheme.V1:
+            return f"whsec_{b64encode(self.secret).decode()}"
+        from jobcore.models import ed25519  # only what uses such keys imports a library for them
+
+        return f"whpk_{b64encode(ed25519.public_key(self.secret)).decode()}"
 
     def signature(self, message_id: str, timestamp: int, body: str) -> str:
         """The signature of a delivery that is sent at this time, in seconds since 1970."""
         signed = f"{message_id}.{timestamp}.{body}".encode()
-        return f"v1,{b64encode(hmac.digest(self.secret, signed, 'sha256')).decode()}"
+        if self.scheme is SignatureScheme.V1:
+            return f"v1,{b64encode(hmac.digest(self.secret, signed, 'sha256')).decode()}"
+        from jobcore.models import ed25519
+
+        return f"v1a,{b64encode(ed25519.sign(self.secret, signed)).decode()}"
 
 
 def headers(secrets: Sequence[WebhookSecret], message_id: str, timestamp: int, body: str) -> dict[str, str]:
@@ -72,9 +113,13 @@ class Delivery:
     """An event on its way to a webhook: a job of its own, whose attempts are those of the delivery."""
 
     id: UUID
+    task_id: UUID | None
+    """Of which job the event is; None: of a subscription."""
+    webhook_id: UUID | None
+    """The subscription; None: the job names its webhook itself."""
     url: str
     type: str
-    seq: int
+    seq: int | None
     status: Status
     attempt: int
     result: dict[str, Any] | None

@@ -158,6 +158,8 @@ class WorkerSettings(CoreSettings):
     as `10.1.0.0/16`, with all ports."""
     webhook_timeout_s: Annotated[float, Field(gt=0, le=50)] = 15.0
     """Seconds that the receiver of a webhook may take to answer."""
+    webhook_failing_days: Annotated[float, Field(gt=0, le=365)] = 5.0
+    """Days without a single successful delivery after which a subscription is disabled."""
     remote_control: bool = False
     """Let Celery's remote control, and so Flower, control workers. Whoever reaches Redis can then stop them."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=256 * 2**20)] = 2**20

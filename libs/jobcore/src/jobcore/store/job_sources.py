@@ -195,6 +195,9 @@ def _bounds_of_id(wanted: JobFilter, order: JobOrder, after: JobPosition | None)
     lowest = _id_of(wanted.created_after, -CLOCK_SLACK) if wanted.created_after else FIRST_ID
     ends = [end for end in (wanted.created_before, wanted.finished_before) if end]
     highest = _id_of(min(ends), CLOCK_SLACK) if ends else LAST_ID
+    if wanted.ids:
+        first, last = wanted.ids
+        lowest, highest = max(lowest, _beside(first, -1)), min(highest, _beside(last, 1))
     start, stop = (highest, lowest) if order.descending else (lowest, highest)
     if after:
         start = min(start, after.id) if order.descending else max(start, after.id)
@@ -209,6 +212,11 @@ def _bounds_of_finish(wanted: JobFilter, order: JobOrder, after: JobPosition | N
     if after:
         return {"start_at": after.finished_at, "start": after.id, "stop_at": stop}
     return {"start_at": start, "start": FIRST_ID, "stop_at": stop}
+
+
+def _beside(job_id: UUID, step: int) -> UUID:
+    """The id before or after; the ends have no neighbour, and no job has them."""
+    return UUID(int=min(max(job_id.int + step, FIRST_ID.int), LAST_ID.int))
 
 
 def _id_of(time: datetime, slack: timedelta) -> UUID:

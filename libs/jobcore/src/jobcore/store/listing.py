@@ -22,6 +22,7 @@ MATCHES: Final = f"""
     AND {LIST.format(name="queues", column="queue")}
     AND tags @> CAST(:tags AS text[])
     AND (CAST(:schedule_id AS uuid) IS NULL OR schedule_id = CAST(:schedule_id AS uuid))
+    AND (CAST(:first_id AS uuid) IS NULL OR id BETWEEN CAST(:first_id AS uuid) AND CAST(:last_id AS uuid))
     AND (CAST(:created_after AS timestamptz) IS NULL OR created_at >= CAST(:created_after AS timestamptz))
     AND (CAST(:created_before AS timestamptz) IS NULL OR created_at < CAST(:created_before AS timestamptz))
     AND (CAST(:finished_after AS timestamptz) IS NULL OR finished_at >= CAST(:finished_after AS timestamptz))
@@ -115,7 +116,10 @@ def position(job: Job, order: JobOrder) -> JobPosition:
 
 def parameters(wanted: JobFilter, order: JobOrder, after: JobPosition | None) -> dict[str, Any]:
     """The parameters of the candidates of a filter, and of `MATCHES`."""
+    first_id, last_id = wanted.ids or (None, None)
     return job_sources.parameters(wanted, order, after) | {
+        "first_id": first_id,
+        "last_id": last_id,
         "only_statuses": list(wanted.statuses) or None,
         "only_types": list(wanted.task_types) or None,
         "tags": list(wanted.tags),

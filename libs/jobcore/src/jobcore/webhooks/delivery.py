@@ -10,19 +10,21 @@ import time
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from jobcore.errors import PermanentError, RetryableError
-from jobcore.models.webhooks import DELIVERY_QUEUE, DELIVERY_TYPE, headers
+from jobcore.models.webhooks import DELIVERY_QUEUE, DELIVERY_TYPE, PING, WebhookFormat, headers
 from jobcore.settings import WorkerSettings, read
-from jobcore.store import webhook_secrets
 from jobcore.store.database import Database
 from jobcore.tasks import JobContext, task
+from jobcore.webhooks import receivers
+from jobcore.webhooks.receivers import Receiver
 
 HOUR_S: Final = 3600
 ATTEMPTS: Final = 18
-"""As in `deliver_event`: with the backoff below, the last one is about 24 hours after the first."""
+"""As in `send_event`: with the backoff below, the last one is about 24 hours after the first."""
 
 
 class DeliveryInput(BaseModel):
@@ -32,8 +34,13 @@ class DeliveryInput(BaseModel):
 
     url: str
     type: str
-    seq: int
+    seq: int | None = None
     body: str
+    format: WebhookFormat = WebhookFormat.STANDARD
+    webhook_id: UUID | None = None
+    """The subscription; None: the job names its webhook itself, and the secrets of its owner sign."""
+    message_id: UUID | None = None
+    """The delivery that sent this message first; None: this one."""
 
 
 class DeliveryResult(BaseModel):
@@ -72,13 +79,22 @@ class NotAccepted(RetryableError):
 )
 def deliver(ctx: JobContext, input: DeliveryInput) -> DeliveryResult:
     """Send an event to a webhook."""
+    receiver = receivers.of(_database(), ctx.owner, input.url, input.webhook_id, is_ping=input.type == PING)
+    try:
+        result = _sent(receiver, str(input.message_id or ctx.job_id), input)
+    except (PermanentError, RetryableError) as error:
+        receiver.note_failure(str(error), gone=isinstance(error, Gone))
+        raise
+    receiver.note_success()
+    return result
+
+
+def _sent(receiver: Receiver, message_id: str, input: DeliveryInput) -> DeliveryResult:
     from jobcore.webhooks.posting import post  # only the processes that deliver import a library of HTTP
 
-    settings = read(WorkerSettings)
-    secrets = _database().call(webhook_secrets.live, ctx.owner)
-    signed = headers(secrets, str(ctx.job_id), int(time.time()), input.body)
+    signed = headers(receiver.secrets, message_id, int(time.time()), input.body)
     began = time.monotonic()
-    answer = post(input.url, input.body, signed, settings)
+    answer = post(receiver.url, input.body, input.format.content_type, signed, read(WorkerSettings))
     latency_ms = round(1000 * (time.monotonic() - began))
     if 200 <= answer.status_code < 300:
         return DeliveryResult(status_code=answer.status_code, latency_ms=latency_ms)

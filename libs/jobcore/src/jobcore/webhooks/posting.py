@@ -29,10 +29,10 @@ class Answer:
     retry_after: str | None
 
 
-def post(url: str, body: str, signed: Mapping[str, str], settings: WorkerSettings) -> Answer:
-    """Send this JSON with these headers; raises PermanentError or RetryableError if there is no answer."""
+def post(url: str, body: str, content_type: str, signed: Mapping[str, str], settings: WorkerSettings) -> Answer:
+    """Send this body with these headers; raises PermanentError or RetryableError if there is no answer."""
     allow = AllowList(settings.webhook_allow, "LONGRUN_WEBHOOK_ALLOW")
-    headers = {**signed, "Content-Type": "application/json", "User-Agent": "Longrun-Webhooks/0.1"}
+    headers = {**signed, "Content-Type": content_type, "User-Agent": "Longrun-Webhooks/0.1"}
     with (
         Deadline(settings.webhook_timeout_s) as deadline,
         GuardedSession(GuardedAdapter(allow, CONNECT_S, deadline)) as session,

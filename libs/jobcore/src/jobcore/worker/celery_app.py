@@ -102,7 +102,8 @@ class _Worker:
         if self._child is None:
             if self._slots is None:
                 raise RuntimeError("Longrun needs its own prefork pool: start the worker without -P (--pool)")
-            self._child = Child(self._slots, current_process().index, self._name, self._settings)
+            queues = tuple(self._app.amqp.queues.consume_from)
+            self._child = Child(self._slots, current_process().index, self._name, queues, self._settings)
         self._child.work(queue)
 
     def _set_up_logging(self, **_: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
@@ -17,6 +18,8 @@ from jobcore.worker.background import Background
 from jobcore.worker.batching import BatchSize
 from jobcore.worker.child_claims import ChildClaims
 from jobcore.worker.claim_loop import ClaimLoop
+from jobcore.worker.claimer import Claimer
+from jobcore.worker.claims_beside import ClaimsBeside
 from jobcore.worker.completer import Completer
 from jobcore.worker.interrupts import Interrupts
 from jobcore.worker.main_lane import MainLane
@@ -31,7 +34,7 @@ from jobcore.worker.runs import Runs
 class Child:
     """This process as the child in a slot. Create it on the main thread, after the fork."""
 
-    def __init__(self, slots: Slots, index: int, name: str, settings: WorkerSettings) -> None:
+    def __init__(self, slots: Slots, index: int, name: str, queues: Sequence[str], settings: WorkerSettings) -> None:
         slot = slots[index]
         registry = load_tasks(settings.tasks)
         run_processes.install(slots.main_pid)
@@ -85,11 +88,12 @@ class Child:
             room=background.room,
             streams=streams,
         )
+        claimer = Claimer(slots, slot, child_claims, db=db, registry=registry, settings=settings, room=background.room)
         self._claim_loop = ClaimLoop(
             slots,
             slot,
             child_claims,
-            db=db,
+            claimer=claimer,
             waker=waker,
             registry=registry,
             settings=settings,
@@ -99,6 +103,15 @@ class Child:
             batch_size=batch_size,
             retirement=THIS_PROCESS,
         )
+        ClaimsBeside(
+            queues,
+            registry.in_background(),
+            claimer=claimer,
+            main_lane=main_lane,
+            background=background,
+            may_claim=self._claim_loop.may_claim,
+            retirement=THIS_PROCESS,
+        ).start()
 
     def work(self, queue: str) -> None:
         """Claim and run ready jobs of this queue."""

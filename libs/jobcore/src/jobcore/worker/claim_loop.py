@@ -13,6 +13,9 @@ A child without room does not return, so Celery gives the next wake-up to one th
 again by itself. If jobs are left at the end of a slice, the child sends a follow-up wake-up and returns; without Redis
 it continues. A child that retires hands back the jobs that it has not started, sends a follow-up wake-up and returns
 after the flush.
+
+While a long job holds the main thread, no wake-up reaches the child. Then another thread claims what runs beside it
+(`claims_beside.py`).
 """
 
 from __future__ import annotations
@@ -23,20 +26,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobcore.broker.waker import Waker
-from jobcore.errors import StoreUnavailable
 from jobcore.host import clock
 from jobcore.models import Claim
 from jobcore.settings import WorkerSettings
-from jobcore.store import claims
-from jobcore.store.database import Database
 from jobcore.supervision.child_state import MAX_CLAIMS
 from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.tasks import Registry
-from jobcore.telemetry import logs, metrics
+from jobcore.telemetry import logs
 from jobcore.worker.background import Background
 from jobcore.worker.batching import MAX_BATCH, BatchSize
 from jobcore.worker.child_claims import ChildClaims
+from jobcore.worker.claimer import Claimer
 from jobcore.worker.completer import Completer
 from jobcore.worker.main_lane import MainLane
 from jobcore.worker.retirement import Retirement
@@ -67,7 +68,7 @@ class ClaimLoop:
         slot: Slot,
         child_claims: ChildClaims,
         *,
-        db: Database,
+        claimer: Claimer,
         waker: Waker,
         registry: Registry,
         settings: WorkerSettings,
@@ -80,7 +81,7 @@ class ClaimLoop:
         self._slots = slots
         self._slot = slot
         self._claims = child_claims
-        self._db = db
+        self._claimer = claimer
         self._waker = waker
         self._types, self._background_types = registry.names(), registry.in_background()
         self._settings = settings
@@ -98,7 +99,7 @@ class ClaimLoop:
             return
         slice_end = time.monotonic() + SLICE_S
         try:
-            while self._has_room(queue) and self._may_claim():
+            while self._has_room(queue) and self.may_claim():
                 if time.monotonic() > slice_end:
                     if self._waker.publish(queue):
                         return
@@ -124,6 +125,8 @@ class ClaimLoop:
 
     def finish(self) -> None:
         """Wait until every run has ended and everything is stored, because this child ends."""
+        with self._claimer.turn:  # what is claimed beside the main thread has started, and nothing else will be
+            pass
         self._background.finish(lambda: self._slots.draining_since is not None)
         self._completer.flush()
 
@@ -141,53 +144,29 @@ class ClaimLoop:
                 return False
         return True
 
-    def _may_claim(self) -> bool:
+    def may_claim(self) -> bool:
+        """Whether this child may claim: the lease holds, and neither the child nor the worker is about to end."""
         return not self._is_leaving() and clock.now() < self._slots.deadline
 
     def _is_leaving(self) -> bool:
         return self._slots.draining_since is not None or self._retirement.why is not None
 
     def _claim(self, queue: str) -> Claimed | None:
-        worker_id = self._slots.worker_id
-        if worker_id is None:
-            return None
         self._completer.wait_for(at_most=MAX_CLAIMS - MAX_BATCH)
-        quick = self._batch_size.quick()
-        self._claims.claiming()
-        if self._slot.retiring:  # asked once the slot says "claiming": the supervisor looks the other way round
-            self._claims.claimed(())
-            return None
-        limit = self._batch_size.next()
-        began, sent_at = time.monotonic(), clock.now()
-        try:
-            taken = self._db.call(
-                claims.claim,
-                queue=queue,
-                worker_id=worker_id,
-                slot=self._slot.index,
-                limit=limit,
-                quick=quick,
-                types=self._background_types if self._room.has_suspects else self._types,
-                suspected=self._room.suspected,
-                lease_s=self._settings.lease_s,
-                background=self._background_types,
-                room=self._room.share,
+        limit, began = self._batch_size.next(), time.monotonic()
+        types = self._background_types if self._room.has_suspects else self._types
+        with self._claimer.turn:
+            claimed = self._claimer.take(
+                queue, types, limit=limit, quick=self._batch_size.quick(), suspected=self._room.suspected
             )
-        except Exception as error:
-            # if only the reply was lost, this child has claims that it does not know; the supervisor hands them back
-            self._claims.claimed(())
-            if not isinstance(error, StoreUnavailable):
-                raise
-            log.warning("cannot claim jobs: the database is unavailable", error=str(error))
+        if claimed is None:
             return None
-        self._claims.claimed(taken.claims)
-        metrics.claimed(queue, taken.claims, time.monotonic() - began)
-        self._batch_size.claimed(len(taken.claims), more=taken.more)
-        if taken.more and (len(taken.claims) == 1 or began > self._fan_out_at):
+        count = len(claimed.claims)
+        self._batch_size.claimed(count, more=claimed.more)
+        if claimed.more and (count == 1 or began > self._fan_out_at):
             self._fan_out_at = began + FAN_OUT_S
             self._waker.wake(queue, FAN_OUT)
-        backlog = taken.more and len(taken.claims) >= limit
-        return Claimed(taken.claims, worker_id, sent_at, quick, taken.more, backlog)
+        return claimed
 
     def _start(self, claimed: Claimed) -> bool:
         """Start what runs beside the main thread, and do the rest in order while its claims are fresh.
@@ -211,15 +190,23 @@ class ClaimLoop:
             elif not self._background.takes(claim):
                 self._main_lane.run(claim, claimed)
                 started += claim.task_type in claimed.quick
-            elif self._wait_for_place():
-                together = [claim, *self._others(waiting)]
-                self._background.start(together, claimed)
-                started += len(together)
+            elif together := self._start_together(claim, waiting, claimed):
+                started += together
             else:
                 self._completer.hand_back(claim)
         if started:
             self._batch_size.ended(started, time.monotonic() - began)
         return nothing_else
+
+    def _start_together(self, claim: Claim, waiting: deque[Claim], claimed: Claimed) -> int:
+        """Start a quick job and those that follow it, once there is room; 0 if this child should rather end."""
+        while self._wait_for_place():
+            with self._claimer.turn:
+                if self._room.free > 0:
+                    together = [claim, *self._others(waiting)]
+                    self._background.start(together, claimed)
+                    return len(together)
+        return 0
 
     def _others(self, waiting: deque[Claim]) -> Iterator[Claim]:
         """The quick jobs that follow and run beside the main thread, as many as there is room for after one."""

@@ -49,7 +49,14 @@ class MainLane:
         self._interrupts = interrupts
         self._room = room
         self._begun_before = 0
+        self._began: float | None = None
         self._streams = tuple(streams)
+
+    @property
+    def held_s(self) -> float:
+        """For how many seconds the job that runs now has held the main thread; 0 if none runs."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def run(self, claim: Claim, claimed: Claimed) -> None:
         """Run this job; returns once its code has ended."""
@@ -71,8 +78,12 @@ class MainLane:
         if self._room.begun != self._begun_before:  # runs beside this thread may have changed the process
             self._begun_before = self._room.begun
             self._interrupts.restore()
-        with of_job(str(claim.id), self._streams):
-            outcome = job.execute(self._interrupts)
+        self._began = began
+        try:
+            with of_job(str(claim.id), self._streams):
+                outcome = job.execute(self._interrupts)
+        finally:
+            self._began = None
         return Ended(claim, job, outcome, time.monotonic() - began, self._interrupts.tainted)
 
     def _await_stop_withdrawn(self, key: RunKey) -> None:

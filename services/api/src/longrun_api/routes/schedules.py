@@ -152,7 +152,8 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
         submission, task_changes = merged(schedule.plan, body)
         return to_plan(submission, registry, schedule.plan.owner, None if task_changes else schedule.plan.job)
 
-    return await _changed(request, schedule, await read_as(request, changed))
+    plan = await read_as(request, changed)
+    return _response(request, await runtime_of(request).database.call(_change, request, schedule, plan))
 
 
 @router.post(
@@ -162,9 +163,9 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
     openapi_extra=TAKES_KEY,
 )
 @needs(Scope.OPERATE)
-async def pause_schedule(request: Request, schedule: Found) -> Response:
+async def pause_schedule(request: Request, schedule: KeyInPath) -> Response:
     """Pause a schedule: it submits no tasks until you resume it. Tasks that it already submitted continue."""
-    return await _changed(request, schedule, schedule.plan.resting(True))
+    return await _rested(request, schedule, paused=True)
 
 
 @router.post(
@@ -174,9 +175,9 @@ async def pause_schedule(request: Request, schedule: Found) -> Response:
     openapi_extra=TAKES_KEY,
 )
 @needs(Scope.OPERATE)
-async def resume_schedule(request: Request, schedule: Found) -> Response:
+async def resume_schedule(request: Request, schedule: KeyInPath) -> Response:
     """Resume a paused schedule from its next tick on. Ticks that passed during the pause are not made up."""
-    return await _changed(request, schedule, schedule.plan.resting(False))
+    return await _rested(request, schedule, paused=False)
 
 
 @router.post(
@@ -211,16 +212,30 @@ async def delete_schedule(request: Request, schedule: Found) -> ScheduleInfo:
     return _shown(request, gone or schedule)
 
 
-async def _changed(request: Request, schedule: Schedule, plan: Plan) -> Response:
+async def _rested(request: Request, schedule: str, *, paused: bool) -> Response:
+    key = key_of(request)
+    try:
+        found = await find(request, schedule)
+    except (ScheduleNotFound, PreconditionFailed) as refusal:
+        return await answers.repeated(request, key, refusal)
+
+    def rest(connection: Any) -> tuple[StoredAnswer, Schedule]:
+        rested = _change(connection, request, found, found.plan.resting(paused))
+        return StoredAnswer(HTTPStatus.OK, body=_shown(request, rested).model_dump_json()), rested
+
+    answer, rested = await answers.once(request, key, rest)
+    return _response(request, rested) if rested else answers.response(answer, replayed=True)
+
+
+def _change(connection: Any, request: Request, schedule: Schedule, plan: Plan) -> Schedule:
+    """The schedule with this plan; raises ScheduleExists, PreconditionFailed or ScheduleChanged."""
     if plan == schedule.plan:
-        return _response(request, schedule)
-    database = runtime_of(request).database
+        return schedule
     moves = _times(plan) != _times(schedule.plan)
-    next_at = plan.next_at(await database.call(schedules.now)) if moves else None
-    changed = await database.call(schedules.update, schedule, plan, moves=moves, next_at=next_at)
-    if changed is not None:
-        return _response(request, changed)
-    namesake = await database.call(schedules.get, plan.name)
+    next_at = plan.next_at(schedules.now(connection)) if moves else None
+    if changed := schedules.update(connection, schedule, plan, moves=moves, next_at=next_at):
+        return changed
+    namesake = schedules.get(connection, plan.name)
     if namesake is not None and namesake.id != schedule.id:
         raise _taken(plan)
     if versions.is_guarded(request):

@@ -18,7 +18,7 @@ from longrun_api import answers, file_acceptance, paging, validation, waited
 from longrun_api.acceptance import accept, accept_once
 from longrun_api.auth.scopes import needs
 from longrun_api.body import read_as
-from longrun_api.callers import caller_of
+from longrun_api.callers import caller_of, owner_of
 from longrun_api.idempotency import TAKES_KEY, key_of, key_text
 from longrun_api.openapi import problem_responses
 from longrun_api.problems import problem
@@ -128,11 +128,11 @@ class AttemptQuery(BaseModel):
 @needs(Scope.READ)
 async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[AttemptQuery, Query()]) -> Response:
     """Get the attempts of a task, oldest first: when and where each ran, and its outcome."""
-    database = runtime_of(request).database
+    database, is_operator = runtime_of(request).database, owner_of(request) is None
 
     def rows(connection: Any, after: int, limit: int) -> list[tuple[int, bytes]]:
         found = runs.page(connection, task_id, after, limit)
-        return [(run.seq, Attempt.of(run).model_dump_json().encode()) for run in found]
+        return [(run.seq, Attempt.of(run, with_host=is_operator).model_dump_json().encode()) for run in found]
 
     page = await paging.read(lambda last, limit: database.call(rows, last or query.after, limit), query.limit)
     if not page.items:
