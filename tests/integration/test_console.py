@@ -18,7 +18,7 @@ from tests.waiting import until
 
 HTML = {"Accept": "text/html"}
 TOKEN = re.compile('name="form_token" value="([^"]*)"')
-PAGES = ("", "/jobs", "/queues", "/workers", "/schedules", "/keys", "/audit-log")
+PAGES = ("", "/jobs", "/queues", "/workers", "/schedules", "/webhooks", "/keys", "/audit-log")
 
 
 def token_of(page: httpx.Response) -> str:
@@ -140,7 +140,7 @@ def test_an_owner_sees_and_stops_what_is_its_own_alone(keyed: KeyedApi) -> None:
         ):
             assert answer.status_code == httpx.codes.NOT_FOUND
             assert "hers" not in answer.text
-        for path in ("/queues", "/workers", "/keys", "/audit-log"):
+        for path in ("/queues", "/workers", "/webhooks", "/keys", "/audit-log"):
             assert client.get(f"/console{path}").status_code == httpx.codes.FORBIDDEN
     with browser(keyed, alice) as client:
         assert task in client.get("/console/jobs").text
@@ -239,6 +239,28 @@ def test_a_queue_is_paused_and_limited(api: httpx.Client, worker: HandWorker) ->
     queue = api.get(f"/queues/{worker.queue}").json()
     assert (queue["paused"], queue["max_running"]) == (True, 7)
     assert "valid integer" in api.post(here, data={**form, "act": "limit", "max_running": "-1"}).text
+
+
+def test_a_webhook_is_tried_and_disabled(api: httpx.Client) -> None:
+    body = {"url": "https://receiver.example/", "events": ["task.failed"]}
+    webhook = api.post("/webhooks", json=body).raise_for_status().json()["webhook_id"]
+    here, form = f"/console/webhooks/{webhook}", {"form_token": token_of(api.get("/console/queues"))}
+    assert here in api.get("/console/webhooks").text
+    for act in ("ping", "disable"):
+        assert api.post(here, data={**form, "act": act}).status_code == 303
+    page = api.get(here).text
+    assert ("webhook.ping" in page, "Enable" in page) == (True, True)
+    assert api.get(f"/webhooks/{webhook}").json()["enabled"] is False
+
+
+def test_the_beginning_of_an_id_finds_its_job(api: httpx.Client, submit: Callable[..., str]) -> None:
+    first, second = (submit().rpartition("/")[2] for _ in range(2))
+    page = api.get("/console/jobs", params={"id_prefix": first}).text
+    assert (f"/console/jobs/{first}" in page, f"/console/jobs/{second}" in page) == (True, False)
+    form = {"form_token": token_of(api.get("/console/jobs")), "act": "cancel", "matching": "1"}
+    asked = api.post("/console/jobs", data={**form, "filter": f"id_prefix={first}", "sure": "1"})
+    assert asked.status_code == 422  # a bulk action does not know it, and must not act on more
+    assert api.get(f"/tasks/{second}").json()["status"] == "PENDING"
 
 
 def test_pages_and_files_are_under_the_prefix_of_a_proxy(shared_stack: Any) -> None:

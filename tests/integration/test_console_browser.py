@@ -227,7 +227,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_small_screen(
     schedule = {"name": f"{worker.queue}-daily", "cron": "@daily", "task": {"task_type": "echo", "input": {}}}
     api.post("/schedules", json=schedule).raise_for_status()
     paths = ("", "/jobs", "/jobs?metadata=[", f"/jobs/{task}", f"/jobs/{task}/again", "/queues", "/workers")
-    for path in (*paths, "/schedules", "/keys", "/audit-log", "/jobs/x"):
+    for path in (*paths, "/schedules", "/webhooks", "/keys", "/audit-log", "/jobs/x"):
         page.goto(f"/console{path}")
         page.emulate_media(color_scheme="light")
         assert serious(page) == [], path

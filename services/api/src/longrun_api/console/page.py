@@ -42,6 +42,7 @@ SECTIONS: Final = (
     ("Schedules", "/schedules", None),
     ("Queues", "/queues", Scope.READ),
     ("Workers", "/workers", Scope.READ),
+    ("Webhooks", "/webhooks", Scope.ADMIN),
     ("Keys", "/keys", Scope.ADMIN),
     ("Audit log", "/audit-log", Scope.ADMIN),
 )

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.routing import Route
 
 from longrun_api.auth.sessions import CONSOLE
-from longrun_api.console import assets, job, jobs, operations, overview, sign_in
+from longrun_api.console import assets, job, jobs, operations, overview, sign_in, webhooks
 from longrun_api.console.page import Endpoint, nothing
 
 _GET: Final[dict[str, Endpoint]] = {
@@ -20,6 +20,8 @@ _GET: Final[dict[str, Endpoint]] = {
     "/queues": operations.queues,
     "/workers": operations.workers,
     "/schedules": operations.schedules,
+    "/webhooks": webhooks.show_all,
+    "/webhooks/{id}": webhooks.show,
     "/keys": operations.keys,
     "/audit-log": operations.audit_log,
     "/sign-in": sign_in.show,
@@ -33,6 +35,7 @@ _POST: Final[dict[str, Endpoint]] = {
     "/jobs/{id}/again": job.submit,
     "/queues/{name}": operations.change_queue,
     "/schedules/{id}": operations.change_schedule,
+    "/webhooks/{id}": webhooks.change,
     "/keys/{id}/revoke": operations.revoke_key,
     "/sign-in": sign_in.sign_in,
     "/sign-out": sign_in.sign_out,
