@@ -131,6 +131,7 @@ def test_a_page_goes_on_when_the_server_restarts(browser: Browser, stack: Stack)
         worker.log(claim, "said meanwhile")
         stack.api(port=port)
         expect(opened.locator("#log")).to_contain_text("said meanwhile")
+        assert opened.locator("#log li").count() == 1
         opened.close()
 
 

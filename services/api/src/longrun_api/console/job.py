@@ -1,4 +1,4 @@
-"""The page of a job: its story so far, which its stream continues, and what can be done with it."""
+"""The page of a job: its events so far, which its stream continues, and what can be done with it."""
 
 from __future__ import annotations
 
