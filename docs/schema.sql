@@ -44,55 +44,6 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
-CREATE FUNCTION longrun.deliver_event() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'longrun', 'pg_temp'
-    SET "TimeZone" TO 'UTC'
-    AS $$
-DECLARE
-    made_at timestamptz := clock_timestamp();
-    delivery_id uuid := new_job_id(made_at);
-    kind text := 'task.' || lower(NEW.status);
-    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
-    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
-    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
-    omitted text[] := '{}';
-    facts text;
-    whole text;
-BEGIN
-    IF octet_length(task_result) > 8000 THEN
-        task_result := NULL;
-        omitted := omitted || 'result'::text;
-    END IF;
-    IF octet_length(task_error) > 8000 THEN
-        task_error := NULL;
-        omitted := omitted || 'error'::text;
-    END IF;
-    IF octet_length(task_metadata) > 2000 THEN
-        task_metadata := NULL;
-        omitted := omitted || 'metadata'::text;
-    END IF;
-    facts := json_build_object(
-        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
-        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
-        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
-        'self', '/tasks/' || NEW.id);
-    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
-        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
-        coalesce(task_error, 'null'));
-    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
-                      concurrency_key, fairness_key, created_at, owner, delivers)
-    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
-            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
-            18, NEW.traceparent,
-            -- eight deliveries to a host at once, and those of one task one after the other
-            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
-            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -306,7 +257,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files', 'webhook');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -355,6 +306,54 @@ BEGIN
     RETURN CAST(value AS timestamptz);
 EXCEPTION WHEN data_exception THEN
     PERFORM refuse(name, 'must be a time that exists');
+END $_$;
+
+CREATE FUNCTION longrun.read_webhook(given jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $_$
+DECLARE
+    hook jsonb := nullif(given -> 'webhook', 'null');
+    -- null is a value, and not a right one
+    events jsonb := coalesce(hook -> 'events', '["task.success", "task.failed", "task.cancelled"]');
+    as_format jsonb := coalesce(hook -> 'format', '"standard"');
+    wrong bigint;
+    parts text[];
+    unknown text;
+BEGIN
+    IF hook IS NULL THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(hook) <> 'object' THEN
+        PERFORM refuse('webhook', 'must be a JSON object');
+    END IF;
+    SELECT min(name) INTO unknown FROM jsonb_object_keys(hook) AS member (name)
+    WHERE name NOT IN ('url', 'events', 'format');
+    IF unknown IS NOT NULL THEN
+        PERFORM refuse('webhook.' || unknown, 'is not a field of a webhook');
+    ELSIF jsonb_typeof(hook -> 'url') IS DISTINCT FROM 'string' OR char_length(hook ->> 'url') > 2048 THEN
+        PERFORM refuse('webhook.url', 'must be a string of at most 2,048 characters');
+    ELSIF jsonb_typeof(events) <> 'array' OR jsonb_array_length(
+        CASE WHEN jsonb_typeof(events) = 'array' THEN events ELSE '[]' END) NOT BETWEEN 1 AND 4 THEN
+        PERFORM refuse('webhook.events', 'must be an array of 1 to 4 events');
+    ELSIF as_format NOT IN ('"standard"', '"cloudevents"') THEN
+        PERFORM refuse('webhook.format', 'must be standard or cloudevents');
+    END IF;
+    SELECT min(number) - 1 INTO wrong FROM jsonb_array_elements(events) WITH ORDINALITY AS each (event, number)
+    WHERE event NOT IN ('"task.running"', '"task.success"', '"task.failed"', '"task.cancelled"');
+    IF wrong IS NOT NULL THEN
+        PERFORM refuse(format('webhook.events[%s]', wrong),
+            'must be task.running, task.success, task.failed or task.cancelled');
+    END IF;
+    parts := regexp_match(hook ->> 'url',
+        '^(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?$', 'i');
+    IF parts IS NULL OR CAST(parts[3] AS integer) NOT BETWEEN 1 AND 65535 THEN
+        PERFORM refuse('webhook.url', 'must be an http or https URL in ASCII, without user name, such as '
+            'https://example.com/hook');
+    END IF;
+    RETURN jsonb_build_object('url', hook -> 'url', 'events', events, 'format', as_format, 'host', concat(
+        lower(rtrim(parts[2], '.')), ':',
+        coalesce(parts[3], CASE lower(parts[1]) WHEN 'https' THEN '443' ELSE '80' END)));
 END $_$;
 
 CREATE FUNCTION longrun.read_whole(given jsonb, name text, lowest integer, highest integer) RETURNS integer
@@ -455,7 +454,9 @@ BEGIN
         PERFORM refuse('task_type', format('%L is not registered; known task types: %s', job.task_type, coalesce(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM task_types), 'none, until an API has started')));
     END IF;
-    IF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
+    IF kind.has_secrets THEN
+        PERFORM refuse('task_type', format('the input of %s has secrets, which PostgreSQL cannot encrypt: submit it with POST /tasks', kind.name));
+    ELSIF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
         PERFORM refuse('input', 'must be a JSON object');
     END IF;
     SELECT * INTO problem FROM input_problem('input', given -> 'input', kind.input_schema, kind.input_schema);
@@ -529,6 +530,7 @@ BEGIN
         PERFORM refuse('metadata', 'must be a JSON object of at most 16,384 bytes');
     END IF;
 
+    job.webhook := read_webhook(given);
     job.run_at := read_time(given, 'run_at');
     job.expires_at := read_time(given, 'expires_at');
     IF job.run_at IS NOT NULL AND delay_s IS NOT NULL THEN
@@ -548,11 +550,11 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact, rate_key, owner)
+                          created_at, input_exact, metadata_exact, rate_key, owner, webhook)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner)
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner, job.webhook)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -820,6 +822,7 @@ CREATE TABLE longrun.jobs (
     webhook jsonb,
     delivers uuid,
     delivers_to uuid,
+    sealed text,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -935,6 +938,7 @@ CREATE TABLE longrun.task_types (
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    has_secrets boolean DEFAULT false NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
@@ -1179,6 +1183,8 @@ CASE
 END = 'PENDING'::text);
 
 CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (status = 'RUNNING'::text);
+
+CREATE INDEX jobs_sealed ON longrun.jobs USING btree (id) WHERE (sealed IS NOT NULL);
 
 CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL));
 

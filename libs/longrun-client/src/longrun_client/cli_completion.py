@@ -1,4 +1,4 @@
-"""What the shell completes: ids of tasks and keys, and names of task types, queues and schedules, from the server.
+"""What the shell completes, by asking the server: ids of tasks, keys and webhooks; task types, queues and schedules.
 
 `longrun --install-completion` sets the shell up. A server that does not answer at once completes nothing.
 """
@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import typer
 
-from longrun_client import calls, calls_keys, calls_list, calls_queues, calls_schedules
+from longrun_client import calls, calls_keys, calls_list, calls_queues, calls_schedules, calls_webhooks
 from longrun_client.calls import Call
 from longrun_client.errors import LongrunError
 from longrun_client.server import Server
@@ -64,4 +64,7 @@ schedules: Final = _completing(
 )
 key_ids: Final = _completing(
     lambda _: calls_keys.key_page(None), lambda page: ((each.id, each.name) for each in page.items)
+)
+webhook_ids: Final = _completing(
+    lambda _: calls_webhooks.page(None), lambda page: ((each.webhook_id, each.url) for each in page.items)
 )

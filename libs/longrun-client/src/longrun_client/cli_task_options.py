@@ -18,6 +18,10 @@ RETRY: Final = {"retry_backoff": "backoff_s", "retry_backoff_max": "backoff_max_
 """Options for the members of `retry`."""
 
 
+WEBHOOK: Final = {"webhook": "url", "webhook_event": "events", "webhook_format": "format"}
+"""Options for the members of `webhook`."""
+
+
 def _task_options(
     *,
     queue: Annotated[str | None, typer.Option(help="Queue of the task.", autocompletion=cli_completion.queues)] = None,
@@ -64,6 +68,7 @@ def _time_options(
         list[str] | None,
         typer.Option(help="task.running, task.success, task.failed or task.cancelled; default: the last three."),
     ] = None,
+    webhook_format: Annotated[str | None, typer.Option(help="standard or cloudevents; default: standard.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose task it is; an operator may submit for any owner.")] = None,
 ) -> None:
     """The options that only a single submission has: only their declaration counts."""
@@ -75,10 +80,9 @@ def fields(given: Mapping[str, Any]) -> dict[str, Any]:
     retry = {RETRY[name]: values.pop(name) for name in RETRY if name in values}
     if "metadata" in values:
         values["metadata"] = from_json(values["metadata"], "--metadata")
-    if events := values.pop("webhook_event", None):
-        values["webhook"] = {"url": values.get("webhook", ""), "events": events}
-    elif "webhook" in values:
-        values["webhook"] = {"url": values["webhook"]}
+    webhook = {field: values.pop(name) for name, field in WEBHOOK.items() if name in values}
+    if webhook:
+        values["webhook"] = {"url": "", **webhook}
     return {FIELDS.get(name, name): value for name, value in values.items()} | ({"retry": retry} if retry else {})
 
 

@@ -1,4 +1,4 @@
-// What a page does beside reading: times in the reader's zone, copying, fresh numbers, and the live story of a job.
+// What a page does beside reading: times in the reader's zone, copying, fresh numbers, and the live events of a job.
 "use strict";
 
 const zoned = new Intl.DateTimeFormat(undefined, {dateStyle: "short", timeStyle: "medium"});
@@ -60,8 +60,8 @@ const said = {
   },
 };
 
-function follow(story) {
-  const source = new EventSource(story.dataset.stream);
+function follow(job) {
+  const source = new EventSource(job.dataset.stream);
   const live = document.getElementById("live");
   const show = (text, isLost) => {
     live.hidden = false;
@@ -111,8 +111,8 @@ document.addEventListener("DOMContentLoaded", () => {
   document.body.addEventListener("htmx:load", event => localise(event.detail.elt.parentElement ?? document));
   document.body.addEventListener("htmx:responseError", event => { if (event.detail.xhr.status === 401) location.reload(); });
   for (const list of document.querySelectorAll(".lines")) list.scrollTop = list.scrollHeight;
-  const story = document.querySelector("[data-stream]");
-  if (story) follow(story);
+  const job = document.querySelector("[data-stream]");
+  if (job) follow(job);
   if (document.querySelector("[data-stopping]")) awaitReceipt();
-  else if (!story) setInterval(refresh, 5000);
+  else if (!job) setInterval(refresh, 5000);
 });
