@@ -498,7 +498,8 @@ BEGIN
             -- eight deliveries to a host at once, and those of one job one after the other
             concat(of_owner || chr(31), 'webhook ', host, ' ',
                    get_byte(uuid_send(coalesce(about, delivery_id)), 15) % 8),
-            of_owner || chr(31), made_at, of_owner, about, webhook_id);
+            -- an event of no job is of the webhook itself
+            of_owner || chr(31), made_at, of_owner, coalesce(about, webhook_id), webhook_id);
     INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
     VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
     RETURN delivery_id;

@@ -228,6 +228,15 @@ def test_what_waits_goes_to_the_new_url_and_fails_once_it_is_deleted(receiver: R
     assert found[0]["status"] == "FAILED"
 
 
+def test_messages_of_a_webhook_itself_count_for_no_quota(receiver: Receiver, act_as: ActAs, keyed: KeyedApi) -> None:
+    client = act_as("kim")
+    keyed.admin.put("/quotas/kim", json={"queued": 1}).raise_for_status()
+    client.post("/tasks", json={"task_type": "echo", "input": {}, "delay_s": 600}).raise_for_status()
+    webhook = made(client, f"http://{receiver.host_port}/quota/200")
+    client.post(f"/webhooks/{webhook['webhook_id']}/ping").raise_for_status()
+    settled(client, webhook, status="SUCCESS", task_id=None)
+
+
 def test_what_cannot_be_a_webhook_is_refused_and_an_owner_has_fifty(act_as: ActAs) -> None:
     client, url = act_as("ivy"), "https://example.com/hook"
     for wrong in (

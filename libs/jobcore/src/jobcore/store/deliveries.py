@@ -21,7 +21,8 @@ MOST: Final = 500
 _DELIVERIES: Final = Rows(Delivery, status=Status, result=json_text.loads, error=json_text.loads)
 
 COLUMNS: Final = """
-id, delivers AS task_id, delivers_to AS webhook_id, input ->> 'url' AS url, input ->> 'type' AS type,
+id, nullif(delivers, delivers_to) AS task_id, delivers_to AS webhook_id,
+input ->> 'url' AS url, input ->> 'type' AS type,
 CAST(input ->> 'seq' AS bigint) AS seq, status, attempt, CAST(result AS text) AS result, CAST(error AS text) AS error,
 created_at, run_at, finished_at
 """
