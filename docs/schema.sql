@@ -44,52 +44,64 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
-CREATE FUNCTION longrun.deliver_event() RETURNS trigger
+CREATE FUNCTION longrun.check_names() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'longrun', 'pg_temp'
-    SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
-    made_at timestamptz := clock_timestamp();
-    delivery_id uuid := new_job_id(made_at);
-    kind text := 'task.' || lower(NEW.status);
-    task_result text := CASE WHEN NEW.status = 'SUCCESS' THEN coalesce(NEW.result_exact, CAST(NEW.result AS text)) END;
-    task_error text := CASE WHEN NEW.status = 'FAILED' THEN CAST(NEW.error AS text) END;
-    task_metadata text := coalesce(NEW.metadata_exact, CAST(NEW.metadata AS text));
-    omitted text[] := '{}';
-    facts text;
-    whole text;
+    of_owner text := split_part(to_jsonb(NEW) ->> TG_ARGV[0], chr(31), 1);
+    most bigint := quota(of_owner, 'names');
+    used bigint;
 BEGIN
-    IF octet_length(task_result) > 8000 THEN
-        task_result := NULL;
-        omitted := omitted || 'result'::text;
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('names ' || of_owner, 0));
+        used := names_of(of_owner);
+        IF used > most THEN
+            RAISE EXCEPTION 'at most % schedules and limits may be kept together, so delete one first', most
+                USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', of_owner, 'quota', 'names', 'most', most, 'used', used);
+        END IF;
     END IF;
-    IF octet_length(task_error) > 8000 THEN
-        task_error := NULL;
-        omitted := omitted || 'error'::text;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.check_queued() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    most bigint;
+    used bigint;
+BEGIN
+    -- all rows of the transaction are there, so one look is enough; jobs of one owner mostly come in a row
+    IF current_setting('longrun.owner_checked', true) = NEW.owner THEN
+        RETURN NULL;
     END IF;
-    IF octet_length(task_metadata) > 2000 THEN
-        task_metadata := NULL;
-        omitted := omitted || 'metadata'::text;
+    most := quota(NEW.owner, 'queued');
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('quota ' || NEW.owner, 0));
+        used := queued_of(NEW.owner);
+        IF used > most THEN
+            RAISE EXCEPTION '% of % tasks would be PENDING: try again once some have started, or cancel some',
+                used, most USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', NEW.owner, 'quota', 'queued', 'most', most, 'used', used);
+        END IF;
     END IF;
-    facts := json_build_object(
-        'task_id', NEW.id, 'seq', NEW.last_seq, 'status', NEW.status, 'task_type', NEW.task_type, 'queue', NEW.queue,
-        'owner', NEW.owner, 'attempt', NEW.attempt, 'tags', NEW.tags, 'created_at', NEW.created_at,
-        'started_at', NEW.started_at, 'finished_at', NEW.finished_at, 'omitted', omitted,
-        'self', '/tasks/' || NEW.id);
-    whole := format('{"type":"%s","timestamp":%s,"data":%s,"metadata":%s,"result":%s,"error":%s}}',
-        kind, to_json(now()), left(facts, -1), coalesce(task_metadata, 'null'), coalesce(task_result, 'null'),
-        coalesce(task_error, 'null'));
-    INSERT INTO jobs (id, task_type, queue, rank, status, ready, run_at, timeout_s, input, max_attempts, traceparent,
-                      concurrency_key, fairness_key, created_at, owner, delivers)
-    VALUES (delivery_id, 'longrun.webhook', 'webhooks', made_at, 'PENDING', false, made_at, 60,
-            jsonb_build_object('url', NEW.webhook -> 'url', 'type', kind, 'seq', NEW.last_seq, 'body', whole),
-            18, NEW.traceparent,
-            -- eight deliveries to a host at once, and those of one task one after the other
-            concat(NEW.owner || chr(31), 'webhook ', NEW.webhook ->> 'host', ' ', get_byte(uuid_send(NEW.id), 15) % 8),
-            NEW.owner || chr(31), made_at, NEW.owner, NEW.id);
-    INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
-    VALUES (delivery_id, 1, made_at, 0, 'state', '{"status": "PENDING"}');
+    PERFORM set_config('longrun.owner_checked', NEW.owner, true);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.count_queued() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO owner_use_changes (owner, queued) VALUES (OLD.owner, -1);
+    ELSE
+        INSERT INTO owner_use_changes (owner, queued)
+        VALUES (NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END);
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -258,12 +270,37 @@ BEGIN
     field := NULL;
 END $_$;
 
+CREATE FUNCTION longrun.names_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT (SELECT count(*) FROM schedules WHERE strpos(name, chr(31)) > 0 AND split_part(name, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM key_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM rate_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+$$;
+
 CREATE FUNCTION longrun.new_job_id(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql
     AS $$
     SELECT CAST(lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
                 || substr(CAST(gen_random_uuid() AS text), 20) AS uuid)
     FROM (SELECT CAST(extract(epoch FROM at) * 1000000 AS bigint) AS us) AS clock
+$$;
+
+CREATE FUNCTION longrun.queued_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT coalesce((SELECT queued FROM owner_uses WHERE owner = of_owner), 0)
+           + coalesce((SELECT sum(queued) FROM owner_use_changes WHERE owner = of_owner), 0)
+$$;
+
+CREATE FUNCTION longrun.quota(of_owner text, name text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT CAST(coalesce((SELECT amounts FROM default_quotas), '{}')
+                || coalesce((SELECT amounts FROM quotas WHERE owner = of_owner), '{}') ->> name AS bigint)
 $$;
 
 CREATE FUNCTION longrun.read_number(given jsonb, name text, lowest numeric, highest numeric, path text DEFAULT ''::text) RETURNS double precision
@@ -306,7 +343,7 @@ BEGIN
     END IF;
     SELECT min(name) INTO unknown FROM jsonb_object_keys(given) AS member (name) WHERE name NOT IN (
         'task_type', 'input', 'queue', 'priority', 'timeout_s', 'max_attempts', 'concurrency_key', 'rate_key',
-        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files');
+        'fairness_key', 'retry', 'tags', 'metadata', 'run_at', 'delay_s', 'expires_at', 'dedupe_key', 'traceparent', 'owner', 'files', 'webhook');
     IF unknown IS NOT NULL THEN
         PERFORM refuse(unknown, 'is not a field of a submission');
     END IF;
@@ -355,6 +392,54 @@ BEGIN
     RETURN CAST(value AS timestamptz);
 EXCEPTION WHEN data_exception THEN
     PERFORM refuse(name, 'must be a time that exists');
+END $_$;
+
+CREATE FUNCTION longrun.read_webhook(given jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    SET standard_conforming_strings TO 'on'
+    AS $_$
+DECLARE
+    hook jsonb := nullif(given -> 'webhook', 'null');
+    -- null is a value, and not a right one
+    events jsonb := coalesce(hook -> 'events', '["task.success", "task.failed", "task.cancelled"]');
+    as_format jsonb := coalesce(hook -> 'format', '"standard"');
+    wrong bigint;
+    parts text[];
+    unknown text;
+BEGIN
+    IF hook IS NULL THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(hook) <> 'object' THEN
+        PERFORM refuse('webhook', 'must be a JSON object');
+    END IF;
+    SELECT min(name) INTO unknown FROM jsonb_object_keys(hook) AS member (name)
+    WHERE name NOT IN ('url', 'events', 'format');
+    IF unknown IS NOT NULL THEN
+        PERFORM refuse('webhook.' || unknown, 'is not a field of a webhook');
+    ELSIF jsonb_typeof(hook -> 'url') IS DISTINCT FROM 'string' OR char_length(hook ->> 'url') > 2048 THEN
+        PERFORM refuse('webhook.url', 'must be a string of at most 2,048 characters');
+    ELSIF jsonb_typeof(events) <> 'array' OR jsonb_array_length(
+        CASE WHEN jsonb_typeof(events) = 'array' THEN events ELSE '[]' END) NOT BETWEEN 1 AND 4 THEN
+        PERFORM refuse('webhook.events', 'must be an array of 1 to 4 events');
+    ELSIF as_format NOT IN ('"standard"', '"cloudevents"') THEN
+        PERFORM refuse('webhook.format', 'must be standard or cloudevents');
+    END IF;
+    SELECT min(number) - 1 INTO wrong FROM jsonb_array_elements(events) WITH ORDINALITY AS each (event, number)
+    WHERE event NOT IN ('"task.running"', '"task.success"', '"task.failed"', '"task.cancelled"');
+    IF wrong IS NOT NULL THEN
+        PERFORM refuse(format('webhook.events[%s]', wrong),
+            'must be task.running, task.success, task.failed or task.cancelled');
+    END IF;
+    parts := regexp_match(hook ->> 'url',
+        '^(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?$', 'i');
+    IF parts IS NULL OR CAST(parts[3] AS integer) NOT BETWEEN 1 AND 65535 THEN
+        PERFORM refuse('webhook.url', 'must be an http or https URL in ASCII, without user name, such as '
+            'https://example.com/hook');
+    END IF;
+    RETURN jsonb_build_object('url', hook -> 'url', 'events', events, 'format', as_format, 'host', concat(
+        lower(rtrim(parts[2], '.')), ':',
+        coalesce(parts[3], CASE lower(parts[1]) WHEN 'https' THEN '443' ELSE '80' END)));
 END $_$;
 
 CREATE FUNCTION longrun.read_whole(given jsonb, name text, lowest integer, highest integer) RETURNS integer
@@ -455,7 +540,9 @@ BEGIN
         PERFORM refuse('task_type', format('%L is not registered; known task types: %s', job.task_type, coalesce(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM task_types), 'none, until an API has started')));
     END IF;
-    IF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
+    IF kind.has_secrets THEN
+        PERFORM refuse('task_type', format('the input of %s has secrets, which PostgreSQL cannot encrypt: submit it with POST /tasks', kind.name));
+    ELSIF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
         PERFORM refuse('input', 'must be a JSON object');
     END IF;
     SELECT * INTO problem FROM input_problem('input', given -> 'input', kind.input_schema, kind.input_schema);
@@ -529,6 +616,7 @@ BEGIN
         PERFORM refuse('metadata', 'must be a JSON object of at most 16,384 bytes');
     END IF;
 
+    job.webhook := read_webhook(given);
     job.run_at := read_time(given, 'run_at');
     job.expires_at := read_time(given, 'expires_at');
     IF job.run_at IS NOT NULL AND delay_s IS NOT NULL THEN
@@ -544,15 +632,18 @@ BEGIN
         PERFORM refuse('expires_at', 'must lie within 732 days of now');
     END IF;
 
+    IF job.owner IS NOT NULL AND queued_of(job.owner) >= quota(job.owner, 'queued') THEN
+        RAISE EXCEPTION '% tasks are PENDING, and no more may be: try again once some have started, or cancel some', queued_of(job.owner) USING ERRCODE = 'LR429';
+    END IF;
     job.id := new_job_id(job.created_at);
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact, rate_key, owner)
+                          created_at, input_exact, metadata_exact, rate_key, owner, webhook)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner)
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner, job.webhook)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -678,6 +769,12 @@ ALTER TABLE longrun.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE longrun.default_quotas (
+    only_one boolean DEFAULT true NOT NULL,
+    amounts jsonb NOT NULL,
+    CONSTRAINT default_quotas_only_one_check CHECK (only_one)
 );
 
 CREATE TABLE longrun.deleted_events (
@@ -820,6 +917,7 @@ CREATE TABLE longrun.jobs (
     webhook jsonb,
     delivers uuid,
     delivers_to uuid,
+    sealed text,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -854,6 +952,18 @@ CREATE TABLE longrun.key_limits (
     CONSTRAINT key_limits_max_running_check CHECK ((max_running >= 0))
 );
 
+CREATE TABLE longrun.owner_use_changes (
+    owner text NOT NULL,
+    queued integer NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE longrun.owner_uses (
+    owner text NOT NULL,
+    queued bigint NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE longrun.queues (
     name text NOT NULL,
     low_rank timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
@@ -869,8 +979,7 @@ WITH (fillfactor='50');
 
 CREATE TABLE longrun.quotas (
     owner text NOT NULL,
-    submissions integer,
-    CONSTRAINT quotas_submissions_check CHECK ((submissions > 0))
+    amounts jsonb NOT NULL
 );
 
 CREATE TABLE longrun.rate_limits (
@@ -935,6 +1044,7 @@ CREATE TABLE longrun.task_types (
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    has_secrets boolean DEFAULT false NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
@@ -1002,6 +1112,9 @@ ALTER TABLE ONLY longrun.api_keys
 ALTER TABLE ONLY longrun.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.default_quotas
+    ADD CONSTRAINT default_quotas_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
 
@@ -1040,6 +1153,9 @@ ALTER TABLE ONLY longrun.keeper_lease
 
 ALTER TABLE ONLY longrun.key_limits
     ADD CONSTRAINT key_limits_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY longrun.owner_uses
+    ADD CONSTRAINT owner_uses_pkey PRIMARY KEY (owner);
 
 ALTER TABLE ONLY longrun.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
@@ -1180,11 +1296,15 @@ END = 'PENDING'::text);
 
 CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (status = 'RUNNING'::text);
 
+CREATE INDEX jobs_sealed ON longrun.jobs USING btree (id) WHERE (sealed IS NOT NULL);
+
 CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL));
 
 CREATE INDEX jobs_with_permit ON longrun.jobs USING btree (concurrency_key) WHERE ((concurrency_key IS NOT NULL) AND (((status = 'PENDING'::text) AND (ready OR (gate = 'queue'::text) OR ((gate = 'key'::text) AND rate_blocked))) OR (status = 'RUNNING'::text) OR ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL))));
 
 CREATE INDEX key_limits_of_owner ON longrun.key_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
+
+CREATE INDEX owner_use_changes_of_owner ON longrun.owner_use_changes USING btree (owner);
 
 CREATE INDEX rate_limits_of_owner ON longrun.rate_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
 
@@ -1208,11 +1328,27 @@ CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
+CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL))) EXECUTE FUNCTION longrun.check_queued();
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.key_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.rate_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.schedules FOR EACH ROW WHEN ((strpos(new.name, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('name');
+
+CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text) AND (old.status = ANY (ARRAY['FAILED'::text, 'CANCELLED'::text])))) EXECUTE FUNCTION longrun.check_queued();
+
+CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.delivers IS NULL) AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+
+CREATE TRIGGER count_inserted AFTER INSERT ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+
+CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND ((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)))) EXECUTE FUNCTION longrun.count_queued();
+
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
 CREATE TRIGGER queues_audit AFTER INSERT OR DELETE OR UPDATE OF paused, max_running, max_starts, window_s ON longrun.queues FOR EACH ROW EXECUTE FUNCTION longrun.audit('queue', 'name', '{paused,max_running,max_starts,window_s}');
 
-CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF submissions ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{submissions}');
+CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF amounts ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{amounts}');
 
 CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
 

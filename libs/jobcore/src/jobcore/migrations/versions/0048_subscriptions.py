@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from alembic import op
 
 revision = "0048"
@@ -142,6 +144,7 @@ END $function$;
 # The condition is all that a transition to PENDING costs.
 TRIGGER = """
 DROP TRIGGER deliver_event ON jobs;
+DROP FUNCTION deliver_event();
 CREATE TRIGGER tell_webhooks AFTER UPDATE OF status ON jobs FOR EACH ROW
 WHEN (NEW.status IS DISTINCT FROM OLD.status AND NEW.status <> 'PENDING' AND NEW.task_type <> 'longrun.webhook')
 EXECUTE FUNCTION tell_webhooks();
@@ -163,10 +166,6 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER tell_webhooks ON jobs")
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION {function}")
-    op.execute("""
-CREATE TRIGGER deliver_event AFTER UPDATE OF status ON jobs FOR EACH ROW
-WHEN (NEW.webhook IS NOT NULL AND NEW.status IS DISTINCT FROM OLD.status
-      AND jsonb_exists(NEW.webhook -> 'events', 'task.' || lower(NEW.status)))
-EXECUTE FUNCTION deliver_event();
-""")
+    op.execute(import_module("jobcore.migrations.versions.0046_webhooks").DELIVER)
+    op.execute("REVOKE ALL ON FUNCTION deliver_event() FROM PUBLIC")
     op.execute("DROP TABLE webhooks; ALTER TABLE jobs DROP COLUMN delivers_to")
