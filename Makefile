@@ -25,7 +25,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test unit lint format pages hooks lock version dist bench chaos clients clean images up down dev \
+.PHONY: help run demo test unit lint format pages screenshots hooks lock version dist bench chaos clients clean images up down dev \
     kind-up compose e2e e2e-next
 
 help: ## List these targets
@@ -57,6 +57,9 @@ pages: $(TEST) ## Write the generated pages anew: the settings, the chart's valu
 	@$(BIN)/python -m tests.settings_page >docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	@$(BIN)/python -m tests.chart.values_page
 	@$(BIN)/python -m tests.schema_page >docs/schema.sql.new && mv docs/schema.sql.new docs/schema.sql
+
+screenshots: $(TEST) ## Take the pictures of the console in docs/images anew; needs Chromium
+	@$(BIN)/python -m tests.screenshots
 
 hooks: $(TEST) ## Install the git hooks of .pre-commit-config.yaml
 	$(BIN)/prek install

@@ -540,7 +540,9 @@ BEGIN
         PERFORM refuse('task_type', format('%L is not registered; known task types: %s', job.task_type, coalesce(
             (SELECT string_agg(name, ', ' ORDER BY name) FROM task_types), 'none, until an API has started')));
     END IF;
-    IF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
+    IF kind.has_secrets THEN
+        PERFORM refuse('task_type', format('the input of %s has secrets, which PostgreSQL cannot encrypt: submit it with POST /tasks', kind.name));
+    ELSIF jsonb_typeof(given -> 'input') IS DISTINCT FROM 'object' THEN
         PERFORM refuse('input', 'must be a JSON object');
     END IF;
     SELECT * INTO problem FROM input_problem('input', given -> 'input', kind.input_schema, kind.input_schema);
@@ -915,6 +917,7 @@ CREATE TABLE longrun.jobs (
     webhook jsonb,
     delivers uuid,
     delivers_to uuid,
+    sealed text,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -1041,6 +1044,7 @@ CREATE TABLE longrun.task_types (
     backoff_max_s double precision NOT NULL,
     input_schema jsonb NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    has_secrets boolean DEFAULT false NOT NULL,
     CONSTRAINT task_types_max_attempts_check CHECK ((max_attempts >= 1)),
     CONSTRAINT task_types_timeout_s_check CHECK ((timeout_s > (0)::double precision))
 );
@@ -1291,6 +1295,8 @@ CASE
 END = 'PENDING'::text);
 
 CREATE INDEX jobs_running ON longrun.jobs USING btree (worker_id, slot) WHERE (status = 'RUNNING'::text);
+
+CREATE INDEX jobs_sealed ON longrun.jobs USING btree (id) WHERE (sealed IS NOT NULL);
 
 CREATE INDEX jobs_stopping ON longrun.jobs USING btree (worker_id) WHERE ((status = 'CANCELLED'::text) AND (cancel_stopped_at IS NULL));
 

@@ -47,6 +47,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.raw: list[bytes] = []
+        """All that was sent about spans, with their events."""
         self.values: dict[Series, float] = {}
         """The last value of each series; of a histogram how many values it has counted. A restart loses no count."""
         self._starts: dict[Series, tuple[int, float]] = {}
@@ -96,6 +98,7 @@ class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
         self._receiver = receiver
 
     def Export(self, request: Any, _context: Any) -> Any:
+        self._receiver.raw.append(request.SerializeToString())
         for resource in request.resource_spans:
             service = _attributes(resource.resource.attributes)["service.name"]
             self._receiver.spans += [_span(service, span) for scope in resource.scope_spans for span in scope.spans]

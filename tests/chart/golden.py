@@ -33,7 +33,7 @@ def _steady(node: Any) -> Any:
         return {key: "MASKED" if key == "checksum/secrets" else _steady(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_steady(each) for each in node]
-    return re.sub(r"\b([A-Za-z0-9]{32}|lr_\w{64})\b", "MASKED", node) if isinstance(node, str) else node
+    return re.sub(r"\b([A-Za-z0-9]{32}|lr_\w{64})\b|^[\w-]{43}=$", "MASKED", node) if isinstance(node, str) else node
 
 
 def renew() -> None:

@@ -75,7 +75,7 @@ def examples() -> list[str]:
 def test_the_examples_are_values_that_the_chart_takes(helm: Helm, number: int) -> None:
     example = yaml.safe_load(examples()[number])
     objects = helm.render(example)
-    for name in example["workloads"]:
+    for name in example.get("workloads", {}):
         assert objects.one("Deployment", f"longrun-{name}")
 
 

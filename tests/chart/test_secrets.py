@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from jobcore.models.api_keys import KeyDigest
+from jobcore.sealing.keys import SecretKeys
+from jobcore.settings import CoreSettings
 from tests.chart.apiserver import ApiServer
 from tests.chart.helm import NAMESPACE, RELEASE, Helm
 from tests.chart.objects import Objects
@@ -73,6 +75,27 @@ def test_the_api_asks_for_keys_unless_a_proxy_does(helm: Helm) -> None:
         assert ("longrun-bootstrap-key" in objects.of("Secret")) == (secret == "longrun-bootstrap-key")
 
 
+def test_the_key_that_encrypts_secrets_is_one_that_longrun_accepts_and_never_changes(each_helm: Helm) -> None:
+    keys = {each_helm.render().one("Secret", "longrun-secret-keys")["stringData"]["keys"] for _ in range(2)}
+    assert len(keys) == 2
+    for key in keys:
+        assert CoreSettings(secret_keys=key).secret_keys == (key,)
+        assert SecretKeys([key]).seal("{}", "echo", None)
+    with ApiServer([existing("Secret", "longrun-secret-keys", keys="new,old")]) as server:
+        kept = each_helm.render(None, *server.asked).one("Secret", "longrun-secret-keys")
+    assert kept["stringData"]["keys"] == "new,old"
+    assert kept["metadata"]["annotations"] == KEPT
+
+
+@pytest.mark.parametrize(("values", "secret"), [({}, "longrun-secret-keys"), ({"existingSecret": "mine"}, "mine")])
+def test_all_workloads_have_the_keys_that_encrypt_secrets(helm: Helm, values: dict[str, str], secret: str) -> None:
+    objects = helm.render({"secretKeys": values})
+    for name in ("api", "worker", "scraper-worker"):
+        env = {each["name"]: each for each in objects.pod("Deployment", f"longrun-{name}").main["env"]}
+        assert env["LONGRUN_SECRET_KEYS"]["valueFrom"]["secretKeyRef"] == {"name": secret, "key": "keys"}
+    assert ("longrun-secret-keys" in objects.of("Secret")) == (secret == "longrun-secret-keys")
+
+
 OIDC = {"issuer": "https://id.example.com", "audience": ["longrun", "other"]}
 
 
@@ -110,6 +133,7 @@ def test_pods_start_anew_when_a_secret_of_the_users_changes(helm: Helm) -> None:
         same = [
             existing("Secret", "longrun-redis", password="same"),
             existing("Secret", "longrun-bootstrap-key", key="same"),
+            existing("Secret", "longrun-secret-keys", keys="same"),
         ]
         with ApiServer([existing("Secret", "mine", url=url), *same]) as server:
             objects = helm.render(values, *server.asked)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.helm import Helm
+from tests.chart.helm import ROOT, Helm
 from tests.chart.objects import Objects
 
 STORES = ["postgres", "redis", "jaeger"]
@@ -131,6 +131,16 @@ def test_redis_gets_its_password_from_a_file_and_not_from_its_arguments(default:
     assert start.endswith("exec redis-server /etc/longrun/redis.conf")
     written = start.partition("> ")[2].partition(" ")[0]
     assert f"include {written}" in default.one("ConfigMap", "longrun-redis")["data"]["redis.conf"]
+
+
+def test_the_only_user_of_redis_may_do_what_the_docs_say_and_no_more(helm: Helm) -> None:
+    docs = (ROOT / "docs/operations.md").read_text()
+    [line] = [line.strip() for line in docs.splitlines() if line.strip().startswith("user longrun ")]
+    objects = helm.render({"config": {"LONGRUN_REDIS_PREFIX": "other:"}})
+    user = objects.one("ConfigMap", "longrun-redis")["data"]["redis.acl"].strip()
+    rights = line.removeprefix("user longrun on >PASSWORD ")
+    assert user == f"user default reset on {rights.replace('longrun:', 'other:')}"
+    assert "$(cat /etc/longrun/redis.acl)" in objects.pod("StatefulSet", "longrun-redis").main["command"][2]
 
 
 def test_redis_memory_limit_leaves_room_to_rewrite_its_file(default: Objects) -> None:

@@ -100,7 +100,8 @@ def test_nobody_is_a_superuser_over_the_network_and_redis_asks_for_a_password(pr
     assert project.shell("postgres", f'{network} "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"') == "f"
     assert project.shell("postgres", f'psql -XAt -U postgres -c "{superusers}"') == ""
     assert "NOAUTH" in project.shell("redis", "env -u REDISCLI_AUTH redis-cli ping")
-    assert "requirepass" not in project.shell("redis", "tr '\\0' ' ' < /proc/1/cmdline")
+    assert "NOPERM" in project.shell("redis", "redis-cli config get requirepass")
+    assert "longrun" not in project.shell("redis", "tr '\\0' ' ' < /proc/1/cmdline")
 
 
 def test_a_volume_of_an_earlier_version_is_upgraded_to_a_role_without_superuser(

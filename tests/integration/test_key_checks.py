@@ -21,7 +21,8 @@ from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.grants import FRESH_S, Grants
 from longrun_api.auth.key_checks import OUTAGE_S, KeyChecks
 from longrun_api.auth.refusals import Unauthenticated
-from longrun_api.auth.stream_tokens import StreamTokens
+from longrun_api.auth.sessions import Sessions
+from longrun_api.auth.stream_tokens import stream_tokens
 from longrun_api.auth.sweep import IDLE_S
 from longrun_api.database import AsyncDatabase
 from tests.integration.store.world import World
@@ -39,7 +40,7 @@ class Desk:
 
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
         checks = self.without if outage else self.checks
-        return await Authenticator(self.grants, StreamTokens(self.there), keys=checks).grant(
+        return await Authenticator(self.grants, stream_tokens(self.there), Sessions(self.there), keys=checks).grant(
             {"headers": [(b"authorization", f"Bearer {key}".encode())], "query_string": b"", "method": "GET"}
         )
 

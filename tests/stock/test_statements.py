@@ -86,6 +86,7 @@ from jobcore.store import (
     rescue,
     runs,
     schedules,
+    sealed_inputs,
     served,
     start_permits,
     starts,
@@ -280,6 +281,7 @@ def exercise(world: World) -> None:
     if was := world.call(queues.find, "backlog"):
         world.call(queues.change_if, was, paused=False, set_max=False, max_running=None)
     ask_why(world)
+    seal_anew(world)
     world.call(served.read)
     world.call(queue_deletion.delete, "queue-9")
     world.call(queue_demand.read)
@@ -540,6 +542,21 @@ def keep_a_schedule(world: World) -> None:
     world.call(schedules.fail, schedule, "no")
     world.call(schedules.update, schedule, plan, moves=False, next_at=None)
     world.call(schedules.delete, schedule.id)
+
+
+def seal_anew(world: World) -> None:
+    """Give the sealed inputs of a job and of a schedule another key."""
+    world.insert(sealed="old.token", delay_s=3600.0)
+    job = {"input": {}, "sealed": "old.other"}
+    plan = Plan("sealed", "0 3 * * *", "UTC", Overlap.SKIP, MissedRuns.SKIP, 10, None, True, {}, job)
+    assert world.call(schedules.insert, UUID(int=3), plan, None)
+    for find, replace in (
+        (sealed_inputs.of_jobs, sealed_inputs.replace_in_jobs),
+        (sealed_inputs.of_schedules, sealed_inputs.replace_in_schedules),
+    ):
+        found = world.call(find, "new", sealed_inputs.FIRST, 9)
+        assert world.call(replace, dict.fromkeys(found, "new.token")) == 1
+        assert not world.call(find, "new", sealed_inputs.FIRST, 9)
 
 
 def record(server: DebianPostgres, name: str, count: int, statistics: history.Statistics = "fresh") -> Recorder:

@@ -44,18 +44,18 @@ COMMANDS = {
     "downloadTaskInputFile": ["download j1 n --input"],
     "uploadFile": ["submit echo --file FILE"],
     "listDeliveries": ["webhooks deliveries j1"],
-    "redeliver": ["webhooks redeliver j1"],
-    "createWebhook": ["webhooks create URL …"],
+    "listWebhookSecrets": ["webhooks secrets"],
+    "rotateWebhookSecret": ["webhooks rotate-secret …"],
+    "redeliver": ["webhooks redeliver j1 …"],
+    "createWebhook": ["webhooks create u …"],
     "listWebhooks": ["webhooks"],
     "getWebhook": ["webhooks show w"],
-    "changeWebhook": ["webhooks change w …", "webhooks disable w"],
+    "changeWebhook": ["webhooks change w …", "webhooks enable w"],
     "deleteWebhook": ["webhooks delete w"],
-    "pingWebhook": ["webhooks ping w"],
+    "pingWebhook": ["webhooks ping w …"],
     "listDeliveriesOfWebhook": ["webhooks log w"],
     "listSecretsOfWebhook": ["webhooks secrets w"],
     "rotateSecretOfWebhook": ["webhooks rotate-secret w …"],
-    "listWebhookSecrets": ["webhooks secrets"],
-    "rotateWebhookSecret": ["webhooks rotate-secret …"],
     "createSchedule": ["schedules create n @daily echo …"],
     "listSchedules": ["schedules list …"],
     "getSchedule": ["schedules show n"],
@@ -104,8 +104,9 @@ LEFT_OUT = {
     "uploadFile": {"Content-Digest": "the client compares the digest in the answer"},
     "streamTask": {"last-event-id": "`after` does the same"},
     "streamEvents": {"last-event-id": "`after` does the same"},
+    "redeliver": {"Idempotency-Key": "the client makes one"},
+    "pingWebhook": {"Idempotency-Key": "the client makes one"},
     "changeSchedule": {"paused": "`schedules pause` and `resume`"},
-    "createWebhook": {"enabled": "`webhooks disable`"},
     "createKey": {"expires_at": "--days"},
     "rotateKey": {"expires_at": "--days"},
 }
@@ -224,10 +225,10 @@ def fields(described: Mapping[str, Any], document: Mapping[str, Any]) -> set[str
 def given_in(request: Request, known: set[str]) -> set[str]:
     """The parameters and fields that a request has."""
     query = {name for name, _ in parse_qsl(urlsplit(request.line.split()[1]).query)}
-    headers = {name for name in known if name.title() in request.headers}
+    key = {"Idempotency-Key"} if request.headers.get("Idempotency-Key", "").startswith('"1') else set()
     resumed = AFTER if "Last-Event-ID" in request.headers else set()  # a stream takes it either way
     is_json = request.headers.get("Content-Type") == "application/json"
-    return query | headers | resumed | (sent_paths(request.json(), known) if is_json else set())
+    return query | key | resumed | (sent_paths(request.json(), known) if is_json else set())
 
 
 @pytest.mark.parametrize("operation", COMMANDS)

@@ -6,7 +6,8 @@
 {{- define "longrun.secretsChecksum" -}}
 {{- $made := and .Values.postgres.enabled (not .Values.postgres.auth.existingSecret) -}}
 {{- $database := include "longrun.secretChecksum" (dict "root" . "secret" (include "longrun.databaseSecret" .) "made" $made) -}}
-{{- printf "%s %s %s" $database (include "longrun.redisChecksum" .) (include "longrun.authChecksum" .) | sha256sum -}}
+{{- $others := list (include "longrun.redisChecksum" .) (include "longrun.authChecksum" .) (include "longrun.secretKeysChecksum" .) -}}
+{{- join " " (prepend $others $database) | sha256sum -}}
 {{- end -}}
 
 {{- define "longrun.redisChecksum" -}}
@@ -21,6 +22,14 @@
 {{- else -}}
 {{- include "longrun.bootstrapKey" . | sha256sum -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "longrun.secretKeysChecksum" -}}
+{{- if .Values.secretKeys.existingSecret -}}
+{{- include "longrun.secretChecksum" (dict "root" . "secret" .Values.secretKeys.existingSecret) -}}
+{{- else -}}
+{{- include "longrun.secretKeys" . | sha256sum -}}
 {{- end -}}
 {{- end -}}
 

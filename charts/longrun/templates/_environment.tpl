@@ -30,6 +30,11 @@
 {{- define "longrun.chartEnv" -}}
 {{ include "longrun.databaseEnv" .root }}
 {{ include "longrun.redisEnv" .root }}
+- name: LONGRUN_SECRET_KEYS
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "longrun.secretKeysSecret" .root }}
+      key: keys
 {{ include "longrun.identityEnv" . }}
 {{- with include "longrun.filesEnv" .root }}
 {{ . }}

@@ -112,6 +112,27 @@ of jobcore.models.api_keys: the end is a checksum.
 {{- end -}}
 {{- end -}}
 
+{{/* The name of the Secret with the keys that encrypt inputs with secrets, key `keys`. Takes root. */}}
+{{- define "longrun.secretKeysSecret" -}}
+{{- .Values.secretKeys.existingSecret | default (include "longrun.name" (dict "root" . "component" "secret-keys")) -}}
+{{- end -}}
+
+{{/*
+Those keys: those in the cluster, or else a new one, which is the same in the whole rendering. Its form is that of
+jobcore.sealing.keys. Takes root.
+*/}}
+{{- define "longrun.secretKeys" -}}
+{{- $secret := include "longrun.secretKeysSecret" . -}}
+{{- $made := .Values.madePasswords | default dict -}}
+{{- if not (hasKey $made $secret) -}}
+{{- $found := lookup "v1" "Secret" .Release.Namespace $secret -}}
+{{- $new := randBytes 32 | replace "+" "-" | replace "/" "_" -}}
+{{- $_ := set $made $secret (dig "data" "keys" "" $found | b64dec | default $new) -}}
+{{- $_ := set .Values "madePasswords" $made -}}
+{{- end -}}
+{{- get $made $secret -}}
+{{- end -}}
+
 {{/* Fails instead of creating a new password for a database that already has one. Takes root. */}}
 {{- define "longrun.checkPassword" -}}
 {{- $secret := include "longrun.databaseSecret" . -}}

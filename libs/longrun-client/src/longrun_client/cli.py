@@ -28,6 +28,7 @@ from longrun_client import (
     cli_quotas,
     cli_rates,
     cli_schedules,
+    cli_secrets,
     cli_submit,
     cli_submit_many,
     cli_tasks,
@@ -67,6 +68,7 @@ app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_rates.app, name="rate-limits")
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_quotas.app, name="quotas")
+app.add_typer(cli_secrets.app, name="secrets")
 app.add_typer(cli_webhooks.app, name="webhooks")
 app.add_typer(cli_audit.app)
 app.add_typer(cli_workers.app)

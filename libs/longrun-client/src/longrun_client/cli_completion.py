@@ -1,4 +1,4 @@
-"""What the shell completes: ids of tasks, keys and webhooks, and names of task types, queues and schedules, from the server.
+"""What the shell completes, by asking the server: ids of tasks, keys and webhooks; task types, queues and schedules.
 
 `longrun --install-completion` sets the shell up. A server that does not answer at once completes nothing.
 """

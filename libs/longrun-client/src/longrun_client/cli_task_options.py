@@ -16,6 +16,8 @@ FIELDS: Final = {"timeout": "timeout_s", "delay": "delay_s", "tag": "tags"}
 """Fields of the API whose options have other names."""
 RETRY: Final = {"retry_backoff": "backoff_s", "retry_backoff_max": "backoff_max_s", "retry_jitter": "jitter"}
 """Options for the members of `retry`."""
+
+
 WEBHOOK: Final = {"webhook": "url", "webhook_event": "events", "webhook_format": "format"}
 """Options for the members of `webhook`."""
 
@@ -66,7 +68,7 @@ def _time_options(
         list[str] | None,
         typer.Option(help="task.running, task.success, task.failed or task.cancelled; default: the last three."),
     ] = None,
-    webhook_format: Annotated[str | None, typer.Option(help="standard (default) or cloudevents.")] = None,
+    webhook_format: Annotated[str | None, typer.Option(help="standard or cloudevents; default: standard.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose task it is; an operator may submit for any owner.")] = None,
 ) -> None:
     """The options that only a single submission has: only their declaration counts."""
@@ -78,7 +80,8 @@ def fields(given: Mapping[str, Any]) -> dict[str, Any]:
     retry = {RETRY[name]: values.pop(name) for name in RETRY if name in values}
     if "metadata" in values:
         values["metadata"] = from_json(values["metadata"], "--metadata")
-    if webhook := {member: values.pop(name) for name, member in WEBHOOK.items() if name in values}:
+    webhook = {field: values.pop(name) for name, field in WEBHOOK.items() if name in values}
+    if webhook:
         values["webhook"] = {"url": "", **webhook}
     return {FIELDS.get(name, name): value for name, value in values.items()} | ({"retry": retry} if retry else {})
 

@@ -9,7 +9,7 @@ import typer
 
 from longrun_client import cli_completion
 from longrun_client import tables_webhooks as tables
-from longrun_client.cli_ids import TaskId
+from longrun_client.cli_ids import TaskId, whole
 from longrun_client.cli_options import IdempotencyKey, Json, connect, stands_alone
 from longrun_client.console import print_lines, print_table
 from longrun_client.models_webhooks import Delivery, Webhook, WebhookSecret
@@ -37,8 +37,14 @@ Events = Annotated[
         "the ends of tasks.",
     ),
 ]
-TaskTypes = Annotated[list[str] | None, typer.Option("--task-type", help="Of this task type, or any of several.")]
-Queues = Annotated[list[str] | None, typer.Option("--queue", help="Of this queue, or any of several.")]
+TaskTypes = Annotated[
+    list[str] | None,
+    typer.Option("--task-type", help="Of this task type, or any of several.", autocompletion=cli_completion.task_types),
+]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option("--queue", help="Of this queue, or any of several.", autocompletion=cli_completion.queues),
+]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="With this tag, or with all of several.")]
 Format = Annotated[str | None, typer.Option("--format", help="standard or cloudevents.")]
 
@@ -62,12 +68,15 @@ def create_webhook(
     format: Format = None,
     signature: Annotated[str | None, typer.Option(help="v1, or v1a for Ed25519.")] = None,
     owner: Annotated[str | None, typer.Option(help="Of whose tasks; an operator may name any owner.")] = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Send nothing until it is enabled.")] = False,
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Send events of all your tasks, or of those that match, to a URL. `secrets` prints what signs them."""
     given = _settings(event, task_type, queue, tag, format)
-    given |= _given(signature=signature, owner=owner, idempotency_key=idempotency_key)
+    given |= _given(
+        signature=signature, owner=owner, idempotency_key=idempotency_key, enabled=False if disabled else None
+    )
     with connect(context) as client:
         _print([client.create_webhook(url, **given)], as_json)
 
@@ -146,7 +155,9 @@ def list_deliveries(
 @app.command("redeliver")
 def redeliver(
     context: typer.Context,
-    delivery_id: TaskId,
+    delivery_id: Annotated[
+        str, typer.Argument(metavar="DELIVERY", help="Id of the delivery, or its beginning.", callback=whole)
+    ],
     as_json: Json = False,
 ) -> None:
     """Send the message of a delivery once more, whatever became of it."""

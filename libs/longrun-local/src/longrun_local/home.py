@@ -13,6 +13,7 @@ from typing import Final
 
 import psutil
 
+from jobcore.sealing.keys import new_key
 from longrun_local.errors import StartError
 
 MARK: Final = "LONGRUN_LAUNCHED_FROM"
@@ -32,6 +33,15 @@ class Home:
         """Environment variables by which a later launcher recognises processes that were started from this folder."""
         # A library may change the process title (setproctitle), which would overwrite the environment.
         return {MARK: str(self.path), "SPT_NOENV": "1"}
+
+    @property
+    def secret_key(self) -> str:
+        """The key that encrypts inputs with secrets, unless the settings have keys; made at the first use."""
+        path = self.data / "secret-key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(new_key())
+        return path.read_text()
 
     @contextmanager
     def locked(self, url: str) -> Iterator[None]:

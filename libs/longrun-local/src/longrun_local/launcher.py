@@ -102,6 +102,7 @@ class Launcher:
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "LONGRUN_FETCH_ALLOW": self._settings.fetch_allow,
+            "LONGRUN_SECRET_KEYS": os.environ.get("LONGRUN_SECRET_KEYS") or self._home.secret_key,
             "PYTHONWARNINGS": ",".join(warnings),
             **self._home.mark,
         }

@@ -22,6 +22,8 @@ from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.middleware import Authentication
 from longrun_api.auth.scopes import authorized, check_scope, scope_of
 from longrun_api.compression import Compression
+from longrun_api.console import routes as console
+from longrun_api.console.page import sign_in_first
 from longrun_api.cors import Cors
 from longrun_api.direct import Direct
 from longrun_api.header_checks import PROBES, HeaderChecks
@@ -122,7 +124,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         for route in module.router.routes:
             scope_of(getattr(route, "endpoint", route))  # fails for a function that does not declare its scope
         app.include_router(module.router)
-    app.middleware_stack = _around(app.build_middleware_stack(), settings, lambda: app.state.runtime.authenticator)
+    app.router.routes.extend(console.ROUTES)
+    app.state.inner = app.build_middleware_stack()
+    app.middleware_stack = _around(app.state.inner, settings, lambda: app.state.runtime.authenticator)
     return app
 
 
@@ -130,7 +134,7 @@ def _around(app: ASGIApp, settings: ApiSettings, authenticator: Callable[[], Aut
     """Middleware around Starlette's own, which answers unexpected errors: these responses need the headers too."""
     app = Direct(app, "POST", tasks.router.prefix, authorized(tasks.submit_task))
     if settings.asks_for_credentials:
-        app = Authentication(app, authenticator)
+        app = Authentication(app, authenticator, sign_in_first)
     app = HeaderChecks(app, hosts=Hosts(settings.allowed_hosts), origins=Origins(settings.allowed_origins))
     if settings.allowed_origins:
         app = Cors(app, settings.allowed_origins)

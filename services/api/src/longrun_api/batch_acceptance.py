@@ -81,7 +81,7 @@ async def accept_batch(request: Request) -> Response:
     traceparent, text, caller = traces.current_traceparent(), key_text(request), caller_of(request)
 
     def read(body: bytes) -> _Given | _NamesFiles:
-        checked = task_batch.check(body, runtime.registry, traceparent, caller)
+        checked = task_batch.check(body, runtime.registry, traceparent, caller, runtime.secret_keys)
         key = key_of_body(request, text, body, checked.errors)
         if checked.files:
             return _NamesFiles(checked, key)
@@ -109,7 +109,7 @@ async def validate_batch(request: Request) -> Response:
     warnings, caller = runtime.served_queues.warnings, caller_of(request)
 
     def read(body: bytes) -> bytes | CheckedBatch:
-        checked = task_batch.check(body, runtime.registry, None, caller)
+        checked = task_batch.check(body, runtime.registry, None, caller, runtime.secret_keys)
         return checked if checked.files else validated(checked)
 
     def validated(checked: CheckedBatch) -> bytes:

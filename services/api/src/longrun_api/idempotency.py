@@ -6,7 +6,6 @@ structured fields (RFC 9651, section 3.3.3). Most clients send the key without q
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from longrun_api.callers import owner_of
 from longrun_api.header_checks import HeaderNotSupported
 from longrun_api.prefixes import own_path
 from longrun_api.problems import HttpError
+from longrun_api.runtime import runtime_of
 
 HEADER: Final = "Idempotency-Key"
 PARAMETER: Final[dict[str, Any]] = {
@@ -85,16 +85,23 @@ def parse_key(value: str) -> str:
     return value
 
 
-def fingerprint(request: Request, body: bytes = b"", files: Sequence[tuple[str, str]] = ()) -> str:
-    """SHA-256 of the method, the path and the body. JSON that differs in whitespace or in the order of keys is equal.
+def asked(request: Request, body: bytes = b"", files: Sequence[tuple[str, str]] = ()) -> bytes:
+    """What a request asks for: its method, its path and its body.
 
-    The body is JSON, or empty. `files` are the names and digests of the files beside it.
+    JSON that differs in whitespace or in the order of keys is equal. The body is JSON, or empty. `files` are the names
+    and digests of the files beside it.
     """
     canonical = _CANONICAL.encode(json.loads(body)) if body.strip() else ""
-    asked = f"{request.method} {own_path(request.scope)}\n{canonical}"
+    text = f"{request.method} {own_path(request.scope)}\n{canonical}"
     if files:
-        asked += f"\n{_CANONICAL.encode(files)}"
-    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+        text += f"\n{_CANONICAL.encode(files)}"
+    return text.encode("utf-8", "surrogatepass")
+
+
+def keyed(request: Request, text: str, body: bytes = b"", files: Sequence[tuple[str, str]] = ()) -> IdempotencyKey:
+    """The key `text` of a request, with the fingerprints of what it asks for."""
+    stored, *others = runtime_of(request).secret_keys.fingerprints(asked(request, body, files))
+    return IdempotencyKey(text, stored, frozenset(others))
 
 
 def key_of_body(request: Request, text: str | None, body: bytes, refusal: InvalidInput | None) -> IdempotencyKey | None:
@@ -105,7 +112,7 @@ def key_of_body(request: Request, text: str | None, body: bytes, refusal: Invali
     if text is None:
         return None
     try:
-        return IdempotencyKey(text, fingerprint(request, body))
+        return keyed(request, text, body)
     except (ValueError, RecursionError):
         raise refusal or InvalidInput(FieldError("body", "cannot be read as JSON")) from None
 
@@ -113,4 +120,4 @@ def key_of_body(request: Request, text: str | None, body: bytes, refusal: Invali
 def key_of(request: Request) -> IdempotencyKey | None:
     """The key of a request that has no body; None if it has none. Raises MalformedIdempotencyKey."""
     text = key_text(request)
-    return IdempotencyKey(text, fingerprint(request)) if text is not None else None
+    return keyed(request, text) if text is not None else None

@@ -19,6 +19,7 @@ from jobcore.broker.waker import Waker
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.keeper import Keeper
 from jobcore.models import Accepted
+from jobcore.sealing.keys import SecretKeys
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
 from longrun_api.auth.authenticator import Authenticator
@@ -50,6 +51,7 @@ class Runtime:
 
     settings: ApiSettings
     registry: Registry
+    secret_keys: SecretKeys
     authenticator: Authenticator
     database: AsyncDatabase
     intake: Intake
@@ -109,6 +111,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
                 yield Runtime(
                     settings,
                     registry,
+                    SecretKeys(settings.secret_keys),
                     authenticator,
                     requests,
                     intake,

@@ -14,6 +14,7 @@ from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob, owned_keys
 from jobcore.models.caller import OPERATOR
 from jobcore.schedule import MissedRuns, Overlap, Plan
+from jobcore.sealing.keys import SecretKeys
 from jobcore.tasks import Registry
 from longrun_api.field_types import Integer, Owner
 from longrun_api.submission import DAY_S, Submission, TaskTemplate, parse_as, to_job
@@ -93,12 +94,19 @@ def merged(plan: Plan, body: bytes) -> tuple[ScheduleSubmission, bool]:
     if "owner" in changes and changes.pop("owner") != plan.owner:
         raise InvalidInput(FieldError("owner", "cannot be changed: create a schedule for the other owner"))
     if isinstance(changes.get("task"), Mapping):
+        if "sealed" in plan.job and "input" not in changes["task"]:
+            message = "must be given with a change of the task: it has secrets, which nobody is shown"
+            raise InvalidInput(FieldError("task.input", message))
         changes["task"] = _given({**plan.task, **changes["task"]})
     return parse_as(ScheduleSubmission, json.dumps(_given({**now, **changes}))), "task" in changes
 
 
 def to_plan(
-    submission: ScheduleSubmission, registry: Registry, owner: str | None, job: Mapping[str, Any] | None = None
+    submission: ScheduleSubmission,
+    registry: Registry,
+    owner: str | None,
+    secret_keys: SecretKeys,
+    job: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan to store for this owner; raises InvalidInput. `job` is what ticks submit, if it does not change."""
     Cron.parse(submission.cron, submission.timezone)
@@ -112,6 +120,9 @@ def to_plan(
             )
         )
     task = submission.task.model_dump(mode="json", exclude_unset=True)
+    if job is None:
+        job = _job(task, registry, owner, secret_keys)
+        task["input"] = job["input"]  # without secrets
     return Plan(
         name=owned_keys.stored(owner, submission.name),
         cron=submission.cron,
@@ -122,17 +133,18 @@ def to_plan(
         start_deadline_s=submission.start_deadline_s,
         paused=submission.paused,
         task=task,
-        job=_job(task, registry, owner) if job is None else job,
+        job=job,
     )
 
 
-def _job(task: Mapping[str, Any], registry: Registry, owner: str | None) -> dict[str, Any]:
+def _job(task: Mapping[str, Any], registry: Registry, owner: str | None, secret_keys: SecretKeys) -> dict[str, Any]:
     try:
-        job = to_job(parse_as(Submission, json.dumps({**task, "owner": owner})), registry, None, OPERATOR)
+        submission = parse_as(Submission, json.dumps({**task, "owner": owner}))
+        job = to_job(submission, registry, None, OPERATOR, secret_keys)
     except InvalidInput as error:
         raise type(error)(*(FieldError(f"task.{item.field}", item.message) for item in error.errors)) from None
     # leave out what was not given: a keeper of the previous version does not know newer options
-    return _given({name: getattr(job, name) for name in OPTIONS}) | {"input": task["input"]}
+    return _given({name: getattr(job, name) for name in OPTIONS}) | {"input": json.loads(str(job.input))}
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,24 +13,23 @@ from uuid_utils.compat import uuid7
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import JsonText, NewJob, owned_keys
 from jobcore.models.caller import Caller
+from jobcore.sealing.keys import NO_KEYS, SecretKeys
 from jobcore.store import json_text
 from jobcore.tasks import Registry, TaskType
-from jobcore.telemetry import logs
+from longrun_api import task_inputs
 from longrun_api.callers import owner_to_submit_for
 from longrun_api.field_types import QUEUE_NAME, WHOLE, Integer, Key, Owner, Tag, Time
 from longrun_api.problems import MalformedJson, field_errors
 from longrun_api.submitted_files import MAX_FILES, FileId, file_problems, with_files
+from longrun_api.task_inputs import MAX_ERRORS
 from longrun_api.webhook_targets import Webhook, url_problems
 
 DAY_S: Final = 86_400
 MAX_AHEAD: Final = timedelta(days=366)
 MAX_METADATA_BYTES: Final = 16 * 1024
-MAX_ERRORS: Final = 20
 KEYS: Final = ("concurrency_key", "rate_key", "fairness_key", "dedupe_key")
 PARSED: Final = frozenset({"task_type", "input", "queue", "priority", "timeout_s", "max_attempts"})
 """The fields of a submission that are right once they are parsed, if the input can be stored."""
-
-log = logs.get(__name__)
 
 
 class Retry(BaseModel):
@@ -166,8 +165,14 @@ def parse_as(model: type[ModelT], body: bytes | str) -> ModelT:
         raise InvalidInput(*field_errors(details[:MAX_ERRORS], known=model.model_fields)) from None
 
 
-def to_job(submission: Submission, registry: Registry, traceparent: str | None, caller: Caller) -> NewJob:
-    """The job to store; raises InvalidInput or UnknownTaskType."""
+def to_job(
+    submission: Submission,
+    registry: Registry,
+    traceparent: str | None,
+    caller: Caller,
+    secret_keys: SecretKeys = NO_KEYS,
+) -> NewJob:
+    """The job to store, its input sealed if it has secrets; raises InvalidInput or UnknownTaskType."""
     owner = owner_to_submit_for(caller, submission.owner)
     task_type = registry.get_submittable(submission.task_type)
     text = json_text.storable(submission.input)
@@ -176,12 +181,12 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
         if errors := list(islice(found, MAX_ERRORS)):
             raise InvalidInput(*errors)
     given = JsonText(text or json_text.dumps(submission.input))
-    _check_input(task_type, given)
+    stored = task_inputs.checked(task_type, submission.input, given, owner, secret_keys)
     job = NewJob(
         id=uuid7(),
         task_type=task_type.name,
         queue=submission.queue or task_type.queue,
-        input=given,
+        input=stored.shown,
         max_attempts=submission.max_attempts or task_type.retry.max_attempts,
         priority=submission.priority,
         run_at=submission.run_at,
@@ -198,37 +203,13 @@ def to_job(submission: Submission, registry: Registry, traceparent: str | None, 
         retry=_own_backoff(submission) or None,
         owner=owner,
         webhook=None if submission.webhook is None else submission.webhook.stored(),
+        sealed=stored.sealed,
     )
     return job if submission.files is None else with_files(job, submission.files)
 
 
 def _own_backoff(submission: Submission) -> dict[str, float]:
     return submission.retry.model_dump(exclude_none=True) if submission.retry else {}
-
-
-def _check_input(task_type: TaskType, text: str) -> None:
-    """Raise InvalidInput unless the task type's model accepts this input.
-
-    The model validates JSON text here, as it does in the worker, because a strict model would reject the dates and
-    tuples that JSON cannot express. The text itself is stored, not the model's values: aliases, secrets and excluded
-    fields would not survive serialisation.
-    """
-    model = task_type.input_model
-    try:
-        model.model_validate_json(text)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        raise InvalidInput(*field_errors(details[:MAX_ERRORS], "input", _names(model))) from None
-    except Exception as error:  # from one of the model's own validators
-        log.exception("a task type's input model failed", task_type=task_type.name)
-        message = f"the input model of {task_type.name} failed: {type(error).__name__}"
-        raise InvalidInput(FieldError("input", message)) from None
-
-
-def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    """The names of a model's fields as clients write them."""
-    aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
-    return tuple(alias if isinstance(alias, str) else name for name, alias in aliases.items())
 
 
 def _unstorable(submission: Submission, text: str | None) -> Iterator[FieldError]:

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFun
 from jobcore.errors import FieldError, InvalidInput
 from jobcore.models import NewJob, NewJobWithFiles
 from jobcore.models.caller import Caller
+from jobcore.sealing.keys import SecretKeys
 from jobcore.store.input_files import unusable
 from jobcore.tasks import Registry
 from longrun_api.problems import field_errors
-from longrun_api.submission import MAX_ERRORS, Submission, parse_as, to_job
+from longrun_api.submission import Submission, parse_as, to_job
+from longrun_api.task_inputs import MAX_ERRORS
 
 MAX_TASKS: Final = 1000
 MAX_LISTED: Final = 200
@@ -102,23 +104,31 @@ def _at(index: int, errors: Iterable[FieldError]) -> list[FieldError]:
     return [FieldError(f"items[{index}].{each.field}", each.message) for each in errors]
 
 
-def check(body: bytes, registry: Registry, traceparent: str | None, caller: Caller) -> CheckedBatch:
+def check(
+    body: bytes, registry: Registry, traceparent: str | None, caller: Caller, secret_keys: SecretKeys
+) -> CheckedBatch:
     """Parse and check a body; raises MalformedJson, or InvalidInput if it is no batch."""
     batch = parse_as(TaskBatch, body)
     items = cast(list[Submission | ValidationError], batch.items)
     return CheckedBatch(
-        tuple(_checked(index, item, registry, traceparent, caller) for index, item in enumerate(items)), batch.atomic
+        tuple(_checked(index, item, registry, traceparent, caller, secret_keys) for index, item in enumerate(items)),
+        batch.atomic,
     )
 
 
 def _checked(
-    index: int, item: Submission | ValidationError, registry: Registry, traceparent: str | None, caller: Caller
+    index: int,
+    item: Submission | ValidationError,
+    registry: Registry,
+    traceparent: str | None,
+    caller: Caller,
+    secret_keys: SecretKeys,
 ) -> NewJob | InvalidInput:
     prefix = f"items[{index}]"
     if isinstance(item, ValidationError):
         details = item.errors(include_url=False, include_input=False)
         return InvalidInput(*field_errors(details[:MAX_ERRORS], prefix, Submission.model_fields))
     try:
-        return to_job(item, registry, traceparent, caller)
+        return to_job(item, registry, traceparent, caller, secret_keys)
     except InvalidInput as error:
         return type(error)(*_at(index, error.errors))

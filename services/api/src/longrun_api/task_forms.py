@@ -22,7 +22,7 @@ from jobcore.store.idempotency import DELETED, REUSED, IdempotencyKeyInUse, Idem
 from longrun_api.acceptance import accept, repeated
 from longrun_api.body import IncomingBody, parsed
 from longrun_api.callers import caller_of
-from longrun_api.idempotency import fingerprint, key_text
+from longrun_api.idempotency import key_text, keyed
 from longrun_api.problems import HttpError, UnsupportedMediaType
 from longrun_api.runtime import runtime_of
 from longrun_api.submission import parse, to_job
@@ -73,7 +73,9 @@ async def _accepted(
     request: Request, text: str | None, task: IncomingBody, events: Events, traceparent: str | None
 ) -> Response:
     runtime, caller = runtime_of(request), caller_of(request)
-    job = await parsed(task, lambda body: to_job(parse(body), runtime.registry, traceparent, caller))
+    job = await parsed(
+        task, lambda body: to_job(parse(body), runtime.registry, traceparent, caller, runtime.secret_keys)
+    )
     staged = dict[str, StagedFile]()
     take_upload(request)
     try:
@@ -100,7 +102,7 @@ async def _repeated(request: Request, text: str, task: IncomingBody, events: Eve
 
 
 def _key(request: Request, text: str, task: IncomingBody, digests: Mapping[str, str]) -> IdempotencyKey:
-    return IdempotencyKey(text, fingerprint(request, task.whole(), sorted(digests.items())))
+    return keyed(request, text, task.whole(), sorted(digests.items()))
 
 
 async def _events(request: Request, parser: PushMultipartParser) -> Events:

@@ -11,12 +11,18 @@ from jobcore.states import Status
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The key of a request, and the SHA-256 (hexadecimal) of what it asks for."""
+    """The key of a request, and the fingerprint (hexadecimal) of what it asks for."""
 
     text: str
     fingerprint: str
+    others: frozenset[str] = frozenset()
+    """Further fingerprints by which the request is recognised: of other keys of the deployment, and of none."""
     warnings: str | None = None
     """What the first answer to a submission warns of, as JSON; it is repeated with the answer."""
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether the request asks for what has this fingerprint."""
+        return fingerprint == self.fingerprint or fingerprint in self.others
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class NewJob(NamedTuple):
     owner: str | None = None
     """Whose job it is; None: the operator's. Its keys are those that `owned_keys.stored` gives."""
     webhook: Webhook | None = None
+    sealed: str | None = None
+    """The input as it was sent, encrypted; then `input` is what may be shown of it."""
 
 
 class NewJobWithFiles(NewJob):

@@ -42,6 +42,8 @@ class Claim(NamedTuple):
     """How often it ran in a child that died, when it was not known which of the child's runs ended it."""
     owner: str | None = None
     """Whose job it is; None: the operator's."""
+    sealed: str | None = None
+    """The input, encrypted, if it has secrets; then `input` is what may be shown of it."""
 
 
 class Outcome(NamedTuple):

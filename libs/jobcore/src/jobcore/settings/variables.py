@@ -14,6 +14,7 @@ from jobcore.settings import database_url, redis_url
 from jobcore.settings.allowed import Allowed
 from jobcore.settings.redis_server import PREFIX, RedisServer
 
+SECRET_KEY_FORM: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
 PREFIX_FORM: Final = re.compile(r"(?=.{2,64}\Z)([A-Za-z0-9_.-]+:)+")
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -65,6 +66,9 @@ class CoreSettings(BaseSettings):
     """Where files are kept: the absolute path of a folder that the API and all workers share, or an S3 bucket as
     `s3://bucket/prefix`, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `make run`, \
 compose and the chart set it. Unset: uploads and `ctx.file` fail."""
+    secret_keys: Annotated[tuple[str, ...], NoDecode, CommaSeparated, Field(repr=False)] = ()
+    """Keys that encrypt inputs with secrets, comma-separated, as `longrun secrets new-key` prints them: the first
+    encrypts, all decrypt. The API and the workers need the same ones. Unset: tasks with such inputs are refused."""
     heartbeat_s: Seconds = 5.0
     """How often a worker renews its lease, in seconds."""
     lease_s: Seconds = 30.0
@@ -96,6 +100,13 @@ compose and the chart set it. Unset: uploads and `ctx.file` fail."""
     def _is_our_own(cls, value: str) -> str:
         if value in ("public", "information_schema") or value.startswith("pg_"):
             raise ValueError("must name a schema of Longrun's own, in which nothing else is kept")
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(SECRET_KEY_FORM.fullmatch, value)):
+            raise ValueError("is not a list of keys: make each with `longrun secrets new-key`")
         return value
 
     @field_validator("redis_prefix")

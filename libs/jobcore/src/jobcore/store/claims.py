@@ -88,7 +88,7 @@ ordered AS MATERIALIZED (
     RETURNING id, fence, task_type, queue, {json_text.stored("input")} AS input, attempt,
               attempt - earlier_attempts - crashes - losses AS tries, max_attempts, timeout_s,
               {json_text.stored("checkpoint", changes=True)} AS checkpoint, traceparent, last_seq AS seq,
-              started_at AS claimed_at, retry, refusals, output_bytes, suspected, rank, rate_key, owner,
+              started_at AS claimed_at, retry, refusals, output_bytes, suspected, rank, rate_key, owner, sealed,
               CASE WHEN fence = attempt THEN
                   CAST(extract(epoch FROM {{now}} - {SINCE.format(attempts=1)}) AS double precision) END AS ready_s
 ), event AS (

@@ -171,14 +171,14 @@ def _outcomes(
         job.id: job for job in ACCEPTED.read(row for row in rows if row[_QUEUE] is not None)
     }
     if len(outcomes) < len(rows):
-        fingerprints = {job.id: key.fingerprint for job, key in given if key}
+        used = {job.id: key for job, key in given if key}
         known = (row for row in rows if row[_QUEUE] is None)
-        outcomes |= {row.sent_id: _known(row, fingerprints.get(row.sent_id)) for row in known}
+        outcomes |= {row.sent_id: _known(row, used.get(row.sent_id)) for row in known}
     return outcomes
 
 
-def _known(row: Row[Any], fingerprint: str | None) -> KnownJob | IdempotencyKeyReused:
-    if row.fingerprint is not None and row.fingerprint != fingerprint:
+def _known(row: Row[Any], key: IdempotencyKey | None) -> KnownJob | IdempotencyKeyReused:
+    if row.fingerprint is not None and not (key and key.is_of(row.fingerprint)):
         return IdempotencyKeyReused(REUSED)
     status, replayed = Status(row.status), row.fingerprint is not None
     return KnownJob(row.id, row.task_type, status, row.created_at, row.deduplicated, replayed, row.warnings)
@@ -201,7 +201,7 @@ def find(connection: Connection, key: IdempotencyKey) -> StoredAnswer | None:
     row = connection.execute(FIND, {"key": key.text}).first()
     if row is None:
         return None
-    if row.fingerprint != key.fingerprint:
+    if not key.is_of(row.fingerprint):
         raise IdempotencyKeyReused(REUSED)
     if row.job_id is None:
         return StoredAnswer(row.status, row.location, row.body)

@@ -171,7 +171,7 @@ def _outcome(rows: Sequence[Row[Any]], batch: JobBatch, key: IdempotencyKey | No
 
 
 def _repeated(fingerprint: str, body: str, key: IdempotencyKey | None) -> BatchOutcome:
-    if key is None or fingerprint != key.fingerprint:
+    if key is None or not key.is_of(fingerprint):
         raise IdempotencyKeyReused(REUSED)
     stored = json_text.loads(body)
     live = {

@@ -49,7 +49,7 @@ GIVEN: Final = """
         expires_at timestamptz, timeout_s double precision, input jsonb, max_attempts integer, tags text[],
         metadata jsonb, traceparent text, concurrency_key text, fairness_key text, retry jsonb,
         input_exact text, metadata_exact text, rate_key text,
-        schedule_id uuid, scheduled_for timestamptz, dedupe_key text, owner text, webhook jsonb)
+        schedule_id uuid, scheduled_for timestamptz, dedupe_key text, owner text, webhook jsonb, sealed text)
 """
 """The jobs of the parameter `:jobs`, each with the time at which it is due."""
 
@@ -81,13 +81,13 @@ queue AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked,
-                      owner, webhook)
+                      owner, webhook, sealed)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND coalesce(concurrency_key, rate_key) IS NULL, due, expires_at, timeout_s, input,
            max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key,
            CASE WHEN due <= now() AND coalesce(concurrency_key, rate_key) IS NOT NULL THEN 'key' END, retry,
            schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE},
-           owner, webhook
+           owner, webhook, sealed
     FROM given LEFT JOIN turn USING (id) {or_skip}
     RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key, rate_key
 ), event AS (

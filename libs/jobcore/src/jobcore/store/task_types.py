@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from jobcore.sealing.fields import has_secrets
 from jobcore.store import json_text
 from jobcore.store.transactions import DURABLE
 from jobcore.tasks import TaskType
@@ -15,11 +16,11 @@ SEEN_EVERY: Final = "interval '1 hour'"
 KEPT: Final = "interval '7 days'"
 
 INSERT: Final = """
-INSERT INTO task_types (name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema)
-SELECT name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema
+INSERT INTO task_types (name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema, has_secrets)
+SELECT name, queue, max_attempts, timeout_s, backoff_s, backoff_max_s, input_schema, has_secrets
 FROM jsonb_to_recordset(CAST(:types AS jsonb)) AS sent (
     name text, queue text, max_attempts integer, timeout_s double precision, backoff_s double precision,
-    backoff_max_s double precision, input_schema jsonb)
+    backoff_max_s double precision, input_schema jsonb, has_secrets boolean)
 ORDER BY name
 ON CONFLICT (name) DO UPDATE SET
 """
@@ -29,7 +30,7 @@ ON CONFLICT (name) DO UPDATE SET
 PUBLISH: Final = text(f"""{DURABLE} {INSERT}
     queue = excluded.queue, max_attempts = excluded.max_attempts, timeout_s = excluded.timeout_s,
     backoff_s = excluded.backoff_s, backoff_max_s = excluded.backoff_max_s, input_schema = excluded.input_schema,
-    seen_at = now()
+    has_secrets = excluded.has_secrets, seen_at = now()
 """)
 
 # An API that runs for long may be older than the one that published a type last, so it only says that the type lives.
@@ -69,4 +70,5 @@ def _row(task_type: TaskType) -> dict[str, object]:
         "backoff_s": task_type.retry.backoff_s,
         "backoff_max_s": task_type.retry.backoff_max_s,
         "input_schema": task_type.input_model.model_json_schema(),
+        "has_secrets": has_secrets(task_type.input_model),
     }

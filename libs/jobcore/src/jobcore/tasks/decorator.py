@@ -7,9 +7,10 @@ from typing import Any, Final, Literal, Protocol, TypedDict, TypeVar, Unpack, ov
 
 from pydantic import BaseModel
 
+from jobcore.sealing.fields import MASK, has_secrets
 from jobcore.states import Lane
 from jobcore.tasks.context import AsyncContext, JobContext
-from jobcore.tasks.lanes import lane_of
+from jobcore.tasks.lanes import lane_of, place
 from jobcore.tasks.registry import TaskType, registry
 from jobcore.tasks.retry import RetryPolicy
 from jobcore.tasks.signature import Signature, check_context, read
@@ -115,6 +116,12 @@ def _task_type(
     example: Mapping[str, Any] | None = None,
     **retry: Any,
 ) -> TaskType:
+    output = signature.output_model
+    if output.__pydantic_complete__ and has_secrets(output):
+        raise ValueError(
+            f"@task: {place(function)}: its result has a secret, which would be stored as {MASK}: "
+            "hand it over outside of Longrun"
+        )
     return TaskType(
         name=name,
         function=function,

@@ -85,6 +85,6 @@ def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
     """The secrets of the environment: variables with such a name, and the passwords in URLs."""
     for name, value in environment.items():
         if is_secret(name):
-            yield value
+            yield from {value, *value.split(",")}  # LONGRUN_SECRET_KEYS has several
         for found in re.finditer(r"""://[^\s/:@]*:([^\s/]+)@""", value):
             yield from {found[1], unquote(found[1])}

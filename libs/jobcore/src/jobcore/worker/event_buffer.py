@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,6 +76,8 @@ class EventBuffer:
         self._size = 0
         self._progress: dict[str, Any] | None = None
         self._progress_kept_at = float("-inf")
+        self.hide: Callable[[str], str] = str
+        """Hides the secrets of the job's input in a log line."""
 
     def in_fork(self) -> None:
         """This process was forked: what waits is stored by the original process, so it is dropped here."""
@@ -95,7 +98,7 @@ class EventBuffer:
 
     def add_line(self, level: str, message: str) -> bool:
         """Add a log line; False if it was dropped: the job's log is full, or WAITING_MAX lines wait to be stored."""
-        line = printable(message[:MESSAGE_MAX])
+        line = printable(self.hide(message)[:MESSAGE_MAX])
         lines = 1 + len(line) // LONG_LINE
         with self._lock:
             if self._lines_left <= 0:

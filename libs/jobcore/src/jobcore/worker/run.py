@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from jobcore.errors import InvalidValue, JobCancelled, PermanentError, RetryableError, UnknownTaskType
 from jobcore.models import JsonText, Outcome
+from jobcore.sealing.keys import CannotOpen
 from jobcore.states import ErrorKind, Status
 from jobcore.supervision.child_state import RunKey
 from jobcore.supervision.stops import StopReason
@@ -25,6 +26,7 @@ from jobcore.worker.context import RunContext
 from jobcore.worker.error_details import error_of, message_of, problems_of, traceback_of
 from jobcore.worker.interrupts import JobInterrupted
 from jobcore.worker.results import InvalidOutput, result_of
+from jobcore.worker.run_input import RunInput
 from jobcore.worker.run_processes import RunProcesses
 from jobcore.worker.run_store import RunStore
 from jobcore.worker.run_threads import RunThreads
@@ -75,6 +77,7 @@ class JobRun:
         self._task_type: TaskType
         self.stop_method = "finished"
         """How the run stopped, for the cancel receipt if the job was cancelled meanwhile."""
+        self._input = RunInput(store)
 
     def execute(self, host: Host) -> Outcome | None:
         """The outcome of the run; None if it was stopped for a drain and must be handed back."""
@@ -109,9 +112,11 @@ class JobRun:
         """The function of the task, and its arguments. Raises InputRefused if this worker cannot read the input."""
         try:
             self._task_type = self._registry.get(self._claim.task_type)
-            value = self._task_type.input_model.model_validate_json(self._claim.input)
+            value = self._input.read(self._task_type.input_model)
         except UnknownTaskType as error:
             raise InputRefused(str(error)) from None
+        except CannotOpen as error:
+            raise InputRefused(f"input: {error}") from None
         except ValidationError as error:
             raise InputRefused(problems_of(error)) from None
         except Exception as error:  # a validator of the model may raise anything
@@ -164,14 +169,14 @@ class JobRun:
             "this version cannot read the input; handing the job back",
             job_id=str(self._claim.id),
             task_type=self._claim.task_type,
-            error=str(error),
+            error=self._input.hide(str(error)),
             again_in_s=retry_s,
         )
         return Outcome(
             self._claim.id,
             self._claim.fence,
             Status.PENDING,
-            error=error_of(error, ErrorKind.INVALID, self._claim.attempt),
+            error=self._error(error, ErrorKind.INVALID),
             retry_s=retry_s,
             refused=True,
         )
@@ -211,24 +216,32 @@ class JobRun:
             task_type=self._claim.task_type,
             attempt=self._claim.attempt,
             kind=kind.value,
-            error=message_of(error),
+            error=self._input.hide(message_of(error)),
             again_in_s=None if again_in_s is None else round(again_in_s, 1),
         )
         return Outcome(
             self._claim.id,
             self._claim.fence,
             Status.FAILED if again_in_s is None else Status.PENDING,
-            error=error_of(error, kind, self._claim.attempt),
+            error=self._error(error, kind),
             retry_s=again_in_s,
             progress=last.progress,
             events=last.events,
             output_bytes=last.output_bytes,
         )
 
+    def _error(self, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
+        """What is stored of an error, without the secrets of the input."""
+        return {
+            name: self._input.hide(value) if isinstance(value, str) else value
+            for name, value in error_of(error, kind, self._claim.attempt).items()
+        }
+
     def _keep_traceback(self, error: Exception) -> None:
         """Add the traceback to the span, and to the job's log unless the task raised one of our errors on purpose."""
-        text = traceback_of(error)
-        attributes = {"exception.type": type(error).__name__, "exception.message": message_of(error)}
+        hide = self._input.hide
+        text = hide(traceback_of(error))
+        attributes = {"exception.type": type(error).__name__, "exception.message": hide(message_of(error))}
         trace.get_current_span().add_event("exception", attributes | {"exception.stacktrace": text})
         if isinstance(error, InvalidValue) or not isinstance(error, PermanentError | RetryableError):
             self.store.buffer.add_traceback(text)

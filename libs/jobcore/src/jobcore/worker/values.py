@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Any, Final, Self
 
 from jobcore.errors import InvalidValue
+from jobcore.sealing.keys import NO_KEYS, SecretKeys
 from jobcore.settings import WorkerSettings
 from jobcore.store import json_text
 
@@ -22,6 +23,7 @@ class Bounds:
     """What limits a run, from the settings. Sizes are bytes as JSON, `refused_backoff_s` seconds.
 
     `file_bytes` is bytes of one file, `files` how many a job may have, and `files_at` where they are kept.
+    `secret_keys` open inputs with secrets.
     """
 
     result_bytes: int = MIB
@@ -31,6 +33,7 @@ class Bounds:
     file_bytes: int = 64 * 2**30
     files: int = 100
     files_at: str | None = None
+    secret_keys: SecretKeys = NO_KEYS
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
@@ -43,6 +46,7 @@ class Bounds:
             settings.max_file_bytes,
             settings.max_files,
             settings.files,
+            SecretKeys(settings.secret_keys),
         )
 
 

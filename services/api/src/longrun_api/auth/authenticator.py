@@ -7,11 +7,13 @@ from typing import Final
 
 from starlette.types import Scope
 
+from longrun_api.auth.grant_tokens import GrantTokens
 from longrun_api.auth.grants import Grant, Grants
 from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
 from longrun_api.auth.refusals import MalformedAuthorization, invalid, missing
-from longrun_api.auth.stream_tokens import StreamTokens, take
+from longrun_api.auth.sessions import Sessions, is_console, session_of
+from longrun_api.auth.stream_tokens import take
 
 KEY: Final = "lr_"
 """API keys begin so, and no JWT does."""
@@ -21,21 +23,33 @@ MAX_CREDENTIALS: Final = 8192
 
 
 class Authenticator:
-    """Recognises callers by the header `Authorization: Bearer …` (RFC 6750, section 2.1), or by a stream token."""
+    """Recognises callers by the header `Authorization: Bearer …` (RFC 6750, section 2.1), or by what stands for it.
+
+    That is a stream token in the address of a stream, and the cookie of a session for the console.
+    """
 
     def __init__(
-        self, grants: Grants, tokens: StreamTokens, *, keys: KeyChecks | None = None, jwts: JwtChecks | None = None
+        self,
+        grants: Grants,
+        tokens: GrantTokens,
+        sessions: Sessions,
+        *,
+        keys: KeyChecks | None = None,
+        jwts: JwtChecks | None = None,
     ) -> None:
         """`keys` and `jwts` are None where they are not accepted."""
         self._grants = grants
         self._keys = keys
         self._jwts = jwts
         self.tokens = tokens
+        self.sessions = sessions
 
     async def grant(self, request: Scope) -> Grant:
         """What the credentials of this request allow; raises Unauthenticated, StoreUnavailable or IssuerUnavailable."""
+        if is_console(request):
+            return await self._of_session(session_of(request))
         if token := take(request):
-            return await self._again(token)
+            return await self._again(token, await self.tokens.read(token))
         given = None
         for name, value in request["headers"]:
             if name == b"authorization":
@@ -44,8 +58,17 @@ class Authenticator:
                 given = value
         if given is None:
             raise missing()
+        return await self.grant_of_header(given)
+
+    async def grant_of_header(self, given: bytes) -> Grant:
+        """What this value of `Authorization` allows; raises as `grant` does."""
         digest = hashlib.sha256(given).digest()
         return self._grants.fresh(digest) or await self._check(digest, _token(given))
+
+    async def _of_session(self, session: str) -> Grant:
+        if not session:
+            raise missing()
+        return await self._again(session, await self.sessions.read(session))
 
     async def _check(self, digest: bytes, token: str) -> Grant:
         if self._keys is not None and (self._jwts is None or token.startswith(KEY)):
@@ -54,13 +77,12 @@ class Authenticator:
             raise invalid()
         return await self._jwts.grant(digest, token)
 
-    async def _again(self, token: str) -> Grant:
-        grant = await self.tokens.read(token)
+    async def _again(self, token: str, grant: Grant) -> Grant:
         if grant.key_id is not None and self._keys is not None:
             return await self._keys.grant_of_id(grant.key_id)
         if grant.signed_by is None or self._jwts is None:
             raise invalid()
-        digest = b"stream token " + hashlib.sha256(token.encode()).digest()  # no header's SHA-256 has this length
+        digest = b"token " + hashlib.sha256(token.encode()).digest()  # no header's SHA-256 has this length
         return self._grants.fresh(digest) or await self._jwts.again(digest, grant)
 
 

@@ -10,7 +10,8 @@ from longrun_api.auth.bootstrap import BootstrapKey
 from longrun_api.auth.grants import Grants
 from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
-from longrun_api.auth.stream_tokens import StreamTokens
+from longrun_api.auth.sessions import Sessions
+from longrun_api.auth.stream_tokens import stream_tokens
 from longrun_api.auth.sweep import Sweep
 from longrun_api.auth_modes import AuthMode
 from longrun_api.database import AsyncDatabase
@@ -30,7 +31,7 @@ async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> Asyn
     if jwts is not None:
         await jwts.start()
     try:
-        yield Authenticator(grants, StreamTokens(database), keys=keys, jwts=jwts)
+        yield Authenticator(grants, stream_tokens(database), Sessions(database), keys=keys, jwts=jwts)
     finally:
         if jwts is not None:
             await jwts.close()

@@ -23,8 +23,10 @@ SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 @router.get("/")
 @for_anyone
 async def root(request: Request) -> Response:
-    """Lead to the docs."""
-    return RedirectResponse(f"{request.scope['root_path']}/docs")
+    """Lead a browser to the console, and others to the docs."""
+    is_person = "text/html" in request.headers.get("accept", "")
+    page = "/console" if is_person else "/docs"
+    return RedirectResponse(f"{request.scope['root_path']}{page}", headers={"Vary": "Accept"})
 
 
 @router.get("/docs")

@@ -76,13 +76,14 @@ def _key(text: str) -> UUID | str | None:
 @needs(Scope.OPERATE)
 async def create_schedule(request: Request) -> Response:
     """Create a schedule. It submits its task at each tick, starting with the next one."""
-    registry, caller = runtime_of(request).registry, caller_of(request)
+    runtime, caller = runtime_of(request), caller_of(request)
     text = key_text(request)
 
     def read(body: bytes) -> tuple[Plan | InvalidInput, IdempotencyKey | None]:
         asked = parse_schedule(body)
         try:
-            plan = to_plan(asked, registry, owner_to_submit_for(caller, asked.owner))
+            owner = owner_to_submit_for(caller, asked.owner)
+            plan = to_plan(asked, runtime.registry, owner, runtime.secret_keys)
         except InvalidInput as refusal:
             return refusal, key_of_body(request, text, body, refusal)
         return plan, key_of_body(request, text, body, None)
@@ -146,11 +147,12 @@ async def change_schedule(request: Request, schedule: Found) -> Response:
 
     With `If-Match`, nothing is changed if the schedule has been changed since the client got it.
     """
-    registry = runtime_of(request).registry
+    runtime = runtime_of(request)
 
     def changed(body: bytes) -> Plan:
         submission, task_changes = merged(schedule.plan, body)
-        return to_plan(submission, registry, schedule.plan.owner, None if task_changes else schedule.plan.job)
+        job = None if task_changes else schedule.plan.job
+        return to_plan(submission, runtime.registry, schedule.plan.owner, runtime.secret_keys, job)
 
     plan = await read_as(request, changed)
     return _response(request, await runtime_of(request).database.call(_change, request, schedule, plan))

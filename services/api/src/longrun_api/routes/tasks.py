@@ -74,7 +74,7 @@ async def _submitted(request: Request, *, is_validation: bool) -> Response:
         return await waited.submitted(request, await accept_form(request, traceparent))
 
     def read(body: bytes) -> NewJob:
-        return to_job(parse(body), runtime.registry, traceparent, caller)
+        return to_job(parse(body), runtime.registry, traceparent, caller, runtime.secret_keys)
 
     key = key_text(request)
     if is_validation:

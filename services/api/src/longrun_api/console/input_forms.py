@@ -1,0 +1,100 @@
+"""A form for the input of a task: a field for each property of the JSON Schema of its type, or one for all as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from longrun_api.console.forms import Form
+
+WHOLE: Final = "input"
+"""The name of the one field of an input without a schema, and what the names of the others begin with."""
+SIMPLE: Final = {"string": "text", "integer": "number", "number": "number", "boolean": "choice"}
+LONG: Final = 80
+_CHOICES: Final = ("true", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field as the page shows it. `name` is that of the error which the API has for it."""
+
+    name: str
+    label: str
+    kind: str
+    """`text` is taken as it is; `number`, `choice` and `json` are JSON."""
+    text: str
+    description: str = ""
+    choices: tuple[str, ...] = ()
+    is_required: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it needs several lines."""
+        return self.kind == "json" or len(self.text) > LONG or "\n" in self.text
+
+
+class NoJson(Exception):
+    """A field that must be JSON is not; the arguments are its name and what is wrong."""
+
+
+def fields(schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[Field]:
+    """The fields of an input with this schema, filled with a value."""
+    known = schema.get("properties", {})
+    if not known:
+        return [Field(WHOLE, "Input (JSON)", "json", _as_json(value))]
+    required = schema.get("required", ())
+    extra: dict[str, Any] = {name: {} for name in value if name not in known}
+    return [_field(name, about, value, name in required) for name, about in {**known, **extra}.items()]
+
+
+def read(asked: list[Field], form: Form) -> dict[str, Any] | Any:
+    """The input that a form with these fields has; an optional field that is empty is left out. Raises NoJson."""
+    if [field.name for field in asked] == [WHOLE]:
+        return _parsed(asked[0], form.get(WHOLE, ""))
+    return dict(_members(asked, form))
+
+
+def refilled(asked: list[Field], form: Form) -> list[Field]:
+    """The fields with what the form has sent."""
+    return [
+        Field(
+            each.name, each.label, each.kind, form.get(each.name, ""), each.description, each.choices, each.is_required
+        )
+        for each in asked
+    ]
+
+
+def _field(name: str, about: Mapping[str, Any], value: Mapping[str, Any], is_required: bool) -> Field:
+    kind = SIMPLE.get(str(about.get("type")), "json")
+    choices = _CHOICES if kind == "choice" else ()
+    given = value.get(name)
+    if kind == "text" and not (given is None or (isinstance(given, str) and _keeps(given))):
+        kind = "json"
+    text = "" if name not in value else str(given) if kind == "text" and given is not None else _as_json(given)
+    label = str(about.get("title") or name)
+    return Field(f"{WHOLE}.{name}", label, kind, text, str(about.get("description", "")), choices, is_required)
+
+
+def _keeps(text: str) -> bool:
+    """Whether a field of a form sends this text back as it is: line ends and control characters would change."""
+    return text != "" and all(character == "\n" or character >= " " for character in text)
+
+
+def _members(asked: list[Field], form: Form) -> Iterator[tuple[str, Any]]:
+    for field in asked:
+        text = form.get(field.name, "").replace("\r\n", "\n")
+        if text or (field.is_required and field.kind == "text"):
+            yield field.name.removeprefix(f"{WHOLE}."), text if field.kind == "text" else _parsed(field, text)
+
+
+def _parsed(field: Field, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise NoJson(field.name, f"is no JSON: {error}") from None
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,94 @@
+"""What operators look after: queues, workers, schedules, keys and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longrun_api.console.forms import read_form
+from longrun_api.console.inner_api import InnerApi
+from longrun_api.console.page import Page, page, see
+
+QUEUE_ACTS: Final[Mapping[str, object]] = {"pause": {"paused": True}, "resume": {"paused": False}}
+SCHEDULE_ACTS: Final = frozenset({"pause", "resume", "run"})
+
+
+@page
+async def queues(request: Request) -> Page:
+    """The queues by name."""
+    found = await InnerApi(request).get("/queues", _only(request, "after"))
+    return Page("queues.html", {"queues": found["items"], "next": _next(found["next"], "after")})
+
+
+@page
+async def change_queue(request: Request) -> Response:
+    """Pause, resume or limit a queue."""
+    form, name = await read_form(request), request.path_params["name"]
+    act = form.get("act", "")
+    if act == "limit":
+        text = form.get("max_running", "").strip()
+        change: object = {"max_running": int(text) if text.isascii() and text.isdecimal() else text or None}
+    else:
+        change = QUEUE_ACTS.get(act, {})
+    await InnerApi(request).send("PATCH", f"/queues/{name}", change)
+    return see(request, "/queues")
+
+
+@page
+async def workers(request: Request) -> Page:
+    """The live workers, and what they run."""
+    return Page("workers.html", {"workers": (await InnerApi(request).get("/workers"))["items"]})
+
+
+@page
+async def schedules(request: Request) -> Page:
+    """The schedules, newest first."""
+    found = await InnerApi(request).get("/schedules", _only(request, "cursor"))
+    return Page("schedules.html", {"schedules": found["items"], "next": _next(found["next"], "cursor")})
+
+
+@page
+async def change_schedule(request: Request) -> Response:
+    """Pause or resume a schedule, or run it now: then its job is shown."""
+    form, schedule = await read_form(request), request.path_params["id"]
+    act = form.get("act", "")
+    if act in SCHEDULE_ACTS:
+        answer = await InnerApi(request).send("POST", f"/schedules/{schedule}/{act}")
+        if act == "run":
+            return see(request, f"/jobs/{answer.json['task_id']}")
+    return see(request, "/schedules")
+
+
+@page
+async def keys(request: Request) -> Page:
+    """The API keys, newest first; never their secrets."""
+    found = await InnerApi(request).get("/keys", _only(request, "after"))
+    return Page("keys.html", {"keys": found["items"], "next": _next(found["next"], "after")})
+
+
+@page
+async def revoke_key(request: Request) -> Response:
+    """Revoke a key for good."""
+    await read_form(request)
+    await InnerApi(request).send("DELETE", f"/keys/{request.path_params['id']}")
+    return see(request, "/keys")
+
+
+@page
+async def audit_log(request: Request) -> Page:
+    """The acts of operators and admins, newest first."""
+    found = await InnerApi(request).get("/audit-log", _only(request, "after"))
+    return Page("audit_log.html", {"entries": found["items"], "next": _next(found["next"], "after")})
+
+
+def _only(request: Request, name: str) -> list[tuple[str, str]]:
+    value = request.query_params.get(name)
+    return [(name, value)] if value else []
+
+
+def _next(cursor: str | None, name: str) -> str | None:
+    return f"?{urlencode({name: cursor})}" if cursor else None

@@ -1,0 +1,66 @@
+"""Signing in with an API key or a JWT, and signing out. The browser gets a session, and keeps no credential."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from longrun_api.auth.refusals import Unauthenticated
+from longrun_api.auth.sessions import COOKIE, SESSION_S
+from longrun_api.console.forms import read_form
+from longrun_api.console.page import Page, console_root, open_page, see
+from longrun_api.runtime import runtime_of
+
+WRONG: Final = "The key is unknown, expired or revoked."
+
+
+@open_page
+async def show(request: Request) -> Page | Response:
+    """The form that takes a key. Who needs none, is led on."""
+    if not runtime_of(request).settings.asks_for_credentials:
+        return see(request, "")
+    return _form(request, request.query_params.get("next", ""))
+
+
+@open_page
+async def sign_in(request: Request) -> Page | Response:
+    """Begin a session for the caller whose key the form has."""
+    form = await read_form(request)
+    authenticator = runtime_of(request).authenticator
+    try:
+        grant = await authenticator.grant_of_header(b"Bearer " + form.get("key", "").strip().encode())
+    except Unauthenticated:
+        return _form(request, form.get("next", ""), WRONG)
+    response = RedirectResponse(_own(request, form.get("next", "")), 303)
+    response.set_cookie(
+        COOKIE,
+        await authenticator.sessions.begin(grant),
+        max_age=SESSION_S,
+        path=console_root(request.scope),
+        secure=request.headers.get("origin", "").startswith("https:"),  # behind a proxy, the scheme here is http
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+@open_page
+async def sign_out(request: Request) -> Response:
+    """Have the browser forget its session."""
+    await read_form(request)
+    response = see(request, "/sign-in")
+    response.delete_cookie(COOKIE, path=console_root(request.scope))
+    return response
+
+
+def _form(request: Request, wanted: str, error: str = "") -> Page:
+    return Page("sign_in.html", {"next": _own(request, wanted), "error": error}, 401 if error else 200)
+
+
+def _own(request: Request, wanted: str) -> str:
+    """The page to show next: one of the console, whatever the address of the form says."""
+    root = console_root(request.scope)
+    is_own = wanted == root or wanted.startswith((f"{root}/", f"{root}?"))
+    return wanted if is_own and wanted.isascii() and wanted.isprintable() else root
