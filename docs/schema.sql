@@ -44,6 +44,67 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
+CREATE FUNCTION longrun.check_names() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    of_owner text := split_part(to_jsonb(NEW) ->> TG_ARGV[0], chr(31), 1);
+    most bigint := quota(of_owner, 'names');
+    used bigint;
+BEGIN
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('names ' || of_owner, 0));
+        used := names_of(of_owner);
+        IF used > most THEN
+            RAISE EXCEPTION 'at most % schedules and limits may be kept together, so delete one first', most
+                USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', of_owner, 'quota', 'names', 'most', most, 'used', used);
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.check_queued() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    most bigint;
+    used bigint;
+BEGIN
+    -- all rows of the transaction are there, so one look is enough; jobs of one owner mostly come in a row
+    IF current_setting('longrun.owner_checked', true) = NEW.owner THEN
+        RETURN NULL;
+    END IF;
+    most := quota(NEW.owner, 'queued');
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('quota ' || NEW.owner, 0));
+        used := queued_of(NEW.owner);
+        IF used > most THEN
+            RAISE EXCEPTION '% of % tasks would be PENDING: try again once some have started, or cancel some',
+                used, most USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', NEW.owner, 'quota', 'queued', 'most', most, 'used', used);
+        END IF;
+    END IF;
+    PERFORM set_config('longrun.owner_checked', NEW.owner, true);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.count_queued() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO owner_use_changes (owner, queued) VALUES (OLD.owner, -1);
+    ELSE
+        INSERT INTO owner_use_changes (owner, queued)
+        VALUES (NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END);
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.exact(value json) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -209,12 +270,37 @@ BEGIN
     field := NULL;
 END $_$;
 
+CREATE FUNCTION longrun.names_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT (SELECT count(*) FROM schedules WHERE strpos(name, chr(31)) > 0 AND split_part(name, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM key_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+           + (SELECT count(*) FROM rate_limits WHERE strpos(key, chr(31)) > 0 AND split_part(key, chr(31), 1) = of_owner)
+$$;
+
 CREATE FUNCTION longrun.new_job_id(at timestamp with time zone) RETURNS uuid
     LANGUAGE sql
     AS $$
     SELECT CAST(lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
                 || substr(CAST(gen_random_uuid() AS text), 20) AS uuid)
     FROM (SELECT CAST(extract(epoch FROM at) * 1000000 AS bigint) AS us) AS clock
+$$;
+
+CREATE FUNCTION longrun.queued_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT coalesce((SELECT queued FROM owner_uses WHERE owner = of_owner), 0)
+           + coalesce((SELECT sum(queued) FROM owner_use_changes WHERE owner = of_owner), 0)
+$$;
+
+CREATE FUNCTION longrun.quota(of_owner text, name text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT CAST(coalesce((SELECT amounts FROM default_quotas), '{}')
+                || coalesce((SELECT amounts FROM quotas WHERE owner = of_owner), '{}') ->> name AS bigint)
 $$;
 
 CREATE FUNCTION longrun.read_number(given jsonb, name text, lowest numeric, highest numeric, path text DEFAULT ''::text) RETURNS double precision
@@ -546,6 +632,9 @@ BEGIN
         PERFORM refuse('expires_at', 'must lie within 732 days of now');
     END IF;
 
+    IF job.owner IS NOT NULL AND queued_of(job.owner) >= quota(job.owner, 'queued') THEN
+        RAISE EXCEPTION '% tasks are PENDING, and no more may be: try again once some have started, or cancel some', queued_of(job.owner) USING ERRCODE = 'LR429';
+    END IF;
     job.id := new_job_id(job.created_at);
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
@@ -680,6 +769,12 @@ ALTER TABLE longrun.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE longrun.default_quotas (
+    only_one boolean DEFAULT true NOT NULL,
+    amounts jsonb NOT NULL,
+    CONSTRAINT default_quotas_only_one_check CHECK (only_one)
 );
 
 CREATE TABLE longrun.deleted_events (
@@ -857,6 +952,18 @@ CREATE TABLE longrun.key_limits (
     CONSTRAINT key_limits_max_running_check CHECK ((max_running >= 0))
 );
 
+CREATE TABLE longrun.owner_use_changes (
+    owner text NOT NULL,
+    queued integer NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE longrun.owner_uses (
+    owner text NOT NULL,
+    queued bigint NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE longrun.queues (
     name text NOT NULL,
     low_rank timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
@@ -872,8 +979,7 @@ WITH (fillfactor='50');
 
 CREATE TABLE longrun.quotas (
     owner text NOT NULL,
-    submissions integer,
-    CONSTRAINT quotas_submissions_check CHECK ((submissions > 0))
+    amounts jsonb NOT NULL
 );
 
 CREATE TABLE longrun.rate_limits (
@@ -1006,6 +1112,9 @@ ALTER TABLE ONLY longrun.api_keys
 ALTER TABLE ONLY longrun.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY longrun.default_quotas
+    ADD CONSTRAINT default_quotas_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
 
@@ -1044,6 +1153,9 @@ ALTER TABLE ONLY longrun.keeper_lease
 
 ALTER TABLE ONLY longrun.key_limits
     ADD CONSTRAINT key_limits_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY longrun.owner_uses
+    ADD CONSTRAINT owner_uses_pkey PRIMARY KEY (owner);
 
 ALTER TABLE ONLY longrun.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
@@ -1192,6 +1304,8 @@ CREATE INDEX jobs_with_permit ON longrun.jobs USING btree (concurrency_key) WHER
 
 CREATE INDEX key_limits_of_owner ON longrun.key_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
 
+CREATE INDEX owner_use_changes_of_owner ON longrun.owner_use_changes USING btree (owner);
+
 CREATE INDEX rate_limits_of_owner ON longrun.rate_limits USING btree (split_part(key, chr(31), 1), key) WHERE (strpos(key, chr(31)) > 0);
 
 CREATE INDEX schedules_due ON longrun.schedules USING btree (next_at) WHERE (next_at IS NOT NULL);
@@ -1214,11 +1328,27 @@ CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
+CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL))) EXECUTE FUNCTION longrun.check_queued();
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.key_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.rate_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
+
+CREATE TRIGGER check_names AFTER INSERT ON longrun.schedules FOR EACH ROW WHEN ((strpos(new.name, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('name');
+
+CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text) AND (old.status = ANY (ARRAY['FAILED'::text, 'CANCELLED'::text])))) EXECUTE FUNCTION longrun.check_queued();
+
+CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.delivers IS NULL) AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+
+CREATE TRIGGER count_inserted AFTER INSERT ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+
+CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND ((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)))) EXECUTE FUNCTION longrun.count_queued();
+
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 
 CREATE TRIGGER queues_audit AFTER INSERT OR DELETE OR UPDATE OF paused, max_running, max_starts, window_s ON longrun.queues FOR EACH ROW EXECUTE FUNCTION longrun.audit('queue', 'name', '{paused,max_running,max_starts,window_s}');
 
-CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF submissions ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{submissions}');
+CREATE TRIGGER quotas_audit AFTER INSERT OR DELETE OR UPDATE OF amounts ON longrun.quotas FOR EACH ROW EXECUTE FUNCTION longrun.audit('quota', 'owner', '{amounts}');
 
 CREATE TRIGGER rate_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_starts, window_s ON longrun.rate_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('rate_limit', 'key', '{max_starts,window_s}');
 

@@ -22,6 +22,7 @@ from tests.waiting import until
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
     "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types", "input_files",
+    "default_quotas", "owner_uses", "owner_use_changes",
     "api_keys", "signing_keys", "audit_log", "webhook_secrets", "quotas", "webhooks",
 }  # fmt: skip
 YOUNGER = {
@@ -29,6 +30,9 @@ YOUNGER = {
     "webhook_secrets",
     "webhooks",
     "quotas",
+    "default_quotas",
+    "owner_uses",
+    "owner_use_changes",
     "api_keys",
     "signing_keys",
     "job_files",

@@ -14,7 +14,7 @@ import redis
 from jobcore.models.api_keys import new_key
 from jobcore.settings.redis_server import RedisServer
 from jobcore.settings.redis_url import parse
-from longrun_api.submission_quota import SHARE, QuotaExceeded, SubmissionQuota, Use
+from longrun_api.submission_quota import SHARE, SubmissionQuota, SubmissionsExceeded, Use
 from tests.integration.keyed import KeyedApi
 from tests.processes import Stack
 from tests.waiting import until
@@ -43,8 +43,8 @@ def counted(redis_url: str, story: Story, *quotas: int | None, window_s: float =
 async def accepted(*takes: Awaitable[object]) -> int:
     """How many of these submissions, all at once, are accepted."""
     results = await asyncio.gather(*takes, return_exceptions=True)
-    assert {type(result) for result in results} <= {Use, QuotaExceeded}, results
-    return sum(not isinstance(result, QuotaExceeded) for result in results)
+    assert {type(result) for result in results} <= {Use, SubmissionsExceeded}, results
+    return sum(not isinstance(result, SubmissionsExceeded) for result in results)
 
 
 @pytest.mark.parametrize("quota", [1, 7, 19])
@@ -65,7 +65,7 @@ def test_a_large_quota_costs_twenty_questions_and_is_never_exceeded(redis_url: s
             asked = client.info("commandstats")["cmdstat_evalsha"]["calls"] - before
         assert asked <= 2 * SHARE + 1
         assert await accepted(*(other.take("ada") for _ in range(10))) == 0
-        with pytest.raises(QuotaExceeded) as raised:
+        with pytest.raises(SubmissionsExceeded) as raised:
             await other.take("ada")
         assert raised.value.headers["RateLimit"].startswith('"submissions";r=0;t=')
 
@@ -77,7 +77,7 @@ def test_a_batch_is_taken_whole_and_the_next_waits_as_long_as_it_was(redis_url: 
         use = await counter.take("ada", 100)
         assert use is not None
         assert (use.left, use.resets_s) == (0, 36_000)
-        with pytest.raises(QuotaExceeded) as raised:
+        with pytest.raises(SubmissionsExceeded) as raised:
             await counter.take("ada")
         assert raised.value.retry_after_s == 36_000
 
@@ -162,8 +162,10 @@ def test_two_processes_hold_one_quota_in_a_race(api: KeyedApi) -> None:
 def test_an_owner_can_have_a_quota_of_its_own(api: KeyedApi) -> None:
     with api.caller("submit", owner="eve/1") as eve:
         here = "/quotas/eve/1"
-        assert api.admin.get(here).json() == {"owner": "eve/1", "submissions": 3, "is_default": True}
-        own = {"owner": "eve/1", "submissions": 500, "is_default": False}
+        amounts = {"submissions": 3, "queued": None, "names": None}
+        default = {"owner": "eve/1", **amounts, "is_default": True, "used": {"queued": 0, "names": 0}}
+        assert api.admin.get(here).json() == default
+        own = {**default, "submissions": 500, "is_default": False}
         assert api.admin.put(here, json={"submissions": 500}).json() == own
         assert api.admin.get("/quotas").json() == {"items": [own], "next": None}
         assert eve.post("/tasks", json=ECHO).headers["ratelimit-policy"] == '"submissions";q=500;w=1'

@@ -209,7 +209,9 @@ def make_subscriptions(world: World) -> None:
 
 def make_quotas(world: World) -> None:
     """Quotas of owners."""
-    world.call(quotas.put, Quota("tenant", 100))
+    world.call(quotas.put, Quota("tenant", {"queued": 100}))
+    world.call(quotas.publish, {"submissions": 1000})
+    world.call(quotas.fold)
     world.call(quotas.read_all)
     world.call(quotas.page, "", PAGE)
     world.call(quotas.find, "tenant")

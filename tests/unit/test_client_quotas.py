@@ -12,7 +12,10 @@ from longrun_client import AsyncLongrun, Longrun
 from tests.unit.client_server import ScriptedServer, answer
 from tests.unit.conftest import Run
 
-QUOTA = {"owner": "ada/1", "submissions": 100, "is_default": False}
+QUOTA = {
+    "owner": "ada/1", "submissions": 100, "queued": None, "names": 9, "is_default": False,
+    "used": {"queued": 7, "names": 2},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,22 +41,23 @@ def test_both_clients_list_get_set_and_clear_quotas(server: ScriptedServer) -> N
         async with AsyncLongrun(server.url) as other:
             assert [quota.owner async for quota in other.quotas()] == ["ada/1"]
             assert (await other.quota("ada/1")).submissions == 100
-            assert (await other.set_quota("ada/1", submissions=None)).owner == "ada/1"
-            assert server.requests[-1].json() == {"submissions": None}
+            assert (await other.set_quota("ada/1", submissions=None, queued=9)).used.queued == 7
+            assert server.requests[-1].json() == {"submissions": None, "queued": 9}
             await other.clear_quota("ada/1")
 
     asyncio.run(check())
 
 
 def test_the_command_lists_shows_sets_and_clears_quotas(server: ScriptedServer, run: Run) -> None:
-    row = ["ada/1", "100", "its", "own"]
+    row = ["ada/1", "100", "7", "of", "any", "2", "of", "9", "its", "own"]
     for command in ((), ("show", "ada/1"), ("set", "ada/1", "--submissions", "100")):
         head, line = [each.split() for each in run("quotas", *command).out.splitlines()]
-        assert head == ["OWNER", "SUBMISSIONS/S", "FROM"]
+        assert head == ["OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "FROM"]
         assert line == row
     assert json.loads(run("quotas", "set", "ada/1", "--submissions", "any", "--json").out) == QUOTA
     assert server.requests[-1].json() == {"submissions": None}
     assert run("quotas", "clear", "ada/1") == (0, "", "ada/1: the quotas of the settings\n")
-    refused = run("quotas", "set", "ada/1", "--submissions", "-1")
-    assert refused.code != 0
-    assert "must be a number or `any`" in refused.err
+    for options, problem in ((("--queued", "-1"), "must be a number or `any`"), ((), "give at least one of")):
+        refused = run("quotas", "set", "ada/1", *options)
+        assert refused.code != 0
+        assert problem in refused.err

@@ -49,9 +49,9 @@ def test_a_fingerprint_cannot_be_computed_without_a_key_and_outlives_a_rotation(
 
 def test_a_wrong_key_is_refused_at_the_start_and_not_quoted() -> None:
     with pytest.raises(ValidationError) as refused:
-        CoreSettings(secret_keys="hunter2hunter2")  # type: ignore[arg-type]
+        CoreSettings(secret_keys="hunter2hunter2")
     assert "longrun secrets new-key" in refused.value.errors()[0]["msg"]
-    settings = CoreSettings(secret_keys=f"{OLD}, {NEW}")  # type: ignore[arg-type]
+    settings = CoreSettings(secret_keys=f"{OLD}, {NEW}")
     assert settings.secret_keys == (OLD, NEW)
     assert OLD not in repr(settings)
 

@@ -8,7 +8,7 @@ import pytest
 
 from longrun_local.postgres import EmbeddedPostgres
 from tests.conftest import database
-from tests.integration.store.world import CONTRADICTIONS, World, empty
+from tests.integration.store.world import CONTRADICTIONS, MISCOUNTED, World, empty
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,9 @@ def module_database(postgres: EmbeddedPostgres, migrated_template: str) -> Itera
 
 @pytest.fixture
 def database_url(module_database: str) -> Iterator[str]:
-    """The module's database, empty; the test must leave no row that contradicts itself."""
+    """The module's database, empty; the test must leave no row that contradicts itself, and no wrong count."""
     with World(module_database) as world:
         world.call(empty)
         yield module_database
         assert world.sql(CONTRADICTIONS) == []
+        assert world.sql(MISCOUNTED) == []

@@ -87,6 +87,32 @@ class DedupeKeyTaken(LongrunError):
     title = "Another task with this dedupe_key is live"
 
 
+class QuotaExceeded(LongrunError):
+    """The owner has used up what it may take; `quota` is the name of what that is.
+
+    `over` is by how many jobs of `owner` the transaction exceeded it, which was not committed.
+    """
+
+    status = 429
+    slug = "quota-exceeded"
+    title = "Request cannot be satisfied as assigned quota has been exceeded"
+    retry_after_s: int | None = 1
+    quota: ClassVar[str] = "queued"
+
+    def __init__(self, message: str, owner: str | None = None, over: int = 1) -> None:
+        super().__init__(message)
+        self.owner = owner
+        self.over = over
+
+
+class NamesExceeded(QuotaExceeded):
+    """The owner keeps as many schedules and limits as it may. Waiting frees no place."""
+
+    status = 403
+    retry_after_s = None
+    quota = "names"
+
+
 class EventsDeleted(LongrunError):
     """Retention has deleted events after a cursor."""
 

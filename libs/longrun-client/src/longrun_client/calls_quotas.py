@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from longrun_client.calls import PAGE_SIZE, Call, without_none
-from longrun_client.models_quotas import Quota, QuotaPage
+from longrun_client.models_quotas import Amounts, Quota, QuotaPage
 from longrun_client.wire import KeysetPage
 
 
@@ -19,9 +19,9 @@ def quota(owner: str) -> Call[Quota]:
     return Call("GET", _path(owner), Quota.model_validate)
 
 
-def set_quota(owner: str, submissions: int | None) -> Call[Quota]:
+def set_quota(owner: str, amounts: Amounts) -> Call[Quota]:
     """PUT /quotas/{owner}."""
-    return Call("PUT", _path(owner), Quota.model_validate, body={"submissions": submissions})
+    return Call("PUT", _path(owner), Quota.model_validate, body={**amounts})
 
 
 def clear_quota(owner: str) -> Call[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.table import Table
 from longrun_client.cli_options import Json, connect, stands_alone
 from longrun_client.console import print_lines, print_table, stderr
 from longrun_client.inputs import InputError
-from longrun_client.models_quotas import Quota
+from longrun_client.models_quotas import Amounts, Quota
 from longrun_client.tables import new_table
 from longrun_client.text import printable
 
@@ -19,6 +19,8 @@ app = typer.Typer()
 
 Owner = Annotated[str, typer.Argument(metavar="OWNER", help="The owner.")]
 Submissions = Annotated[str, typer.Option("--submissions", metavar="N", help="Tasks in a second, or `any`.")]
+Names = Annotated[str, typer.Option("--names", metavar="N", help="Schedules and limits together, or `any`.")]
+Queued = Annotated[str, typer.Option("--queued", metavar="N", help="Tasks that are PENDING at once, or `any`.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -32,18 +34,25 @@ def list_quotas(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("show")
 def show_quota(context: typer.Context, owner: Owner, as_json: Json = False) -> None:
-    """Show what an owner may take: its own quotas, or else those of the server's settings."""
+    """Show what an owner may take and has taken; a key of that owner may ask too."""
     with connect(context) as client:
         found = [client.quota(owner)]
     print_lines(found) if as_json else print_table(_table(found))
 
 
 @app.command("set")
-def set_quota(context: typer.Context, owner: Owner, submissions: Submissions, as_json: Json = False) -> None:
-    """Give an owner quotas of its own. They hold within five seconds."""
-    wanted = _number(submissions)
+def set_quota(
+    context: typer.Context,
+    owner: Owner,
+    submissions: Submissions = "",
+    queued: Queued = "",
+    names: Names = "",
+    as_json: Json = False,
+) -> None:
+    """Give an owner quotas of its own. What is left out is as in the settings. They hold within five seconds."""
+    amounts = _amounts(submissions=submissions, queued=queued, names=names)
     with connect(context) as client:
-        found = [client.set_quota(owner, submissions=wanted)]
+        found = [client.set_quota(owner, **amounts)]
     print_lines(found) if as_json else print_table(_table(found))
 
 
@@ -55,17 +64,30 @@ def clear_quota(context: typer.Context, owner: Owner) -> None:
     stderr().print(f"{printable(owner)}: the quotas of the settings", soft_wrap=True)
 
 
-def _number(text: str) -> int | None:
+def _amounts(**given: str) -> Amounts:
+    amounts = {name: _number(name, text) for name, text in given.items() if text}
+    if not amounts:
+        raise InputError(f"give at least one of {', '.join(f'--{name}' for name in given)}")
+    return cast(Amounts, amounts)
+
+
+def _number(name: str, text: str) -> int | None:
     if text == "any":
         return None
     if not (text.isascii() and text.isdigit()):
-        raise InputError(f"--submissions {text!r} must be a number or `any`")
+        raise InputError(f"--{name} {text!r} must be a number or `any`")
     return int(text)
 
 
+def _shown(amount: int | None) -> str:
+    return "any" if amount is None else str(amount)
+
+
 def _table(quotas: Iterable[Quota]) -> Table:
-    table = new_table("OWNER", "SUBMISSIONS/S", "FROM")
+    table = new_table("OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "FROM")
     for quota in quotas:
-        submissions = "any" if quota.submissions is None else str(quota.submissions)
-        table.add_row(printable(quota.owner), submissions, "settings" if quota.is_default else "its own")
+        queued = f"{quota.used.queued} of {_shown(quota.queued)}"
+        names = f"{quota.used.names} of {_shown(quota.names)}"
+        origin = "settings" if quota.is_default else "its own"
+        table.add_row(printable(quota.owner), _shown(quota.submissions), queued, names, origin)
     return table

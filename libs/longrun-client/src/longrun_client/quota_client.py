@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from typing import Unpack
 
 from longrun_client import calls_quotas
 from longrun_client.async_transport import AsyncTransport
-from longrun_client.models_quotas import Quota
+from longrun_client.models_quotas import Amounts, Quota
 from longrun_client.transport import Transport
 
 
@@ -20,12 +21,12 @@ class QuotaClient:
         return self._transport.walk(calls_quotas.quota_page)
 
     def quota(self, owner: str) -> Quota:
-        """Get what an owner may take: its own quotas, or else those of the server's settings."""
+        """Get what an owner may take and has taken; a key of the owner may ask too."""
         return self._transport.call(calls_quotas.quota(owner))
 
-    def set_quota(self, owner: str, *, submissions: int | None) -> Quota:
-        """Let an owner submit this many tasks in a second; None: any number. It holds within five seconds."""
-        return self._transport.call(calls_quotas.set_quota(owner, submissions))
+    def set_quota(self, owner: str, **amounts: Unpack[Amounts]) -> Quota:
+        """Give an owner quotas of its own; None: any number. They hold within five seconds."""
+        return self._transport.call(calls_quotas.set_quota(owner, amounts))
 
     def clear_quota(self, owner: str) -> None:
         """Give an owner the quotas of the server's settings again."""
@@ -42,12 +43,12 @@ class AsyncQuotaClient:
         return self._transport.walk(calls_quotas.quota_page)
 
     async def quota(self, owner: str) -> Quota:
-        """Get what an owner may take: its own quotas, or else those of the server's settings."""
+        """Get what an owner may take and has taken; a key of the owner may ask too."""
         return await self._transport.call(calls_quotas.quota(owner))
 
-    async def set_quota(self, owner: str, *, submissions: int | None) -> Quota:
-        """Let an owner submit this many tasks in a second; None: any number. It holds within five seconds."""
-        return await self._transport.call(calls_quotas.set_quota(owner, submissions))
+    async def set_quota(self, owner: str, **amounts: Unpack[Amounts]) -> Quota:
+        """Give an owner quotas of its own; None: any number. They hold within five seconds."""
+        return await self._transport.call(calls_quotas.set_quota(owner, amounts))
 
     async def clear_quota(self, owner: str) -> None:
         """Give an owner the quotas of the server's settings again."""

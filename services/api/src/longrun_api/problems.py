@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from jobcore.errors import FieldError, InvalidInput, LongrunError
+from jobcore.errors import FieldError, InvalidInput, LongrunError, QuotaExceeded
 from jobcore.store.database import RowRefused
 from jobcore.telemetry import logs
 from longrun_api import request_ids
@@ -23,6 +23,7 @@ from longrun_api.methods import allowed
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:longrun:problem:"
 INCIDENT_PREFIX: Final = "urn:longrun:incident:"
+QUOTA_TYPE: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 log = logs.get(__name__)
 
@@ -196,6 +197,8 @@ def _members(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
 
 
 def _errors(error: LongrunError) -> dict[str, Any]:
+    if isinstance(error, QuotaExceeded):  # draft-ietf-httpapi-ratelimit-headers-11, section 5.1
+        return {"type": QUOTA_TYPE, "violated-policies": [error.quota]}
     if not isinstance(error, InvalidInput) or not error.errors:
         return {}
     return {"errors": [{"field": each.field, "message": each.message} for each in error.errors]}

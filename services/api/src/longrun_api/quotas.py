@@ -19,13 +19,16 @@ from longrun_api.submission_quota import SubmissionQuota
 REFRESH_S: Final = 5.0
 """Seconds between two reads; a changed quota holds after that time in every process."""
 
+Amounts = Mapping[str, int | None]
+"""Quotas by name; None: any number."""
+
 log = logs.get(__name__)
 
 
 @asynccontextmanager
 async def counting(settings: ApiSettings, database: AsyncDatabase) -> AsyncIterator[tuple[Quotas, SubmissionQuota]]:
     """Read the quotas of owners, and count what they take, while the block lasts."""
-    quotas_read = Quotas(database, settings.quota_submissions)
+    quotas_read = Quotas(database, defaults(settings))
     counter = SubmissionQuota(settings.redis, quotas_read.submissions)
     await quotas_read.start()
     try:
@@ -35,13 +38,23 @@ async def counting(settings: ApiSettings, database: AsyncDatabase) -> AsyncItera
         await counter.close()
 
 
+def defaults(settings: ApiSettings) -> Amounts:
+    """The quotas of owners without their own, by name."""
+    return {
+        "submissions": settings.quota_submissions,
+        "queued": settings.quota_queued,
+        "names": settings.quota_names,
+    }
+
+
 class Quotas:
     """Quotas of owners that have their own, and that of the settings for all others."""
 
-    def __init__(self, database: AsyncDatabase, submissions: int | None) -> None:
-        """`submissions` is the quota of owners without their own; None: any number."""
+    def __init__(self, database: AsyncDatabase, defaults: Amounts) -> None:
+        """`defaults` are the quotas of owners without their own."""
         self._database = database
-        self._submissions = submissions
+        self._defaults = defaults
+        self._are_published = False
         self._own: Mapping[str, Quota] = MappingProxyType({})
         self._task: asyncio.Task[None] | None = None
 
@@ -59,12 +72,15 @@ class Quotas:
     def submissions(self, owner: str) -> int | None:
         """Tasks that this owner may submit in a second; None: any number."""
         own = self._own.get(owner)
-        return self._submissions if own is None else own.submissions
+        return self.in_force(None if own is None else own.amounts)["submissions"]
 
-    def of(self, owner: str, own: Quota | None) -> Quota:
-        """The quota that holds for an owner with this one of its own."""
-        return own or Quota(owner, self._submissions)
+    def in_force(self, own: Amounts | None) -> Amounts:
+        """The quotas that hold for an owner with these of its own."""
+        return {**self._defaults, **(own or {})}
 
     async def refresh(self) -> None:
         """Read them now; raises StoreUnavailable."""
+        if not self._are_published:  # for the checks of PostgreSQL
+            await self._database.call(quotas.publish, self._defaults)
+            self._are_published = True
         self._own = await self._database.call(quotas.read_all)

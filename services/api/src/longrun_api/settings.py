@@ -46,6 +46,10 @@ deleted."""
     quota_submissions: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     """Tasks that an owner may submit in a second; a batch may be larger, and the next submission waits for it. Unset: \
 any number. Not counted are the operator's, and any while Redis is away."""
+    quota_queued: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
+    """Tasks of an owner that may be PENDING at once; what would make more is refused. Unset: any number."""
+    quota_names: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Schedules, concurrency limits and rate limits that an owner may keep, together. Unset: any number."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
     """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, CommaSeparated] = ()

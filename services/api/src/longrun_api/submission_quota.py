@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
+from weakref import WeakValueDictionary
 
 import redis
 
+from jobcore.errors import QuotaExceeded
 from jobcore.settings.redis_server import RedisServer
 from jobcore.telemetry import logs
 from longrun_api.problems import HttpError
@@ -55,21 +57,15 @@ return {granted, math.max(0, quota - used), left}
 log = logs.get(__name__)
 
 
-class QuotaExceeded(HttpError):
-    """The owner has used up its quota (draft-ietf-httpapi-ratelimit-headers-11, section 5.1)."""
+class SubmissionsExceeded(QuotaExceeded, HttpError):
+    """The owner has submitted as much as it may in this window."""
 
-    status = 429
-    slug = "quota-exceeded"
-    title = "Request cannot be satisfied as assigned quota has been exceeded"
+    quota = POLICY
 
     def __init__(self, use: Use) -> None:
         super().__init__(f"{use.quota} tasks can be submitted in a second: try again in {use.resets_s} s")
         self.retry_after_s = use.resets_s
         self.headers = use.headers
-        self.members = {
-            "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
-            "violated-policies": [POLICY],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +109,26 @@ class SubmissionQuota:
         self._redis = server.asyncio_client(REDIS_S)
         self._script = self._redis.register_script(TAKE)
         self._turns = asyncio.Semaphore(TURNS)
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By owner, as long as a request of it asks: two at once would not know what the other is given."""
         self._taken: dict[str, _Taken] = {}
         self._ask_at = 0.0
         self._outage = logs.Outage(log, "submissions are not counted: Redis is unavailable", "submissions are counted")
 
     async def take(self, owner: str | None, tasks: int = 1) -> Use | None:
-        """Count this many tasks of an owner; raises QuotaExceeded. None: they are not counted."""
+        """Count this many tasks of an owner; raises SubmissionsExceeded. None: they are not counted."""
         if owner is None or tasks == 0 or (quota := self._quota_of(owner)) is None:
             return None
-        if use := self._spend(quota, owner, tasks):
+        # what another request is being given now may be enough for this one, too
+        if owner not in self._asking and (use := self._spend(quota, owner, tasks)):
             return use
-        async with self._turns:
-            if use := self._spend(quota, owner, tasks):  # another request has taken more meanwhile
+        asking = self._asking.setdefault(owner, asyncio.Lock())
+        async with asking, self._turns:
+            if use := self._spend(quota, owner, tasks):
                 return use
             if not await self._take_more(quota, owner, tasks):
                 return None
-        return self._spend(quota, owner, tasks)
+            return self._spend(quota, owner, tasks)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
@@ -136,7 +136,7 @@ class SubmissionQuota:
             await self._redis.aclose()
 
     def _spend(self, quota: int, owner: str, tasks: int) -> Use | None:
-        """Use what this process has; None: it has too little, and Redis may have more. Raises QuotaExceeded."""
+        """Use what this process has; None: it has too little, and Redis may have more. Raises SubmissionsExceeded."""
         taken, now = self._taken.get(owner), time.monotonic()
         if taken is None or taken.ends_at <= now or taken.quota != quota:
             return None
@@ -145,7 +145,7 @@ class SubmissionQuota:
             taken.own -= tasks
             return Use(quota, taken.own + taken.elsewhere, resets_s)
         if taken.elsewhere == 0:
-            raise QuotaExceeded(Use(quota, taken.own, resets_s))
+            raise SubmissionsExceeded(Use(quota, taken.own, resets_s))
         return None
 
     async def _take_more(self, quota: int, owner: str, tasks: int) -> bool:

@@ -1,6 +1,7 @@
 """Intake: a thread inserts all waiting submissions, commits once, and then answers them (see `batches`).
 
-A batch that fails because of one of its jobs is tried in halves, so that the others do not suffer for it.
+A batch that fails because of one of its jobs is tried in halves, so that the others do not suffer for it. If it would
+give an owner more queued jobs than it may have, its last ones are refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jobcore.admission import batches
 from jobcore.admission.held_keys import RETRIES, RETRY_WAIT_MS, WAIT_MS, HeldKeys
 from jobcore.admission.limits import Limits
 from jobcore.admission.pending import Key, Pending, answer, give_up, wanted
-from jobcore.errors import LongrunError, Overloaded, StoreUnavailable
+from jobcore.errors import LongrunError, Overloaded, QuotaExceeded, StoreUnavailable
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.store import health
@@ -70,8 +71,8 @@ class Intake(BackgroundThread):
         """Accept a job; returns once its row is committed. A KnownJob is there already: see `NewJob.dedupe_key`, `key`.
 
         Raises StoreUnavailable, also after `timeout_s`, Overloaded, RowRefused if PostgreSQL cannot store the job,
-        IdempotencyKeyReused, or IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is not answered
-        yet.
+        QuotaExceeded, IdempotencyKeyReused, or IdempotencyKeyInUse or DedupeKeyInUse if another request with the key is
+        not answered yet.
         """
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Accepted | KnownJob] = loop.create_future()
@@ -191,6 +192,11 @@ class Intake(BackgroundThread):
             return outcomes
         try:
             return outcomes | self._insert(batch, wait_ms, held)
+        except QuotaExceeded as error:
+            late = [pending for pending in batch if pending.job.owner == error.owner][-error.over :]
+            refused: dict[UUID, Outcome] = {pending.job.id: error for pending in late}
+            others = [pending for pending in batch if pending.job.id not in refused]
+            return outcomes | refused | self._accept(others, wait_ms, held, most)
         except LongrunError as error:
             is_in_use = batches.is_in_use(error)
             if len(batch) > 1 and batches.concerns_one(error) and not (is_in_use and len(held) >= most):

@@ -38,7 +38,7 @@ from jobcore.keeper.rate_releases import RateReleases
 from jobcore.keeper.scheduler import SHORTEST_S, Scheduler
 from jobcore.models import Worker
 from jobcore.settings import CoreSettings
-from jobcore.store import cancellations, glance, low_ranks, promotion, queue_demand, queues, rescue, workers
+from jobcore.store import cancellations, glance, low_ranks, promotion, queue_demand, queues, quotas, rescue, workers
 from jobcore.store.database import Database
 from jobcore.store.queue_demand import Demand
 from jobcore.store.releases import release
@@ -151,6 +151,8 @@ class Keeper(BackgroundThread):
             self._slow_at = time.monotonic() + SLOW_S
             # also if another keeper leads, so that the next leader knows at once who is silent
             silent = self._silent(self._db.call(workers.live))
+        if leads and (seen.work or slow):
+            self._fold()
         if leads and (seen.work or silent):
             self._work(silent, slow=slow)
         elif leads:
@@ -218,6 +220,11 @@ class Keeper(BackgroundThread):
             if time.monotonic() > until:
                 return True
         return False
+
+    def _fold(self) -> None:
+        """Add up what owners have taken of their quotas, so that each look at it reads few rows."""
+        while self._db.call(quotas.fold) and not self.stopping:
+            self.beat()
 
     def _raise_low_ranks(self, *, every: bool) -> None:
         """Raise the low-water ranks of queues in which jobs run, and with `every` of QUEUES others in turn."""

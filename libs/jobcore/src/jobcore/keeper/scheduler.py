@@ -8,7 +8,7 @@ from typing import Final
 
 from jobcore.admission.limits import Limits
 from jobcore.broker.event_publisher import EventPublisher
-from jobcore.errors import StoreUnavailable
+from jobcore.errors import QuotaExceeded, StoreUnavailable
 from jobcore.models import owned_keys
 from jobcore.schedule import Firing, Schedule, fire
 from jobcore.store import firings, schedules
@@ -73,5 +73,8 @@ class Scheduler:
 
     def _fail(self, schedule: Schedule, error: Exception) -> None:
         name, owner = owned_keys.name(schedule.plan.name), schedule.plan.owner
-        log.error("cannot submit a schedule's job", schedule=name, owner=owner, exc_info=error)
+        if isinstance(error, QuotaExceeded):  # the owner's affair, and nothing is wrong
+            log.warning("a schedule is refused: its owner has used up a quota", schedule=name, owner=owner)
+        else:
+            log.error("cannot submit a schedule's job", schedule=name, owner=owner, exc_info=error)
         self._db.call(schedules.fail, schedule, f"{type(error).__name__}: {error}")

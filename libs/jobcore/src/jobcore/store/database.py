@@ -58,8 +58,8 @@ class Database:
         """Run one store function on a connection of the pool, within `timeout_s` seconds.
 
         After a deadlock or a serialization failure, the function runs again. Raises StoreUnavailable if PostgreSQL is
-        unavailable or does not answer (a write may or may not have been committed), and RowRefused if a value cannot
-        be stored.
+        unavailable or does not answer (a write may or may not have been committed), RowRefused if a value cannot be
+        stored, and QuotaExceeded if an owner would have more than it may.
         """
         return self.call_until(time.monotonic() + self._timeout_s, function, *args, **kwargs)
 
@@ -80,6 +80,8 @@ class Database:
         except DBAPIError as error:
             if call.overdue:
                 raise silent(call) from error
+            if exceeded := failures.over_quota(error):
+                raise exceeded from error
             if failures.is_too_large(error):
                 raise RowRefused(failures.line(error)) from error
             if reason := schema_error(error, self.engine, self._schema):

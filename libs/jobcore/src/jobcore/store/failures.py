@@ -6,11 +6,12 @@ databases, so it goes to logs only.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from jobcore.errors import StoreUnavailable
+from jobcore.errors import NamesExceeded, QuotaExceeded, StoreUnavailable
 
 AWAY: Final = "PostgreSQL is not available"
 EXHAUSTED: Final = (
@@ -23,6 +24,8 @@ READ_ONLY: Final = (
 )
 
 LOCK_TIMEOUT: Final = "55P03"
+OVER_QUOTA: Final = "LR429"
+"""What a check of a quota raises."""
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _DETAILS: Final = {
     "25006": READ_ONLY,
@@ -77,6 +80,15 @@ def unavailable(error: DBAPIError) -> StoreUnavailable:
 def code(error: DBAPIError) -> str | None:
     """The SQLSTATE; None if PostgreSQL gave none."""
     return getattr(error.orig, "pgcode", None)
+
+
+def over_quota(error: DBAPIError) -> QuotaExceeded | None:
+    """What a check of the database says about the quota that the transaction exceeded; None for another error."""
+    if code(error) != OVER_QUOTA:
+        return None
+    detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
+    kind = NamesExceeded if detail["quota"] == NamesExceeded.quota else QuotaExceeded
+    return kind(line(error), detail["owner"], detail["used"] - detail["most"])
 
 
 def constraint(error: DBAPIError) -> str | None:

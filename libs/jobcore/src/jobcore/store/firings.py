@@ -106,6 +106,8 @@ def _carry_out(connection: Connection, decisions: Sequence[Decision]) -> Fired:
     others = sorted(other for decision in decisions for other in decision.others)
     cancelled = [change for other in others if (change := jobs.cancel(connection, other))]
     submitted = [job for decision in decisions for job in decision.jobs]
+    # in the order in which all take the locks of owners
+    submitted.sort(key=lambda job: job.owner or "")
     accepted = jobs.insert_inside(connection, submitted) if submitted else []
     connection.execute(ADVANCE, {"fired": json_text.rows(map(_advance, decisions))})
     return Fired(submitted, accepted, cancelled)

@@ -64,7 +64,7 @@ def accepting(*, or_nothing: bool = False) -> str:
     With `or_nothing`, a job whose dedupe key has a live job is left out; otherwise that is an error.
     """
     # Tables are read row by row, by key, and never joined; only the given rows are joined with each other.
-    or_skip = f"ORDER BY dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
+    or_skip = f"ORDER BY owner, dedupe_key, id ON CONFLICT (dedupe_key) WHERE {LIVE} DO NOTHING" if or_nothing else ""
     return f"""
 queue AS (
     INSERT INTO queues (name)

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": Accepted, "description": "There are many tasks: this task of Longrun's own changes them"},
-    **problem_responses(400, 409, 413, 415, 422, 503),
+    **problem_responses(400, 409, 413, 415, 422, 429, 503),
 }
 EXTRA: Final = {**TAKES_KEY, **request_body(BulkRequest)}
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobcore.models import owned_keys
 from jobcore.models.caller import Scope
 from jobcore.store import quotas
-from jobcore.store.quotas import Quota
+from jobcore.store.quotas import Quota, Use
 from longrun_api.auth.scopes import needs
 from longrun_api.body import json_body
-from longrun_api.callers import operators_only
+from longrun_api.callers import operators_only, owner_of
 from longrun_api.field_types import WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
+from longrun_api.quotas import Quotas
 from longrun_api.runtime import runtime_of
 
-router = APIRouter(prefix="/quotas", tags=["keys"], dependencies=[Depends(operators_only)])
+router = APIRouter(prefix="/quotas", tags=["keys"])
+OPERATORS: Final = [Depends(operators_only)]
 
 OwnerInPath = Annotated[
     str, Path(min_length=1, max_length=owned_keys.OWNER_MAX, pattern=owned_keys.OWNER, description="The owner.")
@@ -28,13 +30,32 @@ OwnerInPath = Annotated[
 
 
 class QuotaRequest(BaseModel):
-    """What an owner may take."""
+    """What an owner may take. What is left out is as in the settings."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
     submissions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
-        description="Tasks that the owner may submit in a second; null: any number."
+        None, description="Tasks that the owner may submit in a second; null: any number."
     )
+    queued: Annotated[int, Field(ge=1, le=1_000_000_000), WHOLE] | None = Field(
+        None, description="Tasks of the owner that may be PENDING at once; null: any number."
+    )
+    names: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        None, description="Schedules and limits that the owner may keep, together; null: any number."
+    )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must have at least one quota")
+        return self
+
+
+class Used(BaseModel):
+    """What an owner has taken of its quotas."""
+
+    queued: int = Field(description="Its tasks that are PENDING.")
+    names: int = Field(description="Its schedules, concurrency limits and rate limits.")
 
 
 class QuotaOfOwner(BaseModel):
@@ -42,12 +63,18 @@ class QuotaOfOwner(BaseModel):
 
     owner: str
     submissions: int | None = Field(description="Tasks that it may submit in a second; null: any number.")
+    queued: int | None = Field(description="Tasks of it that may be PENDING at once; null: any number.")
+    names: int | None = Field(description="Schedules and limits that it may keep, together; null: any number.")
     is_default: bool = Field(description="Whether these are the quotas of the settings.")
+    used: Used
 
     @classmethod
-    def of(cls, quota: Quota, *, is_default: bool = False) -> Self:
-        """The quota as clients see it."""
-        return cls(owner=quota.owner, submissions=quota.submissions, is_default=is_default)
+    def of(cls, use: Use, known: Quotas) -> Self:
+        """The quotas of an owner as clients see them."""
+        in_force = known.in_force(use.amounts)
+        return cls(
+            owner=use.owner, is_default=use.amounts is None, used=Used(queued=use.queued, names=use.names), **in_force
+        )
 
 
 class QuotaPage(BaseModel):
@@ -57,7 +84,7 @@ class QuotaPage(BaseModel):
     next: str | None = Field(description="Pass it as `after` to get the next page; null on the last page.")
 
 
-@router.get("", responses=problem_responses(403, 422, 503))
+@router.get("", dependencies=OPERATORS, responses=problem_responses(403, 422, 503))
 @needs(Scope.ADMIN)
 async def list_quotas(
     request: Request,
@@ -65,22 +92,25 @@ async def list_quotas(
     limit: Annotated[int, Query(ge=1, le=200, description="Maximum number of items in the page.")] = 100,
 ) -> QuotaPage:
     """List the owners that have quotas of their own."""
-    found = await runtime_of(request).database.call(quotas.page, after, limit + 1)
+    runtime = runtime_of(request)
+    found = await runtime.database.call(quotas.page, after, limit + 1)
     shown = found[:limit]
-    return QuotaPage(items=list(map(QuotaOfOwner.of, shown)), next=shown[-1].owner if len(found) > limit else None)
+    items = [QuotaOfOwner.of(use, runtime.quotas) for use in shown]
+    return QuotaPage(items=items, next=shown[-1].owner if len(found) > limit else None)
 
 
 @router.get("/{owner:path}", responses=problem_responses(403, 422, 503))
-@needs(Scope.ADMIN)
+@needs(Scope.READ)
 async def get_quota(request: Request, owner: OwnerInPath) -> QuotaOfOwner:
-    """Get what an owner may take: its own quotas, or else those of the settings."""
-    runtime = runtime_of(request)
-    own = await runtime.database.call(quotas.find, owner)
-    return QuotaOfOwner.of(runtime.quotas.of(owner, own), is_default=own is None)
+    """Get what an owner may take and has taken. A caller with an owner can ask about that owner."""
+    if owner_of(request) != owner:
+        await operators_only(request)
+    return await _shown(request, owner)
 
 
 @router.put(
     "/{owner:path}",
+    dependencies=OPERATORS,
     responses=problem_responses(400, 403, 413, 415, 422, 503),
     openapi_extra=request_body(QuotaRequest),
 )
@@ -89,13 +119,18 @@ async def put_quota(
     request: Request, owner: OwnerInPath, wanted: Annotated[QuotaRequest, Depends(json_body(QuotaRequest))]
 ) -> QuotaOfOwner:
     """Give an owner quotas of its own. They hold within five seconds."""
-    runtime, quota = runtime_of(request), Quota(owner, wanted.submissions)
+    runtime, quota = runtime_of(request), Quota(owner, wanted.model_dump(exclude_unset=True))
     await runtime.database.call(quotas.put, quota)
     await runtime.quotas.refresh()
-    return QuotaOfOwner.of(quota)
+    return await _shown(request, owner)
 
 
-@router.delete("/{owner:path}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(403, 422, 503))
+@router.delete(
+    "/{owner:path}",
+    dependencies=OPERATORS,
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problem_responses(403, 422, 503),
+)
 @needs(Scope.ADMIN)
 async def delete_quota(request: Request, owner: OwnerInPath) -> Response:
     """Give an owner the quotas of the settings, within five seconds."""
@@ -103,3 +138,8 @@ async def delete_quota(request: Request, owner: OwnerInPath) -> Response:
     await runtime.database.call(quotas.delete, owner)
     await runtime.quotas.refresh()
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _shown(request: Request, owner: str) -> QuotaOfOwner:
+    runtime = runtime_of(request)
+    return QuotaOfOwner.of(await runtime.database.call(quotas.find, owner), runtime.quotas)

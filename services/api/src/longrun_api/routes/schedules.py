@@ -186,7 +186,7 @@ async def resume_schedule(request: Request, schedule: KeyInPath) -> Response:
     "/{schedule}/run",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Accepted,
-    responses=problem_responses(400, 404, 409, 412, 422, 503),
+    responses=problem_responses(400, 404, 409, 412, 422, 429, 503),
     openapi_extra=TAKES_KEY,
 )
 @needs(Scope.OPERATE)

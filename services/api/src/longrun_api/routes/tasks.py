@@ -144,7 +144,7 @@ async def get_task_attempts(request: Request, task_id: TaskId, query: Annotated[
     "/{task_id}/retry",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Task,
-    responses=problem_responses(400, 404, 409, 422, 503),
+    responses=problem_responses(400, 404, 409, 422, 429, 503),
     openapi_extra=TAKES_KEY,
 )
 @needs(Scope.SUBMIT)

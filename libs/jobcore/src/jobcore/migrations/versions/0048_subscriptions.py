@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from alembic import op
 
 revision = "0048"
@@ -164,6 +166,6 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER tell_webhooks ON jobs")
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION {function}")
-    op.execute(op.get_context().script.get_revision("0046").module.DELIVER)
+    op.execute(import_module("jobcore.migrations.versions.0046_webhooks").DELIVER)
     op.execute("REVOKE ALL ON FUNCTION deliver_event() FROM PUBLIC")
     op.execute("DROP TABLE webhooks; ALTER TABLE jobs DROP COLUMN delivers_to")
