@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jobcore.sealing.fields import MASK
 from longrun_api.console.forms import Form
 
 WHOLE: Final = "input"
 """The name of the one field of an input without a schema, and what the names of the others begin with."""
 SIMPLE: Final = {"string": "text", "integer": "number", "number": "number", "boolean": "choice"}
 LONG: Final = 80
+ASK_AGAIN: Final = "It has a secret, which nobody is shown: enter it again."
 _CHOICES: Final = ("true", "false")
 
 
@@ -68,13 +70,17 @@ def refilled(asked: list[Field], form: Form) -> list[Field]:
 
 def _field(name: str, about: Mapping[str, Any], value: Mapping[str, Any], is_required: bool) -> Field:
     kind = SIMPLE.get(str(about.get("type")), "json")
+    description, text = str(about.get("description", "")), ""
+    if name in value:
+        given = value[name]
+        if MASK in _as_json(given):
+            description = f"{ASK_AGAIN} {description}"
+        elif kind == "text" and isinstance(given, str) and _keeps(given):
+            text = given
+        else:
+            kind, text = "json" if kind == "text" else kind, _as_json(given)
     choices = _CHOICES if kind == "choice" else ()
-    given = value.get(name)
-    if kind == "text" and not (given is None or (isinstance(given, str) and _keeps(given))):
-        kind = "json"
-    text = "" if name not in value else str(given) if kind == "text" and given is not None else _as_json(given)
-    label = str(about.get("title") or name)
-    return Field(f"{WHOLE}.{name}", label, kind, text, str(about.get("description", "")), choices, is_required)
+    return Field(f"{WHOLE}.{name}", str(about.get("title") or name), kind, text, description, choices, is_required)
 
 
 def _keeps(text: str) -> bool:

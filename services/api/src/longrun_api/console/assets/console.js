@@ -13,16 +13,18 @@ function localise(root) {
 }
 
 // The numbers of a page: htmx fetches the page again and swaps the elements that say so, while somebody looks at it.
+const isBusy = () =>
+  document.querySelector("input:checked") || document.activeElement?.matches("input, select, textarea");
+
 function refresh() {
-  const isBusy = document.querySelector("input[name=id]:checked") || document.activeElement?.matches("input, select, textarea");
-  if (document.hidden || isBusy) return;
+  if (document.hidden || isBusy()) return;
   for (const part of document.querySelectorAll("[hx-trigger=refresh]")) htmx.trigger(part, "refresh");
 }
 
 function copy(button) {
   navigator.clipboard.writeText(button.dataset.copy).then(() => {
+    for (const other of document.querySelectorAll("[data-copy]")) other.textContent = "copy";
     button.textContent = "copied";
-    setTimeout(() => { button.textContent = "copy"; }, 1500);
   });
 }
 
@@ -109,6 +111,7 @@ document.addEventListener("DOMContentLoaded", () => {
   localise(document);
   document.documentElement.classList.add("scripted");
   document.body.addEventListener("htmx:load", event => localise(event.detail.elt.parentElement ?? document));
+  document.body.addEventListener("htmx:beforeSwap", event => { if (isBusy()) event.detail.shouldSwap = false; });
   document.body.addEventListener("htmx:responseError", event => { if (event.detail.xhr.status === 401) location.reload(); });
   for (const list of document.querySelectorAll(".lines")) list.scrollTop = list.scrollHeight;
   const job = document.querySelector("[data-stream]");
