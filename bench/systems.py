@@ -47,6 +47,7 @@ LONGRUN = System(
     create_tables=migrations.upgrade,
     env={"LONGRUN_WORKER_CONCURRENCY": str(CHILDREN)},
 )
+QUOTAS: Final = ("LONGRUN_QUOTA_NAMES", "LONGRUN_QUOTA_QUEUED", "LONGRUN_QUOTA_SUBMISSIONS")
 OWNERS_KEY: Final = api_keys.new_key()
 
 
@@ -64,12 +65,7 @@ OWNED = replace(
     LONGRUN,
     name="owned",
     create_tables=_create_owned_tables,
-    env={
-        **LONGRUN.env,
-        "LONGRUN_AUTH": "keys",
-        "LONGRUN_QUOTA_SUBMISSIONS": "1000000",
-        "LONGRUN_QUOTA_QUEUED": "1000000",
-    },
+    env={**LONGRUN.env, "LONGRUN_AUTH": "keys", **dict.fromkeys(QUOTAS, "1000000")},
     api_key=OWNERS_KEY,
 )
 """Longrun that asks for keys: its caller has an owner, and the owner quotas which it does not reach."""
