@@ -64,7 +64,12 @@ OWNED = replace(
     LONGRUN,
     name="owned",
     create_tables=_create_owned_tables,
-    env={**LONGRUN.env, "LONGRUN_AUTH": "keys", "LONGRUN_QUOTA_SUBMISSIONS": "1000000"},
+    env={
+        **LONGRUN.env,
+        "LONGRUN_AUTH": "keys",
+        "LONGRUN_QUOTA_SUBMISSIONS": "1000000",
+        "LONGRUN_QUOTA_QUEUED": "1000000",
+    },
     api_key=OWNERS_KEY,
 )
 """Longrun that asks for keys: its caller has an owner, and the owner quotas which it does not reach."""

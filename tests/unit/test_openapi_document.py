@@ -55,3 +55,10 @@ def test_a_task_may_be_submitted_as_json_or_as_a_form(document: dict[str, Any]) 
     """In this order: generators that know one type of body take the first."""
     body = document["paths"]["/tasks"]["post"]["requestBody"]
     assert list(body["content"]) == ["application/json", "multipart/form-data"]
+
+
+def test_no_default_in_a_body_is_an_object(document: dict[str, Any]) -> None:
+    """Generated Go would have it as code."""
+    bodies = [each["requestBody"] for each in objects(document["paths"]) if "requestBody" in each]
+    assert bodies
+    assert not [schema for schema in objects(bodies) if isinstance(schema.get("default"), dict)]

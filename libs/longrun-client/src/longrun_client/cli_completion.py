@@ -22,7 +22,7 @@ Found = Iterable[tuple[str, str]]
 """Words, and what each is."""
 Complete = Callable[[typer.Context, str], Found]
 
-ANSWER_S: Final = 2.0
+ANSWER_S: Final = 5.0
 """How long a shell waits for the server."""
 SHOWN: Final = 50
 PLAIN: Final = re.compile(r"[\w.:/-]+", re.ASCII)

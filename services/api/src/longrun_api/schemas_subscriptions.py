@@ -90,9 +90,8 @@ class WebhookRequest(BaseModel):
     events: Events = Field(
         default_factory=lambda: [SubscribedEvent(event) for event in ENDS],
         description="Which events; by default, the ends of tasks. `webhook.disabled`: another webhook was disabled.",
-        json_schema_extra={"default": list(ENDS)},
     )
-    filter: WebhookFilter = Field(default_factory=WebhookFilter, json_schema_extra={"default": {}})
+    filter: WebhookFilter = Field(default_factory=WebhookFilter)
     format: Format = WebhookFormat.STANDARD
     signature: Annotated[SignatureScheme, Field(strict=False)] = Field(
         SignatureScheme.V1,
