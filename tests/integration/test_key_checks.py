@@ -41,7 +41,12 @@ class Desk:
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
         checks = self.without if outage else self.checks
         return await Authenticator(self.grants, stream_tokens(self.there), Sessions(self.there), keys=checks).grant(
-            {"headers": [(b"authorization", f"Bearer {key}".encode())], "query_string": b"", "method": "GET"}
+            {
+                "path": "/tasks",
+                "headers": [(b"authorization", f"Bearer {key}".encode())],
+                "query_string": b"",
+                "method": "GET",
+            }
         )
 
 
