@@ -25,7 +25,6 @@ from pydantic import (
     HttpUrl,
     Json,
     RootModel,
-    SecretBytes,
     SecretStr,
     Tag,
     computed_field,
@@ -123,13 +122,6 @@ class Payload(BaseModel):
 
     payload: Json[dict[str, int]]
     anything: Json[Any]
-
-
-class Secrets(BaseModel):
-    """What it writes is no secret any more."""
-
-    password: SecretStr
-    key: SecretBytes
 
 
 class Hex(BaseModel):
@@ -254,12 +246,6 @@ CASES: dict[str, tuple[type[BaseModel], dict[str, Any], Callable[[Any], Any], An
         {"payload": '{"a": 1}', "anything": "[1.50]"},
         lambda seen: (seen.payload, seen.anything),
         ({"a": 1}, [1.5]),
-    ),
-    "secrets": (
-        Secrets,
-        {"password": "p4ss", "key": "k3y"},
-        lambda seen: (seen.password.get_secret_value(), seen.key.get_secret_value()),
-        ("p4ss", b"k3y"),
     ),
     "bytes read as base64": (Hex, {"data": "AP-_"}, lambda seen: seen.data, b"\x00\xff\xbf"),
     "encoded bytes, sizes, URLs": (
