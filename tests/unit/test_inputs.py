@@ -36,6 +36,7 @@ from pydantic.alias_generators import to_camel
 from jobcore.errors import InvalidInput
 from jobcore.models import NewJob
 from jobcore.models.caller import OPERATOR
+from jobcore.sealing.keys import SecretKeys, new_key
 from jobcore.states import Status
 from jobcore.tasks import JobContext
 from longrun_api.submission import parse, to_job
@@ -274,7 +275,8 @@ CASES: dict[str, tuple[type[BaseModel], dict[str, Any], Callable[[Any], Any], An
 def accepted(model: type[BaseModel], sent: Mapping[str, Any]) -> NewJob:
     """The job that a request with this input becomes."""
     body = json.dumps({"task_type": "t", "input": sent})
-    return to_job(parse(body.encode()), registered(type_of(lambda _ctx, _input: None, model)), None, OPERATOR)
+    registry, keys = registered(type_of(lambda _ctx, _input: None, model)), SecretKeys([new_key()])
+    return to_job(parse(body.encode()), registry, None, OPERATOR, keys)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -90,7 +90,7 @@ BEGIN
     PERFORM set_config('longrun.owner_checked', NEW.owner, true);
     RETURN NULL;
 END $$;
-REVOKE ALL ON FUNCTION check_queued() FROM PUBLIC;
+REVOKE ALL ON FUNCTION quota(text, text), queued_of(text), count_queued(), check_queued() FROM PUBLIC;
 CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 WHEN (NEW.owner IS NOT NULL AND NEW.delivers IS NULL) EXECUTE FUNCTION check_queued();
 CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW

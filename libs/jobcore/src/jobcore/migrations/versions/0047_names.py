@@ -35,6 +35,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+REVOKE ALL ON FUNCTION names_of(text), check_names() FROM PUBLIC;
 """
 KEPT = {"schedules": "name", "key_limits": "key", "rate_limits": "key"}
 
