@@ -81,6 +81,7 @@ from jobcore.store import (
     retention,
     runs,
     schedules,
+    sealed_inputs,
     served,
     situations,
     start_permits,
@@ -287,6 +288,10 @@ def take_bulk_step(case: Case) -> object:
     return case.world.call(bulk_jobs.step, run, BulkAction.CANCEL, JobFilter(), None, announce=True)
 
 
+def seal_anew(replace: Callable[..., int]) -> Callable[[Case], object]:
+    return lambda case: case.world.call(replace, {sealed_inputs.SealedInput(case.id, "old.x"): "new.x"})
+
+
 FENCED = [
     finishes(Status.SUCCESS, "finish(ok)"),
     finishes(Status.FAILED, "finish(error, final)"),
@@ -400,6 +405,13 @@ UNFENCED = [
     Trial(deliveries.of_webhook, lambda case: case.world.call(deliveries.of_webhook, case.id, None, 9)),
     Trial(deliveries.find, lambda case: case.world.call(deliveries.find, case.id)),
     Trial(deliveries.again, lambda case: case.world.call(deliveries.again, case.id)),
+    Trial(sealed_inputs.of_jobs, lambda case: case.world.call(sealed_inputs.of_jobs, "key", sealed_inputs.FIRST, 9)),
+    Trial(
+        sealed_inputs.of_schedules,
+        lambda case: case.world.call(sealed_inputs.of_schedules, "key", sealed_inputs.FIRST, 9),
+    ),
+    Trial(sealed_inputs.replace_in_jobs, seal_anew(sealed_inputs.replace_in_jobs)),
+    Trial(sealed_inputs.replace_in_schedules, seal_anew(sealed_inputs.replace_in_schedules)),
     Trial(suspects.needs_fewer_runs_than, lambda case: case.world.call(suspects.needs_fewer_runs_than, case.id)),
     Trial(why.explain, lambda case: case.world.call(why.explain, case.id)),
     Trial(queues.page, lambda case: case.world.call(queues.page)),
