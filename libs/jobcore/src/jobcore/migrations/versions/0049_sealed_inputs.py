@@ -7,7 +7,7 @@ from alembic import op
 from jobcore.migrations import functions
 
 revision = "0049"
-down_revision = "0047_names"
+down_revision = "0048_submit"
 branch_labels = None
 depends_on = None
 

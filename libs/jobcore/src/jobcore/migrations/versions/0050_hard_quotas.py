@@ -6,8 +6,8 @@ from alembic import op
 
 from jobcore.migrations import functions
 
-revision = "0047"
-down_revision = "0048_submit"
+revision = "0050"
+down_revision = "0049_indexes"
 branch_labels = None
 depends_on = None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0047_names"
-down_revision = "0047"
+revision = "0050_names"
+down_revision = "0050"
 branch_labels = None
 depends_on = None
 
