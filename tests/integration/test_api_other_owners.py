@@ -34,6 +34,7 @@ class Try:
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str = KEY
+    owner: str = "alice"
     has: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -49,9 +50,9 @@ OF_NO_TASK: Final = {
     "PATCH /queues/{name}": [Try(403, {"paused": True})],
     "DELETE /queues/{name}": NO_OPERATOR,
     "GET /quotas": NO_OPERATOR,
-    "GET /quotas/{owner}": NO_OPERATOR,
-    "PUT /quotas/{owner}": [Try(403, {"submissions": 1})],
-    "DELETE /quotas/{owner}": NO_OPERATOR,
+    "GET /quotas/{owner}": [Try(403), Try(200, owner="bob", has={"owner": "bob"})],
+    "PUT /quotas/{owner}": [Try(403, {"submissions": 1}), Try(403, {"submissions": 1}, owner="bob")],
+    "DELETE /quotas/{owner}": [Try(403), Try(403, owner="bob")],
 }
 ALL_UNKNOWN: Final = {"matched": 0, "changed": 0}
 
@@ -171,7 +172,7 @@ def test_another_owner_reads_and_changes_nothing_by_any_operation(hers: Belongin
         else:
             assert operation in known, f"nobody knows how to aim {operation} at the tasks of another owner: add it"
             for each in known[operation]:
-                place = path.format(key=each.key, name=hers.queue, owner="bob")
+                place = path.format(key=each.key, name=hers.queue, owner=each.owner)
                 answer = bob.request(method, place, json=each.json, params=each.params, headers=each.headers)
                 assert answer.status_code == each.status, (operation, each, answer.text)
                 assert not [secret for secret in hers.secrets if secret in told(answer, each)], (operation, each)

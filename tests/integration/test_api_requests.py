@@ -17,13 +17,14 @@ SCHEDULE: dict[str, Any] = {"name": "requests", "cron": "0 0 1 1 *", "task": TAS
 
 @pytest.fixture(scope="module")
 def places(api_url: str) -> dict[str, str]:
-    """What stands for the names in paths: a task, a schedule, a queue, a key, an API key, a file."""
+    """What stands for the names in paths: a task, a schedule, a queue, a key, an API key, a file, a webhook."""
     with httpx.Client(base_url=api_url, timeout=30) as client:
         task = client.post("/tasks", json=TASK).json()["task_id"]
         client.post("/schedules", json=SCHEDULE).raise_for_status()
         ids = {
             "key_id": client.post("/keys", json={"name": "test", "scopes": ["read"]}).json()["id"],
             "file_id": client.post("/files", content=b"x").json()["file_id"],
+            "webhook_id": client.post("/webhooks", json={"url": "https://example.com/"}).json()["id"],
         }
         return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key", "owner": "ada"} | ids
 
