@@ -24,7 +24,7 @@ def places(api_url: str) -> dict[str, str]:
         ids = {
             "key_id": client.post("/keys", json={"name": "test", "scopes": ["read"]}).json()["id"],
             "file_id": client.post("/files", content=b"x").json()["file_id"],
-            "webhook_id": client.post("/webhooks", json={"url": "https://example.com/"}).json()["id"],
+            "webhook_id": client.post("/webhooks", json={"url": "https://example.com/"}).json()["webhook_id"],
         }
         return {"task_id": task, "schedule": SCHEDULE["name"], "name": "default", "key": "a-key", "owner": "ada"} | ids
 
