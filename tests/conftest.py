@@ -37,7 +37,14 @@ ports.FREE_PORTS = ports.FREE_PORTS[
     int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 ]
 
+LONGEST = "test_statements.py"
+
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes the longest: a process of pytest-xdist that began it last would be waited for."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.fixture(scope="session")
