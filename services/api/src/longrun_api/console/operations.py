@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from longrun_api.console.forms import read_form
 from longrun_api.console.inner_api import InnerApi
+from longrun_api.console.listing import listing
 from longrun_api.console.page import Page, page, see
 
 QUEUE_ACTS: Final[Mapping[str, object]] = {"pause": {"paused": True}, "resume": {"paused": False}}
@@ -20,8 +20,8 @@ SCHEDULE_ACTS: Final = frozenset({"pause", "resume", "run"})
 @page
 async def queues(request: Request) -> Page:
     """The queues by name."""
-    found = await InnerApi(request).get("/queues", _only(request, "after"))
-    return Page("queues.html", {"queues": found["items"], "next": _next(found["next"], "after")})
+    found = await listing(request, "/queues", "after")
+    return Page("queues.html", {"queues": found.items, "next": found.next})
 
 
 @page
@@ -47,8 +47,8 @@ async def workers(request: Request) -> Page:
 @page
 async def schedules(request: Request) -> Page:
     """The schedules, newest first."""
-    found = await InnerApi(request).get("/schedules", _only(request, "cursor"))
-    return Page("schedules.html", {"schedules": found["items"], "next": _next(found["next"], "cursor")})
+    found = await listing(request, "/schedules", "cursor")
+    return Page("schedules.html", {"schedules": found.items, "next": found.next})
 
 
 @page
@@ -66,8 +66,8 @@ async def change_schedule(request: Request) -> Response:
 @page
 async def keys(request: Request) -> Page:
     """The API keys, newest first; never their secrets."""
-    found = await InnerApi(request).get("/keys", _only(request, "after"))
-    return Page("keys.html", {"keys": found["items"], "next": _next(found["next"], "after")})
+    found = await listing(request, "/keys", "after")
+    return Page("keys.html", {"keys": found.items, "next": found.next})
 
 
 @page
@@ -81,14 +81,5 @@ async def revoke_key(request: Request) -> Response:
 @page
 async def audit_log(request: Request) -> Page:
     """The acts of operators and admins, newest first."""
-    found = await InnerApi(request).get("/audit-log", _only(request, "after"))
-    return Page("audit_log.html", {"entries": found["items"], "next": _next(found["next"], "after")})
-
-
-def _only(request: Request, name: str) -> list[tuple[str, str]]:
-    value = request.query_params.get(name)
-    return [(name, value)] if value else []
-
-
-def _next(cursor: str | None, name: str) -> str | None:
-    return f"?{urlencode({name: cursor})}" if cursor else None
+    found = await listing(request, "/audit-log", "after")
+    return Page("audit_log.html", {"entries": found.items, "next": found.next})
