@@ -7,7 +7,8 @@ control told it to stop consuming. `GET /workers` would call it active while its
 A worker counts as unresponsive if all of this was true at each check for LEASES leases, and at least START_S seconds:
 
 - it has a lease and does not drain,
-- a child has room, and no child began or ended anything since the last check,
+- a child has room, and no child with room claimed, began or ended anything since the last check; a child whose main
+  thread is busy gets no wake-ups, and claims by itself (`worker/claims_beside.py`),
 - wake-ups wait in the list of a queue that it serves.
 """
 
@@ -22,6 +23,7 @@ from jobcore.broker.waker import REDIS_ERRORS, TIMEOUT_S
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.host.processes import Process
 from jobcore.settings import WorkerSettings
+from jobcore.supervision.slot import Slot
 from jobcore.supervision.slots import Slots
 from jobcore.telemetry import logs, metrics
 
@@ -47,7 +49,7 @@ class WakeUpCheck(BackgroundThread):
         # counted in checks, because a frozen host makes none
         self._max_checks = math.ceil(max(LEASES * settings.lease_s, START_S) / settings.heartbeat_s)
         self._drain_checks = math.ceil(settings.drain_s / settings.heartbeat_s)
-        self._versions: list[int] = []
+        self._versions: dict[int, int] = {}
         self._checks = 0
 
     def run(self) -> None:
@@ -81,14 +83,17 @@ class WakeUpCheck(BackgroundThread):
         return self._checks > self._max_checks
 
     def _seems_unresponsive(self) -> bool:
-        before, self._versions = self._versions, [slot.version for slot in self._slots]
+        before, self._versions = self._versions, {slot.index: slot.version for slot in self._slots if self._has_room(slot)}
         return (
-            before == self._versions
+            bool(self._versions)
+            and before == self._versions
             and self._slots.worker_id is not None
             and self._slots.draining_since is None
-            and any(slot.read().has_room(self._jobs_per_child) and not slot.retiring for slot in self._slots)
             and self._wake_ups_wait()
         )
+
+    def _has_room(self, slot: Slot) -> bool:
+        return slot.read().has_room(self._jobs_per_child) and not slot.retiring
 
     def _wake_ups_wait(self) -> bool:
         try:
