@@ -28,6 +28,9 @@ TEMPLATE = "longrun_template"
 settings.register_profile("longrun", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("longrun")
 
+# tests start hundreds of processes: let the first that imports a module compile it for the others
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts background commands with Ctrl-C ignored, and all processes of the tests would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,6 +7,8 @@ needs other workers starts them for its own queue.
 from __future__ import annotations
 
 import os
+import select
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -139,7 +141,7 @@ class Harness:
         )
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        """Run a statement on a new connection, because the server may have restarted; returns its rows."""
+        """Run a statement and commit; returns its rows."""
         return sql(self.stack.database_url, statement, *values)
 
     def runner(self, tick: Tick) -> tuple[Process, Process]:
@@ -187,13 +189,42 @@ def connect(database_url: str) -> psycopg2.extensions.connection:
 
 def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]:
     """Run one statement in Longrun's schema and commit; returns its rows."""
-    connection = connect(database_url)
-    try:
-        with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(statement, values)
-            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
-    finally:
-        connection.close()
+    connection = _kept.connection(database_url)
+    with connection, connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        cursor.execute(statement, values)
+        return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+
+
+class _Kept(threading.local):
+    """The connection that each thread used last: to connect takes longer than most statements, and tests wait by SQL."""
+
+    _url = ""
+    _connection: psycopg2.extensions.connection | None = None
+
+    def connection(self, url: str) -> psycopg2.extensions.connection:
+        """An open connection to this database; a new one if the server has ended the last, as at a restart."""
+        if self._connection is None or self._url != url or _has_ended(self._connection):
+            self.close()
+            self._connection, self._url = connect(url), url
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_kept = _Kept()
+
+
+def _has_ended(connection: psycopg2.extensions.connection) -> bool:
+    if connection.closed:
+        return True
+    # nothing was asked, so what there is to read are the server's last words and the end
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def supervisor(worker: Process) -> psutil.Process:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -95,7 +96,8 @@ class Stack:
         """Start an API and wait until it is ready; its address is `.url`."""
         port = port or free_port()
         process = self.start("api", services.api(host, port), env, url=f"http://127.0.0.1:{port}")
-        self.until(process, lambda: _answers(f"{process.url}/readyz"))
+        with httpx.Client(base_url=process.url, timeout=2, verify=False) as client:
+            self.until(process, lambda: _is_ready(client))
         return process
 
     def worker(self, name: str = "worker", concurrency: int = 2, env: Environment | None = None) -> Process:
@@ -155,17 +157,10 @@ class Stack:
     def _worker(self, app: str, name: str, concurrency: int, env: Environment | None) -> Process:
         env = {"LONGRUN_WORKER_CONCURRENCY": str(concurrency), **(env or {})}
         process = self.start(name, services.worker(app, name), env)
-        self.until(process, lambda: self._announced(process))
+        with closing(psycopg2.connect(self.database_url, options=f"-c search_path={DEFAULT_SCHEMA},public")) as looking:
+            looking.autocommit = True
+            self.until(process, lambda: _has_announced(looking, process))
         return process
-
-    def _announced(self, process: Process) -> bool:
-        connection = psycopg2.connect(self.database_url, options=f"-c search_path={DEFAULT_SCHEMA},public")
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM workers WHERE state = 'active' AND pid = ANY(%s)", [process.pids])
-                return cursor.fetchone() is not None
-        finally:
-            connection.close()
 
     def _environment(self, name: str, env: Environment | None) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LONGRUN_", "OTEL_"))}
@@ -180,8 +175,14 @@ class Stack:
         }
 
 
-def _answers(url: str) -> bool:
+def _is_ready(client: httpx.Client) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+        return client.get("/readyz").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def _has_announced(connection: psycopg2.extensions.connection, worker: Process) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM workers WHERE state = 'active' AND pid = ANY(%s)", [worker.pids])
+        return cursor.fetchone() is not None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 POLL_S = 0.02
+LONGEST_POLL_S = 0.1
 PATIENCE_S = 60.0
 """The time that a test gives to what takes a second on an idle machine."""
 T = TypeVar("T")
@@ -16,27 +17,32 @@ What = str | Callable[[], object]
 
 
 def until(
-    condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: What = "", poll_s: float = POLL_S
+    condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: What = "", poll_s: float | None = None
 ) -> T:
     """Wait until the condition returns a truthy value, and return it; AssertionError if it does not within `within_s`.
 
-    It calls the condition every `poll_s` seconds: use a longer interval only where a call is expensive. The condition
-    can raise AssertionError itself when it can no longer become true.
+    It calls the condition every `poll_s` seconds, or, without it, the less often the longer it has waited: a call
+    takes time from what the test waits for. The condition can raise AssertionError itself when it can no longer
+    become true.
     """
-    deadline = time.monotonic() + within_s
+    began = time.monotonic()
     while not (value := condition()):
-        _give_up_after(deadline, condition, within_s, what)
-        time.sleep(poll_s)
+        _give_up_after(began + within_s, condition, within_s, what)
+        time.sleep(poll_s or _pause_after(time.monotonic() - began))
     return value
 
 
 async def until_async(condition: Callable[[], T | None], within_s: float = PATIENCE_S, what: What = "") -> T:
     """`until` for an event loop; the condition must not block."""
-    deadline = time.monotonic() + within_s
+    began = time.monotonic()
     while not (value := condition()):
-        _give_up_after(deadline, condition, within_s, what)
-        await asyncio.sleep(POLL_S)
+        _give_up_after(began + within_s, condition, within_s, what)
+        await asyncio.sleep(_pause_after(time.monotonic() - began))
     return value
+
+
+def _pause_after(waited_s: float) -> float:
+    return min(max(POLL_S, waited_s / 20), LONGEST_POLL_S)
 
 
 def _give_up_after(deadline: float, condition: Callable[[], object], within_s: float, what: What) -> None:

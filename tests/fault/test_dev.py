@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def own_servers(postgres: EmbeddedPostgres, redis_server: EmbeddedValkey) -> dict[str, str]:
     """Settings for servers that run already, for promises that are not about servers."""
-    return {"DATABASE_URL": postgres.url, "REDIS_URL": redis_server.url, "PYTHONDONTWRITEBYTECODE": ""}
+    return {"DATABASE_URL": postgres.url, "REDIS_URL": redis_server.url}
 
 
 @pytest.fixture
