@@ -31,5 +31,5 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 def document(url: str, tmp_path: Path) -> Path:
     """The OpenAPI document of the server, in a file."""
     file = tmp_path / "openapi.json"
-    file.write_bytes(httpx.get(f"{url}/openapi.json").raise_for_status().content)
+    file.write_bytes(httpx.get(f"{url}/openapi.json", timeout=30).raise_for_status().content)
     return file

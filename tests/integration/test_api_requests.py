@@ -32,7 +32,7 @@ def places(api_url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def operations(api_url: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Each documented (method, path, operation)."""
-    paths = httpx.get(f"{api_url}/openapi.json").json()["paths"]
+    paths = httpx.get(f"{api_url}/openapi.json", timeout=30).json()["paths"]
     return [(method.upper(), path, operation) for path, item in paths.items() for method, operation in item.items()]
 
 

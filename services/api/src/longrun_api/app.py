@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from jobcore.tasks import load_tasks
@@ -31,6 +32,7 @@ from longrun_api.hosts import Hosts
 from longrun_api.idempotency import check_key
 from longrun_api.methods import Methods
 from longrun_api.openapi_clients import camel_case
+from longrun_api.openapi_document import OpenApiDocument
 from longrun_api.origins import Origins
 from longrun_api.parameters import check_parameters
 from longrun_api.prefixes import Prefixes
@@ -92,7 +94,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.openapi()  # build it now: otherwise the first request with a query would, and block all others
         async with running(settings) as runtime:
             app.state.runtime = runtime
             yield
@@ -113,8 +114,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=lifespan,
         telemetry={"operation_spans": False, "logs": False, "exclude": _is_probe},
     )
-    document = partial(openapi.document, app, registry, security=openapi_security.schemes(settings))
-    app.openapi = cache(document)  # type: ignore[method-assign]
+    document = OpenApiDocument(partial(openapi.document, app, registry, security=openapi_security.schemes(settings)))
+    app.openapi = document.built  # type: ignore[method-assign]
+    # before FastAPI's own, which would build the document on the event loop
+    app.router.routes.insert(0, Route(str(app.openapi_url), document.respond, include_in_schema=False))
     problems.install(app)
     app.add_middleware(Compression)
     app.add_middleware(Methods)

@@ -30,6 +30,7 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         gc.collect()
         gc.freeze()  # objects from startup live for ever: exclude them from collections, which block everything else
+        gc.enable()  # again: see `__main__`
         while not await self.on_tick(
             counter=0
         ):  # uvicorn updates the header `Date` when the counter is a multiple of ten

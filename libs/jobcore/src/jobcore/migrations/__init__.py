@@ -16,10 +16,12 @@ Of jobcore it imports settings, errors and, from store, only how to read the err
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
+from typing import Final
 
-from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
@@ -28,6 +30,9 @@ from jobcore.migrations import adoption, place, superuser
 from jobcore.migrations.connections import engine, patiently, refusals, turn
 from jobcore.migrations.refusals import Refused
 from jobcore.settings import DEFAULT_SCHEMA
+
+
+FOLDER: Final = str(Path(__file__).parent)
 
 
 class Schema(StrEnum):
@@ -41,7 +46,7 @@ class Schema(StrEnum):
 def config(database_url: str, schema: str = DEFAULT_SCHEMA) -> Config:
     """The configuration of Alembic for this schema of this database."""
     result = Config()
-    result.set_main_option("script_location", str(Path(__file__).parent))
+    result.set_main_option("script_location", FOLDER)
     result.attributes["database_url"] = database_url
     result.attributes["schema"] = schema
     return result
@@ -61,13 +66,13 @@ def upgrade(database_url: str, schema: str = DEFAULT_SCHEMA, *, shed_superuser: 
         patiently(place.prepare, database_url, schema)
         patiently(adoption.adopt, database_url, schema)
         while look(database_url, schema) is Schema.OLDER:
-            command.upgrade(settings, "+1")
+            _apply_next(settings)
 
 
 def look(database_url: str, schema: str = DEFAULT_SCHEMA) -> Schema:
     """Compare the schema at this URL. Raises Refused if it is another application's, or the role may not read it."""
     with refusals(database_url, schema), engine(database_url, schema).connect() as connection:
-        return compare(connection, ScriptDirectory.from_config(config(database_url, schema)), schema)
+        return compare(connection, _scripts(), schema)
 
 
 def compare(connection: Connection, scripts: ScriptDirectory, schema: str) -> Schema:
@@ -84,3 +89,15 @@ def compare(connection: Connection, scripts: ScriptDirectory, schema: str) -> Sc
             "give Longrun a schema of its own with LONGRUN_SCHEMA"
         )
     return Schema.NEWER
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(FOLDER)
+
+
+def _apply_next(settings: Config) -> None:
+    """Apply one migration, as `alembic upgrade +1` does, which would import all of them anew each time."""
+    scripts = _scripts()
+    with EnvironmentContext(settings, scripts, fn=lambda revision, _: scripts._upgrade_revs("+1", revision)):
+        scripts.run_env()
