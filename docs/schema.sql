@@ -65,7 +65,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION longrun.check_queued() RETURNS trigger
+CREATE FUNCTION longrun.check_use() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
     AS $$
@@ -73,7 +73,7 @@ DECLARE
     most bigint;
     used bigint;
 BEGIN
-    -- all rows of the transaction are there, so one look is enough; jobs of one owner mostly come in a row
+    -- all changes of the transaction are there, so one look is enough
     IF current_setting('longrun.owner_checked', true) = NEW.owner THEN
         RETURN NULL;
     END IF;
@@ -91,6 +91,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION longrun.count_added() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO owner_use_changes (owner, queued, checked)
+    SELECT owner, count(*), true FROM added
+    WHERE owner IS NOT NULL AND delivers IS NULL AND status = 'PENDING'
+    GROUP BY owner ORDER BY owner;  -- the order in which the checks take their locks
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION longrun.count_queued() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'longrun', 'pg_temp'
@@ -99,8 +111,9 @@ BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO owner_use_changes (owner, queued) VALUES (OLD.owner, -1);
     ELSE
-        INSERT INTO owner_use_changes (owner, queued)
-        VALUES (NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END);
+        INSERT INTO owner_use_changes (owner, queued, checked) VALUES (
+            NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END,
+            NEW.status = 'PENDING' AND OLD.status IN ('FAILED', 'CANCELLED'));
     END IF;
     RETURN NULL;
 END $$;
@@ -955,7 +968,8 @@ CREATE TABLE longrun.key_limits (
 
 CREATE TABLE longrun.owner_use_changes (
     owner text NOT NULL,
-    queued integer NOT NULL
+    queued integer NOT NULL,
+    checked boolean DEFAULT false NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
@@ -1329,19 +1343,17 @@ CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
-CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL))) EXECUTE FUNCTION longrun.check_queued();
-
 CREATE TRIGGER check_names AFTER INSERT ON longrun.key_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
 
 CREATE TRIGGER check_names AFTER INSERT ON longrun.rate_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
 
 CREATE TRIGGER check_names AFTER INSERT ON longrun.schedules FOR EACH ROW WHEN ((strpos(new.name, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('name');
 
-CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text) AND (old.status = ANY (ARRAY['FAILED'::text, 'CANCELLED'::text])))) EXECUTE FUNCTION longrun.check_queued();
+CREATE CONSTRAINT TRIGGER check_use AFTER INSERT ON longrun.owner_use_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.checked) EXECUTE FUNCTION longrun.check_use();
+
+CREATE TRIGGER count_added AFTER INSERT ON longrun.jobs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION longrun.count_added();
 
 CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.delivers IS NULL) AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
-
-CREATE TRIGGER count_inserted AFTER INSERT ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
 
 CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND ((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)))) EXECUTE FUNCTION longrun.count_queued();
 

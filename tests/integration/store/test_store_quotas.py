@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from jobcore.errors import NamesExceeded, QuotaExceeded
 from jobcore.models import Accepted, BulkAction, IdempotencyKey
 from jobcore.states import Status
-from jobcore.store import bulk, concurrency_limits, firings, idempotency, quotas, rate_limits, task_types
+from jobcore.store import bulk, concurrency_limits, firings, idempotency, jobs, quotas, rate_limits, task_types
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.quotas import Quota
 from jobcore.store.rate_limits import RateLimit
@@ -58,6 +58,14 @@ def test_every_way_into_the_queue_and_out_of_it_is_counted(world: World) -> None
     world.sql("DELETE FROM jobs WHERE id = :id RETURNING id", id=other)
     assert queued(world) == 4
     assert queued(world, "grace") == 0
+
+
+def test_a_statement_counts_all_jobs_of_an_owner_at_once(world: World) -> None:
+    world.call(jobs.insert, [world.new(owner=("ada", "grace", None)[number % 3]) for number in range(12)])
+    assert world.sql("SELECT owner, queued FROM owner_use_changes ORDER BY owner") == [
+        {"owner": "ada", "queued": 4},
+        {"owner": "grace", "queued": 4},
+    ]
 
 
 def test_changes_are_added_up_once_however_many_do_it(world: World) -> None:
