@@ -21,6 +21,7 @@ Owner = Annotated[str, typer.Argument(metavar="OWNER", help="The owner.")]
 Submissions = Annotated[str, typer.Option("--submissions", metavar="N", help="Tasks in a second, or `any`.")]
 Names = Annotated[str, typer.Option("--names", metavar="N", help="Schedules and limits together, or `any`.")]
 Queued = Annotated[str, typer.Option("--queued", metavar="N", help="Tasks that are PENDING at once, or `any`.")]
+Streams = Annotated[str, typer.Option("--streams", metavar="N", help="Streams that are open at once, or `any`.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -47,10 +48,11 @@ def set_quota(
     submissions: Submissions = "",
     queued: Queued = "",
     names: Names = "",
+    streams: Streams = "",
     as_json: Json = False,
 ) -> None:
     """Give an owner quotas of its own. What is left out is as in the settings. They hold within five seconds."""
-    amounts = _amounts(submissions=submissions, queued=queued, names=names)
+    amounts = _amounts(submissions=submissions, queued=queued, names=names, streams=streams)
     with connect(context) as client:
         found = [client.set_quota(owner, **amounts)]
     print_lines(found) if as_json else print_table(_table(found))
@@ -84,10 +86,11 @@ def _shown(amount: int | None) -> str:
 
 
 def _table(quotas: Iterable[Quota]) -> Table:
-    table = new_table("OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "FROM")
+    table = new_table("OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "STREAMS", "FROM")
     for quota in quotas:
         queued = f"{quota.used.queued} of {_shown(quota.queued)}"
         names = f"{quota.used.names} of {_shown(quota.names)}"
+        streams = f"{'-' if quota.used.streams is None else quota.used.streams} of {_shown(quota.streams)}"
         origin = "settings" if quota.is_default else "its own"
-        table.add_row(printable(quota.owner), _shown(quota.submissions), queued, names, origin)
+        table.add_row(printable(quota.owner), _shown(quota.submissions), queued, names, streams, origin)
     return table
