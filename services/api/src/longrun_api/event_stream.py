@@ -66,7 +66,7 @@ class EventStream(Response):
         keepalive: Keepalive,
         stall_s: float,
         comment: Callable[[], bytes] = lambda: KEEPALIVE_COMMENT,
-        place: AbstractAsyncContextManager[None] = nullcontext(),
+        place: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
         """`place` is held while the stream is open; what it raises before is the answer instead."""
         super().__init__(headers=HEADERS)
@@ -76,7 +76,7 @@ class EventStream(Response):
         self._keepalive = keepalive
         self._stall_s = stall_s
         self._comment = comment
-        self._place = place
+        self._place = place or nullcontext()
         self._request: Any = None
         self._is_sending = False
         self.sent_at = inf

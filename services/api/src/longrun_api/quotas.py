@@ -52,6 +52,7 @@ def defaults(settings: ApiSettings) -> Amounts:
         "queued": settings.quota_queued,
         "names": settings.quota_names,
         "streams": settings.quota_streams,
+        "stored_bytes": settings.quota_stored_bytes,
     }
 
 

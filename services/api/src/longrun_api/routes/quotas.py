@@ -45,6 +45,9 @@ class QuotaRequest(BaseModel):
     streams: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
         None, description="Streams of the owner that may be open at once; null: any number."
     )
+    stored_bytes: Annotated[int, Field(ge=1, le=10**15), WHOLE] | None = Field(
+        None, description="Bytes of inputs, results and files that the owner may have stored; null: any number."
+    )
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -59,6 +62,7 @@ class Used(BaseModel):
     queued: int = Field(description="Its tasks that are PENDING.")
     names: int = Field(description="Its schedules, concurrency limits and rate limits.")
     streams: int | None = Field(description="Its open streams; null: it has no such quota, or Redis is away.")
+    stored_bytes: int = Field(description="Bytes of its inputs, results and files.")
 
 
 class QuotaOfOwner(BaseModel):
@@ -69,6 +73,9 @@ class QuotaOfOwner(BaseModel):
     queued: int | None = Field(description="Tasks of it that may be PENDING at once; null: any number.")
     names: int | None = Field(description="Schedules and limits that it may keep, together; null: any number.")
     streams: int | None = Field(description="Streams of it that may be open at once; null: any number.")
+    stored_bytes: int | None = Field(
+        description="Bytes of inputs, results and files that it may have stored; null: any number."
+    )
     is_default: bool = Field(description="Whether these are the quotas of the settings.")
     used: Used
 
@@ -77,7 +84,7 @@ class QuotaOfOwner(BaseModel):
         """The quotas of an owner as clients see them."""
         in_force = runtime.quotas.in_force(use.amounts)
         streams = None if in_force["streams"] is None else await runtime.stream_quota.used(use.owner)
-        used = Used(queued=use.queued, names=use.names, streams=streams)
+        used = Used(queued=use.queued, names=use.names, streams=streams, stored_bytes=use.stored_bytes)
         return cls(owner=use.owner, is_default=use.amounts is None, used=used, **in_force)
 
 

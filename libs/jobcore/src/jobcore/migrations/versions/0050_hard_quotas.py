@@ -60,9 +60,11 @@ CREATE TRIGGER count_moved AFTER UPDATE OF status ON jobs FOR EACH ROW
 WHEN (NEW.owner IS NOT NULL AND NEW.delivers IS NULL AND (NEW.status = 'PENDING') <> (OLD.status = 'PENDING'))
 EXECUTE FUNCTION count_queued();
 """
-COUNT_DELETED = """
+COUNT_DELETED_TRIGGER = """
 CREATE TRIGGER count_deleted AFTER DELETE ON jobs FOR EACH ROW
 WHEN (OLD.owner IS NOT NULL AND OLD.delivers IS NULL AND OLD.status = 'PENDING') EXECUTE FUNCTION count_queued();
+"""
+COUNT_WHAT_IS_THERE = """
 -- the triggers have waited for all writers, and hold off others until the commit
 INSERT INTO owner_uses SELECT owner, count(*) FROM jobs
 WHERE owner IS NOT NULL AND delivers IS NULL AND status = 'PENDING' GROUP BY owner;
@@ -117,7 +119,7 @@ REFUSED_EARLY = {
 
 def upgrade() -> None:
     op.execute(QUOTAS)
-    for part in (COUNTED, COUNT, COUNT_DELETED):
+    for part in (COUNTED, COUNT, COUNT_DELETED_TRIGGER, COUNT_WHAT_IS_THERE):
         op.execute(part)
     op.execute(CHECKED)
     functions.change(REFUSED_EARLY)

@@ -13,11 +13,13 @@ depends_on = None
 
 # PostgreSQL gives a trigger the rows of an INSERT as a table. It does not do so for an UPDATE of one column, so claims
 # and outcomes are counted row by row, as before.
-STATEMENTS = """
+COLUMN = """
 DROP TRIGGER check_retried ON jobs; DROP TRIGGER check_inserted ON jobs; DROP FUNCTION check_queued();
 DROP TRIGGER count_moved ON jobs; DROP TRIGGER count_inserted ON jobs;
 -- whether somebody asked for the change, who can be refused; a run that goes back to its queue cannot
 ALTER TABLE owner_use_changes ADD COLUMN checked boolean NOT NULL DEFAULT false;
+"""
+COUNT_QUEUED = """
 CREATE OR REPLACE FUNCTION count_queued() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -29,7 +31,9 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE FUNCTION count_added() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+"""
+COUNT_ADDED = """
+CREATE OR REPLACE FUNCTION count_added() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO owner_use_changes (owner, queued, checked)
     SELECT owner, count(*), true FROM added
@@ -37,6 +41,8 @@ BEGIN
     GROUP BY owner ORDER BY owner;  -- the order in which the checks take their locks
     RETURN NULL;
 END $$;
+"""
+CHECK = """
 CREATE FUNCTION check_use() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     most bigint;
@@ -62,16 +68,19 @@ END $$;
 REVOKE ALL ON FUNCTION count_added(), check_use() FROM PUBLIC;
 CREATE TRIGGER count_added AFTER INSERT ON jobs REFERENCING NEW TABLE AS added
 FOR EACH STATEMENT EXECUTE FUNCTION count_added();
+CREATE CONSTRAINT TRIGGER check_use AFTER INSERT ON owner_use_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+WHEN (NEW.checked) EXECUTE FUNCTION check_use();
+"""
+COUNT_MOVED = """
 CREATE TRIGGER count_moved AFTER UPDATE OF status ON jobs FOR EACH ROW
 WHEN (NEW.owner IS NOT NULL AND NEW.delivers IS NULL AND (NEW.status = 'PENDING') <> (OLD.status = 'PENDING'))
 EXECUTE FUNCTION count_queued();
-CREATE CONSTRAINT TRIGGER check_use AFTER INSERT ON owner_use_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-WHEN (NEW.checked) EXECUTE FUNCTION check_use();
 """
 
 
 def upgrade() -> None:
-    op.execute(STATEMENTS)
+    for part in (COLUMN, COUNT_QUEUED, COUNT_ADDED, COUNT_MOVED, CHECK):
+        op.execute(part)
 
 
 def downgrade() -> None:
