@@ -7,7 +7,7 @@ from importlib import import_module
 from alembic import op
 
 revision = "0051"
-down_revision = "0050_names"
+down_revision = "0053"
 branch_labels = None
 depends_on = None
 
