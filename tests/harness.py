@@ -196,7 +196,7 @@ def sql(database_url: str, statement: str, *values: Any) -> list[dict[str, Any]]
 
 
 class _Kept(threading.local):
-    """The connection that each thread used last: to connect takes longer than most statements, and tests wait by SQL."""
+    """The connection that each thread used last: to connect takes longer than most statements that a test waits by."""
 
     _url = ""
     _connection: psycopg2.extensions.connection | None = None

@@ -58,7 +58,7 @@ def _schemas(dependant: Dependant) -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):  # its fields are the parameters
             yield from annotation.model_json_schema()["properties"].items()
         else:
-            yield parameter.alias, TypeAdapter(annotation).json_schema()
+            yield parameter.alias, TypeAdapter(parameter.field_info.rebuild_annotation()).json_schema()
     for each in dependant.dependencies:
         yield from _schemas(each)
 

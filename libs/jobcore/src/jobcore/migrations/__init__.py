@@ -31,7 +31,6 @@ from jobcore.migrations.connections import engine, patiently, refusals, turn
 from jobcore.migrations.refusals import Refused
 from jobcore.settings import DEFAULT_SCHEMA
 
-
 FOLDER: Final = str(Path(__file__).parent)
 
 
