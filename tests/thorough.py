@@ -9,7 +9,7 @@ import pytest
 
 
 def cases(values: Iterable[Any], always: int = 1) -> list[Any]:
-    """The cases of a parametrised test, of which `make test` runs the first ones (`always`), and `make thorough` all."""
+    """The cases of a parametrised test: `make test` runs the first `always` of them, and `make thorough` all."""
     first, others = (every := list(values))[:always], every[always:]
     return [*first, *(pytest.param(*_arguments(value), marks=pytest.mark.thorough) for value in others)]
 
