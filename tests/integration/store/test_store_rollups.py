@@ -14,6 +14,7 @@ from jobcore.models.rollups import Rollup, Span
 from jobcore.states import Status
 from jobcore.store import jobs, rollups
 from tests.integration.appending import append_events
+from tests.integration.store.test_store_feed import transaction
 from tests.integration.store.world import TYPES, World, race
 
 COUNTERS = ("submitted", "succeeded", "failed", "cancelled", "retried")
@@ -91,20 +92,18 @@ def test_keepers_that_count_at_once_while_jobs_are_submitted_count_each_once(wor
 
 def test_a_keeper_that_dies_while_it_counts_has_counted_nothing(world: World) -> None:
     world.insert_many(3)
-    with world.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        with connection.begin() as dying:
-            assert rollups.count(connection, 1000) == 3
-            dying.rollback()
+    with transaction(world) as connection:
+        assert rollups.count(connection, 1000) == 3
+        connection.rollback()
     count_all(world)
     assert numbers(seen(world)) == {"submitted": 3}
 
 
 def test_what_commits_late_is_counted_later(world: World) -> None:
-    with world.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        with connection.begin():
-            jobs.insert_inside(connection, [world.new()])
-            world.insert_many(2)
-            count_all(world)
+    with transaction(world) as connection:
+        jobs.insert_inside(connection, [world.new()])
+        world.insert_many(2)
+        count_all(world)
     count_all(world)
     assert numbers(seen(world)) == {"submitted": 3}
 
@@ -156,7 +155,8 @@ def test_old_rollups_are_forgotten(world: World) -> None:
     for span in Span:
         world.sql(
             "INSERT INTO rollups (span, at, owner, queue, what, range, jobs) "
-            "SELECT :span, now() - :kept - age, '', '', 'submitted', 0, 1 FROM unnest(ARRAY[interval '0', '2 h']) AS age "
+            "SELECT :span, now() - :kept - age, '', '', 'submitted', 0, 1 "
+            "FROM unnest(ARRAY[interval '0', '2 h']) AS age "
             "RETURNING 1",
             span=span, kept=span.kept,
         )  # fmt: skip

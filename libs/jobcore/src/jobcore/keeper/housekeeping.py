@@ -4,8 +4,8 @@
     rollups      what happened to jobs is counted for each minute and hour
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
     forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, old
-                 entries of the audit log, old rollups, workers that ended a day ago, and published task types that nobody
-                 knows any more are deleted
+                 entries of the audit log, old rollups, workers that ended a day ago, and published task types that
+                 nobody knows any more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.

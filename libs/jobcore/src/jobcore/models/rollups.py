@@ -63,7 +63,7 @@ class Rollup:
         return sum(self.counts.get(what, {}).values())
 
     def percentile(self, what: str, share: float) -> float | None:
-        """How many seconds this share of the durations took at most, estimated within its range; None: there are none."""
+        """How many seconds this share of the durations took at most, estimated within a range; None: there is none."""
         wanted = share * self.jobs(what)
         before = 0
         for number, jobs in sorted(self.counts.get(what, {}).items()):

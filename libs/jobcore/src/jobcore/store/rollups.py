@@ -31,8 +31,8 @@ SPANS: Final = ", ".join(
 )
 BEGIN: Final = "date_bin({length}, {at}, timestamptz 'epoch')"
 RANGE: Final = f"""
-CAST(least({RANGES - 1}, floor(2 * ln(greatest(1, 1000 * CAST(extract(epoch FROM {{time}}) AS double precision))) / ln(2)))
-     AS smallint)"""
+CAST(least({RANGES - 1}, floor(
+    2 * ln(greatest(1, 1000 * CAST(extract(epoch FROM {{time}}) AS double precision))) / ln(2))) AS smallint)"""
 """The range of a duration, as `Rollup.percentile` reads it."""
 
 COUNT: Final = text(
@@ -54,7 +54,8 @@ WITH place AS MATERIALIZED (
     SELECT {BEGIN.format(length="interval '1 min'", at="event.at")} AS minute, coalesce(owner, '{EVERY}') AS owner,
            queue, fact.what, fact.range, count(*) AS jobs
     FROM event CROSS JOIN LATERAL (
-        SELECT owner, queue, started_at, finished_at, status, {DUE_AT} AS due_at FROM jobs WHERE id = event.job_id LIMIT 1
+        SELECT owner, queue, started_at, finished_at, status, {DUE_AT} AS due_at FROM jobs
+        WHERE id = event.job_id LIMIT 1
     ) AS job CROSS JOIN LATERAL (
         VALUES (CASE WHEN event.seq = 1 THEN 'submitted'
                      WHEN event.status = 'PENDING' AND event.reason IS DISTINCT FROM 'handed_back' THEN 'retried'
@@ -83,7 +84,8 @@ WITH place AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY span, begin, owner, known ORDER BY queue) AS number
     FROM (SELECT DISTINCT span, begin, owner, queue FROM summed WHERE queue <> '{EVERY}') AS one
     CROSS JOIN LATERAL (SELECT EXISTS (
-        SELECT FROM rollups WHERE (rollups.span, at, rollups.owner, rollups.queue) = (one.span, begin, one.owner, one.queue)
+        SELECT FROM rollups
+        WHERE (rollups.span, at, rollups.owner, rollups.queue) = (one.span, begin, one.owner, one.queue)
     ) AS known) AS two
 ), told AS (
     SELECT span, begin, owner, queue FROM named WHERE known OR number + (
@@ -114,13 +116,14 @@ def count(connection: Connection, limit: int) -> int:
     return int(connection.execute(COUNT, {"limit": limit}).scalar_one())
 
 
-OLD: Final = " OR ".join(
-    f"(span = '{span}' AND at < now() - interval '{(span.kept + span.length).total_seconds()} s')" for span in Span
+FORGET: Final = text(f"""{DURABLE}{ORDERED}
+DELETE FROM rollups WHERE (span, at, owner, queue, what, range) IN (
+    SELECT old.* FROM (VALUES {SPANS}) AS spans (name, length, kept) CROSS JOIN LATERAL (
+        SELECT span, at, owner, queue, what, range FROM rollups WHERE span = name AND at < now() - kept - length
+        ORDER BY span, at LIMIT :limit
+    ) AS old LIMIT :limit
 )
-FORGET: Final = text(
-    DURABLE
-    + f"DELETE FROM rollups WHERE ctid = ANY(ARRAY(SELECT ctid FROM rollups WHERE {OLD} LIMIT :limit FOR UPDATE SKIP LOCKED))"
-)
+""")
 
 
 def forget(connection: Connection, limit: int) -> int:
@@ -145,7 +148,9 @@ def times(connection: Connection, span: Span, number: int) -> list[datetime]:
     return [latest - back * span.length for back in reversed(range(number))]
 
 
-def read(connection: Connection, span: Span, number: int, owner: str | None, queue: str | None) -> dict[datetime, list[Count]]:
+def read(
+    connection: Connection, span: Span, number: int, owner: str | None, queue: str | None
+) -> dict[datetime, list[Count]]:
     """The counts of the latest `number` rollups by the time at which they begin; None: of all owners, or queues."""
     found: dict[datetime, list[Count]] = {at: [] for at in times(connection, span, number)}
     wanted = {"span": span, "times": list(found), "owner": owner or EVERY, "queue": queue or EVERY}

@@ -48,10 +48,10 @@ class Figures(BaseModel):
     failed: int
     cancelled: int
     retried: int = Field(description="How often a task became PENDING again after a run or an end, but for hand-backs.")
-    wait_s: Durations | None = Field(
-        description="How long the tasks that started had been due; null if none started."
+    wait_s: Durations | None = Field(description="How long the tasks that started had been due; null if none started.")
+    run_s: Durations | None = Field(
+        description="How long the last attempt of those took that ended SUCCESS or FAILED; null: none."
     )
-    run_s: Durations | None = Field(description="How long the last attempt of those took that ended SUCCESS or FAILED; null: none.")
 
     @classmethod
     def of(cls, rollup: Rollup, **more: object) -> Self:
@@ -80,14 +80,16 @@ class Stats(BaseModel):
 @needs(Scope.READ)
 async def get_stats(
     request: Request,
-    last: Annotated[Last, Query(description="How far back to look: in minutes for an hour, else in hours.")] = Last.HOUR,
+    last: Annotated[
+        Last, Query(description="How far back to look: in minutes for an hour, else in hours.")
+    ] = Last.HOUR,
     queue: Annotated[str | None, Query(pattern=QUEUE_NAME, description="Only tasks of this queue.")] = None,
 ) -> Stats:
     """Get how many tasks were submitted, ended and were retried, and how long they waited and ran.
 
-    What happens is counted within about ten seconds. An hour, a day and a week cost the same however many tasks there are.
-    A caller with an owner gets the figures of its tasks. Of each owner, and of all together, the 100 queues that came
-    first in a minute or an hour have figures of their own; tasks of others are in the figures of all queues.
+    What happens is counted within about ten seconds. A caller with an owner gets the figures of its tasks. Of each
+    owner, and of all together, the 100 queues that came first in a minute or an hour have figures of their own; tasks
+    of others are in the figures of all queues.
     """
     span, number = LOOKS[last]
     found = await runtime_of(request).database.call(rollups.read, span, number, owner_of(request), queue)
