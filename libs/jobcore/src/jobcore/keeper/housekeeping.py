@@ -4,8 +4,8 @@
     rollups      what happened to jobs is counted for each minute and hour
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
     forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, old
-                 entries of the audit log, old rollups, workers that ended a day ago, and published task types that
-                 nobody knows any more are deleted
+                 entries of the audit log, ended sessions whose time is over, old rollups, workers that ended a day ago,
+                 and published task types that nobody knows any more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -29,6 +29,7 @@ from jobcore.settings import CoreSettings
 from jobcore.store import (
     audit_log,
     concurrency_limits,
+    ended_sessions,
     expiry,
     fair_turns,
     idempotency,
@@ -136,6 +137,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_keys),
             Pass(self._forget_acts),
             Pass(self._forget_rollups),
+            Pass(self._forget_sessions),
             Pass(self._forget_workers),
             Pass(self._forget_types),
         ]
@@ -218,6 +220,10 @@ class Housekeeping(BackgroundThread):
 
     def _forget_rollups(self, size: int) -> Done:
         forgotten = self._db.call(rollups.forget, size)
+        return Done(forgotten, forgotten == size)
+
+    def _forget_sessions(self, size: int) -> Done:
+        forgotten = self._db.call(ended_sessions.forget, size)
         return Done(forgotten, forgotten == size)
 
     def _forget_workers(self, _size: int) -> Done:
