@@ -17,7 +17,7 @@ BUSY = {
 
 
 def drawn(*figures: dict[str, Any]) -> list[charts.Chart]:
-    items = [{**each, "at": f"2026-11-30T{10 + minute // 60}:{minute % 60:02}:00Z"} for minute, each in enumerate(figures)]
+    items = [{**each, "at": f"2026-11-30T{10 + n // 60}:{n % 60:02}:00Z"} for n, each in enumerate(figures)]
     return charts.of_stats({"step_s": 60, "items": items, "total": figures[-1]})
 
 
