@@ -54,6 +54,8 @@ FRUITLESS: Final = 10
 """The pause after a pass that read many rows and changed none, as a multiple of its duration."""
 QUEUES: Final = 500
 """How many queues one step deletes at most, because intakes wait for it."""
+EVENTS: Final = 10
+"""How many events are counted in a step for each row that it may take, because it only reads them."""
 DAY_S: Final = 86_400
 START: Final = UUID(int=0)
 
@@ -175,8 +177,8 @@ class Housekeeping(BackgroundThread):
         return Done(len(changes), len(changes) == size)
 
     def _count(self, size: int) -> Done:
-        counted = self._db.call(rollups.count, size)
-        return Done(counted, counted == size)
+        counted = self._db.call(rollups.count, EVENTS * size)
+        return Done(counted, counted == EVENTS * size)
 
     def _retire(self, size: int) -> Done:
         if not self._retention_s:

@@ -31,9 +31,8 @@ SPANS: Final = ", ".join(
 )
 BEGIN: Final = "date_bin({length}, {at}, timestamptz 'epoch')"
 RANGE: Final = f"""
-CAST(least({RANGES - 1}, floor(
-    2 * ln(greatest(1, 1000 * CAST(extract(epoch FROM {{time}}) AS double precision))) / ln(2))) AS smallint)"""
-"""The range of a duration, as `Rollup.percentile` reads it."""
+CAST(least({RANGES - 1}, floor(2 * ln(greatest(1, 1000 * date_part('epoch', took))) / ln(2))) AS smallint)"""
+"""The range of the duration `took`, as `Rollup.percentile` reads it."""
 
 COUNT: Final = text(
     f"""{DURABLE}{ORDERED}
@@ -50,26 +49,31 @@ WITH place AS MATERIALIZED (
           AND (txid, job_id, seq) > (place.txid, place.job_id, place.seq)
         ORDER BY txid, job_id, seq LIMIT :limit
     ) AS found
-), happened AS MATERIALIZED (
-    SELECT {BEGIN.format(length="interval '1 min'", at="event.at")} AS minute, coalesce(owner, '{EVERY}') AS owner,
-           queue, fact.what, fact.range, count(*) AS jobs
-    FROM event CROSS JOIN LATERAL (
-        SELECT owner, queue, started_at, finished_at, status, {DUE_AT} AS due_at FROM jobs
-        WHERE id = event.job_id LIMIT 1
-    ) AS job CROSS JOIN LATERAL (
-        VALUES (CASE WHEN event.seq = 1 THEN 'submitted'
-                     WHEN event.status = 'PENDING' AND event.reason IS DISTINCT FROM 'handed_back' THEN 'retried'
-                     WHEN event.status = 'SUCCESS' THEN 'succeeded'
-                     WHEN event.status = 'FAILED' THEN 'failed'
-                     WHEN event.status = 'CANCELLED' THEN 'cancelled' END, CAST(0 AS smallint)),
+), seen AS MATERIALIZED (
+    SELECT minute, owner, queue, what, {RANGE} AS range, count(*) AS jobs,
+           CASE WHEN took IS NULL THEN NULL WHEN what IS NULL THEN 'wait' ELSE 'run' END AS timed
+    FROM (
+        SELECT {BEGIN.format(length="interval '1 min'", at="event.at")} AS minute,
+               coalesce(owner, '{EVERY}') AS owner, queue,
+               CASE WHEN event.seq = 1 THEN 'submitted'
+                    WHEN event.status = 'PENDING' AND event.reason IS DISTINCT FROM 'handed_back' THEN 'retried'
+                    WHEN event.status = 'SUCCESS' THEN 'succeeded'
+                    WHEN event.status = 'FAILED' THEN 'failed'
+                    WHEN event.status = 'CANCELLED' THEN 'cancelled' END AS what,
                -- a job that is retried meanwhile no longer has the times of this run
-               (CASE WHEN event.status = 'RUNNING' AND job.status <> 'PENDING' AND event.at = started_at
-                     THEN 'wait' END, {RANGE.format(time="started_at - due_at")}),
-               (CASE WHEN event.status <> 'CANCELLED' AND event.at = finished_at AND started_at IS NOT NULL
-                     THEN 'run' END, {RANGE.format(time="finished_at - started_at")})
-    ) AS fact (what, range)
-    WHERE event.kind = 'state' AND fact.what IS NOT NULL
-    GROUP BY minute, owner, queue, fact.what, fact.range
+               CASE WHEN event.status = 'RUNNING' AND event.at = started_at AND job.status <> 'PENDING'
+                    THEN started_at - due_at
+                    WHEN event.status IN ('SUCCESS', 'FAILED') AND event.at = finished_at
+                    THEN finished_at - started_at END AS took
+        FROM event CROSS JOIN LATERAL (
+            SELECT owner, queue, started_at, finished_at, status, {DUE_AT} AS due_at FROM jobs
+            WHERE id = event.job_id LIMIT 1
+        ) AS job
+        WHERE event.kind = 'state'
+    ) AS one GROUP BY minute, owner, queue, what, timed, range
+), happened AS MATERIALIZED (
+    SELECT minute, owner, queue, what, CAST(0 AS smallint) AS range, jobs FROM seen WHERE what IS NOT NULL
+    UNION ALL SELECT minute, owner, queue, timed, range, jobs FROM seen WHERE timed IS NOT NULL
 ), summed AS MATERIALIZED (
     SELECT span, begin, coalesce(owner, '{EVERY}') AS owner, coalesce(queue, '{EVERY}') AS queue, what, range,
            CAST(sum(jobs) AS bigint) AS jobs
@@ -83,15 +87,17 @@ WITH place AS MATERIALIZED (
 ), named AS (
     SELECT *, row_number() OVER (PARTITION BY span, begin, owner, known ORDER BY queue) AS number
     FROM (SELECT DISTINCT span, begin, owner, queue FROM summed WHERE queue <> '{EVERY}') AS one
-    CROSS JOIN LATERAL (SELECT EXISTS (
+    -- no EXISTS, which may be planned as a look at the whole table
+    CROSS JOIN LATERAL (SELECT count(*) > 0 AS known FROM (
         SELECT FROM rollups
-        WHERE (rollups.span, at, rollups.owner, rollups.queue) = (one.span, begin, one.owner, one.queue)
-    ) AS known) AS two
+        WHERE (rollups.span, at, rollups.owner, rollups.queue) = (one.span, begin, one.owner, one.queue) LIMIT 1
+    ) AS row) AS found
 ), told AS (
-    SELECT span, begin, owner, queue FROM named WHERE known OR number + (
+    SELECT span, begin, owner, queue FROM named
+    WHERE CASE WHEN known THEN true WHEN number <= {QUEUES} THEN number + (
         SELECT count(DISTINCT rollups.queue) FROM rollups
         WHERE (rollups.span, at, rollups.owner) = (named.span, begin, named.owner) AND rollups.queue <> '{EVERY}'
-    ) <= {QUEUES}
+    ) <= {QUEUES} END
     UNION ALL SELECT DISTINCT span, begin, owner, '{EVERY}' FROM summed
 ), counted AS (
     INSERT INTO rollups AS stored (span, at, owner, queue, what, range, jobs)
