@@ -7,7 +7,7 @@ from typing import Final
 from starlette.routing import Route
 
 from longrun_api.auth.sessions import CONSOLE
-from longrun_api.console import assets, job, jobs, operations, overview, sign_in, webhooks
+from longrun_api.console import assets, job, jobs, operations, overview, provider_sign_in, sign_in, webhooks
 from longrun_api.console.page import Endpoint, nothing
 
 _GET: Final[dict[str, Endpoint]] = {
@@ -25,6 +25,8 @@ _GET: Final[dict[str, Endpoint]] = {
     "/keys": operations.keys,
     "/audit-log": operations.audit_log,
     "/sign-in": sign_in.show,
+    "/sign-in/provider": provider_sign_in.begin,
+    "/sign-in/callback": provider_sign_in.end,
     "/assets/{name}": assets.serve,
     "/{rest:path}": nothing,
 }
