@@ -13,6 +13,8 @@ from longrun_api.stream_quota import StreamQuota, StreamsExceeded
 from tests.integration.keyed import KeyedApi
 from tests.waiting import until
 
+LONG_S = 3600.0
+
 
 async def opened(stack: AsyncExitStack, counter: StreamQuota, owner: str = "ada") -> bool:
     """Whether a stream is let in; it stays open until the stack is closed."""
@@ -23,28 +25,39 @@ async def opened(stack: AsyncExitStack, counter: StreamQuota, owner: str = "ada"
     return True
 
 
-def test_processes_together_hold_the_quota_and_streams_of_a_killed_one_are_forgotten(redis_url: str) -> None:
+def test_processes_together_hold_the_quota_in_a_race_and_a_stream_that_ends_frees_its_place(redis_url: str) -> None:
     async def told() -> None:
-        killed, other = (StreamQuota(parse(redis_url), {"ada": 5, "grace": 1}.get, expiry_s=2.0) for _ in range(2))
-        for counter in (killed, other):
+        one, other = (StreamQuota(parse(redis_url), {"ada": 5, "grace": 1}.get, LONG_S) for _ in range(2))
+        for counter in (one, other):
             await counter.start()
-        async with AsyncExitStack() as streams, AsyncExitStack() as others:
+        async with AsyncExitStack() as streams:
             barrier = asyncio.Barrier(12)
 
             async def come(number: int) -> bool:
                 await barrier.wait()
-                return await opened(streams, (killed, other)[number % 2])
+                return await opened(streams, (one, other)[number % 2])
 
             assert sum(await asyncio.gather(*(come(number) for number in range(12)))) == 5
-            assert await other.used("ada") == 5
-            assert await opened(streams, killed, "grace")
+            assert await one.used("ada") == await other.used("ada") == 5
+            assert await opened(streams, one, "grace")
             assert not await opened(streams, other, "grace")
-            assert await opened(streams, other, "nobody-counts")
-            await killed.close()  # it says nothing of its streams any more, as if it had been killed
-            while not await opened(others, other, "grace"):
-                await asyncio.sleep(0.01)  # Redis forgets them by its clock, and tells nobody
-        while await other.used("ada"):
-            await asyncio.sleep(0.01)
+            assert await opened(streams, other, "somebody without a quota")
+        while await one.used("ada") or await other.used("grace"):
+            await asyncio.sleep(0.01)  # the processes say it by themselves, each its own
+        for counter in (one, other):
+            await counter.close()
+
+    asyncio.run(told())
+
+
+def test_streams_of_a_killed_process_are_forgotten(redis_url: str) -> None:
+    async def told() -> None:
+        killed, other = StreamQuota(parse(redis_url), lambda _: 1, 0.2), StreamQuota(parse(redis_url), lambda _: 1)
+        async with AsyncExitStack() as streams:
+            assert await opened(streams, killed)
+            await killed.close()  # it says nothing of its stream any more
+            while not await opened(streams, other):
+                await asyncio.sleep(0.01)  # Redis tells nobody what it forgets
         await other.close()
 
     asyncio.run(told())

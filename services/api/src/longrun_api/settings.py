@@ -66,6 +66,9 @@ below example.com, `*` for any name."""
 responses (CORS)."""
     root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """The path under which a proxy serves the API, such as `/longrun`; the proxy may pass it on or remove it."""
+    trace_url: Annotated[str, Field(pattern=r"^https?://\S*\{trace_id\}\S*$")] | None = None
+    """Where traces are shown, such as `https://jaeger.example.com/trace/{trace_id}`: the console links each job \
+to its own. Unset: it shows the id."""
     access_log: bool = False
     """Log each request, except probes."""
     stream_stall_s: Seconds = 30.0
