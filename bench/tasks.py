@@ -1,11 +1,11 @@
-"""The bench's own task types: jobs that do nothing or wait, in each lane, and one that blocks the event loop."""
+"""The bench's own task types: jobs that do nothing, wait, block the event loop, or tell the time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from jobcore.tasks import task
+from jobcore.tasks import AsyncContext, task
 
 
 @task
@@ -52,3 +52,11 @@ async def block_the_loop(seconds: float) -> float:
     """Wait without letting other runs of the same loop go on, as no async task should."""
     time.sleep(seconds)  # noqa: ASYNC251 (the fault that is measured)
     return seconds
+
+
+@task
+async def tell_the_time(ctx: AsyncContext, count: int, every_s: float) -> None:
+    """Write the time into the log, again and again."""
+    for _ in range(count):
+        ctx.log(repr(time.time()))
+        await asyncio.sleep(every_s)

@@ -1075,6 +1075,28 @@ CREATE TABLE longrun.rate_limits (
     CONSTRAINT rate_limits_are_bounded CHECK (((max_starts >= 1) AND (window_s >= (1)::double precision) AND (window_s <= (86400)::double precision)))
 );
 
+CREATE TABLE longrun.rollup_cursor (
+    only_one boolean DEFAULT true NOT NULL,
+    txid xid8 NOT NULL,
+    job_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT rollup_cursor_only_one_check CHECK (only_one)
+)
+WITH (fillfactor='50');
+
+CREATE TABLE longrun.rollups (
+    span text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    owner text NOT NULL,
+    queue text NOT NULL,
+    what text NOT NULL,
+    range smallint NOT NULL,
+    jobs bigint NOT NULL,
+    CONSTRAINT rollups_span_check CHECK ((span = ANY (ARRAY['minute'::text, 'hour'::text]))),
+    CONSTRAINT rollups_what_check CHECK ((what = ANY (ARRAY['submitted'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'retried'::text, 'wait'::text, 'run'::text])))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
 CREATE TABLE longrun.schedules (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -1256,6 +1278,12 @@ ALTER TABLE ONLY longrun.quotas
 
 ALTER TABLE ONLY longrun.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY longrun.rollup_cursor
+    ADD CONSTRAINT rollup_cursor_pkey PRIMARY KEY (only_one);
+
+ALTER TABLE ONLY longrun.rollups
+    ADD CONSTRAINT rollups_pkey PRIMARY KEY (span, at, owner, queue, what, range);
 
 ALTER TABLE ONLY longrun.schedules
     ADD CONSTRAINT schedules_name_key UNIQUE (name);

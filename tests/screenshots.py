@@ -16,6 +16,7 @@ from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.chromium import chromium
 from tests.processes import Stack
+from tests.servers import execute
 from tests.waiting import until
 
 FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
@@ -26,6 +27,18 @@ NIGHTLY: Final = {
     "timezone": "Europe/Berlin",
     "task": {"task_type": "echo", "input": {}},
 }
+
+
+PAST_HOUR: Final = """
+INSERT INTO longrun.rollups (span, at, owner, queue, what, range, jobs)
+SELECT 'minute', date_bin('1 min', now(), timestamptz 'epoch') - minute * interval '1 min', '', '', what, range,
+       CAST(jobs * (1.2 + sin(minute / 7.0) + sin(minute * minute) / 3) AS bigint)
+FROM generate_series(1, 59) AS minute CROSS JOIN (VALUES
+    ('submitted', 0, 40), ('succeeded', 0, 37), ('failed', 0, 2), ('cancelled', 0, 1),
+    ('wait', 10, 30), ('wait', 14, 8), ('wait', 17, 2), ('run', 20, 25), ('run', 24, 12), ('run', 27, 3)
+) AS happened (what, range, jobs)
+"""
+"""What happened in the hour before the picture, because nobody wants to wait for it."""
 
 
 def main() -> None:
@@ -48,6 +61,7 @@ def _api() -> Iterator[str]:
         with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedValkey(folder / "valkey") as valkey:
             database = postgres.url_of("postgres")
             upgrade(database)
+            execute(database, PAST_HOUR)
             with Stack(database, valkey.url, folder) as stack:
                 url = stack.api().url
                 stack.worker()

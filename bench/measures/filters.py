@@ -60,8 +60,8 @@ def queries(running: Running) -> Mapping[str, str]:
     return {name: f"/tasks?{urlencode(given)}" for name, given in parameters.items()} | counted
 
 
-def ask(running: Running, paths: Mapping[str, str], samples: int) -> Mapping[str, float]:
-    """The 99th percentile of each request, in seconds, by its name."""
+def ask(running: Running, paths: Mapping[str, str], samples: int, percent: float = 99) -> Mapping[str, float]:
+    """A percentile of each request, in seconds, by its name."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     times: dict[str, list[float]] = {name: [] for name in paths}
     for number in range(samples + 3):
@@ -74,7 +74,7 @@ def ask(running: Running, paths: Mapping[str, str], samples: int) -> Mapping[str
                 raise RuntimeError(f"{path}: {answer.status}")
             if number >= 3:  # the first ones warm caches up
                 times[name].append(time.perf_counter() - started)
-    return {name: percentile(values, 99) for name, values in times.items()}
+    return {name: percentile(values, percent) for name, values in times.items()}
 
 
 def fill(running: Running, count: int) -> None:

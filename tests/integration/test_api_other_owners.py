@@ -54,6 +54,9 @@ OF_NO_TASK: Final = {
     "PUT /quotas/{owner}": [Try(403, {"submissions": 1}), Try(403, {"submissions": 1}, owner="bob")],
     "DELETE /quotas/{owner}": [Try(403), Try(403, owner="bob")],
 }
+NO_FIGURES: Final = {
+    **dict.fromkeys(("submitted", "succeeded", "failed", "cancelled", "retried"), 0), "wait_s": None, "run_s": None,
+}  # fmt: skip
 ALL_UNKNOWN: Final = {"matched": 0, "changed": 0}
 
 
@@ -87,6 +90,7 @@ def aims(hers: Belongings) -> Mapping[str, list[Try]]:
         ],
         "GET /tasks": [*lists, Try(422, params={"limit": 1, "cursor": hers.cursor})],
         "GET /tasks:count": [*lists, Try(200, params=count, has={"counts": nothing})],
+        "GET /stats": [Try(422, params=OTHERS), Try(200, params={"queue": hers.queue}, has={"total": NO_FIGURES})],
         "GET /tasks:export": [*lists, Try(200, params={"after": hers.tasks[0]})],
         "POST /tasks:cancel": bulk,
         "POST /tasks:retry": bulk,

@@ -59,6 +59,7 @@ OPERATIONS = [
     "POST /tasks",
     "GET /tasks",
     "GET /tasks:count",
+    "GET /stats",
     "POST /tasks:batch",
     "GET /tasks:export",
     "POST /tasks:cancel",

@@ -22,7 +22,7 @@ from tests.waiting import until
 TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
     "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types", "input_files",
-    "default_quotas", "owner_uses", "owner_use_changes",
+    "rollups", "rollup_cursor", "default_quotas", "owner_uses", "owner_use_changes",
     "api_keys", "signing_keys", "ended_sessions", "audit_log", "webhook_secrets", "quotas", "webhooks",
 }  # fmt: skip
 YOUNGER = {
@@ -30,6 +30,8 @@ YOUNGER = {
     "webhook_secrets",
     "webhooks",
     "quotas",
+    "rollups",
+    "rollup_cursor",
     "default_quotas",
     "owner_uses",
     "owner_use_changes",

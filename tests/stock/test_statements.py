@@ -40,6 +40,7 @@ from jobcore.models import (
 from jobcore.models.acts import Act, Kind
 from jobcore.models.api_keys import KeyDigest, NewApiKey, new_key
 from jobcore.models.caller import Scope
+from jobcore.models.rollups import Span
 from jobcore.models.subscriptions import NewSubscription, SubscriptionSettings
 from jobcore.models.webhooks import SignatureScheme, SubscribedEvent, WebhookFormat
 from jobcore.schedule import Firing, MissedRuns, Overlap, Plan
@@ -85,6 +86,7 @@ from jobcore.store import (
     quotas,
     rate_limits,
     rescue,
+    rollups,
     runs,
     schedules,
     sealed_inputs,
@@ -209,6 +211,14 @@ def make_subscriptions(world: World) -> None:
         world.call(subscriptions.note_success, first.id)
         world.call(subscriptions.note_failure, first.id, 60.0, "it is gone", gone=True)
         world.call(subscriptions.delete, second.id)
+
+
+def make_rollups(world: World) -> None:
+    """Count what happened, read the counts and forget the old ones."""
+    assert world.call(rollups.count, PAGE) == PAGE
+    for span, owner in product(Span, [None, "tenant"]):
+        world.call(rollups.read, span, 60, owner, None)
+    world.call(rollups.forget, PAGE)
 
 
 def make_quotas(world: World) -> None:
@@ -439,6 +449,7 @@ def walk_through(world: World, worker: UUID) -> None:
     make_keys(world)
     make_acts(world)
     make_quotas(world)
+    make_rollups(world)
     make_subscriptions(world)
     world.call(workers.running, [worker])
     world.call(workers.beat, worker, draining=False)

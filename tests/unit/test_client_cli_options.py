@@ -82,6 +82,7 @@ COMMANDS = {
     "getKey": ["keys show k"],
     "revokeKey": ["keys revoke k"],
     "rotateKey": ["keys rotate k …"],
+    "getStats": ["stats …"],
     "listQuotas": ["quotas"],
     "getQuota": ["quotas show n"],
     "putQuota": ["quotas set n …"],
@@ -121,7 +122,7 @@ SCHEDULE = {
     "skipped": 0, "missed": 0, "error": None, "created_at": AT, "updated_at": AT, "task": {"task_type": "echo"},
 }  # fmt: skip
 VALUES = {"JSON": '{"a": 1}', "TIME": "2026-01-02", "NAMES": "error", "[NAME=]PATH": f"a={__file__}"}
-CHOICES = {"status": "FAILED", "overlap": "skip", "missed_runs": "skip", "until": "stopped"}
+CHOICES = {"last": "day", "status": "FAILED", "overlap": "skip", "missed_runs": "skip", "until": "stopped"}
 UPLOADED = {
     "file_id": "f1", "size": 1, "media_type": "text/x-python", "sha256": "0", "created_at": AT, "expires_at": AT,
 }  # fmt: skip

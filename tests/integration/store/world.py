@@ -66,6 +66,7 @@ TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
     "fair_turns", "input_files", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
     "api_keys", "signing_keys", "ended_sessions", "quotas", "default_quotas", "owner_uses", "owner_use_changes",
+    "rollups",
 )  # fmt: skip
 
 P = ParamSpec("P")

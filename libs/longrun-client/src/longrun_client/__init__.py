@@ -45,6 +45,7 @@ from longrun_client.models_queues import ConcurrencyLimit, ConcurrencyLimitPage,
 from longrun_client.models_quotas import Quota, QuotaPage
 from longrun_client.models_rates import QueueRate, RateLimit, RateLimitPage
 from longrun_client.models_schedules import Schedule, ScheduleError, SchedulePage
+from longrun_client.models_stats import Durations, Figures, FiguresAt, Stats
 from longrun_client.models_timings import Timings
 from longrun_client.models_watch import TaskEvent
 from longrun_client.models_webhooks import (
@@ -76,9 +77,12 @@ __all__ = [
     "ConcurrencyLimitPage",
     "Delivery",
     "DeliveryPage",
+    "Durations",
     "EstimatedStart",
     "Event",
     "FieldError",
+    "Figures",
+    "FiguresAt",
     "IncompleteDownload",
     "InvalidAddress",
     "InvalidKey",
@@ -107,6 +111,7 @@ __all__ = [
     "Schedule",
     "ScheduleError",
     "SchedulePage",
+    "Stats",
     "Status",
     "StatusCount",
     "SubmitNotAvailable",

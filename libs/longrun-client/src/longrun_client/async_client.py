@@ -30,6 +30,7 @@ from longrun_client.options import FilterOptions, ListOptions, Source, SubmitOpt
 from longrun_client.queue_client import AsyncQueueClient
 from longrun_client.schedule_client import AsyncScheduleClient
 from longrun_client.server import Server
+from longrun_client.stats_client import AsyncStatsClient
 from longrun_client.submit_many import AsyncSubmitMany
 from longrun_client.uploads import Upload, to_upload, with_uploaded
 from longrun_client.wait import Wait
@@ -46,6 +47,7 @@ class AsyncLongrun(
     AsyncKeyClient,
     AsyncAuditClient,
     AsyncWebhookClient,
+    AsyncStatsClient,
 ):
     """`Longrun` for async code: the same methods, to be awaited. Methods that iterate return async iterators."""
 

@@ -29,6 +29,7 @@ from longrun_client import (
     cli_rates,
     cli_schedules,
     cli_secrets,
+    cli_stats,
     cli_submit,
     cli_submit_many,
     cli_tasks,
@@ -59,6 +60,7 @@ app.add_typer(cli_bulk.app)
 app.add_typer(cli_list.app)
 app.add_typer(cli_watch.app)
 app.add_typer(cli_top.app)
+app.add_typer(cli_stats.app)
 app.add_typer(cli_why.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_output.app)

@@ -28,6 +28,7 @@ from longrun_client.options import FilterOptions, ListOptions, Source, SubmitOpt
 from longrun_client.queue_client import QueueClient
 from longrun_client.schedule_client import ScheduleClient
 from longrun_client.server import Server
+from longrun_client.stats_client import StatsClient
 from longrun_client.submit_many import SubmitMany
 from longrun_client.transport import Transport
 from longrun_client.uploads import Upload, to_upload, with_uploaded
@@ -36,7 +37,9 @@ from longrun_client.watch_client import WatchClient
 from longrun_client.webhook_client import WebhookClient
 
 
-class Longrun(QueueClient, ScheduleClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient):
+class Longrun(
+    QueueClient, ScheduleClient, SubmitMany, BulkClient, WatchClient, KeyClient, AuditClient, WebhookClient, StatsClient
+):
     """A client of a Longrun server: submit, read, follow, cancel and retry tasks.
 
     `base_url` is the address of the server, by default that in LONGRUN_URL or else http://127.0.0.1:8000. `api_key`

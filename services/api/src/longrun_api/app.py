@@ -53,6 +53,7 @@ from longrun_api.routes import (
     quotas,
     rate_limits,
     schedules,
+    stats,
     stream,
     stream_tokens,
     subscriptions,
@@ -71,7 +72,7 @@ from longrun_api.settings import ApiSettings
 log = logs.get(__name__)
 
 ROUTES: Final = (
-    *(docs, tasks, batch, task_list, bulk, exports, task, why, output, stream, events, files, uploads, webhooks),
+    *(docs, tasks, batch, task_list, stats, bulk, exports, task, why, output, stream, events, files, uploads, webhooks),
     *(subscriptions, schedules, task_types, workers, queues, concurrency_limits, rate_limits, keys, quotas),
     *(stream_tokens, audit_log, health),
 )

@@ -1,10 +1,11 @@
 """Housekeeping: the keeper's long work, in a thread of its own, so that it delays no wake-up and no rescue.
 
     expiry       jobs that were not started in time fail, the longest expired first
+    rollups      what happened to jobs is counted for each minute and hour
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
     forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, old
-                 entries of the audit log, ended sessions whose time is over, workers that ended a day ago, and
-                 published task types that nobody knows any more are deleted
+                 entries of the audit log, ended sessions whose time is over, old rollups, workers that ended a day ago,
+                 and published task types that nobody knows any more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -35,6 +36,7 @@ from jobcore.store import (
     queues,
     rate_limits,
     retention,
+    rollups,
     starts,
     task_types,
     workers,
@@ -52,6 +54,8 @@ FRUITLESS: Final = 10
 """The pause after a pass that read many rows and changed none, as a multiple of its duration."""
 QUEUES: Final = 500
 """How many queues one step deletes at most, because intakes wait for it."""
+EVENTS: Final = 10
+"""How many events are counted in a step for each row that it may take, because it only reads them."""
 DAY_S: Final = 86_400
 START: Final = UUID(int=0)
 
@@ -126,6 +130,7 @@ class Housekeeping(BackgroundThread):
         self._queue = ""
         self._passes = [
             Pass(self._expire, pause_s=EXPIRY_S, longest_s=EXPIRY_S),
+            Pass(self._count, longest_s=PASS_S),
             Pass(self._retire),
             Pass(self._forget_turns),
             Pass(self._forget_queues),
@@ -133,6 +138,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_starts),
             Pass(self._forget_keys),
             Pass(self._forget_acts),
+            Pass(self._forget_rollups),
             Pass(self._forget_sessions),
             Pass(self._forget_workers),
             Pass(self._forget_types),
@@ -169,6 +175,10 @@ class Housekeeping(BackgroundThread):
         changes = self._db.call(expiry.expire, size)
         self._publisher.publish_changes(changes)
         return Done(len(changes), len(changes) == size)
+
+    def _count(self, size: int) -> Done:
+        counted = self._db.call(rollups.count, EVENTS * size)
+        return Done(counted, counted == EVENTS * size)
 
     def _retire(self, size: int) -> Done:
         if not self._retention_s:
@@ -208,6 +218,10 @@ class Housekeeping(BackgroundThread):
 
     def _forget_acts(self, size: int) -> Done:
         forgotten = self._db.call(audit_log.forget, self._audit_s, size)
+        return Done(forgotten, forgotten == size)
+
+    def _forget_rollups(self, size: int) -> Done:
+        forgotten = self._db.call(rollups.forget, size)
         return Done(forgotten, forgotten == size)
 
     def _forget_sessions(self, size: int) -> Done:

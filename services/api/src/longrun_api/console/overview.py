@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
 
 from longrun_api.callers import owner_of
-from longrun_api.console.inner_api import InnerApi
+from longrun_api.console import charts
+from longrun_api.console.inner_api import InnerApi, Parameters
 from longrun_api.console.page import Page, page
 
 LATE_S: Final = 300.0
@@ -17,22 +19,27 @@ LATE_S: Final = 300.0
 
 @page
 async def show(request: Request) -> Page:
-    """The numbers of jobs, the latest failures, queues at risk, workers, and the schedules that are due next."""
-    api = InnerApi(request)
-    counted, failed, schedules, queues, workers = await asyncio.gather(
+    """How many jobs there are, what happened to them, queues at risk, failures, workers, and schedules due next."""
+    api, last = InnerApi(request), request.query_params.get("last", "hour")
+    counted, stats, failed, schedules, queues, workers = await asyncio.gather(
         api.get("/tasks:count"),
+        api.get("/stats", [("last", last)]),
         api.get(
             "/tasks",
             [("status", "FAILED"), ("limit", "5"), ("fields", "task_id,task_type,queue,error,finished_at,created_at")],
         ),
         api.get("/schedules", [("limit", "50")]),
-        _of_operators(request, api, "/queues"),
+        _of_operators(request, api, "/queues", [("limit", "200")]),
         _of_operators(request, api, "/workers"),
     )
     return Page(
         "overview.html",
         {
             "counts": counted["counts"],
+            "last": last,
+            "charts": charts.of_stats(stats),
+            "figures": [each for each in reversed(stats["items"]) if _is_told(each)],
+            "begin": stats["items"][0]["at"],
             "failed": failed["items"],
             "next_schedules": sorted(
                 (each for each in schedules["items"] if each["next_at"]), key=lambda each: str(each["next_at"])
@@ -44,11 +51,16 @@ async def show(request: Request) -> Page:
     )
 
 
-async def _of_operators(request: Request, api: InnerApi, path: str) -> list[Any] | None:
+def _is_told(figures: Mapping[str, Any]) -> bool:
+    """Whether anything happened."""
+    return any(value for name, value in figures.items() if name != "at")
+
+
+async def _of_operators(request: Request, api: InnerApi, path: str, parameters: Parameters = ()) -> list[Any] | None:
     """What only callers without an owner see; None for others."""
     if owner_of(request) is not None:
         return None
-    items: list[Any] = (await api.get(path))["items"]
+    items: list[Any] = (await api.get(path, parameters))["items"]
     return items
 
 

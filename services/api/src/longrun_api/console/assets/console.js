@@ -14,7 +14,7 @@ function localise(root) {
 
 // The numbers of a page: htmx fetches the page again and swaps the elements that say so, while somebody looks at it.
 const isBusy = () =>
-  document.querySelector("input:checked") || document.activeElement?.matches("input, select, textarea");
+  document.querySelector("input:checked, #figures[open]") || document.activeElement?.matches("input, select, textarea");
 
 function refresh() {
   if (document.hidden || isBusy()) return;
