@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcore.errors import LongrunError
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
-from jobcore.store import failures, json_text
+from jobcore.store import failures, job_rows, json_text
 from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
 from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import ORDERED, Prepared
@@ -160,7 +160,7 @@ def _outcomes(
         for job, key in given
         if key
     ]
-    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
+    parameters = {"jobs": job_rows.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
     try:
         rows = execute(connection, parameters).all()
     except DBAPIError as error:
