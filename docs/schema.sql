@@ -785,6 +785,11 @@ CREATE TABLE longrun.deleted_events (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE longrun.ended_sessions (
+    id uuid NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
 CREATE TABLE longrun.fair_turns (
     queue text NOT NULL,
     key text NOT NULL,
@@ -1119,6 +1124,9 @@ ALTER TABLE ONLY longrun.default_quotas
 ALTER TABLE ONLY longrun.deleted_events
     ADD CONSTRAINT deleted_events_pkey PRIMARY KEY (only_one);
 
+ALTER TABLE ONLY longrun.ended_sessions
+    ADD CONSTRAINT ended_sessions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY longrun.fair_turns
     ADD CONSTRAINT fair_turns_pkey PRIMARY KEY (queue, key);
 
@@ -1200,6 +1208,8 @@ CREATE INDEX audit_log_by_actor ON longrun.audit_log USING btree (actor, id);
 CREATE INDEX audit_log_by_subject ON longrun.audit_log USING btree (subject, id);
 
 CREATE INDEX audit_log_of_owner ON longrun.audit_log USING btree (owner, id) WHERE (owner IS NOT NULL);
+
+CREATE INDEX ended_sessions_until ON longrun.ended_sessions USING btree (until);
 
 CREATE INDEX idempotency_keys_by_age ON longrun.idempotency_keys USING btree (created_at);
 

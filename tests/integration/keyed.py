@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
 
 from tests.processes import Process, Stack
+
+T = TypeVar("T")
+
+
+def unless_cut(ask: Callable[[], T]) -> T | None:
+    """What this request finds; None if it was cut off, as requests are that are open when their credential ends.
+
+    Whoever asks again and again until a credential is refused can be the one that is cut.
+    """
+    try:
+        return ask()
+    except httpx.TransportError:
+        return None
 
 
 class KeyedApi:

@@ -15,7 +15,7 @@ import pytest
 from jobcore.models.api_keys import new_key
 from jobcore.models.caller import Scope
 from longrun_api.auth.sweep import SWEEP_S
-from tests.integration.keyed import KeyedApi
+from tests.integration.keyed import KeyedApi, unless_cut
 from tests.processes import Stack
 from tests.servers import execute
 from tests.waiting import until
@@ -101,14 +101,6 @@ def test_a_traced_submission_needs_the_scope_too(keyed: KeyedApi) -> None:
         for path in ("/tasks", "/v1/tasks"):
             assert reader.post(path, json=ECHO, headers=headers).status_code == 403
             assert anyone.post(path, json=ECHO, headers=headers).status_code == 401
-
-
-def is_refused(client: httpx.Client) -> bool:
-    """Whether its key is refused; a request that is open while this becomes known is cut off."""
-    try:
-        return client.get("/tasks").status_code == 401
-    except httpx.TransportError:
-        return False
 
 
 def forged(key_id: str) -> str:
@@ -199,7 +191,7 @@ def test_a_rotated_key_keeps_its_rights_and_the_old_one_ends(keyed: KeyedApi) ->
             assert client.get("/tasks").status_code == 200
     newest = keyed.admin.post(f"/keys/{new['id']}/rotate", json={}).json()
     with keyed.client(new["key"]) as client:
-        until(lambda: is_refused(client))
+        until(lambda: unless_cut(lambda: client.get("/tasks").status_code == 401))
     with keyed.client(newest["key"]) as client:
         assert client.get("/tasks").status_code == 200
     assert keyed.admin.post(f"/keys/{new['id']}/rotate", json={}).status_code == 404

@@ -13,7 +13,7 @@ import pytest
 from longrun_api.auth.sessions import COOKIE
 from longrun_api.console import assets
 from tests.integration.hand_worker import HandWorker
-from tests.integration.keyed import KeyedApi
+from tests.integration.keyed import KeyedApi, unless_cut
 from tests.waiting import until
 
 HTML = {"Accept": "text/html"}
@@ -91,14 +91,23 @@ def test_a_revoked_key_ends_its_session(keyed: KeyedApi) -> None:
     with browser(keyed, made["key"]) as client:
         assert client.get("/console/jobs").url.path == "/console/jobs"
         keyed.admin.delete(f"/keys/{made['id']}").raise_for_status()
-        until(lambda: client.get("/console/jobs").url.path == "/console/sign-in")
+        until(lambda: unless_cut(lambda: client.get("/console/jobs").url.path == "/console/sign-in"))
 
 
-def test_signing_out_forgets_the_session(keyed: KeyedApi) -> None:
-    with browser(keyed, keyed.admin_key) as client:
-        page = client.post("/console/sign-out", data={"form_token": token_of(client.get("/console"))})
-        assert page.url.path == "/console/sign-in"
-        assert client.get("/console/jobs").url.path == "/console/sign-in"
+def test_signing_out_ends_the_session_and_the_open_requests_of_it(keyed: KeyedApi) -> None:
+    task = keyed.admin.post("/tasks", json={"task_type": "echo", "input": {}}).json()["task_id"]
+    with browser(keyed, keyed.admin_key) as client, browser(keyed) as thief:
+        thief.cookies.set(COOKIE, client.cookies[COOKIE])
+        form = {"form_token": token_of(client.get("/console"))}
+        with thief.stream("GET", f"/console/jobs/{task}/stream") as stream:
+            assert stream.status_code == 200
+            page = client.post("/console/sign-out", data=form)
+            assert (page.url.path, COOKIE in client.cookies) == ("/console/sign-in", False)
+            with pytest.raises(httpx.TransportError):
+                stream.read()
+        assert thief.get("/console/jobs").url.path == "/console/sign-in"
+        again = client.post("/console/sign-out", data={"form_token": token_of(page)})  # in another tab
+        assert again.url.path == "/console/sign-in"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from longrun_api.auth.authenticator import Authenticator
 from longrun_api.auth.grants import FRESH_S, Grants
 from longrun_api.auth.key_checks import OUTAGE_S, KeyChecks
 from longrun_api.auth.refusals import Unauthenticated
-from longrun_api.auth.sessions import Sessions
+from longrun_api.auth.sessions import COOKIE, SESSION_S, Sessions
 from longrun_api.auth.stream_tokens import stream_tokens
 from longrun_api.auth.sweep import IDLE_S
 from longrun_api.database import AsyncDatabase
@@ -37,17 +37,18 @@ class Desk:
         gone = Database("postgresql://longrun:longrun@127.0.0.1:9/longrun", name="gone", timeout_s=2)
         self.checks = KeyChecks(self.grants, self.there, 30)
         self.without = KeyChecks(self.grants, AsyncDatabase(gone, 4, 2), 2)
+        self.sessions = Sessions(self.grants, self.there)
 
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
-        checks = self.without if outage else self.checks
-        return await Authenticator(self.grants, stream_tokens(self.there), Sessions(self.there), keys=checks).grant(
-            {
-                "path": "/tasks",
-                "headers": [(b"authorization", f"Bearer {key}".encode())],
-                "query_string": b"",
-                "method": "GET",
-            }
-        )
+        header = (b"authorization", f"Bearer {key}".encode())
+        return await self._grant("/tasks", header, self.without if outage else self.checks)
+
+    async def show(self, session: str) -> grants_module.Grant:
+        return await self._grant("/console/jobs", (b"cookie", f"{COOKIE}={session}".encode()), self.checks)
+
+    async def _grant(self, path: str, header: tuple[bytes, bytes], checks: KeyChecks) -> grants_module.Grant:
+        asked = {"path": path, "headers": [header], "query_string": b"", "method": "GET"}
+        return await Authenticator(self.grants, stream_tokens(self.there), self.sessions, keys=checks).grant(asked)
 
 
 def stored(world: World, **fields: object) -> str:
@@ -63,6 +64,36 @@ def run(world: World, story: Callable[[Desk], Awaitable[None]]) -> None:
         await story(Desk(world))
 
     asyncio.run(told())
+
+
+def test_a_session_that_was_ended_is_refused_by_every_process_and_no_other_one_is(world: World) -> None:
+    key = stored(world)
+
+    async def story(here: Desk) -> None:
+        there = Desk(world)
+        first, second = [await here.sessions.begin(await here.ask(key)) for _ in range(2)]
+        for desk in (here, there):
+            known = [await desk.show(session) for session in (first, second)]
+            assert known == [await desk.show(session) for session in (first, second)]  # without another look
+        await here.sessions.end(first)
+        await there.sessions.check()
+        for desk in (here, there, Desk(world)):
+            with pytest.raises(Unauthenticated):
+                await desk.show(first)
+            assert (await desk.show(second)).caller.owner == "ada"
+
+    run(world, story)
+
+
+def test_a_session_ends_at_its_time_however_long_its_key_lasts(world: World) -> None:
+    key = stored(world)
+
+    async def story(desk: Desk) -> None:
+        grant = await desk.show(await desk.sessions.begin(await desk.ask(key)))
+        await desk.checks.check()
+        assert grant.until <= time.time() + SESSION_S
+
+    run(world, story)
 
 
 def test_a_known_key_needs_no_look_into_the_database_until_it_is_stale(world: World) -> None:

@@ -23,7 +23,7 @@ TABLES = {
     "jobs", "job_events", "job_steps", "workers", "queues", "key_limits", "keeper_lease", "schedules", "fair_turns",
     "job_files", "idempotency_keys", "rate_limits", "starts", "deleted_events", "task_types", "input_files",
     "default_quotas", "owner_uses", "owner_use_changes",
-    "api_keys", "signing_keys", "audit_log", "webhook_secrets", "quotas", "webhooks",
+    "api_keys", "signing_keys", "ended_sessions", "audit_log", "webhook_secrets", "quotas", "webhooks",
 }  # fmt: skip
 YOUNGER = {
     "audit_log",
@@ -35,6 +35,7 @@ YOUNGER = {
     "owner_use_changes",
     "api_keys",
     "signing_keys",
+    "ended_sessions",
     "job_files",
     "input_files",
     "idempotency_keys",

@@ -54,6 +54,7 @@ from jobcore.store import (
     concurrency_limits,
     counts,
     deliveries,
+    ended_sessions,
     event_pages,
     events,
     expiry,
@@ -151,7 +152,7 @@ def explaining(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) ->
 
 
 def make_keys(world: World) -> None:
-    """Keys of the API, and the key that signs stream tokens."""
+    """Keys of the API, the key that signs stream tokens, and a session that was ended."""
 
     def new(owner: str | None) -> NewApiKey:
         digest = KeyDigest.of(new_key())
@@ -167,6 +168,9 @@ def make_keys(world: World) -> None:
     world.call(api_keys.revoke, first.id)
     world.call(api_keys.put_bootstrap, new(None).digest)
     world.call(signing_key, "streams")
+    world.call(ended_sessions.end, UUID(int=1), datetime.now(UTC))
+    world.call(ended_sessions.ended, [UUID(int=1)])
+    world.call(ended_sessions.forget, PAGE)
     for owner in (None, "tenant"):
         world.call(webhook_secrets.live, owner)
         world.call(webhook_secrets.rotate, owner, 60.0)

@@ -116,7 +116,7 @@ LAST = UUID(int=2**128 - 1)
 WAITING = JobFilter((Status.PENDING,))
 FILE = NewFile(UUID(int=1), "report.pdf", "application/pdf")
 
-OF_NO_JOB = {"api_keys", "audit_log", "quotas", "signing_keys", "subscriptions", "webhook_secrets"}
+OF_NO_JOB = {"api_keys", "audit_log", "ended_sessions", "quotas", "signing_keys", "subscriptions", "webhook_secrets"}
 """Modules whose statements cannot move a job."""
 
 ENDED = "ready = false, finished_at = now(), worker_id = :worker, slot = 0, started_at = now()"

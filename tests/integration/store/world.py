@@ -61,7 +61,7 @@ SELECT owner, queued_of(owner), (
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",
     "fair_turns", "input_files", "idempotency_keys", "rate_limits", "starts", "task_types", "deleted_events",
-    "api_keys", "signing_keys", "quotas", "default_quotas", "owner_uses", "owner_use_changes",
+    "api_keys", "signing_keys", "ended_sessions", "quotas", "default_quotas", "owner_uses", "owner_use_changes",
 )  # fmt: skip
 
 P = ParamSpec("P")

@@ -3,8 +3,8 @@
     expiry       jobs that were not started in time fail, the longest expired first
     retention    jobs that ended long ago are deleted, in passes over the history from its oldest id
     forgetting   past turns of fairness keys, past starts, unused queues and limits, old idempotency keys, old
-                 entries of the audit log, workers that ended a day ago, and published task types that nobody knows any
-                 more are deleted
+                 entries of the audit log, ended sessions whose time is over, workers that ended a day ago, and
+                 published task types that nobody knows any more are deleted
 
 Each step is a short statement over a batch. While there is more to do, each step is followed by a pause as long as the
 step, so a large backlog takes at most half of one connection. A step that fails delays no other.
@@ -28,6 +28,7 @@ from jobcore.settings import CoreSettings
 from jobcore.store import (
     audit_log,
     concurrency_limits,
+    ended_sessions,
     expiry,
     fair_turns,
     idempotency,
@@ -132,6 +133,7 @@ class Housekeeping(BackgroundThread):
             Pass(self._forget_starts),
             Pass(self._forget_keys),
             Pass(self._forget_acts),
+            Pass(self._forget_sessions),
             Pass(self._forget_workers),
             Pass(self._forget_types),
         ]
@@ -206,6 +208,10 @@ class Housekeeping(BackgroundThread):
 
     def _forget_acts(self, size: int) -> Done:
         forgotten = self._db.call(audit_log.forget, self._audit_s, size)
+        return Done(forgotten, forgotten == size)
+
+    def _forget_sessions(self, size: int) -> Done:
+        forgotten = self._db.call(ended_sessions.forget, size)
         return Done(forgotten, forgotten == size)
 
     def _forget_workers(self, _size: int) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from starlette.types import Scope
@@ -12,7 +13,7 @@ from longrun_api.auth.grants import Grant, Grants
 from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
 from longrun_api.auth.refusals import MalformedAuthorization, invalid, missing
-from longrun_api.auth.sessions import Sessions, is_console, session_of
+from longrun_api.auth.sessions import Sessions, digest_of, is_console, session_of
 from longrun_api.auth.stream_tokens import take
 
 KEY: Final = "lr_"
@@ -65,10 +66,19 @@ class Authenticator:
         digest = hashlib.sha256(given).digest()
         return self._grants.fresh(digest) or await self._check(digest, _token(given))
 
-    async def _of_session(self, session: str) -> Grant:
-        if not session:
+    async def _of_session(self, cookie: str) -> Grant:
+        if not cookie:
             raise missing()
-        return await self._again(session, await self.sessions.read(session))
+        digest = digest_of(cookie)
+        if grant := self._grants.fresh(digest):
+            return grant
+        begun = await self.sessions.read(cookie)
+        if begun.key_id is None:
+            return await self._of_jwt(digest, begun)
+        behind = await self._of_key(begun.key_id)
+        checked_at = min(begun.checked_at, behind.checked_at)
+        found = replace(begun, caller=behind.caller, until=min(begun.until, behind.until), checked_at=checked_at)
+        return self._grants.keep(digest, found)
 
     async def _check(self, digest: bytes, token: str) -> Grant:
         if self._keys is not None and (self._jwts is None or token.startswith(KEY)):
@@ -78,12 +88,20 @@ class Authenticator:
         return await self._jwts.grant(digest, token)
 
     async def _again(self, token: str, grant: Grant) -> Grant:
-        if grant.key_id is not None and self._keys is not None:
-            return await self._keys.grant_of_id(grant.key_id)
+        if grant.key_id is not None:
+            return await self._of_key(grant.key_id)
+        digest = b"token " + hashlib.sha256(token.encode()).digest()  # no header's SHA-256 has this length
+        return self._grants.fresh(digest) or await self._of_jwt(digest, grant)
+
+    async def _of_key(self, key_id: str) -> Grant:
+        if self._keys is None:
+            raise invalid()
+        return await self._keys.grant_of_id(key_id)
+
+    async def _of_jwt(self, digest: bytes, grant: Grant) -> Grant:
         if grant.signed_by is None or self._jwts is None:
             raise invalid()
-        digest = b"token " + hashlib.sha256(token.encode()).digest()  # no header's SHA-256 has this length
-        return self._grants.fresh(digest) or await self._jwts.again(digest, grant)
+        return await self._jwts.again(digest, grant)
 
 
 def _token(header: bytes) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
+from uuid import UUID
 
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope
@@ -22,6 +23,15 @@ MAX_GRANTS: Final = 10_000
 GRANT: Final = "longrun.grant"
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The session of a browser: it ends at its time, or earlier if the person signs out."""
+
+    id: UUID
+    until: float
+    """In seconds since the epoch."""
+
+
 @dataclass(slots=True, eq=False)
 class Grant:
     """A valid credential and what it allows."""
@@ -33,8 +43,10 @@ class Grant:
     """The API key behind it, which may be revoked; None: there is none."""
     signed_by: str | None = None
     """The thumbprint of the issuer's key behind it, which may be withdrawn; None: there is none."""
+    session: Session | None = None
+    """The session of a browser that has it; None: it is no browser's."""
     checked_at: float = inf
-    """When that key was looked up last, on the monotonic clock."""
+    """When that key or session was looked up last, on the monotonic clock."""
     used_at: float = 0.0
     """When a request used it last, in seconds since the epoch."""
     open: set[Receive] = field(default_factory=set)
@@ -47,7 +59,8 @@ class Grant:
 
     def renew(self, found: Grant) -> None:
         """Take over what a later look has found."""
-        self.caller, self.until, self.checked_at = found.caller, found.until, found.checked_at
+        self.caller, self.checked_at = found.caller, found.checked_at
+        self.until = found.until if self.session is None else min(found.until, self.session.until)
         self.signed_by = found.signed_by
 
     def cut(self) -> None:

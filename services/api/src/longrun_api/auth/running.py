@@ -25,13 +25,14 @@ async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> Asyn
     keys = KeyChecks(grants, database, settings.database_timeout_s) if AuthMode.KEYS in settings.auth else None
     jwts = JwtChecks(grants, settings) if AuthMode.OIDC in settings.auth else None
     bootstrap = BootstrapKey(database, settings.bootstrap_digest)
-    sweep = Sweep(grants, keys)
+    sessions = Sessions(grants, database)
+    sweep = Sweep(grants, sessions, keys)
     await bootstrap.start()
     await sweep.start()
     if jwts is not None:
         await jwts.start()
     try:
-        yield Authenticator(grants, stream_tokens(database), Sessions(database), keys=keys, jwts=jwts)
+        yield Authenticator(grants, stream_tokens(database), sessions, keys=keys, jwts=jwts)
     finally:
         if jwts is not None:
             await jwts.close()

@@ -10,6 +10,7 @@ from jobcore.telemetry import logs
 from longrun_api import background_tasks
 from longrun_api.auth.grants import Grants
 from longrun_api.auth.key_checks import KeyChecks
+from longrun_api.auth.sessions import Sessions
 
 SWEEP_S: Final = 2.0
 """Seconds between two sweeps."""
@@ -22,8 +23,9 @@ log = logs.get(__name__)
 class Sweep:
     """Keeps grants true while nothing asks for them: their open requests end when they do."""
 
-    def __init__(self, grants: Grants, keys: KeyChecks | None) -> None:
+    def __init__(self, grants: Grants, sessions: Sessions, keys: KeyChecks | None) -> None:
         self._grants = grants
+        self._sessions = sessions
         self._keys = keys
         self._task: asyncio.Task[None] | None = None
 
@@ -40,13 +42,14 @@ class Sweep:
             await asyncio.sleep(SWEEP_S)
             self._grants.drop_expired()
             self._grants.forget_unused(IDLE_S)
-            if self._keys is not None:
-                await self._check(self._keys)
+            await self._check()
 
-    async def _check(self, keys: KeyChecks) -> None:
+    async def _check(self) -> None:
         try:
-            await keys.check()
+            await self._sessions.check()
+            if self._keys is not None:
+                await self._keys.check()
         except LongrunError:
             pass  # AsyncDatabase logs outages; the use of keys is noted a minute later
         except Exception:
-            log.exception("cannot check the API keys in use; trying again")
+            log.exception("cannot check the sessions and API keys in use; trying again")

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from longrun_api.auth.refusals import Unauthenticated
-from longrun_api.auth.sessions import COOKIE, SESSION_S
+from longrun_api.auth.sessions import COOKIE, SESSION_S, session_of
 from longrun_api.console.forms import read_form
 from longrun_api.console.page import Page, console_root, open_page, see
 from longrun_api.runtime import runtime_of
@@ -48,8 +48,9 @@ async def sign_in(request: Request) -> Page | Response:
 
 @open_page
 async def sign_out(request: Request) -> Response:
-    """Have the browser forget its session."""
+    """End the session, and have the browser forget it."""
     await read_form(request)
+    await runtime_of(request).authenticator.sessions.end(session_of(request.scope))
     response = see(request, "/sign-in")
     response.delete_cookie(COOKIE, path=console_root(request.scope))
     return response
