@@ -51,7 +51,7 @@ class TaskBatch(BaseModel):
 class _ValidBatch(TaskBatch):
     """A batch without an invalid task. It is parsed in two thirds of the time, because no task is parsed by Python."""
 
-    items: list[Submission] = Field(min_length=1, max_length=MAX_TASKS, fail_fast=True)  # type: ignore[assignment]
+    items: list[Submission] = Field(min_length=1, max_length=MAX_TASKS, fail_fast=True)
 
 
 class BatchRefused(InvalidInput):
