@@ -12,8 +12,8 @@ RUN = $(VENV)/.installed-run
 TEST = $(VENV)/.installed-test
 
 # Three files at a time on two cores, because tests wait more than they compute; in the order given, the longest first.
-PYTEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
-UNIT = $(PYTEST) --cov --cov-report=term tests/unit tests/integration/store
+PYTEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(THOROUGH),--thorough)
+UNIT = $(PYTEST) tests/unit tests/integration/store
 OTHERS = $(PYTEST) tests/fault tests/stock tests/integration tests/conformance tests/clients tests/docs tests/chart --ignore tests/integration/store
 
 IMAGES = api worker scraper-worker
@@ -25,7 +25,7 @@ DOCKER = $(or $(shell for docker in $$(which -a docker 2>/dev/null); do \
 CONTOUR = https://raw.githubusercontent.com/projectcontour/contour/v1.33.0/examples/render/contour.yaml
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 
-.PHONY: help run demo test unit lint format pages screenshots hooks lock version dist bench chaos clients clean images up down dev \
+.PHONY: help run demo test thorough unit lint format pages screenshots hooks lock version dist bench chaos clients clean images up down dev \
     kind-up compose e2e e2e-next
 
 help: ## List these targets
@@ -40,8 +40,11 @@ demo: $(RUN) ## Scrape a small site served from here, with `make run` in another
 test: lint ## Lint, then every test that runs on this machine
 	status=0; $(UNIT) || status=1; $(OTHERS) || status=1; exit $$status
 
+thorough: ## `make test` with every case of every kind
+	@$(MAKE) test THOROUGH=1
+
 unit: $(TEST) ## The tests that start no process of Longrun (unit, store), and how much of the code they cover
-	$(UNIT)
+	$(UNIT) --cov --cov-report=term
 
 lint: $(TEST) ## Style, types and import rules
 	$(BIN)/ruff check .

@@ -44,6 +44,14 @@ SELECT jsonb_object_agg(key, CASE
 FROM jsonb_each(stored) WHERE key = ANY(columns)
 $$;
 
+CREATE FUNCTION longrun.bytes_of(of_owner text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+    SELECT coalesce((SELECT bytes FROM owner_uses WHERE owner = of_owner), 0)
+           + coalesce((SELECT sum(bytes) FROM owner_use_changes WHERE owner = of_owner), 0)
+$$;
+
 CREATE FUNCTION longrun.check_names() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'longrun', 'pg_temp'
@@ -65,7 +73,16 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION longrun.check_queued() RETURNS trigger
+CREATE FUNCTION longrun.check_upload() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM may_store(NEW.owner);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.check_use() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'longrun', 'pg_temp'
     AS $$
@@ -73,7 +90,7 @@ DECLARE
     most bigint;
     used bigint;
 BEGIN
-    -- all rows of the transaction are there, so one look is enough; jobs of one owner mostly come in a row
+    -- all changes of the transaction are there, so one look is enough
     IF current_setting('longrun.owner_checked', true) = NEW.owner THEN
         RETURN NULL;
     END IF;
@@ -91,17 +108,53 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION longrun.count_queued() RETURNS trigger
+CREATE FUNCTION longrun.count_added() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO owner_use_changes (owner, queued, bytes, checked)
+    SELECT owner, count(*), coalesce(sum(counted_bytes), 0), true FROM added
+    WHERE owner IS NOT NULL AND delivers IS NULL AND status = 'PENDING'
+    GROUP BY owner HAVING may_store(owner)
+    ORDER BY owner;  -- the order in which the checks take their locks
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.count_deleted() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO owner_use_changes (owner, queued, bytes)
+    SELECT owner, -count(*) FILTER (WHERE status = 'PENDING'), -coalesce(sum(counted_bytes), 0) FROM deleted
+    WHERE owner IS NOT NULL AND delivers IS NULL GROUP BY owner;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.count_file() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'longrun', 'pg_temp'
     AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        INSERT INTO owner_use_changes (owner, queued) VALUES (OLD.owner, -1);
+        INSERT INTO owner_use_changes (owner, queued, bytes) VALUES (OLD.owner, 0, -OLD.size);
     ELSE
-        INSERT INTO owner_use_changes (owner, queued)
-        VALUES (NEW.owner, CASE NEW.status WHEN 'PENDING' THEN 1 ELSE -1 END);
+        INSERT INTO owner_use_changes (owner, queued, bytes)
+        VALUES (NEW.owner, 0, NEW.size - coalesce(OLD.size, 0));
     END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION longrun.count_moved() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO owner_use_changes (owner, queued, bytes, checked) VALUES (
+        NEW.owner, CAST(NEW.status = 'PENDING' AS integer) - CAST(OLD.status = 'PENDING' AS integer),
+        coalesce(NEW.counted_bytes - OLD.counted_bytes, 0),
+        NEW.status = 'PENDING' AND OLD.status IN ('FAILED', 'CANCELLED'));
     RETURN NULL;
 END $$;
 
@@ -269,6 +322,25 @@ BEGIN
     END IF;
     field := NULL;
 END $_$;
+
+CREATE FUNCTION longrun.may_store(of_owner text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'longrun', 'pg_temp'
+    AS $$
+DECLARE
+    most bigint := quota(of_owner, 'stored_bytes');
+    used bigint;
+BEGIN
+    IF most IS NOT NULL THEN
+        used := bytes_of(of_owner);
+        IF used >= most THEN
+            RAISE EXCEPTION '% of % bytes are stored: try again once ended tasks or uploaded files are deleted',
+                used, most USING ERRCODE = 'LR429',
+                DETAIL = json_build_object('owner', of_owner, 'quota', 'stored_bytes', 'most', most, 'used', used);
+        END IF;
+    END IF;
+    RETURN true;
+END $$;
 
 CREATE FUNCTION longrun.names_of(of_owner text) RETURNS bigint
     LANGUAGE sql STABLE
@@ -640,11 +712,13 @@ BEGIN
     LOOP
         INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                           max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, retry, dedupe_key,
-                          created_at, input_exact, metadata_exact, rate_key, owner, webhook)
+                          created_at, input_exact, metadata_exact, rate_key, owner, webhook,
+                          counted_bytes)
         VALUES (job.id, job.task_type, job.queue, job.priority, job.run_at - job.priority * interval '60 s', 'PENDING',
                 false, job.run_at, job.expires_at, job.timeout_s, given -> 'input', job.max_attempts, job.tags,
                 job.metadata, job.traceparent, job.concurrency_key, job.fairness_key, job.retry, job.dedupe_key,
-                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner, job.webhook)
+                job.created_at, exact(sent -> 'input'), exact(sent -> 'metadata'), job.rate_key, job.owner, job.webhook,
+                CASE WHEN job.owner IS NOT NULL THEN octet_length(CAST(given -> 'input' AS text)) END)
         ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('PENDING', 'RUNNING') DO NOTHING;
         IF FOUND THEN
             INSERT INTO job_events (job_id, seq, at, attempt, kind, data)
@@ -853,6 +927,7 @@ CREATE TABLE longrun.job_files (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     stored_at timestamp with time zone,
     delete_at timestamp with time zone,
+    owner text,
     CONSTRAINT job_files_size_check CHECK ((size >= 0)),
     CONSTRAINT stored_is_whole CHECK ((((stored_at IS NULL) = (size IS NULL)) AND ((stored_at IS NULL) = (sha256 IS NULL))))
 );
@@ -924,6 +999,7 @@ CREATE TABLE longrun.jobs (
     delivers uuid,
     delivers_to uuid,
     sealed text,
+    counted_bytes bigint,
     CONSTRAINT cancelled_has_a_receipt CHECK (((status = 'CANCELLED'::text) = (cancel_requested_at IS NOT NULL))),
     CONSTRAINT failed_says_why CHECK (((status <> 'FAILED'::text) OR (error IS NOT NULL))),
     CONSTRAINT jobs_attempt_check CHECK ((attempt >= 0)),
@@ -960,13 +1036,16 @@ CREATE TABLE longrun.key_limits (
 
 CREATE TABLE longrun.owner_use_changes (
     owner text NOT NULL,
-    queued integer NOT NULL
+    queued integer NOT NULL,
+    checked boolean DEFAULT false NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE longrun.owner_uses (
     owner text NOT NULL,
-    queued bigint NOT NULL
+    queued bigint NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -1339,21 +1418,29 @@ CREATE TRIGGER audit_log_is_kept BEFORE DELETE ON longrun.audit_log FOR EACH ROW
 
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE OR TRUNCATE ON longrun.audit_log FOR EACH STATEMENT EXECUTE FUNCTION longrun.refuse_to_change_audit_log();
 
-CREATE CONSTRAINT TRIGGER check_inserted AFTER INSERT ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL))) EXECUTE FUNCTION longrun.check_queued();
-
 CREATE TRIGGER check_names AFTER INSERT ON longrun.key_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
 
 CREATE TRIGGER check_names AFTER INSERT ON longrun.rate_limits FOR EACH ROW WHEN ((strpos(new.key, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('key');
 
 CREATE TRIGGER check_names AFTER INSERT ON longrun.schedules FOR EACH ROW WHEN ((strpos(new.name, chr(31)) > 0)) EXECUTE FUNCTION longrun.check_names('name');
 
-CREATE CONSTRAINT TRIGGER check_retried AFTER UPDATE OF status ON longrun.jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text) AND (old.status = ANY (ARRAY['FAILED'::text, 'CANCELLED'::text])))) EXECUTE FUNCTION longrun.check_queued();
+CREATE TRIGGER check_upload AFTER INSERT ON longrun.input_files FOR EACH ROW WHEN ((new.owner IS NOT NULL)) EXECUTE FUNCTION longrun.check_upload();
 
-CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.delivers IS NULL) AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+CREATE CONSTRAINT TRIGGER check_use AFTER INSERT ON longrun.owner_use_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.checked) EXECUTE FUNCTION longrun.check_use();
 
-CREATE TRIGGER count_inserted AFTER INSERT ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (new.status = 'PENDING'::text))) EXECUTE FUNCTION longrun.count_queued();
+CREATE TRIGGER count_added AFTER INSERT ON longrun.jobs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION longrun.count_added();
 
-CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND ((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)))) EXECUTE FUNCTION longrun.count_queued();
+CREATE TRIGGER count_deleted AFTER DELETE ON longrun.input_files FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.size IS NOT NULL))) EXECUTE FUNCTION longrun.count_file();
+
+CREATE TRIGGER count_deleted AFTER DELETE ON longrun.job_files FOR EACH ROW WHEN (((old.owner IS NOT NULL) AND (old.size IS NOT NULL))) EXECUTE FUNCTION longrun.count_file();
+
+CREATE TRIGGER count_deleted AFTER DELETE ON longrun.jobs REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION longrun.count_deleted();
+
+CREATE TRIGGER count_moved AFTER UPDATE OF status ON longrun.jobs FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.delivers IS NULL) AND (((new.status = 'PENDING'::text) <> (old.status = 'PENDING'::text)) OR (new.counted_bytes <> old.counted_bytes)))) EXECUTE FUNCTION longrun.count_moved();
+
+CREATE TRIGGER count_stored AFTER UPDATE OF size ON longrun.input_files FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.size IS DISTINCT FROM old.size))) EXECUTE FUNCTION longrun.count_file();
+
+CREATE TRIGGER count_stored AFTER UPDATE OF size ON longrun.job_files FOR EACH ROW WHEN (((new.owner IS NOT NULL) AND (new.size IS DISTINCT FROM old.size))) EXECUTE FUNCTION longrun.count_file();
 
 CREATE TRIGGER key_limits_audit AFTER INSERT OR DELETE OR UPDATE OF max_running ON longrun.key_limits FOR EACH ROW EXECUTE FUNCTION longrun.audit('concurrency_limit', 'key', '{max_running}');
 

@@ -25,13 +25,13 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def complaints(page: Page, origin: str) -> list[str]:
-    """A list to which are added: errors of scripts, what the console of the browser says, requests to other hosts."""
+def complaints(page: Page, *origins: str) -> list[str]:
+    """A list to which are added: errors of scripts, what the console of the browser says, requests to other origins."""
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(f"error: {error}"))
     page.on("console", lambda said: found.extend(_of_console(said)))
     page.on("dialog", lambda dialog: found.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda made: found.extend([] if made.url.startswith(origin) else [f"request: {made.url}"]))
+    page.on("request", lambda made: found.extend([] if made.url.startswith(origins) else [f"request: {made.url}"]))
     page.on("response", lambda answer: found.extend(_of_answer(answer)))
     return found
 

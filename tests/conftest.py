@@ -42,9 +42,21 @@ LONGEST = "test_statements.py"
 _numbers = count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the file that takes the longest: a process of pytest-xdist that began it last would be waited for."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--thorough`."""
+    parser.addoption("--thorough", action="store_true", help="also run the tests that are marked thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the file that takes the longest: a process of pytest-xdist that began it last would be waited for.
+
+    Skip what belongs to the thorough run only, unless this is one or the test was named.
+    """
     items.sort(key=lambda item: item.path.name != LONGEST)
+    if not config.getoption("thorough") and not any("::" in argument for argument in config.args):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="one more case of its kind: `make thorough` runs it"))
 
 
 @pytest.fixture(scope="session")

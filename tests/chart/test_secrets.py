@@ -111,6 +111,18 @@ def test_the_api_knows_the_openid_provider_whose_tokens_it_accepts(helm: Helm, m
     assert bool([each for each in objects.all if each["kind"] == "Pod"]) == with_keys  # `helm test` sends a key
 
 
+def test_people_sign_in_at_the_provider_as_its_client(helm: Helm) -> None:
+    client = {"clientId": "console", "clientExistingSecret": "mine", "publicUrl": "https://longrun.example.com"}
+    objects = helm.render({"auth": {"mode": "oidc", "oidc": OIDC | client}})
+    env = {each["name"]: each for each in objects.pod("Deployment", "longrun-api").spec["containers"][0]["env"]}
+    assert env["LONGRUN_OIDC_CLIENT_ID"]["value"] == "console"
+    assert env["LONGRUN_PUBLIC_URL"]["value"] == "https://longrun.example.com"
+    secret = env["LONGRUN_OIDC_CLIENT_SECRET"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": "mine", "key": "client-secret"}
+    without = {"auth": {"mode": "oidc", "oidc": {**OIDC, "clientId": "console"}}}
+    assert "with a clientId set publicUrl" in helm.refusal(without)
+
+
 def test_tokens_of_an_unknown_provider_are_refused_with_what_to_set(helm: Helm) -> None:
     for known in ({"issuer": OIDC["issuer"]}, {"audience": OIDC["audience"]}):
         assert "auth.oidc: with auth.mode=oidc name the issuer" in helm.refusal(

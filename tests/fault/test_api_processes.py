@@ -17,6 +17,7 @@ import pytest
 
 from tests.harness import sql
 from tests.processes import Process, Stack
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -78,7 +79,7 @@ def accepted(answers: list[httpx.Response | Exception]) -> list[str]:
     return [answer.json()["task_id"] for answer in answers if isinstance(answer, httpx.Response)]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("signum", cases([signal.SIGKILL, signal.SIGSTOP]))
 def test_a_process_that_dies_or_hangs_is_replaced_and_costs_no_more_than_the_requests_that_it_had(
     api: Process, answers: list[httpx.Response | Exception], stack: Stack, signum: signal.Signals
 ) -> None:

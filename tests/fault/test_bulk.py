@@ -15,6 +15,7 @@ from jobcore.models import NewJob
 from jobcore.store import jobs
 from tests.integration.store.world import World
 from tests.processes import Process, Stack
+from tests.thorough import cases
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
@@ -54,7 +55,7 @@ def runner(stack: Stack, apis: list[Process]) -> Process:
     return found[0]
 
 
-@pytest.mark.parametrize("end", ["kill", "terminate"])
+@pytest.mark.parametrize("end", cases(["kill", "terminate"]))
 def test_a_bulk_of_3000_goes_on_in_another_process_and_changes_each_job_once(stack: Stack, end: str) -> None:
     """A lock on one job holds the bulk action in the middle of its fourth batch, until its process is gone."""
     apis = [stack.api(env=HASTY) for _ in range(2)]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import Harness, gone
 from tests.invariants import check
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -76,7 +77,7 @@ def test_a_child_in_which_jobs_end_as_they_should_stays(apart: Harness) -> None:
     assert len({result(apart, job_id)["pid"] for job_id in jobs[1:]}) == 1
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", cases(["fork", "spawn", "forkserver"]))
 def test_a_task_may_start_processes_of_its_own(apart: Harness, method: str) -> None:
     apart.worker(concurrency=1)
     job_id = apart.submit("test_multiprocessing", {"method": method})
@@ -85,7 +86,7 @@ def test_a_task_may_start_processes_of_its_own(apart: Harness, method: str) -> N
     check(apart, [job_id])
 
 
-@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1), ("exits", 3)])
+@pytest.mark.parametrize(("how", "code"), cases([("returns", 0), ("raises", 1), ("exits", 3)]))
 def test_a_process_that_a_task_forks_never_goes_on_as_the_child(apart: Harness, how: str, code: int) -> None:
     apart.worker(concurrency=1)
     jobs = [apart.submit("test_fork", {"text": how}) for _ in range(3)]

@@ -16,6 +16,7 @@ from tests.fault.clock import Hooks, let_database_clock_be_stepped, step_databas
 from tests.harness import LEASE_S, NOTICED_S, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -36,7 +37,7 @@ def clocked(postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, 
             yield Harness(stack, client, "clocked", tmp_path)
 
 
-@pytest.mark.parametrize("step_s", [STEP_S, -STEP_S], ids=["forward", "back"])
+@pytest.mark.parametrize("step_s", cases([STEP_S, -STEP_S]), ids=["forward", "back"])
 def test_a_step_of_the_databases_clock_kills_no_worker_and_delays_no_job(clocked: Harness, step_s: float) -> None:
     worker = clocked.worker(concurrency=2)
     worker_id = clocked.worker_id(worker)

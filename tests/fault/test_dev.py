@@ -20,6 +20,7 @@ from longrun_local import sessions
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.fault.launched import Launched, stop_leftovers
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
@@ -203,7 +204,7 @@ def test_a_burst_of_saves_is_one_restart_with_the_last_of_them(
     assert shown.count("longrun  | restarted in") == 1
 
 
-@pytest.mark.parametrize("moment", ["greetings.py changed", "worker   | draining", "worker   | up as"])
+@pytest.mark.parametrize("moment", cases(["greetings.py changed", "worker   | draining", "worker   | up as"]))
 def test_ctrl_c_in_the_middle_of_a_restart_ends_everything(
     folder: Path, tasks: Path, own_servers: dict[str, str], moment: str
 ) -> None:

@@ -12,6 +12,7 @@ from longrun_local.valkey import EmbeddedValkey
 from tests.harness import Harness
 from tests.invariants import check
 from tests.processes import Process
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -24,7 +25,7 @@ def group(worker: Process) -> None:
     os.killpg(worker.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("terminate", [Process.terminate, group], ids=["main alone", "process group"])
+@pytest.mark.parametrize("terminate", cases([Process.terminate, group]), ids=["main alone", "process group"])
 def test_a_draining_worker_finishes_short_jobs_and_hands_long_ones_back(
     apart: Harness, terminate: Callable[[Process], None]
 ) -> None:

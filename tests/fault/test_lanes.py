@@ -13,6 +13,7 @@ from longrun_local import services
 from tests.harness import Harness, environment, gone
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -163,7 +164,7 @@ def test_what_would_end_a_thread_ends_one_run(apart: Harness) -> None:
     check(apart, [*jobs.values(), *neighbours])
 
 
-@pytest.mark.parametrize("lane", ["thread", "async"])
+@pytest.mark.parametrize("lane", cases(["thread", "async"]))
 def test_a_job_that_ends_its_process_every_time_fails_alone_among_twenty_neighbours(apart: Harness, lane: str) -> None:
     apart.worker(concurrency=1)
     neighbours = [ticking(apart, f"test_tick_{lane}", 4) for _ in range(20)]
@@ -201,7 +202,7 @@ def test_jobs_whose_event_loop_has_died_run_elsewhere(apart: Harness) -> None:
     check(apart, [*neighbours, deadly])
 
 
-@pytest.mark.parametrize("deaf", [False, True])
+@pytest.mark.parametrize("deaf", cases([False, True]))
 def test_tasks_that_a_run_leaves_behind_end_with_it_and_its_log_says_so(apart: Harness, deaf: bool) -> None:
     apart.worker(concurrency=1)
     job_id = apart.submit("test_async_leaves", {"folder": str(apart.folder), "deaf": deaf})
@@ -279,7 +280,7 @@ def test_the_run_that_blocks_the_event_loop_is_named_in_its_own_log(apart: Harne
     check(apart, [blocking, *neighbours])
 
 
-@pytest.mark.parametrize("end", ["max-tasks", "signal"])
+@pytest.mark.parametrize("end", cases(["max-tasks", "signal"]))
 def test_a_child_that_ends_lets_its_runs_finish_and_hands_the_others_back(apart: Harness, end: str) -> None:
     option = ["--max-tasks-per-child=3"] if end == "max-tasks" else []
     command = [*services.worker(services.WORKER_APP, "ending"), *option]

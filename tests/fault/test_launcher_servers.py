@@ -18,6 +18,7 @@ from longrun_local.account import account_for
 from longrun_local.errors import StartError
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
+from tests.thorough import cases
 
 pytestmark = pytest.mark.fault
 
@@ -119,7 +120,7 @@ def stranger(postgres: EmbeddedPostgres) -> Iterator[int]:
         process.kill()
 
 
-@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("alive", cases([True, False]))
 def test_a_stale_postmaster_pid_is_no_obstacle(postgres: EmbeddedPostgres, stranger: int, alive: bool) -> None:
     pid = stranger if alive else 2**22 - 1
     stale = postgres.folder / "postmaster.pid"

@@ -18,6 +18,7 @@ from longrun_local.ports import free_port
 from longrun_local.postgres import EmbeddedPostgres
 from longrun_local.valkey import EmbeddedValkey
 from tests.fault.launched import Launched, stop_leftovers
+from tests.thorough import cases
 
 pytestmark = pytest.mark.fault
 
@@ -82,7 +83,7 @@ def test_a_killed_server_comes_back_at_the_same_address(folder: Path, name: str,
         assert listening_port(folder, program) == port
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", cases([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 def test_a_signal_stops_everything_in_order_and_leaves_nothing(folder: Path, signum: signal.Signals) -> None:
     with Launched(folder) as run:
         run.until_all_up()

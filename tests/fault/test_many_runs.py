@@ -10,6 +10,7 @@ import pytest
 from tests.harness import LEASE_S, Harness, children, gone
 from tests.invariants import check
 from tests.processes import Process
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -69,7 +70,10 @@ def test_the_cancel_of_one_of_200_async_runs_disturbs_no_other(apart: Harness) -
 
 @pytest.mark.parametrize(
     ("lane", "does"),
-    [("async", "swallow"), ("async", "block"), ("thread", "swallow"), ("thread", "block"), ("process", "swallow")],
+    cases(
+        [("async", "swallow"), ("async", "block"), ("thread", "swallow"), ("thread", "block"), ("process", "swallow")],
+        always=2,
+    ),
 )
 def test_the_neighbours_of_a_run_that_does_not_stop_finish_before_their_child_is_killed(
     apart: Harness, lane: str, does: str

@@ -14,6 +14,7 @@ from tests.fault.tasks_that_start import KINDS, alive
 from tests.harness import NOTICED_S, Harness, supervisor
 from tests.invariants import check
 from tests.processes import Process
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")]
@@ -100,13 +101,13 @@ def test_what_a_cancelled_run_started_is_dead_before_its_receipt_is_complete(
     check(apart, [job_id])
 
 
-@pytest.mark.parametrize("ending", ["polite", "deaf"])
+@pytest.mark.parametrize("ending", cases(["deaf", "polite"]))
 def test_what_a_run_past_its_timeout_started_is_dead_before_the_next_try(apart: Harness, ending: str) -> None:
     apart.worker(concurrency=2, LONGRUN_CANCEL_SIGNAL_S="0.2", LONGRUN_CANCEL_KILL_S="1")
     assert_next_run_was_alone(apart, started(apart, ending, timeout_s=20))
 
 
-@pytest.mark.parametrize("ending", ["dies", "exits"])
+@pytest.mark.parametrize("ending", cases(["dies", "exits"]))
 def test_what_a_child_that_died_had_started_is_dead_before_its_job_runs_again(apart: Harness, ending: str) -> None:
     apart.worker(concurrency=2)
     job_id = started(apart, ending)
@@ -123,8 +124,8 @@ def test_what_a_killed_child_had_started_is_dead_before_the_receipt_of_its_cance
     assert_dead(apart, job_id, job["cancel_stopped_at"].timestamp(), "the receipt")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGQUIT])
-@pytest.mark.parametrize("ending", ["polite", "deaf"])
+@pytest.mark.parametrize("signum", cases([signal.SIGTERM, signal.SIGQUIT]))
+@pytest.mark.parametrize("ending", cases(["deaf", "polite"]))
 def test_what_a_run_that_is_handed_back_started_is_dead_before_it_runs_again(
     apart: Harness, signum: signal.Signals, ending: str
 ) -> None:
@@ -143,7 +144,7 @@ def test_what_a_worker_that_lost_its_lease_had_started_is_dead_before_its_job_ru
     assert_next_run_was_alone(apart, job_id)
 
 
-@pytest.mark.parametrize("freeze", [False, True], ids=["supervisor alive", "supervisor frozen"])
+@pytest.mark.parametrize("freeze", cases([False, True]), ids=["supervisor alive", "supervisor frozen"])
 def test_what_a_worker_that_is_parted_from_postgres_started_is_dead_by_the_leases_end(
     apart: Harness, freeze: bool
 ) -> None:
@@ -158,7 +159,7 @@ def test_what_a_worker_that_is_parted_from_postgres_started_is_dead_by_the_lease
     assert_next_run_was_alone(apart, job_id)
 
 
-@pytest.mark.parametrize("victim", ["main", "supervisor"])
+@pytest.mark.parametrize("victim", cases(["main", "supervisor"]))
 def test_what_a_worker_whose_process_is_killed_had_started_is_dead_before_its_job_runs_again(
     apart: Harness, victim: str
 ) -> None:

@@ -10,6 +10,7 @@ import redis
 from longrun_local.valkey import EmbeddedValkey
 from tests.harness import Harness
 from tests.invariants import check
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -28,7 +29,7 @@ def starts(longrun: Harness, jobs: Sequence[str]) -> list[float]:
     return [float(row["at"]) for row in longrun.sql(STARTS, list(jobs))]
 
 
-@pytest.mark.parametrize("kind", ["rate key", "queue"])
+@pytest.mark.parametrize("kind", cases(["rate key", "queue"]))
 def test_a_limit_holds_and_its_jobs_go_on_when_a_worker_dies_and_redis_is_emptied(
     apart: Harness, redis_server: EmbeddedValkey, kind: str
 ) -> None:

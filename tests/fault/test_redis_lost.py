@@ -19,6 +19,7 @@ from tests.fault.link import Link
 from tests.fault.test_worker_dies import assert_all_children_work
 from tests.harness import Harness, environment
 from tests.invariants import check
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -51,7 +52,7 @@ def damage(server: EmbeddedValkey) -> None:
         file.write(random.Random(6).randbytes(200))
 
 
-@pytest.mark.parametrize("harm", [delete, truncate, damage])
+@pytest.mark.parametrize("harm", cases([delete, truncate, damage]))
 def test_redis_that_comes_back_with_less_than_it_held_loses_no_job(
     longrun: Harness, redis_server: EmbeddedValkey, harm: Callable[[EmbeddedValkey], None]
 ) -> None:

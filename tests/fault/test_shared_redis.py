@@ -17,6 +17,7 @@ from tests.conftest import database
 from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process, Stack
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -43,7 +44,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("queue", KOMBU_NAMES)
+@pytest.mark.parametrize("queue", cases(KOMBU_NAMES, always=2))
 def test_a_queue_may_be_named_like_a_key_of_kombus(longrun: Harness, redis_server: EmbeddedValkey, queue: str) -> None:
     if not queue[0].isalnum():
         assert longrun.api.post("/tasks", json={"task_type": "echo", "input": {}, "queue": queue}).status_code == 422

@@ -19,6 +19,7 @@ from longrun_local import services
 from tests.harness import Harness, children, environment, gone, supervisor
 from tests.invariants import check
 from tests.processes import READY_S, Process
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -31,7 +32,7 @@ def names(signals: list[signal.Signals]) -> list[str]:
     return [number.name for number in signals]
 
 
-@pytest.mark.parametrize("number", [*ENDING, signal.SIGUSR1], ids=names([*ENDING, signal.SIGUSR1]))
+@pytest.mark.parametrize("number", cases([*ENDING, signal.SIGUSR1], always=2), ids=names([*ENDING, signal.SIGUSR1]))
 def test_a_signal_to_a_child_lets_its_job_finish(apart: Harness, number: signal.Signals) -> None:
     worker = apart.worker(concurrency=1)
     job_id = apart.tick(1.5, max_attempts=1)
@@ -47,7 +48,7 @@ def test_a_signal_to_a_child_lets_its_job_finish(apart: Harness, number: signal.
     check(apart, [job_id, after])
 
 
-@pytest.mark.parametrize("number", ENDING, ids=names(ENDING))
+@pytest.mark.parametrize("number", cases(ENDING), ids=names(ENDING))
 def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.Signals) -> None:
     worker = apart.worker(concurrency=2)
     first = apart.reaches(apart.submit("test_pid"), "SUCCESS")["result"]["pid"]
@@ -166,7 +167,7 @@ def press_ctrl_c(keyboard: int) -> None:
     os.write(keyboard, b"\x03")
 
 
-@pytest.mark.parametrize("presses", [1, 2, 3])
+@pytest.mark.parametrize("presses", cases([1, 2, 3]))
 def test_ctrl_c_in_a_terminal_drains_then_hands_back_then_ends(apart: Harness, tmp_path: Path, presses: int) -> None:
     with in_a_terminal(apart, tmp_path, LONGRUN_DRAIN_S="5", LONGRUN_CANCEL_KILL_S="8") as (worker, keyboard):
         short, long = (

@@ -12,6 +12,7 @@ from tests.fault.link import Link
 from tests.harness import Harness
 from tests.invariants import check
 from tests.processes import Process
+from tests.thorough import cases
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
@@ -28,7 +29,7 @@ def reset(link: Link, redis_url: str) -> None:
     link.cut()
 
 
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("busy", cases([False, True]), ids=["idle", "busy"])
 def test_a_worker_whose_connections_to_redis_pass_nothing_hears_of_work_again(apart: Harness, busy: bool) -> None:
     with Link(apart.stack.redis_url) as link:
         apart.worker("muted", concurrency=1, REDIS_URL=link.url)
@@ -44,7 +45,7 @@ def test_a_worker_whose_connections_to_redis_pass_nothing_hears_of_work_again(ap
     check(apart, [first, later])
 
 
-@pytest.mark.parametrize("lose", [killed, reset])
+@pytest.mark.parametrize("lose", cases([killed, reset]))
 def test_a_worker_with_no_idle_child_notices_that_its_connection_to_redis_is_lost(
     apart: Harness, redis_url: str, lose: Callable[[Link, str], None]
 ) -> None:

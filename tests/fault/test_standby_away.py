@@ -22,6 +22,7 @@ from tests.harness import LEASE_S, Harness, environment, sql
 from tests.integration.store.world import World
 from tests.invariants import check
 from tests.processes import Stack
+from tests.thorough import cases
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.fault
@@ -71,7 +72,7 @@ class Submission:
             self.answer = error
 
 
-@pytest.mark.parametrize("end", ["pg_terminate_backend", "pg_cancel_backend"])
+@pytest.mark.parametrize("end", cases(["pg_terminate_backend", "pg_cancel_backend"]))
 def test_what_the_standby_does_not_have_is_not_accepted_though_it_can_be_seen(
     primary: EmbeddedPostgres, standby: Standby, end: str
 ) -> None:

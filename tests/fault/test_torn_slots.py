@@ -11,6 +11,7 @@ import pytest
 from tests.fault.torn import CHANGES, FOLDER
 from tests.harness import HEARTBEAT_S, NOTICED_S, Harness, gone
 from tests.invariants import check
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -19,7 +20,7 @@ WATCH_S = 4 * HEARTBEAT_S
 """The supervisor compares rows and slots at each heartbeat."""
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", cases(CHANGES, always=2))
 def test_a_child_frozen_within_a_change_of_its_slot_keeps_its_job_and_runs_it_once(
     apart: Harness, tmp_path: Path, change: str
 ) -> None:
@@ -37,7 +38,7 @@ def test_a_child_frozen_within_a_change_of_its_slot_keeps_its_job_and_runs_it_on
     check(apart, [job_id])
 
 
-@pytest.mark.parametrize("change", ["claimed", "begin"])
+@pytest.mark.parametrize("change", cases(["claimed", "begin"]))
 def test_a_job_that_was_lost_to_another_worker_before_it_began_never_begins(
     apart: Harness, tmp_path: Path, change: str
 ) -> None:

@@ -11,6 +11,7 @@ from jobcore.worker.run import REFUSALS_MAX
 from tests.harness import Harness, environment
 from tests.invariants import check
 from tests.processes import Process
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -84,7 +85,7 @@ def deploy(apart: Harness) -> Deploy:
     return Deploy(apart)
 
 
-@pytest.mark.parametrize(("api", "worker"), [("new", "old"), ("old", "new")])
+@pytest.mark.parametrize(("api", "worker"), cases([("new", "old"), ("old", "new")]))
 def test_a_job_that_either_version_can_read_runs_on_whichever_worker_there_is(
     deploy: Deploy, api: str, worker: str
 ) -> None:

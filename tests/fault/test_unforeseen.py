@@ -12,6 +12,7 @@ from tests.fault.renamed import renamed
 from tests.harness import HEARTBEAT_S, LEASE_S, Harness
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -33,8 +34,8 @@ def refused(longrun: Harness, table: str, rows: str) -> Iterator[None]:
         longrun.sql("DROP FUNCTION refuse_row CASCADE")
 
 
-@pytest.mark.parametrize("table", ["jobs", "workers"])
-@pytest.mark.parametrize("fault", ["renamed", "refused"])
+@pytest.mark.parametrize("table", cases(["jobs", "workers"]))
+@pytest.mark.parametrize("fault", cases(["renamed", "refused"]))
 def test_a_table_that_fails_for_a_moment_ends_no_worker_and_no_run(apart: Harness, fault: str, table: str) -> None:
     worker = apart.worker(concurrency=2)
     outlasting, ending = apart.tick(LEASE_S), apart.tick(AWAY_S / 2)

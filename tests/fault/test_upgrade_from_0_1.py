@@ -23,6 +23,7 @@ from tests.harness import ROOT, Harness, environment
 from tests.invariants import check
 from tests.processes import Stack
 from tests.servers import execute
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -51,7 +52,7 @@ def code_of_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["longrun", "another"])
+@pytest.fixture(params=cases(["longrun", "another"]))
 def harness(
     postgres: EmbeddedPostgres, redis_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Harness]:

@@ -18,6 +18,7 @@ from longrun_local import services
 from tests.harness import ROOT, Harness, children, environment
 from tests.invariants import check
 from tests.processes import READY_S
+from tests.thorough import cases
 from tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -46,7 +47,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("option", REFUSED)
+@pytest.mark.parametrize("option", cases(REFUSED, always=2))
 def test_an_option_that_breaks_promises_is_refused_with_one_line(apart: Harness, option: str) -> None:
     pool = option.removeprefix("-P ")
     if pool in ("gevent", "eventlet") and not importlib.util.find_spec(pool):
@@ -60,7 +61,9 @@ def test_an_option_that_breaks_promises_is_refused_with_one_line(apart: Harness,
     until(lambda: not refused.pids, what="nothing is left of it")
 
 
-@pytest.mark.parametrize("option", ["-P prefork", "-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
+@pytest.mark.parametrize(
+    "option", cases(["-P prefork", "-c 3", "--max-tasks-per-child=1", "--max-memory-per-child=1000"])
+)
 def test_an_option_of_the_pool_that_is_not_refused_works(apart: Harness, option: str) -> None:
     count = 3 if option == "-c 3" else 2
     command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
@@ -107,7 +110,7 @@ def test_a_worker_whose_children_cannot_start_ends(apart: Harness, tmp_path: Pat
     until(lambda: not half.pids, what="nothing is left of it")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", cases(COMMANDS, always=2))
 def test_who_reaches_redis_cannot_steer_a_worker(apart: Harness, command: str) -> None:
     worker = apart.worker(concurrency=2)
     before = {child.pid for child in children(worker)}
@@ -159,7 +162,7 @@ def test_an_unresponsive_worker_ends_although_a_job_runs(apart: Harness) -> None
     check(apart, [running, waiting])
 
 
-@pytest.mark.parametrize("option", ["--prefetch-multiplier=8", "--disable-prefetch"])
+@pytest.mark.parametrize("option", cases(["--prefetch-multiplier=8", "--disable-prefetch"]))
 def test_no_option_lets_a_job_wait_behind_a_long_one_while_a_child_is_idle(apart: Harness, option: str) -> None:
     command = [*services.worker(services.WORKER_APP, "optional"), *option.split()]
     env = {"LONGRUN_QUEUES": apart.queue, "LONGRUN_WORKER_CONCURRENCY": "2"}

@@ -41,7 +41,7 @@ STATE = """
 SELECT string_agg(line, E'\\n' ORDER BY line) AS state FROM (
     SELECT CAST(jobs AS text) AS line FROM jobs WHERE owner = 'alice'
     UNION ALL SELECT CAST(event AS text) FROM job_events AS event JOIN jobs ON jobs.id = job_id WHERE owner = 'alice'
-    UNION ALL SELECT CAST(file AS text) FROM job_files AS file JOIN jobs ON jobs.id = job_id WHERE owner = 'alice'
+    UNION ALL SELECT CAST(job_files AS text) FROM job_files WHERE owner = 'alice'
     UNION ALL SELECT CAST(input_files AS text) FROM input_files WHERE owner = 'alice'
     UNION ALL SELECT CAST(schedules AS text) FROM schedules WHERE starts_with(name, 'alice')
     UNION ALL SELECT concat(key, max_running) FROM key_limits WHERE starts_with(key, 'alice')

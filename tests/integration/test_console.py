@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from longrun_api.auth.sessions import COOKIE
 from longrun_api.console import assets
 from tests.integration.hand_worker import HandWorker
 from tests.integration.keyed import KeyedApi, unless_cut
+from tests.servers import execute
 from tests.waiting import until
 
 HTML = {"Accept": "text/html"}
@@ -106,6 +108,8 @@ def test_signing_out_ends_the_session_and_the_open_requests_of_it(keyed: KeyedAp
             with pytest.raises(httpx.TransportError):
                 stream.read()
         assert thief.get("/console/jobs").url.path == "/console/sign-in"
+        refreshed = thief.get("/console/jobs", headers={"HX-Request": "true"})
+        assert refreshed.status_code == httpx.codes.UNAUTHORIZED  # so that the script leads to the page for signing in
         again = client.post("/console/sign-out", data={"form_token": token_of(page)})  # in another tab
         assert again.url.path == "/console/sign-in"
 
@@ -231,10 +235,15 @@ def test_a_job_is_submitted_again_with_another_input(
 ) -> None:
     task = submit(task_type="sleep", input={"seconds": 1, "steps": 2}, tags=["kept"]).rpartition("/")[2]
     here = f"/console/jobs/{task}/again"
-    form = {"form_token": token_of(api.get(here)), "input.steps": "2"}
+    form = {"form_token": token_of(api.get(here)), "input.steps": "2", "queue": worker.queue, "tags": '["kept"]'}
     for seconds, message in (("x", "is no JSON"), ("-1", "greater than or equal to 0"), ("", "is required")):
         wrong = api.post(here, data={**form, "input.seconds": seconds})
         shown = re.search('id="e-input.seconds">([^<]*)<', wrong.text)
+        assert shown is not None, wrong.text
+        assert message in shown[1]
+    for field, value, message in (("priority", "10", "less than or equal to 9"), ("tags", "kept", "is no JSON")):
+        wrong = api.post(here, data={**form, "input.seconds": "3", field: value})
+        shown = re.search(f'id="e-{field}">([^<]*)<', wrong.text)
         assert shown is not None, wrong.text
         assert message in shown[1]
     made = api.post(here, data={**form, "input.seconds": "3"})
@@ -247,9 +256,34 @@ def test_a_queue_is_paused_and_limited(api: httpx.Client, worker: HandWorker) ->
     here = f"/console/queues/{worker.queue}"
     assert api.post(here, data={**form, "act": "pause"}).status_code == 303
     assert api.post(here, data={**form, "act": "limit", "max_running": "7"}).status_code == 303
+    rate = {**form, "act": "rate", "max_starts": "9", "window_s": "2.5"}
+    assert api.post(here, data=rate).status_code == 303
     queue = api.get(f"/queues/{worker.queue}").json()
     assert (queue["paused"], queue["max_running"]) == (True, 7)
-    assert "valid integer" in api.post(here, data={**form, "act": "limit", "max_running": "-1"}).text
+    assert (queue["rate_limit"]["max_starts"], queue["rate_limit"]["window_s"]) == (9, 2.5)
+    assert "window_s" in api.post(here, data={**rate, "window_s": ""}).text
+    assert api.post(here, data={**rate, "max_starts": "", "window_s": ""}).status_code == 303
+    assert api.get(f"/queues/{worker.queue}").json()["rate_limit"] is None
+    assert "greater than or equal to 0" in api.post(here, data={**form, "act": "limit", "max_running": "-1"}).text
+
+
+def test_a_schedule_is_edited_where_it_was_changed_and_nowhere_else(api: httpx.Client, worker: HandWorker) -> None:
+    task = {"task_type": "echo", "input": {"a": 1}, "queue": worker.queue}
+    body = {"name": worker.queue, "cron": "0 0 1 1 *", "task": task, "start_deadline_s": 60}
+    schedule = api.post("/schedules", json=body).raise_for_status().json()["schedule_id"]
+    here = f"/console/schedules/{schedule}/edit"
+    fields = {"cron": "5 0 1 1 *", "timezone": "UTC", "overlap": "skip", "missed_runs": "run_once"}
+    form = {"form_token": token_of(api.get(here)), **fields, "max_missed_runs": "10", "start_deadline_s": ""}
+    for wrong, field, message in (
+        ({"cron": "x"}, "cron", "is not a cron expression"),
+        ({"task": "{"}, "task", "is no JSON"),
+        ({"task": json.dumps({**task, "input": "x"})}, "task.input", "should be an object"),
+    ):
+        page = api.post(here, data={**form, "task": json.dumps(task), **wrong})
+        assert (page.status_code, field in page.text, message in page.text) == (422, True, True), page.text
+    assert api.post(here, data={**form, "task": json.dumps(task)}).headers["location"] == "/console/schedules"
+    changed = api.get(f"/schedules/{schedule}").json()
+    assert (changed["cron"], changed["start_deadline_s"], changed["task"]) == ("5 0 1 1 *", None, task)
 
 
 def test_a_webhook_is_tried_and_disabled(api: httpx.Client) -> None:
@@ -275,7 +309,8 @@ def test_the_beginning_of_an_id_finds_its_job(api: httpx.Client, submit: Callabl
 
 
 def test_pages_and_files_are_under_the_prefix_of_a_proxy(shared_stack: Any) -> None:
-    process = shared_stack.api(env={"LONGRUN_ROOT_PATH": "/longrun"})
+    traces = "https://traces.example/trace/{trace_id}"
+    process = shared_stack.api(env={"LONGRUN_ROOT_PATH": "/longrun", "LONGRUN_TRACE_URL": traces})
     with httpx.Client(base_url=process.url, headers=HTML, timeout=30) as client:
         assert client.get("/longrun/").headers["location"] == "/longrun/console"
         page = client.get("/longrun/console")
@@ -283,3 +318,9 @@ def test_pages_and_files_are_under_the_prefix_of_a_proxy(shared_stack: Any) -> N
         for address in re.findall('(?:href|src|action)="(/[^"]*)"', page.text):
             assert address.startswith("/longrun/"), address
             assert client.get(address).status_code == 200, address
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        made = client.post("/longrun/tasks", json={"task_type": "echo", "input": {}}).json()
+        traced = f"traceparent = '00-{trace}-b7ad6b7169203331-01'"
+        execute(shared_stack.database_url, f"UPDATE longrun.jobs SET {traced} WHERE id = '{made['task_id']}'")
+        page = client.get(f"/longrun/console/jobs/{made['task_id']}")
+        assert f'href="https://traces.example/trace/{trace}"' in page.text

@@ -183,9 +183,40 @@ def test_a_queue_is_paused_and_a_schedule_runs(
     assert api.get(f"/queues/{worker.queue}").json()["paused"]
     task = {"task_type": "echo", "input": {}, "queue": worker.queue}
     api.post("/schedules", json={"name": worker.queue, "cron": "0 0 1 1 *", "task": task}).raise_for_status()
+    page.goto("/console/queues")
+    row.get_by_label(f"Most jobs of {worker.queue} that start within the window").fill("5")
+    row.get_by_label(f"Window of {worker.queue} in seconds").fill("60")
+    row.get_by_role("button", name="Set").last.click()
+    expect(row.get_by_label(f"Window of {worker.queue} in seconds")).to_have_value("60")
     page.goto("/console/schedules")
+    page.get_by_role("link", name=f"Edit {worker.queue}").click()
+    page.get_by_label("Cron").fill("5 0 1 1 *")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row").filter(has_text=worker.queue)).to_contain_text("5 0 1 1 *")
     page.get_by_role("row").filter(has_text=worker.queue).get_by_role("button", name="Run now").click()
     expect(page.get_by_role("heading", name="echo")).to_be_visible()
+
+
+def test_a_job_is_made_from_scratch_and_then_again(page: Page, api: httpx.Client, worker: HandWorker) -> None:
+    page.goto("/console/jobs")
+    page.get_by_role("link", name="New job…").click()
+    page.get_by_role("link", name="sleep", exact=True).click()
+    page.get_by_label("Seconds").fill("-1")
+    page.get_by_label("Queue").fill(worker.queue)
+    page.get_by_label("Tags").fill('["made"]')
+    page.get_by_label("Delay").fill("60")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("greater than or equal to 0")).to_be_visible()
+    page.get_by_label("Seconds").fill("1.5")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", name="sleep")).to_be_visible()
+    page.get_by_role("link", name="Submit again…").click()
+    page.get_by_label("Seconds").fill("2.5")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", name="sleep")).to_be_visible()
+    made = api.get("/tasks", params={"queue": worker.queue}).json()["items"]
+    tasks = [api.get(f"/tasks/{each['task_id']}").json() for each in made]
+    assert [(task["tags"], task["input"]["seconds"]) for task in tasks] == [(["made"], 2.5), (["made"], 1.5)]
 
 
 def test_hostile_data_is_shown_and_does_nothing(
@@ -225,9 +256,10 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_small_screen(
     worker.fail(claim, "no")
     submit()
     schedule = {"name": f"{worker.queue}-daily", "cron": "@daily", "task": {"task_type": "echo", "input": {}}}
-    api.post("/schedules", json=schedule).raise_for_status()
+    edited = api.post("/schedules", json=schedule).raise_for_status().json()["schedule_id"]
     paths = ("", "/jobs", "/jobs?metadata=[", f"/jobs/{task}", f"/jobs/{task}/again", "/queues", "/workers")
-    for path in (*paths, "/schedules", "/webhooks", "/keys", "/audit-log", "/jobs/x"):
+    forms = (f"/schedules/{edited}/edit", "/new", "/new?task_type=sleep")
+    for path in (*paths, *forms, "/schedules", "/webhooks", "/keys", "/audit-log", "/jobs/x"):
         page.goto(f"/console{path}")
         page.emulate_media(color_scheme="light")
         assert serious(page) == [], path

@@ -67,7 +67,10 @@ def test_an_owner_sees_its_own_quota_and_use_and_nobody_elses(api: KeyedApi) -> 
     with api.caller("submit", "read", owner="bob/1") as bob:
         bob.post("/tasks", json=ECHO)
         shown = bob.get("/quotas/bob/1").json()
-        assert (shown["queued"], shown["used"]) == (QUOTA, {"queued": 1, "names": 0})
+        assert (shown["queued"], shown["used"]) == (
+            QUOTA,
+            {"queued": 1, "names": 0, "streams": None, "stored_bytes": 2},
+        )
         assert shown == api.admin.get("/quotas/bob/1").json()
         assert bob.get("/quotas/ada").status_code == 403
 

@@ -162,8 +162,9 @@ def test_two_processes_hold_one_quota_in_a_race(api: KeyedApi) -> None:
 def test_an_owner_can_have_a_quota_of_its_own(api: KeyedApi) -> None:
     with api.caller("submit", owner="eve/1") as eve:
         here = "/quotas/eve/1"
-        amounts = {"submissions": 3, "queued": None, "names": None}
-        default = {"owner": "eve/1", **amounts, "is_default": True, "used": {"queued": 0, "names": 0}}
+        amounts = {"submissions": 3, "queued": None, "names": None, "streams": None, "stored_bytes": None}
+        used = {"queued": 0, "names": 0, "streams": None, "stored_bytes": 0}
+        default = {"owner": "eve/1", **amounts, "is_default": True, "used": used}
         assert api.admin.get(here).json() == default
         own = {**default, "submissions": 500, "is_default": False}
         assert api.admin.put(here, json={"submissions": 500}).json() == own

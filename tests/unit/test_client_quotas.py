@@ -13,8 +13,9 @@ from tests.unit.client_server import ScriptedServer, answer
 from tests.unit.conftest import Run
 
 QUOTA = {
-    "owner": "ada/1", "submissions": 100, "queued": None, "names": 9, "is_default": False,
-    "used": {"queued": 7, "names": 2},
+    "owner": "ada/1", "submissions": 100, "queued": None, "names": 9, "streams": 5, "stored_bytes": 4096,
+    "is_default": False,
+    "used": {"queued": 7, "names": 2, "streams": 3, "stored_bytes": 12},
 }  # fmt: skip
 
 
@@ -49,10 +50,10 @@ def test_both_clients_list_get_set_and_clear_quotas(server: ScriptedServer) -> N
 
 
 def test_the_command_lists_shows_sets_and_clears_quotas(server: ScriptedServer, run: Run) -> None:
-    row = ["ada/1", "100", "7", "of", "any", "2", "of", "9", "its", "own"]
+    row = ["ada/1", "100", "7", "of", "any", "2", "of", "9", "3", "of", "5", "12", "of", "4096", "its", "own"]
     for command in ((), ("show", "ada/1"), ("set", "ada/1", "--submissions", "100")):
         head, line = [each.split() for each in run("quotas", *command).out.splitlines()]
-        assert head == ["OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "FROM"]
+        assert head == ["OWNER", "SUBMISSIONS/S", "QUEUED", "NAMES", "STREAMS", "BYTES", "FROM"]
         assert line == row
     assert json.loads(run("quotas", "set", "ada/1", "--submissions", "any", "--json").out) == QUOTA
     assert server.requests[-1].json() == {"submissions": None}

@@ -40,6 +40,9 @@ def settings(monkeypatch: pytest.MonkeyPatch, **env: str) -> ApiSettings:
         ({"OIDC_SCOPES": "staff"}, "LONGRUN_OIDC_SCOPES"),
         ({"OIDC_DEFAULT_SCOPES": "all"}, "LONGRUN_OIDC_DEFAULT_SCOPES"),
         ({"OIDC_LEEWAY_S": "301"}, "LONGRUN_OIDC_LEEWAY_S"),
+        ({"OIDC_CLIENT_ID": "x"}, "LONGRUN_OIDC_CLIENT_ID needs LONGRUN_PUBLIC_URL"),
+        ({"OIDC_CLIENT_SCOPES": "profile"}, "LONGRUN_OIDC_CLIENT_SCOPES must have openid"),
+        ({"PUBLIC_URL": "http://longrun.example.com"}, "LONGRUN_PUBLIC_URL: must be an https URL"),
         ({"OIDC_STALE_S": "60"}, "LONGRUN_OIDC_STALE_S must be at least LONGRUN_OIDC_REFRESH_S"),
     ],
 )

@@ -75,6 +75,22 @@ Takes root, secret (its name).
   value: {{ .issuer | quote }}
 - name: LONGRUN_OIDC_AUDIENCE
   value: {{ join "," .audience | quote }}
+{{- if .clientId }}
+{{- if not .publicUrl -}}
+{{- fail "auth.oidc: with a clientId set publicUrl, to which the provider leads browsers back" -}}
+{{- end }}
+- name: LONGRUN_OIDC_CLIENT_ID
+  value: {{ .clientId | quote }}
+- name: LONGRUN_PUBLIC_URL
+  value: {{ .publicUrl | quote }}
+{{- with .clientExistingSecret }}
+- name: LONGRUN_OIDC_CLIENT_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: client-secret
+{{- end }}
+{{- end }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

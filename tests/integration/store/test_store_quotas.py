@@ -6,15 +6,27 @@ Every test of the store ends with a look at the counts (see conftest).
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import psycopg2
 import pytest
 from uuid_utils.compat import uuid7
 
-from jobcore.errors import NamesExceeded, QuotaExceeded
-from jobcore.models import Accepted, BulkAction, IdempotencyKey
+from jobcore.errors import BytesExceeded, NamesExceeded, QuotaExceeded
+from jobcore.models import Accepted, BulkAction, IdempotencyKey, NewFile
 from jobcore.states import Status
-from jobcore.store import bulk, concurrency_limits, firings, idempotency, quotas, rate_limits, task_types
+from jobcore.store import (
+    bulk,
+    concurrency_limits,
+    files,
+    firings,
+    idempotency,
+    input_files,
+    jobs,
+    quotas,
+    rate_limits,
+    task_types,
+)
 from jobcore.store.concurrency_limits import ConcurrencyLimit
 from jobcore.store.quotas import Quota
 from jobcore.store.rate_limits import RateLimit
@@ -58,6 +70,14 @@ def test_every_way_into_the_queue_and_out_of_it_is_counted(world: World) -> None
     world.sql("DELETE FROM jobs WHERE id = :id RETURNING id", id=other)
     assert queued(world) == 4
     assert queued(world, "grace") == 0
+
+
+def test_a_statement_counts_all_jobs_of_an_owner_at_once(world: World) -> None:
+    world.call(jobs.insert, [world.new(owner=("ada", "grace", None)[number % 3]) for number in range(12)])
+    assert world.sql("SELECT owner, queued FROM owner_use_changes ORDER BY owner") == [
+        {"owner": "ada", "queued": 4},
+        {"owner": "grace", "queued": 4},
+    ]
 
 
 def test_changes_are_added_up_once_however_many_do_it(world: World) -> None:
@@ -178,6 +198,55 @@ def test_a_transaction_of_an_application_is_checked_at_its_commit_and_holds_up_n
         assert raised.value.pgcode == "LR429"
         one.rollback()
     assert queued(world) == 2
+
+
+def stored(world: World, owner: str = "ada") -> int:
+    return world.call(quotas.find, owner).stored_bytes
+
+
+def test_bytes_of_inputs_results_and_files_are_counted_until_they_are_deleted(world: World) -> None:
+    upload = uuid7()
+    world.call(input_files.begin, upload, "ada", "text/plain", 60)
+    world.call(input_files.finish, upload, size=1000, sha256="0" * 64, keep_s=60)
+    claim = world.running(owner="ada", input={"a": 1})  # {"a": 1}
+    assert stored(world) == 1000 + 8
+    file = NewFile(uuid7(), "report", "text/plain")
+    world.call(files.begin, claim.id, claim.fence, file, 9)
+    world.call(files.finish, claim.id, claim.fence, file, size=500, sha256="0" * 64)
+    world.finish(claim, result={"b": 22})  # {"b": 22}
+    assert stored(world) == 1000 + 8 + 500 + 9
+    while world.call(quotas.fold):
+        pass
+    world.call(input_files.forget, [upload])
+    world.sql("DELETE FROM jobs WHERE id = :id RETURNING id", id=claim.id)
+    assert stored(world) == 500  # its bytes are there until the keeper has deleted them
+    world.call(files.forget, [file.id])
+    assert (stored(world), stored(world, "grace")) == (0, 0)
+
+
+def test_from_its_quota_of_bytes_on_an_owner_adds_nothing_and_its_runs_still_end(world: World) -> None:
+    claim = world.running(owner="ada")
+    world.call(quotas.put, Quota("ada", {"stored_bytes": 100}))
+    item: dict[str, Any] = {"input": {"text": "x" * 40}}
+    race(*[partial(is_accepted, world, **item)] * 8)
+    while is_accepted(world, **item):
+        pass
+    assert stored(world) >= 100
+    with pytest.raises(BytesExceeded):
+        world.call(input_files.begin, uuid7(), "ada", "text/plain", 60)
+    before = stored(world)
+    assert world.finish(claim, result="y" * 200)
+    assert stored(world) == before + 202
+    world.insert_many(3, owner="grace", **item)
+    world.sql("DELETE FROM jobs WHERE owner = 'ada' RETURNING id")
+    assert is_accepted(world, **item)
+
+
+def test_an_intake_refuses_all_of_an_owner_that_has_stored_too_much(world: World, desk: Desk) -> None:
+    world.insert(owner="ada")
+    world.call(quotas.put, Quota("ada", {"stored_bytes": 1}))
+    answers = desk.submit([world.new(owner=("ada", "grace")[number % 2]) for number in range(6)])
+    assert [type(answer) for answer in answers] == [BytesExceeded, Accepted] * 3
 
 
 def test_deliveries_to_webhooks_take_no_place(world: World) -> None:

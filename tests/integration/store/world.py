@@ -48,15 +48,19 @@ WHERE status = 'PENDING' AND ready AND rank < low_rank
 CONTRADICTIONS = "SELECT id, status, gate FROM jobs WHERE rate_blocked AND rate_key IS NULL"
 """Jobs that a rate blocks although they have no rate key."""
 
-MISCOUNTED = """
-SELECT owner, queued_of(owner), (
-    SELECT count(*) FROM jobs WHERE jobs.owner = owners.owner AND status = 'PENDING' AND delivers IS NULL
-) AS truth FROM (
-    SELECT owner FROM owner_uses UNION SELECT owner FROM owner_use_changes UNION SELECT owner FROM jobs
-) AS owners WHERE owner IS NOT NULL AND queued_of(owner) <> (
-    SELECT count(*) FROM jobs WHERE jobs.owner = owners.owner AND status = 'PENDING' AND delivers IS NULL)
+_TRUTH = """
+(SELECT count(*) FROM jobs WHERE jobs.owner = owners.owner AND status = 'PENDING' AND delivers IS NULL),
+(SELECT coalesce(sum(bytes), 0) FROM (
+    SELECT owner, counted_bytes AS bytes FROM jobs
+    UNION ALL SELECT owner, size FROM input_files UNION ALL SELECT owner, size FROM job_files
+) AS stored WHERE stored.owner = owners.owner)
 """
-"""Owners whose queued jobs are not counted as they are."""
+MISCOUNTED = f"""
+SELECT owner, queued_of(owner), bytes_of(owner), {_TRUTH} FROM (
+    SELECT owner FROM owner_uses UNION SELECT owner FROM owner_use_changes UNION SELECT owner FROM jobs
+) AS owners WHERE owner IS NOT NULL AND (queued_of(owner), bytes_of(owner)) <> ({_TRUTH})
+"""
+"""Owners whose queued jobs or stored bytes are not counted as they are."""
 
 TABLES = (
     "jobs", "job_events", "job_steps", "job_files", "workers", "queues", "key_limits", "keeper_lease", "schedules",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,16 @@ class NamesExceeded(QuotaExceeded):
     status = 403
     retry_after_s = None
     quota = "names"
+
+
+class BytesExceeded(QuotaExceeded):
+    """The owner has stored as many bytes as it may, so it may add no job and no file."""
+
+    retry_after_s = 60
+    quota = "stored_bytes"
+
+    def __init__(self, message: str, owner: str | None = None) -> None:
+        super().__init__(message, owner, over=sys.maxsize)
 
 
 class EventsDeleted(LongrunError):

@@ -13,6 +13,8 @@ class Amounts(TypedDict, total=False):
     submissions: int | None
     queued: int | None
     names: int | None
+    streams: int | None
+    stored_bytes: int | None
 
 
 class Used(Wire):
@@ -22,6 +24,10 @@ class Used(Wire):
     """Its tasks that are PENDING."""
     names: int = 0
     """Its schedules, concurrency limits and rate limits."""
+    streams: int | None = None
+    """Its open streams; None: it has no such quota, or the server cannot count them now."""
+    stored_bytes: int = 0
+    """Bytes of its inputs, results and files."""
 
 
 class Quota(Wire):
@@ -34,6 +40,10 @@ class Quota(Wire):
     """Tasks of it that may be PENDING at once; None: any number."""
     names: int | None = None
     """Schedules and limits that it may keep, together; None: any number."""
+    streams: int | None = None
+    """Streams of it that may be open at once; None: any number."""
+    stored_bytes: int | None = None
+    """Bytes of inputs, results and files that it may have stored; None: any number."""
     is_default: bool = False
     """Whether these are the quotas of the server's settings."""
     used: Used = Used()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -66,7 +66,9 @@ class EventStream(Response):
         keepalive: Keepalive,
         stall_s: float,
         comment: Callable[[], bytes] = lambda: KEEPALIVE_COMMENT,
+        place: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
+        """`place` is held while the stream is open; what it raises before is the answer instead."""
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._frames = frames
@@ -74,6 +76,7 @@ class EventStream(Response):
         self._keepalive = keepalive
         self._stall_s = stall_s
         self._comment = comment
+        self._place = place or nullcontext()
         self._request: Any = None
         self._is_sending = False
         self.sent_at = inf
@@ -81,12 +84,9 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames until the end, or until the reader is gone."""
         self._request = getattr(receive, "__self__", None)
-        with self._keepalive.pinged(self):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._send_all, receive, send, tasks.cancel_scope)
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                tasks.cancel_scope.cancel()
+        async with self._place:
+            with self._keepalive.pinged(self):
+                await self._send_until_gone(receive, send)
 
     def ping(self) -> None:
         """Write a comment, or what stands for one, as a chunk (RFC 9112, section 7.1) directly to the connection.
@@ -101,6 +101,13 @@ class EventStream(Response):
         self.sent_at = asyncio.get_running_loop().time()
         comment = self._comment()
         request.transport.write(b"%x\r\n%b\r\n" % (len(comment), comment) if request.chunked_encoding else comment)
+
+    async def _send_until_gone(self, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send_all, receive, send, tasks.cancel_scope)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
 
     async def _send_all(self, receive: Receive, send: Send, everything: anyio.CancelScope) -> None:
         async with aclosing(self._frames) as frames:

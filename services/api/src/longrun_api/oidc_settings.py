@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from jobcore.models.caller import Scope
@@ -15,6 +15,8 @@ from longrun_api.auth_modes import AuthMode, is_loopback
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures with a private key that only the issuer has. With HS256 the API could sign tokens itself."""
 ScopeRule = Annotated[str, Field(pattern=r"^[^=\s,]+=[a-z]+(\+[a-z]+)*$")]
+ClientScope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
+"""RFC 6749, section 3.3."""
 SCOPE_RULES: Final = tuple(f"longrun:{scope}={scope}" for scope in Scope)
 
 
@@ -72,6 +74,18 @@ belongs to everyone. Unset: nobody does."""
     oidc_stale_s: Annotated[float, Field(ge=1)] = 86_400.0
     """Seconds that keys are used after they were fetched, while the issuer does not answer."""
 
+    public_url: SecureUrl | None = None
+    """Where browsers reach the API, such as `https://longrun.example.com`, with `LONGRUN_ROOT_PATH` at its end if \
+that is set. The provider leads them back to `/console/sign-in/callback` below it."""
+    oidc_client_id: Annotated[str | None, Field(min_length=1)] = None
+    """The name of the console as a client of the provider: people can sign in there. Unset: they paste a token."""
+    oidc_client_secret: Annotated[SecretStr | None, Field(repr=False)] = None
+    """The secret of this client; unset: it is a public one, which proves by PKCE alone that it began what it ends."""
+    oidc_client_scopes: Annotated[tuple[ClientScope, ...], NoDecode, CommaSeparated] = ("openid",)
+    """What the console asks the provider for, comma-separated; `openid` is one of them."""
+    oidc_session_s: Annotated[int, Field(ge=60, le=28_800)] = 3600
+    """Seconds after which the console asks the provider again who a person is and what the person may do."""
+
     @model_validator(mode="after")
     def _oidc_is_complete(self) -> Self:
         if AuthMode.OIDC not in self.auth:
@@ -80,6 +94,10 @@ belongs to everyone. Unset: nobody does."""
             raise ValueError("LONGRUN_AUTH=oidc needs LONGRUN_OIDC_ISSUER and LONGRUN_OIDC_AUDIENCE")
         if self.oidc_stale_s < self.oidc_refresh_s:
             raise ValueError("LONGRUN_OIDC_STALE_S must be at least LONGRUN_OIDC_REFRESH_S")
+        if self.oidc_client_id is not None and self.public_url is None:
+            raise ValueError("LONGRUN_OIDC_CLIENT_ID needs LONGRUN_PUBLIC_URL, to which browsers are led back")
+        if "openid" not in self.oidc_client_scopes:
+            raise ValueError("LONGRUN_OIDC_CLIENT_SCOPES must have openid: without it there is no ID token")
         for rule in self.oidc_scopes:
             _scopes_of(rule)
         return self

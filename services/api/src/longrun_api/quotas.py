@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +15,7 @@ from jobcore.telemetry import logs
 from longrun_api import background_tasks
 from longrun_api.database import AsyncDatabase
 from longrun_api.settings import ApiSettings
+from longrun_api.stream_quota import StreamQuota
 from longrun_api.submission_quota import SubmissionQuota
 
 REFRESH_S: Final = 5.0
@@ -26,16 +28,21 @@ log = logs.get(__name__)
 
 
 @asynccontextmanager
-async def counting(settings: ApiSettings, database: AsyncDatabase) -> AsyncIterator[tuple[Quotas, SubmissionQuota]]:
+async def counting(
+    settings: ApiSettings, database: AsyncDatabase
+) -> AsyncIterator[tuple[Quotas, SubmissionQuota, StreamQuota]]:
     """Read the quotas of owners, and count what they take, while the block lasts."""
-    quotas_read = Quotas(database, defaults(settings))
-    counter = SubmissionQuota(settings.redis, quotas_read.submissions)
-    await quotas_read.start()
+    known = Quotas(database, defaults(settings))
+    submissions = SubmissionQuota(settings.redis, partial(known.of, "submissions"))
+    streams = StreamQuota(settings.redis, partial(known.of, "streams"))
+    await known.start()
+    await streams.start()
     try:
-        yield quotas_read, counter
+        yield known, submissions, streams
     finally:
-        await quotas_read.close()
-        await counter.close()
+        await known.close()
+        await streams.close()
+        await submissions.close()
 
 
 def defaults(settings: ApiSettings) -> Amounts:
@@ -44,6 +51,8 @@ def defaults(settings: ApiSettings) -> Amounts:
         "submissions": settings.quota_submissions,
         "queued": settings.quota_queued,
         "names": settings.quota_names,
+        "streams": settings.quota_streams,
+        "stored_bytes": settings.quota_stored_bytes,
     }
 
 
@@ -69,10 +78,10 @@ class Quotas:
         """Stop reading."""
         await background_tasks.end(self._task)
 
-    def submissions(self, owner: str) -> int | None:
-        """Tasks that this owner may submit in a second; None: any number."""
+    def of(self, name: str, owner: str) -> int | None:
+        """How much this owner may take of what the quota of this name counts; None: any number."""
         own = self._own.get(owner)
-        return self.in_force(None if own is None else own.amounts)["submissions"]
+        return self.in_force(None if own is None else own.amounts)[name]
 
     def in_force(self, own: Amounts | None) -> Amounts:
         """The quotas that hold for an owner with these of its own."""

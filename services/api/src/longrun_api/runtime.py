@@ -38,6 +38,7 @@ from longrun_api.served_queues import ServedQueues
 from longrun_api.settings import ApiSettings
 from longrun_api.shutdown import Shutdown
 from longrun_api.stream_check import StreamCheck
+from longrun_api.stream_quota import StreamQuota
 from longrun_api.submission_quota import SubmissionQuota
 from longrun_api.uploads import Uploads
 
@@ -70,6 +71,7 @@ class Runtime:
     readiness: Readiness
     quotas: Quotas
     submission_quota: SubmissionQuota
+    stream_quota: StreamQuota
     shutdown: Shutdown
     export_turns: asyncio.Semaphore
 

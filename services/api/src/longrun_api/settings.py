@@ -50,6 +50,12 @@ any number. Not counted are the operator's, and any while Redis is away."""
     """Tasks of an owner that may be PENDING at once; what would make more is refused. Unset: any number."""
     quota_names: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     """Schedules, concurrency limits and rate limits that an owner may keep, together. Unset: any number."""
+    quota_streams: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Streams of events that an owner may have open at once, over all processes. Unset: any number. Not counted are \
+the operator's, and any that open while Redis is away."""
+    quota_stored_bytes: Annotated[int | None, Field(ge=1, le=10**15)] = None
+    """Bytes that an owner may have stored in inputs, results and files; from then on its submissions and uploads are \
+refused. Unset: any number."""
     max_connections: Annotated[int, Field(ge=1)] = 16384
     """Maximum number of open connections, streams included; the system's limit of open files may be lower."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, CommaSeparated] = ()
@@ -60,6 +66,9 @@ below example.com, `*` for any name."""
 responses (CORS)."""
     root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """The path under which a proxy serves the API, such as `/longrun`; the proxy may pass it on or remove it."""
+    trace_url: Annotated[str, Field(pattern=r"^https?://\S*\{trace_id\}\S*$")] | None = None
+    """Where traces are shown, such as `https://jaeger.example.com/trace/{trace_id}`: the console links each job \
+to its own. Unset: it shows the id."""
     access_log: bool = False
     """Log each request, except probes."""
     stream_stall_s: Seconds = 30.0

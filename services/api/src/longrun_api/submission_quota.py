@@ -11,17 +11,15 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 from weakref import WeakValueDictionary
-
-import redis
 
 from jobcore.errors import QuotaExceeded
 from jobcore.settings.redis_server import RedisServer
 from jobcore.telemetry import logs
 from longrun_api.problems import HttpError
+from longrun_api.redis_script import RedisScript
 
 POLICY: Final = "submissions"
 WINDOW_S: Final = 1.0
@@ -31,9 +29,6 @@ TURNS: Final = 4
 """How many requests ask Redis at once."""
 MAX_OWNERS: Final = 10_000
 """Owners whose submissions a process counts by itself for the rest of a window."""
-REDIS_S: Final = 0.25
-RETRY_S: Final = 1.0
-"""Seconds for which Redis is not asked after it did not answer."""
 
 # The value is "used end", the end of the window in milliseconds since the epoch. Numbers are whole.
 TAKE: Final = """
@@ -105,15 +100,12 @@ class SubmissionQuota:
         """`quota_of` says how many tasks an owner may submit in a window; None: any number."""
         self._quota_of = quota_of
         self._window_s = window_s
-        self._server = server
-        self._redis = server.asyncio_client(REDIS_S)
-        self._script = self._redis.register_script(TAKE)
+        outage = logs.Outage(log, "submissions are not counted: Redis is unavailable", "submissions are counted")
+        self._script = RedisScript(server, TAKE, outage)
         self._turns = asyncio.Semaphore(TURNS)
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By owner, as long as a request of it asks: two at once would not know what the other is given."""
         self._taken: dict[str, _Taken] = {}
-        self._ask_at = 0.0
-        self._outage = logs.Outage(log, "submissions are not counted: Redis is unavailable", "submissions are counted")
 
     async def take(self, owner: str | None, tasks: int = 1) -> Use | None:
         """Count this many tasks of an owner; raises SubmissionsExceeded. None: they are not counted."""
@@ -132,8 +124,7 @@ class SubmissionQuota:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        with suppress(redis.RedisError, OSError):
-            await self._redis.aclose()
+        await self._script.close()
 
     def _spend(self, quota: int, owner: str, tasks: int) -> Use | None:
         """Use what this process has; None: it has too little, and Redis may have more. Raises SubmissionsExceeded."""
@@ -150,17 +141,11 @@ class SubmissionQuota:
 
     async def _take_more(self, quota: int, owner: str, tasks: int) -> bool:
         """Take of the owner's quota in Redis, at least these tasks; returns whether Redis has answered."""
-        if time.monotonic() < self._ask_at:
-            return False
         arguments = (quota, max(tasks, quota // SHARE), tasks, int(time.time() * 1000), int(self._window_s * 1000))
-        try:
-            answer = await self._script(keys=[self._server.key(f"quota:{POLICY}:{owner}")], args=arguments)
-        except (redis.RedisError, OSError) as error:
-            self._ask_at = time.monotonic() + RETRY_S
-            self._outage.begin(error)
+        answer = await self._script.ask(f"quota:{POLICY}:{owner}", *arguments)
+        if answer is None:
             return False
-        self._outage.end()
-        granted, elsewhere, ends_in_ms = cast(Any, answer)
+        granted, elsewhere, ends_in_ms = answer
         known, now = self._taken.get(owner), time.monotonic()
         own = known.own if known is not None and known.ends_at > now else 0
         if known is None and len(self._taken) >= MAX_OWNERS:

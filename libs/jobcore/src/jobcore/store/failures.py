@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from jobcore.errors import NamesExceeded, QuotaExceeded, StoreUnavailable
+from jobcore.errors import BytesExceeded, NamesExceeded, QuotaExceeded, StoreUnavailable
 
 AWAY: Final = "PostgreSQL is not available"
 EXHAUSTED: Final = (
@@ -87,6 +87,8 @@ def over_quota(error: DBAPIError) -> QuotaExceeded | None:
     if code(error) != OVER_QUOTA:
         return None
     detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
+    if detail["quota"] == BytesExceeded.quota:
+        return BytesExceeded(line(error), detail["owner"])
     kind = NamesExceeded if detail["quota"] == NamesExceeded.quota else QuotaExceeded
     return kind(line(error), detail["owner"], detail["used"] - detail["most"])
 

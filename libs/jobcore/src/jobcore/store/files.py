@@ -42,10 +42,10 @@ BEGIN: Final = text(
     DURABLE
     + f"""
 WITH claimed AS (
-    SELECT id FROM jobs WHERE id = :job_id AND fence = :fence AND status = 'RUNNING' FOR NO KEY UPDATE
+    SELECT id, owner FROM jobs WHERE id = :job_id AND fence = :fence AND status = 'RUNNING' FOR NO KEY UPDATE
 ), added AS (
-    INSERT INTO job_files (id, job_id, fence, name, media_type)
-    SELECT :id, id, :fence, :name, :media_type FROM claimed
+    INSERT INTO job_files (id, job_id, fence, name, media_type, owner)
+    SELECT :id, id, :fence, :name, :media_type, owner FROM claimed
     WHERE (SELECT count(*) FROM job_files WHERE job_id = :job_id AND name <> :name AND delete_at IS NULL
            AND ({VISIBLE} OR fence = :fence)) < :max_files
     -- it was added before and the reply was lost

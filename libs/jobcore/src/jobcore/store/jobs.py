@@ -81,13 +81,14 @@ queue AS (
     INSERT INTO jobs (id, task_type, queue, priority, rank, status, ready, run_at, expires_at, timeout_s, input,
                       max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key, gate, retry,
                       schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, rate_blocked,
-                      owner, webhook, sealed)
+                      owner, webhook, sealed, counted_bytes)
     SELECT id, task_type, queue, priority, coalesce(turn.at, now()) - priority * interval '60 s', 'PENDING',
            due <= now() AND coalesce(concurrency_key, rate_key) IS NULL, due, expires_at, timeout_s, input,
            max_attempts, tags, metadata, traceparent, concurrency_key, fairness_key,
            CASE WHEN due <= now() AND coalesce(concurrency_key, rate_key) IS NOT NULL THEN 'key' END, retry,
            schedule_id, scheduled_for, dedupe_key, input_exact, metadata_exact, rate_key, {limits.BY_RATE},
-           owner, webhook, sealed
+           owner, webhook, sealed,
+           CASE WHEN owner IS NOT NULL THEN octet_length(coalesce(sealed, CAST(input AS text))) END
     FROM given LEFT JOIN turn USING (id) {or_skip}
     RETURNING id, queue, created_at, ready, traceparent, gate AS blocked_by, concurrency_key, rate_key
 ), event AS (

@@ -35,6 +35,8 @@ WITH given AS MATERIALIZED (
         rank = CASE WHEN given.status = 'PENDING' THEN now() - priority * interval '60 s' ELSE rank END,
         result = CASE WHEN given.status = 'SUCCESS' THEN given.result END,
         result_exact = CASE WHEN given.status = 'SUCCESS' THEN given.result_exact END,
+        counted_bytes = CASE WHEN jobs.counted_bytes IS NOT NULL THEN jobs.counted_bytes + CASE
+            WHEN given.status = 'SUCCESS' THEN coalesce(octet_length(CAST(given.result AS text)), 0) ELSE 0 END END,
         error = given.error,
         progress = coalesce(given.progress, jobs.progress),
         progress_exact = CASE WHEN given.progress IS NULL THEN jobs.progress_exact ELSE given.progress_exact END,

@@ -2,7 +2,9 @@
 
 Each change of the use of an owner is a row of its own in `owner_use_changes`, written by triggers, so that no two
 transactions wait for each other. The keeper adds these rows up in `owner_uses`. The use is both together. A trigger at
-the end of each transaction that makes tasks checks it, behind a lock of the owner (docs/adr/0054-hard-quotas.md).
+the end of each transaction that makes tasks checks how many are queued, behind a lock of the owner
+(docs/adr/0054-hard-quotas.md). Whoever stores more bytes looks at them before, without a lock
+(docs/adr/0059-more-quotas.md).
 """
 
 from __future__ import annotations
@@ -39,18 +41,19 @@ class Use:
     """Those of a `Quota`; None: it has those of the settings."""
     queued: int
     names: int
+    stored_bytes: int
 
 
 _QUOTAS: Final = Rows(Quota)
 _USES: Final = Rows(Use)
 ALL: Final = text(f"SELECT {_QUOTAS.columns} FROM quotas")
 PAGE: Final = text(
-    "SELECT owner, amounts, queued_of(owner) AS queued, names_of(owner) AS names "
+    "SELECT owner, amounts, queued_of(owner) AS queued, names_of(owner) AS names, bytes_of(owner) AS stored_bytes "
     "FROM quotas WHERE owner > :after ORDER BY owner LIMIT :limit"
 )
 FIND: Final = text("""
 SELECT :owner AS owner, (SELECT amounts FROM quotas WHERE owner = :owner) AS amounts, queued_of(:owner) AS queued,
-       names_of(:owner) AS names
+       names_of(:owner) AS names, bytes_of(:owner) AS stored_bytes
 """)
 PUT: Final = text(
     DURABLE + "INSERT INTO quotas (owner, amounts) VALUES (:owner, CAST(:amounts AS jsonb)) "
@@ -67,11 +70,11 @@ FOLD: Final = text(
 WITH change AS (
     DELETE FROM owner_use_changes
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM owner_use_changes LIMIT :limit FOR UPDATE SKIP LOCKED))
-    RETURNING owner, queued
+    RETURNING owner, queued, bytes
 ), folded AS (
-    INSERT INTO owner_uses AS use (owner, queued)
-    SELECT owner, sum(queued) FROM change GROUP BY owner ORDER BY owner
-    ON CONFLICT (owner) DO UPDATE SET queued = use.queued + excluded.queued
+    INSERT INTO owner_uses AS use (owner, queued, bytes)
+    SELECT owner, sum(queued), sum(bytes) FROM change GROUP BY owner ORDER BY owner
+    ON CONFLICT (owner) DO UPDATE SET queued = use.queued + excluded.queued, bytes = use.bytes + excluded.bytes
 )
 SELECT count(*) FROM change
 """

@@ -12,6 +12,7 @@ from longrun_api.auth.grant_tokens import GrantTokens
 from longrun_api.auth.grants import Grant, Grants
 from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
+from longrun_api.auth.provider import Provider
 from longrun_api.auth.refusals import MalformedAuthorization, invalid, missing
 from longrun_api.auth.sessions import Sessions, digest_of, is_console, session_of
 from longrun_api.auth.stream_tokens import take
@@ -37,13 +38,15 @@ class Authenticator:
         *,
         keys: KeyChecks | None = None,
         jwts: JwtChecks | None = None,
+        provider: Provider | None = None,
     ) -> None:
-        """`keys` and `jwts` are None where they are not accepted."""
+        """`keys` and `jwts` are None where they are not accepted, `provider` where nobody can sign in at one."""
         self._grants = grants
         self._keys = keys
         self._jwts = jwts
         self.tokens = tokens
         self.sessions = sessions
+        self.provider = provider
 
     async def grant(self, request: Scope) -> Grant:
         """What the credentials of this request allow; raises Unauthenticated, StoreUnavailable or IssuerUnavailable."""

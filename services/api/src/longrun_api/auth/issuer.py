@@ -6,10 +6,10 @@ It is fetched with a deadline and a limit of bytes, and redirects are not follow
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from longrun_api.auth.signed_texts import base64url
 from longrun_api.oidc_settings import is_secure
 
 FETCH_S: Final = 5.0
@@ -74,49 +75,60 @@ class Issuer:
 
     async def keys(self) -> tuple[IssuerKey, ...]:
         """The keys that it publishes now, at least one; raises IssuerFailed."""
-        try:
-            async with asyncio.timeout(FETCH_S):
-                document = await self._json(self._jwks_url or await self._discover())
-        except EXPECTED as error:
-            raise IssuerFailed(str(error) or f"no answer within {FETCH_S:g} s") from error
+        async with answering():
+            document = await self._json(self._jwks_url or secure(await self._described(), "jwks_uri"))
         keys = tuple(self._usable(document))
         if not keys:
             raise IssuerFailed("it publishes no key for the signatures in LONGRUN_OIDC_ALGORITHMS")
         return keys
+
+    async def description(self) -> dict[str, Any]:
+        """What it says of itself, such as its endpoints; raises IssuerFailed."""
+        async with answering():
+            return await self._described()
+
+    async def token(self, url: str, form: Mapping[str, str], client: tuple[str, str] | None) -> dict[str, Any]:
+        """The answer of its token endpoint (RFC 6749, section 5.1) to this form; raises IssuerFailed.
+
+        `client` are the name and the password of RFC 6749, section 2.3.1; None: a public client has no password.
+        """
+        async with answering():
+            auth = None if client is None else httpx2.BasicAuth(*client)
+            status, body = await self._fetch("POST", url, data=dict(form), auth=auth)
+            answer = _object(url, body)
+        if status != httpx2.codes.OK:
+            said = [answer[name] for name in ("error", "error_description") if isinstance(answer.get(name), str)]
+            raise IssuerFailed(": ".join(said) or f"{url} answers {status}")
+        return answer
 
     async def close(self) -> None:
         """Close the connection to it."""
         if self._http is not None:
             await self._http.aclose()
 
-    async def _discover(self) -> str:
+    async def _described(self) -> dict[str, Any]:
         description = await self._json(description_url(self._issuer))
         if description.get("issuer") != self._issuer:
             raise IssuerFailed(f"it calls itself {description.get('issuer')!r}, and LONGRUN_OIDC_ISSUER differs")
-        url = description.get("jwks_uri")
-        if not isinstance(url, str) or not is_secure(url):
-            raise IssuerFailed(f"its jwks_uri must be an https URL, not {url!r}")
-        return url
+        return description
 
     async def _json(self, url: str) -> dict[str, Any]:
+        status, body = await self._fetch("GET", url)
+        if status != httpx2.codes.OK:
+            raise IssuerFailed(f"{url} answers {status}")
+        return _object(url, body)
+
+    async def _fetch(self, method: str, url: str, **options: Any) -> tuple[int, bytes]:
         if self._http is None:
             headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
             self._http = httpx2.AsyncClient(headers=headers, timeout=FETCH_S)
         body = b""
-        async with self._http.stream("GET", url) as response:
-            if response.status_code != httpx2.codes.OK:
-                raise IssuerFailed(f"{url} answers {response.status_code}")
+        async with self._http.stream(method, url, **options) as response:
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > MAX_BYTES:
                     raise IssuerFailed(f"{url} has more than {MAX_BYTES} bytes")
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            raise IssuerFailed(f"{url} has no JSON object")
-        return document
+        return response.status_code, body
 
     def _usable(self, document: Mapping[str, Any]) -> Iterator[IssuerKey]:
         published = document.get("keys")
@@ -124,6 +136,34 @@ class Issuer:
             key = parsed(jwk) if isinstance(jwk, dict) else None
             if key is not None and (algorithms := key.algorithms & self._algorithms):
                 yield IssuerKey(key.kid, key.thumbprint, algorithms, key.public)
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Whatever goes wrong within the block is IssuerFailed, as is no end within FETCH_S."""
+    try:
+        async with asyncio.timeout(FETCH_S):
+            yield
+    except EXPECTED as error:
+        raise IssuerFailed(str(error) or f"no answer within {FETCH_S:g} s") from error
+
+
+def secure(description: Mapping[str, Any], name: str) -> str:
+    """The URL of this name in the description of an issuer; raises IssuerFailed."""
+    url = description.get(name)
+    if not isinstance(url, str) or not is_secure(url):
+        raise IssuerFailed(f"its {name} must be an https URL, not {url!r}")
+    return url
+
+
+def _object(url: str, body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise IssuerFailed(f"{url} has no JSON object")
+    return document
 
 
 def parsed(jwk: Mapping[str, Any]) -> IssuerKey | None:
@@ -147,5 +187,4 @@ def parsed(jwk: Mapping[str, Any]) -> IssuerKey | None:
     if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
         return None
     said = json.dumps(public, separators=(",", ":"), sort_keys=True).encode()
-    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(said).digest()).rstrip(b"=").decode()
-    return IssuerKey(kid, thumbprint, algorithms, key)
+    return IssuerKey(kid, base64url(hashlib.sha256(said).digest()), algorithms, key)

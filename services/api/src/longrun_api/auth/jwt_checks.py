@@ -30,18 +30,18 @@ class JwtChecks:
         assert settings.oidc_issuer is not None
         self._grants = grants
         self._rules = ClaimRules.of(settings)
+        self._audience = settings.oidc_audience
         self._algorithms = frozenset(settings.oidc_algorithms)
         self._leeway_s = settings.oidc_leeway_s
-        self._issuer = Issuer(settings.oidc_issuer, settings.oidc_jwks_url, self._algorithms)
+        self.issuer = Issuer(settings.oidc_issuer, settings.oidc_jwks_url, self._algorithms)
         self._keys = IssuerKeys(
-            self._issuer.keys,
+            self.issuer.keys,
             self._drop_signed_by_others,
             refresh_s=settings.oidc_refresh_s,
             stale_s=settings.oidc_stale_s,
         )
         self._decode = partial(
             jwt.decode,
-            audience=settings.oidc_audience,
             issuer=settings.oidc_issuer,
             leeway=settings.oidc_leeway_s,
             options={"require": REQUIRED},
@@ -54,17 +54,24 @@ class JwtChecks:
     async def close(self) -> None:
         """Stop fetching them."""
         await self._keys.close()
-        await self._issuer.close()
+        await self.issuer.close()
 
     async def grant(self, digest: bytes, token: str) -> Grant:
         """What this JWT allows; raises Unauthenticated, and IssuerUnavailable if nobody can say."""
         key = await self._key(token)
-        claims = self._claims(token, key)
+        claims = self._claims(token, key, self._audience)
         try:
             caller = self._rules.caller(claims)
         except UnusableClaims as error:
             raise invalid(f"the token cannot be used here: {error}") from None
         return self._grants.keep(digest, Grant(caller, int(claims["exp"]) + self._leeway_s, signed_by=key.thumbprint))
+
+    async def identity(self, token: str, client: str) -> Mapping[str, Any]:
+        """The claims of an ID token for this client (OpenID Connect Core 1.0, section 3.1.3.7); raises as `grant`."""
+        claims = self._claims(token, await self._key(token), (client,))
+        if claims.get("azp", client) != client:
+            raise invalid("the token cannot be used here: it was made for another client")
+        return claims
 
     async def again(self, digest: bytes, grant: Grant) -> Grant:
         """A grant that this or another process made, for somebody who need not show the JWT again."""
@@ -86,9 +93,9 @@ class JwtChecks:
             raise invalid()
         return key
 
-    def _claims(self, token: str, key: IssuerKey) -> Mapping[str, Any]:
+    def _claims(self, token: str, key: IssuerKey, audience: tuple[str, ...]) -> Mapping[str, Any]:
         try:
-            return self._decode(token, key.public, algorithms=sorted(key.algorithms))
+            return self._decode(token, key.public, algorithms=sorted(key.algorithms), audience=audience)
         except (jwt.InvalidSignatureError, jwt.DecodeError):
             raise invalid() from None
         except InvalidTokenError as error:  # the issuer signed it: whoever has it may know what is wrong with it

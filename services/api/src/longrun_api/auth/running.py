@@ -10,6 +10,7 @@ from longrun_api.auth.bootstrap import BootstrapKey
 from longrun_api.auth.grants import Grants
 from longrun_api.auth.jwt_checks import JwtChecks
 from longrun_api.auth.key_checks import KeyChecks
+from longrun_api.auth.provider import Provider
 from longrun_api.auth.sessions import Sessions
 from longrun_api.auth.stream_tokens import stream_tokens
 from longrun_api.auth.sweep import Sweep
@@ -24,6 +25,7 @@ async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> Asyn
     grants = Grants()
     keys = KeyChecks(grants, database, settings.database_timeout_s) if AuthMode.KEYS in settings.auth else None
     jwts = JwtChecks(grants, settings) if AuthMode.OIDC in settings.auth else None
+    provider = Provider(jwts, settings) if jwts is not None and settings.oidc_client_id is not None else None
     bootstrap = BootstrapKey(database, settings.bootstrap_digest)
     sessions = Sessions(grants, database)
     sweep = Sweep(grants, sessions, keys)
@@ -32,7 +34,7 @@ async def authenticating(settings: ApiSettings, database: AsyncDatabase) -> Asyn
     if jwts is not None:
         await jwts.start()
     try:
-        yield Authenticator(grants, stream_tokens(database), sessions, keys=keys, jwts=jwts)
+        yield Authenticator(grants, stream_tokens(database), sessions, keys=keys, jwts=jwts, provider=provider)
     finally:
         if jwts is not None:
             await jwts.close()

@@ -32,7 +32,7 @@ CONSOLE: Final = "/console"
 COOKIE: Final = "longrun_session"
 SESSION_S: Final = 8 * 3600
 """Seconds after which a person must sign in again: a working day."""
-OPEN: Final = re.compile(f"{CONSOLE}/(sign-in|sign-out|assets/.*)")
+OPEN: Final = re.compile(f"{CONSOLE}/(sign-in(/.*)?|sign-out|assets/.*)")
 """What a browser can ask for without a session. One that ends must not be cut off with the session's other requests."""
 
 

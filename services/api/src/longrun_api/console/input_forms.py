@@ -1,10 +1,10 @@
-"""A form for the input of a task: a field for each property of the JSON Schema of its type, or one for all as JSON."""
+"""Fields of forms. An input has one for each property of the JSON Schema of its task type, or one for all as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jobcore.sealing.fields import MASK
@@ -55,17 +55,22 @@ def read(asked: list[Field], form: Form) -> dict[str, Any] | Any:
     """The input that a form with these fields has; an optional field that is empty is left out. Raises NoJson."""
     if [field.name for field in asked] == [WHOLE]:
         return _parsed(asked[0], form.get(WHOLE, ""))
+    return members(asked, form)
+
+
+def members(asked: Iterable[Field], form: Form) -> dict[str, Any]:
+    """The values of these fields by their names, without those that are optional and empty; raises NoJson."""
     return dict(_members(asked, form))
 
 
-def refilled(asked: list[Field], form: Form) -> list[Field]:
+def filled(field: Field, value: Any) -> Field:
+    """The field with this value; None is nothing."""
+    return replace(field, text="" if value is None else value if field.kind == "text" else _as_json(value))
+
+
+def refilled(asked: Iterable[Field], form: Form) -> list[Field]:
     """The fields with what the form has sent."""
-    return [
-        Field(
-            each.name, each.label, each.kind, form.get(each.name, ""), each.description, each.choices, each.is_required
-        )
-        for each in asked
-    ]
+    return [replace(each, text=form.get(each.name, "")) for each in asked]
 
 
 def _field(name: str, about: Mapping[str, Any], value: Mapping[str, Any], is_required: bool) -> Field:
@@ -88,7 +93,7 @@ def _keeps(text: str) -> bool:
     return text != "" and all(character == "\n" or character >= " " for character in text)
 
 
-def _members(asked: list[Field], form: Form) -> Iterator[tuple[str, Any]]:
+def _members(asked: Iterable[Field], form: Form) -> Iterator[tuple[str, Any]]:
     for field in asked:
         text = form.get(field.name, "").replace("\r\n", "\n")
         if text or (field.is_required and field.kind == "text"):

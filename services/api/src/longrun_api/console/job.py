@@ -13,18 +13,15 @@ from jobcore.models.caller import Scope
 from jobcore.states import TERMINAL
 from jobcore.store import event_pages
 from longrun_api.auth.scopes import authorized, needs
-from longrun_api.console import input_forms
 from longrun_api.console.forms import read_form
 from longrun_api.console.inner_api import InnerApi, Refused, api_of, inner_scope
-from longrun_api.console.page import HEADERS, Page, console_root, page, see
+from longrun_api.console.page import HEADERS, Page, console_root, page
 from longrun_api.runtime import runtime_of
 from longrun_api.times import rfc3339
 
 EVENTS: Final = 500
 """Events that a page shows: the last ones, or those behind the cursor in its address."""
 EVENT_BYTES: Final = 512 * 1024
-KEPT: Final = ("task_type", "queue", "priority", "tags", "metadata")
-"""What a job that is submitted again has of the one before."""
 
 
 @page
@@ -58,6 +55,7 @@ async def show(request: Request) -> Page:
             "last": shown[-1]["seq"] if shown else after,
             "is_full": events.full,
             "has_ended": job["status"] in TERMINAL,
+            "trace_url": _trace_url(request, job["trace_id"]),
         },
     )
 
@@ -74,33 +72,6 @@ async def retry(request: Request) -> Response:
     """Retry the job."""
     await read_form(request)
     return await _act(request, "POST", "/retry")
-
-
-@page
-async def again(request: Request) -> Page:
-    """A form with the input of the job, to submit a new one."""
-    job, asked = await _asked(request)
-    return Page("again.html", {"job": job, "fields": asked, "errors": {}, "detail": ""})
-
-
-@page
-async def submit(request: Request) -> Page | Response:
-    """Submit a new job like this one, with the input of the form; what the API refuses is said at the field."""
-    form = await read_form(request)
-    job, asked = await _asked(request)
-    values = {"job": job, "fields": input_forms.refilled(asked, form)}
-    try:
-        body = {name: job[name] for name in KEPT} | {"input": input_forms.read(asked, form)}
-        answer = await InnerApi(request).send("POST", "/tasks", body)
-    except input_forms.NoJson as error:
-        name, message = error.args
-        return Page("again.html", {**values, "errors": {name: message}, "detail": ""}, 422)
-    except Refused as refusal:
-        if refusal.status not in (413, 422, 429):
-            raise
-        shown = {**values, "errors": refusal.fields, "detail": refusal.detail}
-        return Page("again.html", shown, refusal.status)
-    return see(request, f"/jobs/{answer.json['task_id']}")
 
 
 @authorized
@@ -142,14 +113,6 @@ async def _act(request: Request, method: str, path: str) -> Response:
     return RedirectResponse(f"{console_root(request.scope)}/jobs/{request.path_params['id']}", 303, HEADERS)
 
 
-async def _asked(request: Request) -> tuple[Any, list[input_forms.Field]]:
-    """The job, and the fields of its input."""
-    api = InnerApi(request)
-    job, types = await asyncio.gather(api.get(_path(request)), api.get("/task-types"))
-    schemas = {each["name"]: each["input_schema"] for each in types["items"]}
-    return job, input_forms.fields(schemas.get(job["task_type"], {}), job["input"])
-
-
 async def _why(api: InnerApi, here: str, job: dict[str, Any]) -> Any:
     return await api.get(f"{here}/why") if job["status"] == "PENDING" else None
 
@@ -158,6 +121,11 @@ async def _deliveries(api: InnerApi, here: str, job: dict[str, Any]) -> list[Any
     found = await api.get(f"{here}/deliveries") if job["webhook"] else {"items": []}
     items: list[Any] = found["items"]
     return items
+
+
+def _trace_url(request: Request, trace_id: str | None) -> str | None:
+    template = runtime_of(request).settings.trace_url
+    return template.replace("{trace_id}", trace_id) if template and trace_id else None
 
 
 def _path(request: Request) -> str:

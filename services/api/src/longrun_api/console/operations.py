@@ -8,7 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longrun_api.console.forms import read_form
+from longrun_api.console.forms import Form, read_form
 from longrun_api.console.inner_api import InnerApi
 from longrun_api.console.listing import listing
 from longrun_api.console.page import Page, page, see
@@ -26,16 +26,29 @@ async def queues(request: Request) -> Page:
 
 @page
 async def change_queue(request: Request) -> Response:
-    """Pause, resume or limit a queue."""
+    """Pause, resume or limit a queue, or limit how often its jobs start; an empty limit is none."""
     form, name = await read_form(request), request.path_params["name"]
     act = form.get("act", "")
     if act == "limit":
-        text = form.get("max_running", "").strip()
-        change: object = {"max_running": int(text) if text.isascii() and text.isdecimal() else text or None}
+        change: object = {"max_running": _number(form, "max_running")}
+    elif act == "rate":
+        rate = {each: _number(form, each) for each in ("max_starts", "window_s")}
+        change = {"rate_limit": rate if any(value is not None for value in rate.values()) else None}
     else:
         change = QUEUE_ACTS.get(act, {})
     await InnerApi(request).send("PATCH", f"/queues/{name}", change)
     return see(request, "/queues")
+
+
+def _number(form: Form, name: str) -> float | str | None:
+    """The number of a field; what is no number as it is, so that the API says so; None if there is nothing."""
+    text = form.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
 
 
 @page

@@ -142,6 +142,8 @@ def see(request: Request, path: str) -> Response:
 
 def sign_in_first(scope: AsgiScope) -> Response:
     """Lead a browser without a session to the page for signing in, and from there back to what it wanted."""
+    if any(name == b"hx-request" for name, _ in scope["headers"]):
+        return Response(status_code=401, headers=HEADERS)  # the script loads the page again, which then leads there
     query = scope["query_string"].decode("latin-1")
     wanted = scope["path"] + (f"?{query}" if query else "") if scope["method"] == "GET" else console_root(scope)
     return RedirectResponse(f"{console_root(scope)}/sign-in?next={quote(wanted, safe='')}", 303, HEADERS)

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/events", tags=["tasks"])
             "description": "The events of the tasks",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        **problem_responses(410, 422, 503),
+        **problem_responses(410, 422, 429, 503),
     },
 )
 @needs(Scope.READ)
@@ -53,6 +53,7 @@ async def stream_events(
         raise InvalidInput(FieldError(name, "lies ahead of all events: it is of another database"))
     if start is not None and start.txid <= now.deleted:
         raise EventsDeleted(f"{name}: events after this cursor were deleted; read GET /tasks, and start without it")
-    reader = FeedReader(runtime, query.filter(caller_of(request)), start or now.position, now.position)
-    stall_s = runtime.settings.stream_stall_s
-    return EventStream(reader.frames(), runtime.stream_backlog, runtime.keepalive, stall_s, reader.ping)
+    caller = caller_of(request)
+    reader = FeedReader(runtime, query.filter(caller), start or now.position, now.position)
+    stall_s, place = runtime.settings.stream_stall_s, runtime.stream_quota.place(caller.owner)
+    return EventStream(reader.frames(), runtime.stream_backlog, runtime.keepalive, stall_s, reader.ping, place)

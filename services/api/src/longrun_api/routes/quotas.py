@@ -18,8 +18,7 @@ from longrun_api.callers import operators_only, owner_of
 from longrun_api.field_types import WHOLE
 from longrun_api.key_parameters import AfterKey
 from longrun_api.openapi import problem_responses, request_body
-from longrun_api.quotas import Quotas
-from longrun_api.runtime import runtime_of
+from longrun_api.runtime import Runtime, runtime_of
 
 router = APIRouter(prefix="/quotas", tags=["keys"])
 OPERATORS: Final = [Depends(operators_only)]
@@ -43,6 +42,12 @@ class QuotaRequest(BaseModel):
     names: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
         None, description="Schedules and limits that the owner may keep, together; null: any number."
     )
+    streams: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = Field(
+        None, description="Streams of the owner that may be open at once; null: any number."
+    )
+    stored_bytes: Annotated[int, Field(ge=1, le=10**15), WHOLE] | None = Field(
+        None, description="Bytes of inputs, results and files that the owner may have stored; null: any number."
+    )
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -56,6 +61,8 @@ class Used(BaseModel):
 
     queued: int = Field(description="Its tasks that are PENDING.")
     names: int = Field(description="Its schedules, concurrency limits and rate limits.")
+    streams: int | None = Field(description="Its open streams; null: it has no such quota, or Redis is away.")
+    stored_bytes: int = Field(description="Bytes of its inputs, results and files.")
 
 
 class QuotaOfOwner(BaseModel):
@@ -65,16 +72,20 @@ class QuotaOfOwner(BaseModel):
     submissions: int | None = Field(description="Tasks that it may submit in a second; null: any number.")
     queued: int | None = Field(description="Tasks of it that may be PENDING at once; null: any number.")
     names: int | None = Field(description="Schedules and limits that it may keep, together; null: any number.")
+    streams: int | None = Field(description="Streams of it that may be open at once; null: any number.")
+    stored_bytes: int | None = Field(
+        description="Bytes of inputs, results and files that it may have stored; null: any number."
+    )
     is_default: bool = Field(description="Whether these are the quotas of the settings.")
     used: Used
 
     @classmethod
-    def of(cls, use: Use, known: Quotas) -> Self:
+    async def of(cls, use: Use, runtime: Runtime) -> Self:
         """The quotas of an owner as clients see them."""
-        in_force = known.in_force(use.amounts)
-        return cls(
-            owner=use.owner, is_default=use.amounts is None, used=Used(queued=use.queued, names=use.names), **in_force
-        )
+        in_force = runtime.quotas.in_force(use.amounts)
+        streams = None if in_force["streams"] is None else await runtime.stream_quota.used(use.owner)
+        used = Used(queued=use.queued, names=use.names, streams=streams, stored_bytes=use.stored_bytes)
+        return cls(owner=use.owner, is_default=use.amounts is None, used=used, **in_force)
 
 
 class QuotaPage(BaseModel):
@@ -95,7 +106,7 @@ async def list_quotas(
     runtime = runtime_of(request)
     found = await runtime.database.call(quotas.page, after, limit + 1)
     shown = found[:limit]
-    items = [QuotaOfOwner.of(use, runtime.quotas) for use in shown]
+    items = [await QuotaOfOwner.of(use, runtime) for use in shown]
     return QuotaPage(items=items, next=shown[-1].owner if len(found) > limit else None)
 
 
@@ -142,4 +153,4 @@ async def delete_quota(request: Request, owner: OwnerInPath) -> Response:
 
 async def _shown(request: Request, owner: str) -> QuotaOfOwner:
     runtime = runtime_of(request)
-    return QuotaOfOwner.of(await runtime.database.call(quotas.find, owner), runtime.quotas)
+    return await QuotaOfOwner.of(await runtime.database.call(quotas.find, owner), runtime)

@@ -11,6 +11,7 @@ from jobcore.errors import FieldError, InvalidInput
 from jobcore.models.caller import Scope
 from jobcore.store import event_pages
 from longrun_api.auth.scopes import needs
+from longrun_api.callers import owner_of
 from longrun_api.event_stream import EventStream
 from longrun_api.openapi import problem_responses
 from longrun_api.runtime import runtime_of
@@ -31,7 +32,7 @@ MAX_SEQ: Final = 2**63 - 1
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         204: {"description": "The task has ended and the client has received every event: do not reconnect"},
-        **problem_responses(404, 422, 503),
+        **problem_responses(404, 422, 429, 503),
     },
 )
 @needs(Scope.READ)
@@ -60,8 +61,9 @@ async def stream_task(
         raise InvalidInput(FieldError(name, f"must not exceed {end.seq}, the id of the task's last event"))
     if end.over and cursor == end.seq:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    stall_s = runtime.settings.stream_stall_s
-    return EventStream(frames(runtime, task_id, cursor), runtime.stream_backlog, runtime.keepalive, stall_s)
+    stall_s, place = runtime.settings.stream_stall_s, runtime.stream_quota.place(owner_of(request))
+    sent = frames(runtime, task_id, cursor)
+    return EventStream(sent, runtime.stream_backlog, runtime.keepalive, stall_s, place=place)
 
 
 def seq(name: str, text: str | None) -> int:

@@ -54,7 +54,7 @@ BODY: Final[dict[str, Any]] = {
     "",
     status_code=HTTPStatus.CREATED,
     response_model=UploadedFile,
-    responses=problem_responses(400, 408, 413, 415, 422, 503),
+    responses=problem_responses(400, 408, 413, 415, 422, 429, 503),
     openapi_extra=BODY,
 )
 @needs(Scope.SUBMIT)

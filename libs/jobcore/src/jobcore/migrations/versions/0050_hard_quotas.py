@@ -42,7 +42,9 @@ CREATE FUNCTION queued_of(of_owner text) RETURNS bigint LANGUAGE sql STABLE SET 
     SELECT coalesce((SELECT queued FROM owner_uses WHERE owner = of_owner), 0)
            + coalesce((SELECT sum(queued) FROM owner_use_changes WHERE owner = of_owner), 0)
 $$;
-CREATE FUNCTION count_queued() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+"""
+COUNT = """
+CREATE OR REPLACE FUNCTION count_queued() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO owner_use_changes (owner, queued) VALUES (OLD.owner, -1);
@@ -57,8 +59,12 @@ WHEN (NEW.owner IS NOT NULL AND NEW.delivers IS NULL AND NEW.status = 'PENDING')
 CREATE TRIGGER count_moved AFTER UPDATE OF status ON jobs FOR EACH ROW
 WHEN (NEW.owner IS NOT NULL AND NEW.delivers IS NULL AND (NEW.status = 'PENDING') <> (OLD.status = 'PENDING'))
 EXECUTE FUNCTION count_queued();
+"""
+COUNT_DELETED_TRIGGER = """
 CREATE TRIGGER count_deleted AFTER DELETE ON jobs FOR EACH ROW
 WHEN (OLD.owner IS NOT NULL AND OLD.delivers IS NULL AND OLD.status = 'PENDING') EXECUTE FUNCTION count_queued();
+"""
+COUNT_WHAT_IS_THERE = """
 -- the triggers have waited for all writers, and hold off others until the commit
 INSERT INTO owner_uses SELECT owner, count(*) FROM jobs
 WHERE owner IS NOT NULL AND delivers IS NULL AND status = 'PENDING' GROUP BY owner;
@@ -113,7 +119,8 @@ REFUSED_EARLY = {
 
 def upgrade() -> None:
     op.execute(QUOTAS)
-    op.execute(COUNTED)
+    for part in (COUNTED, COUNT, COUNT_DELETED_TRIGGER, COUNT_WHAT_IS_THERE):
+        op.execute(part)
     op.execute(CHECKED)
     functions.change(REFUSED_EARLY)
 
