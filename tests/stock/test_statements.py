@@ -702,7 +702,13 @@ def test_a_plan_made_while_the_tables_were_empty_stays_cheap_when_they_grow(
         history.make(url, SHORT, "longrun", statistics="none")
         with late.recording(world.db):
             hot()
-    for name in ("jobs.INSERT", "idempotency.ACCEPT_ONCE", "claims.CLAIM", "outcomes.FINISH"):
+    for name in (
+        "jobs.INSERT",
+        "idempotency.ACCEPT_ONCE",
+        "idempotency.ACCEPT_KEYED",
+        "claims.CLAIM",
+        "outcomes.FINISH",
+    ):
         assert late.plans[name], name
         for plan in late.plans[name]:
             assert plan.blocks < 300, f"{name}: {plan.blocks} blocks\n{plan.text}"

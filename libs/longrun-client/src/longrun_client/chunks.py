@@ -9,26 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from longrun_client.calls import Call, time_text
 from longrun_client.errors import FieldError, ProblemError
 from longrun_client.keys import new_key
 from longrun_client.models import Task
-from longrun_client.wire import Wire
 
 MAX_TASKS: Final = 1000
 MAX_BYTES: Final = 1_000_000
 """A little less than what a server accepts by default."""
 TOO_LARGE: Final = 413
 _INDEX: Final = re.compile(r"items\[(\d+)\]")
+_TASKS: Final = TypeAdapter(list[Task])
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-class _Accepted(Wire):
-    task: Task
-
-
-class _Answer(Wire):
-    items: tuple[_Accepted, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +108,4 @@ def _text(number: int, task: Mapping[str, Any]) -> bytes:
 
 
 def _tasks(answer: Any) -> list[Task]:
-    return [item.task for item in _Answer.model_validate(answer).items]
+    return _TASKS.validate_python([item["task"] for item in answer["items"]])

@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any, Final, Self
 from urllib.request import getproxies, proxy_bypass
@@ -20,7 +20,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 SILENCE_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Server:
     """An address, the timeout of one exchange, and how long streams outlast an outage, both in seconds; and a key."""
 
@@ -43,9 +43,9 @@ class Server:
             )
         return cls(given, timeout_s, patience_s, _key(api_key))
 
-    @property
+    @cached_property
     def shown(self) -> str:
-        """The address in messages, without its password."""
+        """The address in messages, without its password; made once, because each call needs it."""
         return without_password(self.url)
 
     def http_options(self) -> dict[str, Any]:

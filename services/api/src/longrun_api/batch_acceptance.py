@@ -19,9 +19,9 @@ from fastapi import Request, Response
 from starlette.background import BackgroundTask
 
 from jobcore.errors import InvalidInput, StoreUnavailable
-from jobcore.models import IdempotencyKey, NewJob, NewJobWithFiles
+from jobcore.models import AcceptedAlike, IdempotencyKey, NewJob, NewJobWithFiles
 from jobcore.states import Status
-from jobcore.store import input_files, job_batches, json_text
+from jobcore.store import input_files, job_batches, job_rows, json_text
 from jobcore.store.job_batches import BatchOutcome, JobBatch
 from jobcore.telemetry import metrics, traces
 from longrun_api import task_batch
@@ -150,7 +150,7 @@ def _given(checked: CheckedBatch, key: IdempotencyKey | None, warnings: Warnings
         records.append(Valid(str(job.id), job.task_type, job.queue, job is task, causes))
     items = json_text.dumps(records) if key else ""
     uses = tuple(use for job in jobs if isinstance(job, NewJobWithFiles) for use in job.uses)
-    batch = JobBatch(tuple(job.id for job in jobs), json_text.rows(jobs), items, uses)
+    batch = JobBatch(tuple(job.id for job in jobs), job_rows.rows(jobs), items, uses)
     return _Given(batch, tuple(records), key, checked.refusal)
 
 
@@ -174,7 +174,7 @@ async def _committed(runtime: Runtime, batch: JobBatch, failure: StoreUnavailabl
     found = await committed(runtime.database, batch.ids, failure)
     if len(found) < len(batch.ids):  # the others were live before, but it is not known which jobs they are
         raise failure
-    return BatchOutcome(found[0].created_at, {}, tuple(found))
+    return BatchOutcome(found[0].created_at, {}, tuple(AcceptedAlike.groups(found)))
 
 
 def _accepted(records: Iterable[Record], outcome: BatchOutcome) -> Iterator[Valid]:

@@ -40,6 +40,7 @@ _QUOTED: Final = re.compile(
     r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
     r'(?:; *[a-z*][a-z0-9_.*-]*(?:=(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[^\s",;]+))?)*'
 )  # a string with parameters, which mean nothing here
+_ESCAPED: Final = re.compile(r"\\(.)")
 _BARE: Final = re.compile(r"[!#-+\--~]+")  # visible ASCII, but no quote, and no comma, which joins two headers
 
 
@@ -75,7 +76,7 @@ def parse_key(value: str) -> str:
     """The key in a header's value. Raises MalformedIdempotencyKey."""
     value = value.strip(" \t")
     if quoted := _QUOTED.fullmatch(value):
-        value = re.sub(r"\\(.)", r"\1", quoted[1])
+        value = _ESCAPED.sub(r"\1", quoted[1])
     elif not _BARE.fullmatch(value):
         raise MalformedIdempotencyKey(
             'it must be a string of printable ASCII characters, such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'

@@ -18,7 +18,7 @@ from jobcore.broker.live_events import LiveEvents
 from jobcore.broker.waker import Waker
 from jobcore.host.background_thread import BackgroundThread
 from jobcore.keeper.keeper import Keeper
-from jobcore.models import Accepted
+from jobcore.models import Accepted, AcceptedAlike
 from jobcore.sealing.keys import SecretKeys
 from jobcore.store.database import Database
 from jobcore.tasks import Registry, load_tasks
@@ -155,7 +155,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Runtime]:
         intake_database.close()
 
 
-def announce(waker: Waker, publisher: EventPublisher, jobs: Iterable[Accepted]) -> None:
+def announce(waker: Waker, publisher: EventPublisher, jobs: Iterable[Accepted | AcceptedAlike]) -> None:
     """Wake workers for jobs just accepted, and say that there are events of theirs."""
     waker.notify(jobs)
     publisher.announce()

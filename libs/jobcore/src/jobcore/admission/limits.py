@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from jobcore.errors import StoreUnavailable
-from jobcore.models import Accepted, Change
+from jobcore.models import Accepted, AcceptedAlike, Change
 from jobcore.store import limits, start_permits
 from jobcore.store.database import Database
 from jobcore.store.key_locks import MAX_KEYS
@@ -31,7 +31,7 @@ class Limits:
         self._wake = wake
         self._last_key = ""
 
-    def accepted(self, accepted: Iterable[Accepted]) -> None:
+    def accepted(self, accepted: Iterable[Accepted | AcceptedAlike]) -> None:
         """Unblock accepted jobs whose keys have free permits."""
         blocked = [job for job in accepted if job.blocked_by]
         by_rate = {job.rate_key for job in blocked if job.rate_key and not job.concurrency_key}

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from jobcore.broker.connection import create_sender
 from jobcore.host.background_thread import BackgroundThread
-from jobcore.models import BULK_QUEUE, Accepted
+from jobcore.models import BULK_QUEUE, Accepted, AcceptedAlike
 from jobcore.settings import CoreSettings
 from jobcore.telemetry import logs, metrics, traces
 
@@ -64,12 +64,12 @@ class Waker(BackgroundThread):
         with self._changed:
             self._changed.notify()
 
-    def notify(self, accepted: Iterable[Accepted]) -> None:
+    def notify(self, accepted: Iterable[Accepted | AcceptedAlike]) -> None:
         """Ask for a wake-up for each of these jobs that is ready."""
         with self._changed:
             for job in accepted:
                 if job.ready:
-                    self._wanted[job.queue] += 1
+                    self._wanted[job.queue] += job.jobs
                     if job.traceparent:
                         self._traces.setdefault(job.queue, job.traceparent)
             self._changed.notify()

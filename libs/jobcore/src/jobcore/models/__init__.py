@@ -6,7 +6,7 @@ from jobcore.models.feed import FeedEvent, FeedFilter, FeedPosition
 from jobcore.models.files import InputFileUse, JobFile, NewFile, StagedFile, StoredFile
 from jobcore.models.idempotency import IdempotencyKey, KnownJob
 from jobcore.models.job_filter import JobFilter, JobOrder, JobPosition
-from jobcore.models.jobs import Accepted, CancelReceipt, Job, NewJob, NewJobWithFiles
+from jobcore.models.jobs import Accepted, AcceptedAlike, CancelReceipt, Job, NewJob, NewJobWithFiles
 from jobcore.models.json_value import JsonText
 from jobcore.models.runs import Change, Claim, Outcome, Run
 from jobcore.models.why import Cause, Estimate, Method, Why
@@ -16,6 +16,7 @@ __all__ = [
     "BULK_QUEUE",
     "BULK_TYPES",
     "Accepted",
+    "AcceptedAlike",
     "Batch",
     "BulkAction",
     "CancelReceipt",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -76,6 +77,30 @@ class Accepted(NamedTuple):
     """`key`: its concurrency key or its rate key may have no permit free; None: it is ready or waiting."""
     concurrency_key: str | None
     rate_key: str | None
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs this is: one."""
+        return 1
+
+
+class AcceptedAlike(NamedTuple):
+    """Jobs of a batch that were accepted, and in which nothing differs that `Accepted` has but their ids."""
+
+    queue: str
+    created_at: datetime
+    ready: bool
+    traceparent: str | None
+    blocked_by: str | None
+    concurrency_key: str | None
+    rate_key: str | None
+    jobs: int
+    """How many they are."""
+
+    @classmethod
+    def groups(cls, accepted: Iterable[Accepted]) -> list[Self]:
+        """These jobs, each with those that are like it."""
+        return [cls(*alike, jobs) for alike, jobs in Counter(job[1:] for job in accepted).items()]
 
 
 @dataclass(frozen=True, slots=True)

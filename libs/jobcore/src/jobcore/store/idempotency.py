@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcore.errors import LongrunError
 from jobcore.models import Accepted, IdempotencyKey, KnownJob, NewJob
 from jobcore.states import Status
-from jobcore.store import failures, json_text
+from jobcore.store import failures, job_rows, json_text
 from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
 from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import ORDERED, Prepared
@@ -76,21 +76,53 @@ FROM jsonb_to_recordset(CAST(:keys AS jsonb))
 ORDER BY key, job_id ON CONFLICT (key, coalesce(owner, '')) DO NOTHING
 """
 
+STORED: Final = f"""
+key AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
+), stored AS MATERIALIZED (
+    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at,
+           warnings
+    FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
+)"""
+"""CTEs: the keys that were sent, and what is stored of them."""
+
+FRESH: Final = f"""
+SELECT * FROM ({GIVEN}) AS sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
+"""
+"""The jobs that were sent, without those whose key has another job."""
+
+NEW: Final = f"""
+SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated,
+       NULL AS warnings
+FROM accepted
+"""
+
+REPEATED: Final = f"""
+SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status,
+       fingerprint, status = {DEDUPLICATED_STATUS}, warnings
+FROM key JOIN stored USING (key)
+WHERE key.job_id IS DISTINCT FROM stored.job_id
+"""
+"""What the first request with each key was answered, if this one repeats it."""
+
+# Without dedupe keys, a job is new unless its key has another job.
+ACCEPT_KEYED: Final = Prepared(
+    "accept_keyed",
+    f"WITH {STORED}, given AS MATERIALIZED ({FRESH}), {accepting()} {NEW} UNION ALL {REPEATED}",
+    first=(LOCK_INTAKES, CLAIM_KEYS),
+    settings=_WAIT,
+    jobs="text",
+    keys="text",
+)
+
 # A job is new unless its key has another job or its dedupe key a live one. A job with the same dedupe key that another
 # transaction, or the same batch, makes meanwhile is not in `live`. Then the job is left out of the result, as are those
 # that share its key, and the key is free again.
 ACCEPT_ONCE: Final = Prepared(
     "accept_once",
     f"""
-WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS sent_key (key text, job_id uuid)
-), stored AS MATERIALIZED (
-    SELECT key, encode(fingerprint, 'hex') AS fingerprint, status, job_id, task_type, job_status, job_created_at,
-           warnings
-    FROM idempotency_keys WHERE key = ANY(ARRAY(SELECT key FROM key)) AND {OURS}
-), fresh AS MATERIALIZED (
-    SELECT * FROM sent WHERE id NOT IN (SELECT job_id FROM key) OR id IN (SELECT job_id FROM stored)
-), {without_duplicates("fresh")}, {accepting(or_nothing=True)}, answered AS (
+WITH {STORED}, fresh AS MATERIALIZED ({FRESH}), {without_duplicates("fresh")},
+{accepting(or_nothing=True)}, answered AS (
     UPDATE idempotency_keys SET status = {DEDUPLICATED_STATUS}, job_id = live_id, task_type = duplicate.task_type,
         job_status = duplicate.status, job_created_at = duplicate.created_at, warnings = NULL
     FROM duplicate
@@ -103,17 +135,12 @@ WITH sent AS MATERIALIZED ({GIVEN}), key AS MATERIALIZED (
     WHERE {OURS} AND job_id IN (SELECT id FROM undecided)
       AND key = ANY(ARRAY(SELECT key FROM key WHERE job_id IN (SELECT id FROM undecided)))
 )
-SELECT {ACCEPTED.columns}, id AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, false AS deduplicated,
-       NULL AS warnings
-FROM accepted
+{NEW}
 UNION ALL
 SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, true, NULL
 FROM duplicate
 UNION ALL
-SELECT stored.job_id, NULL, job_created_at, NULL, NULL, NULL, NULL, NULL, key.job_id, task_type, job_status,
-       fingerprint, status = {DEDUPLICATED_STATUS}, warnings
-FROM key JOIN stored USING (key)
-WHERE key.job_id IS DISTINCT FROM stored.job_id
+{REPEATED}
   AND (stored.job_id IS NULL OR stored.job_id NOT IN (SELECT job_id FROM key)
        OR stored.job_id IN (SELECT id FROM accepted))
 """,
@@ -135,12 +162,17 @@ def accept_once(connection: Connection, given: Sequence[Submission], wait_ms: in
     job without an outcome met another one with its dedupe key that was being made: give it again. Raises
     IdempotencyKeyInUse, or DedupeKeyInUse, if another transaction holds one of the keys for `wait_ms`.
     """
-    return _outcomes(ACCEPT_ONCE.execute, connection, given, wait_ms)
+    return _outcomes(_statement(given).execute, connection, given, wait_ms)
 
 
 def accept_once_inside(connection: Connection, given: Sequence[Submission]) -> dict[UUID, Outcome]:
     """`accept_once` as a part of the transaction of the caller."""
-    return _outcomes(ACCEPT_ONCE.inside, connection, given, WAIT_MS)
+    return _outcomes(_statement(given).inside, connection, given, WAIT_MS)
+
+
+def _statement(given: Sequence[Submission]) -> Prepared:
+    """The shorter one, with which a key costs PostgreSQL a quarter less, unless a job has a dedupe key."""
+    return ACCEPT_ONCE if any(job.dedupe_key for job, _ in given) else ACCEPT_KEYED
 
 
 def _outcomes(
@@ -160,7 +192,7 @@ def _outcomes(
         for job, key in given
         if key
     ]
-    parameters = {"jobs": json_text.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
+    parameters = {"jobs": job_rows.rows(job for job, _ in given), "keys": json_text.dumps(keys), "wait_ms": wait_ms}
     try:
         rows = execute(connection, parameters).all()
     except DBAPIError as error:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from jobcore.models import Accepted, IdempotencyKey, InputFileUse
+from jobcore.models import AcceptedAlike, IdempotencyKey, InputFileUse
 from jobcore.states import Status
 from jobcore.store import failures, input_files, json_text
 from jobcore.store.dedupe_keys import DedupeKeyInUse, without_duplicates
@@ -25,15 +25,15 @@ from jobcore.store.idempotency import (
     IdempotencyKeyReused,
     is_in_use,
 )
-from jobcore.store.jobs import ACCEPTED, GIVEN, LOCK_INTAKES, accepting
+from jobcore.store.jobs import GIVEN, LOCK_INTAKES, accepting
 from jobcore.store.prepared import Prepared
+from jobcore.store.rows import Rows
 from jobcore.store.transactions import transaction
 
 ROUNDS: Final = 5
 """How often a batch is given again that meets others with its dedupe keys; then its client has to."""
 STATUS: Final = 200
-SENT_ID: Final = len(Accepted._fields)
-"""The position of the column after those of `Accepted`; by its name it would cost ten times as much to read."""
+ALIKE: Final = Rows(AcceptedAlike)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class JobBatch:
 
     ids: tuple[UUID, ...]
     rows: str
-    """`json_text.rows` of the jobs: the text, because the jobs themselves take several times as much memory."""
+    """`job_rows.rows` of the jobs: the text, because the jobs themselves take several times as much memory."""
     items: str
     """JSON text of a list that is stored with the idempotency key, and given to whoever repeats the request."""
     files: tuple[InputFileUse, ...] = ()
@@ -66,7 +66,7 @@ class BatchOutcome:
     created_at: datetime | None
     """When the others were accepted; None if there are none."""
     live: Mapping[UUID, LiveJob]
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[AcceptedAlike, ...] = ()
     """The jobs that this call accepted."""
     items: Sequence[Any] | None = None
     """The values of `items` of the first request with the key, if this one repeats it."""
@@ -95,12 +95,17 @@ WITH stored AS MATERIALIZED (
         'items', CAST(:items AS json)) AS text)
     WHERE key = :key AND {OURS} AND body = :call
 )
-SELECT {ACCEPTED.columns}, NULL AS sent_id, NULL AS task_type, NULL AS status, NULL AS fingerprint, NULL AS body
-FROM accepted
+SELECT {ALIKE.columns}, NULL AS sent_id, NULL AS live_id, NULL AS task_type, NULL AS status, NULL AS fingerprint,
+       NULL AS body
+FROM (
+    SELECT queue, created_at, ready, traceparent, blocked_by, concurrency_key, rate_key, count(*) AS jobs
+    FROM accepted GROUP BY queue, created_at, ready, traceparent, blocked_by, concurrency_key, rate_key
+) AS alike
 UNION ALL
-SELECT live_id, NULL, created_at, NULL, NULL, NULL, NULL, NULL, sent_id, task_type, status, NULL, NULL FROM duplicate
+SELECT NULL, created_at, NULL, NULL, NULL, NULL, NULL, NULL, sent_id, live_id, task_type, status, NULL, NULL
+FROM duplicate
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, fingerprint, coalesce(body, '')
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, fingerprint, coalesce(body, '')
 FROM stored WHERE body IS DISTINCT FROM :call
 """,
     first=(LOCK_INTAKES, CLAIM_KEY),
@@ -151,8 +156,9 @@ def _accept(
         return ACCEPT.execute(connection, parameters).all()
     with transaction(connection):
         rows = ACCEPT.inside(connection, parameters).all()
-        accepted = {row.id for row in rows if row[SENT_ID] is None and row.fingerprint is None}
-        input_files.give_inside(connection, [use for use in files if use.job_id in accepted], owner)
+        if rows and rows[0].fingerprint is None:
+            there = {row.sent_id for row in rows}
+            input_files.give_inside(connection, [use for use in files if use.job_id not in there], owner)
     return rows
 
 
@@ -161,11 +167,11 @@ def _outcome(rows: Sequence[Row[Any]], batch: JobBatch, key: IdempotencyKey | No
         raise IdempotencyKeyInUse(DELETED)
     if rows and rows[0].fingerprint is not None:
         return _repeated(rows[0].fingerprint, rows[0].body, key)
-    accepted = ACCEPTED.read(row for row in rows if row[SENT_ID] is None)
+    accepted = ALIKE.read(row for row in rows if row.sent_id is None)
     live = {
-        row.sent_id: LiveJob(row.id, row.task_type, Status(row.status), row.created_at)
+        row.sent_id: LiveJob(row.live_id, row.task_type, Status(row.status), row.created_at)
         for row in rows
-        if row[SENT_ID] is not None
+        if row.sent_id is not None
     }
     return BatchOutcome(accepted[0].created_at if accepted else None, live, tuple(accepted))
 

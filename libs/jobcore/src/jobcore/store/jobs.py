@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobcore.errors import DedupeKeyTaken
 from jobcore.models import Accepted, Change, Job, NewJob
-from jobcore.store import changes, failures, fair_turns, files, input_files, json_text, limits, ready_jobs
+from jobcore.store import changes, failures, fair_turns, files, input_files, job_rows, json_text, limits, ready_jobs
 from jobcore.store.changes import SELECT_CHANGES
 from jobcore.store.low_ranks import LOWER
 from jobcore.store.prepared import Prepared
@@ -112,12 +112,12 @@ SELECT {ACCEPTED.columns} FROM accepted
 
 def insert(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """Accept jobs with their first events in one durable transaction, all of them or none."""
-    return ACCEPTED.read(INSERT.execute(connection, {"jobs": json_text.rows(jobs)}))
+    return ACCEPTED.read(INSERT.execute(connection, {"jobs": job_rows.rows(jobs)}))
 
 
 def insert_inside(connection: Connection, jobs: Sequence[NewJob]) -> list[Accepted]:
     """`insert` as a part of the transaction of the caller."""
-    return ACCEPTED.read(INSERT.inside(connection, {"jobs": json_text.rows(jobs)}))
+    return ACCEPTED.read(INSERT.inside(connection, {"jobs": job_rows.rows(jobs)}))
 
 
 FIND: Final = text(f"""
