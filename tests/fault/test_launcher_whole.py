@@ -49,6 +49,7 @@ def test_a_task_outlives_ctrl_c_and_history_the_restart(folder: Path) -> None:
         assert client.get(slow.task_id).status is Status.SUCCESS, "it had the drain time to finish"
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_and_a_killed_launcher_cost_no_task(folder: Path) -> None:
     with Launched(folder, "real", {"LONGRUN_LEASE_S": "4", "LONGRUN_HEARTBEAT_S": "1"}) as run:
         run.until("ready on")
@@ -68,6 +69,7 @@ def test_a_killed_worker_and_a_killed_launcher_cost_no_task(folder: Path) -> Non
                 assert again.end()[0] == 0
 
 
+@pytest.mark.thorough
 def test_the_demo_scrapes_its_site_and_reads_every_encoding(folder: Path) -> None:
     with Launched(folder, "real") as run:
         run.until("ready on")

@@ -65,6 +65,7 @@ def pages_to_find_the_head(longrun: Harness) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
+@pytest.mark.thorough
 def test_claims_stay_cheap_while_a_backup_holds_its_snapshot_and_many_jobs_pass(own: Harness) -> None:
     own.worker(concurrency=2)
     snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM jobs")

@@ -50,6 +50,7 @@ def test_a_table_that_was_renamed_for_two_seconds_costs_no_thread_and_no_job(own
     check(own, jobs)
 
 
+@pytest.mark.thorough
 def test_a_heartbeat_that_is_refused_for_a_while_costs_no_run(own: Harness) -> None:
     worker = own.worker(concurrency=1)
     worker_id = own.worker_id(worker)

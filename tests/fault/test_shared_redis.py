@@ -79,6 +79,7 @@ def foreign(stack: Stack, redis_url: str, *arguments: str) -> Process:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.thorough
 def test_two_deployments_and_another_celery_application_share_a_redis_and_each_gets_its_own(
     postgres: EmbeddedPostgres, migrated_template: str, redis_url: str, tmp_path: Path
 ) -> None:

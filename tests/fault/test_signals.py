@@ -66,6 +66,7 @@ def test_a_signal_to_an_idle_child_costs_nothing(apart: Harness, number: signal.
     check(apart, both)
 
 
+@pytest.mark.thorough
 def test_a_signal_to_a_child_that_was_just_forked_leaves_the_worker_in_service(apart: Harness) -> None:
     worker = apart.worker(concurrency=1)
     apart.reaches(apart.submit("test_pid"), "SUCCESS")
@@ -208,6 +209,7 @@ def test_supervisor_and_main_process_outlive_signals_that_are_for_others(apart: 
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.thorough
 def test_children_that_leave_again_and_again_keep_none_of_the_workers_wake_ups(apart: Harness) -> None:
     """A wake-up may be on its way to a child that leaves; if nobody acknowledges it, it counts as being worked on."""
     worker = apart.worker(concurrency=2)

@@ -107,6 +107,7 @@ def insert(connection: object, world: World) -> None:
     jobs.insert(connection, [world.new()])  # type: ignore[arg-type]
 
 
+@pytest.mark.thorough
 def test_a_running_job_outlives_a_standby_that_is_away_for_longer_than_the_lease(
     primary: EmbeddedPostgres, standby: Standby, redis_url: str, tmp_path: Path
 ) -> None:

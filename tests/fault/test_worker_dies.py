@@ -104,6 +104,7 @@ def test_a_worker_that_thaws_after_its_lease_writes_nothing_and_works_again(long
     check(longrun, [job_id], frozen=[job_id])
 
 
+@pytest.mark.thorough
 def test_scaling_from_one_worker_to_three_and_back_under_load_loses_nothing(apart: Harness) -> None:
     jobs = [apart.submit("sleep", {"seconds": 0.05, "steps": 1}) for _ in range(100)]
     workers = [apart.worker(name) for name in ("one", "two", "three")]

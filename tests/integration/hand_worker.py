@@ -20,6 +20,7 @@ from jobcore.store.database import Database
 from jobcore.store.outcomes import finish
 from jobcore.tasks import load_tasks
 from tests.integration.appending import append_events
+from tests.waiting import until
 
 
 class HandWorker:
@@ -45,7 +46,10 @@ class HandWorker:
         )
 
     def claim(self) -> Claim:
-        """Take the first job of the queue."""
+        """Take the first job of the queue; wait for it if another transaction holds it."""
+        return until(self._claim, what="a job of the queue")
+
+    def _claim(self) -> Claim | None:
         taken = self.db.call(
             claims.claim,
             queue=self.queue,
@@ -56,8 +60,7 @@ class HandWorker:
             types=load_tasks().names(),
             lease_s=3600.0,
         )
-        [claim] = taken.claims
-        return claim
+        return next(iter(taken.claims), None)
 
     def say(self, claim: Claim, kind: str, data: Mapping[str, Any], *, quiet: bool = False) -> int:
         """Store one event of a run; returns its seq."""
