@@ -37,6 +37,7 @@ from jobcore.models import (
     NewJobWithFiles,
     Outcome,
 )
+from jobcore.models.rollups import Span
 from jobcore.schedule import Plan, Schedule, fire
 from jobcore.states import TERMINAL, TRANSITIONS, Status
 from jobcore.store import (
@@ -79,6 +80,7 @@ from jobcore.store import (
     rate_situations,
     rescue,
     retention,
+    rollups,
     runs,
     schedules,
     sealed_inputs,
@@ -452,6 +454,10 @@ UNFENCED = [
     Trial(workers.leave, lambda case: case.world.call(workers.leave, case.worker)),
     Trial(workers.declare_dead, lambda case: case.world.call(workers.declare_dead, {case.worker: 0})),
     Trial(jobs.insert_inside, insert_inside_again),
+    Trial(rollups.count, lambda case: case.world.call(rollups.count, 9)),
+    Trial(rollups.forget, lambda case: case.world.call(rollups.forget, 9)),
+    Trial(rollups.times, lambda case: case.world.call(rollups.times, Span.MINUTE, 9)),
+    Trial(rollups.read, lambda case: case.world.call(rollups.read, Span.MINUTE, 9, None, None)),
     Trial(schedules.now, lambda case: case.world.call(schedules.now)),
     Trial(schedules.insert, schedule),
     Trial(schedules.get, lambda case: case.world.call(schedules.get, case.hunter)),
