@@ -37,7 +37,7 @@ def test_the_repeat_of_a_submission_whose_reply_was_lost_is_answered_with_the_sa
 
     def lose_reply(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         nonlocal armed
-        if armed and "EXECUTE longrun_accept_once" in statement:
+        if armed and "EXECUTE longrun_accept_keyed" in statement:
             armed = False
             assert end_backends(database_url, "intake-under-test") == 1
             cursor.execute("SELECT 1")
