@@ -30,8 +30,9 @@ def schema_error(error: DBAPIError, engine: Engine, schema: str) -> str | None:
         return f"the database schema is missing or older than this version, {MIGRATE}: {line}"
     if code == NO_RIGHT:
         return (
-            f'{line}: give the role in DATABASE_URL what it lacks, GRANT USAGE ON SCHEMA "{schema}" and '
-            f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}"'
+            f'{line}: give the role in DATABASE_URL what it lacks, GRANT USAGE ON SCHEMA "{schema}", '
+            f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" and '
+            f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}"'
         )
     return None
 
