@@ -166,11 +166,13 @@ def wake_up_lost_in_a_worker(strike: Strike) -> None:
     """A frozen worker takes wake-ups off the list and is killed (the window of BRPOP)."""
     worker = strike.deployment.worker(strike.target)
     worker.send_group(signal.SIGSTOP)
-    with strike.deployment.broker() as client:
-        waiting = client.lrange(WAKE_UPS, 0, 0)
-        if waiting:
-            client.lpush(WAKE_UPS, *waiting * 3)
-    worker.kill_group()
+    try:
+        with strike.deployment.broker() as client:
+            waiting = client.lrange(WAKE_UPS, 0, 0)
+            if waiting:
+                client.lpush(WAKE_UPS, *waiting * 3)
+    finally:  # another fault may strike Redis meanwhile, and nobody else ends a frozen worker
+        worker.kill_group()
 
 
 @fault(APIS)
