@@ -19,7 +19,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from longrun_api.auth.signed_texts import base64url
+from longrun_api import base64url
 
 AUDIENCE = "longrun-tests"
 CLIENT, CLIENT_SECRET = "console", "a secret: +/%"
@@ -103,7 +103,7 @@ class TestIssuer:
     def give(self, authorization: str, form: dict[str, str]) -> tuple[int, bytes]:
         """The answer of the token endpoint: each code gives tokens once, to the client that asked for it."""
         asked = self.codes.pop(form["code"], None)
-        challenge = base64url(hashlib.sha256(form["code_verifier"].encode()).digest())
+        challenge = base64url.encode(hashlib.sha256(form["code_verifier"].encode()).digest())
         client = f"{CLIENT}:a+secret%3A+%2B%2F%25"  # RFC 6749, section 2.3.1
         if authorization != f"Basic {base64.b64encode(client.encode()).decode()}":
             return 401, b'{"error": "invalid_client"}'

@@ -13,7 +13,7 @@ from tests.chart.objects import Object, Objects, Pod
 from tests.thorough import cases
 
 KUBERNETES = ["1.37", "1.29", "1.33"]
-"""The oldest version that Chart.yaml admits, one between, the newest known."""
+"""The newest version known, the oldest that Chart.yaml admits, and one between."""
 DEFINED_ELSEWHERE = {
     "HTTPRoute",
     "ScaledObject",

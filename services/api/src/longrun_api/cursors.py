@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
 from jobcore.errors import FieldError, InvalidInput
+from longrun_api import base64url
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ def decode(cursor: str) -> UUID:
 
 def to_text(data: bytes) -> str:
     """The cursor that says this."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return base64url.encode(data)
 
 
 def from_text(cursor: str, read: Callable[[bytes], T]) -> T:
@@ -33,8 +32,8 @@ def from_text(cursor: str, read: Callable[[bytes], T]) -> T:
     try:
         if "=" in cursor:
             raise ValueError("cursors have no padding")
-        return read(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (ValueError, OverflowError, binascii.Error):
+        return read(base64url.decode(cursor))
+    except (ValueError, OverflowError):
         raise refused("is not a cursor of this API: pass `next` of a page unchanged") from None
 
 

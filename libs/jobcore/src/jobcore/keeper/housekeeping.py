@@ -132,14 +132,14 @@ class Housekeeping(BackgroundThread):
             Pass(self._expire, pause_s=EXPIRY_S, longest_s=EXPIRY_S),
             Pass(self._count, longest_s=PASS_S),
             Pass(self._retire),
-            Pass(self._forget_turns),
+            Pass(self._forgetting(fair_turns.forget)),
             Pass(self._forget_queues),
             Pass(self._forget_limits),
-            Pass(self._forget_starts),
-            Pass(self._forget_keys),
-            Pass(self._forget_acts),
-            Pass(self._forget_rollups),
-            Pass(self._forget_sessions),
+            Pass(self._forgetting(starts.forget)),
+            Pass(self._forgetting(idempotency.forget, self._keys_s)),
+            Pass(self._forgetting(audit_log.forget, self._audit_s)),
+            Pass(self._forgetting(rollups.forget)),
+            Pass(self._forgetting(ended_sessions.forget)),
             Pass(self._forget_workers),
             Pass(self._forget_types),
         ]
@@ -189,9 +189,14 @@ class Housekeeping(BackgroundThread):
         self._retired = seen.last or START
         return Done(seen.jobs, seen.last is not None)
 
-    def _forget_turns(self, size: int) -> Done:
-        forgotten = self._db.call(fair_turns.forget, size)
-        return Done(forgotten, forgotten == size)
+    def _forgetting(self, forget: Callable[..., int], *about: object) -> Callable[[int], Done]:
+        """The step of a function of the store that deletes at most as many rows as it is told, and returns how many."""
+
+        def step(size: int) -> Done:
+            forgotten = self._db.call(forget, *about, size)
+            return Done(forgotten, forgotten == size)
+
+        return step
 
     def _forget_queues(self, size: int) -> Done:
         names = self._db.call(queues.names, self._queue, min(size, QUEUES))
@@ -207,26 +212,6 @@ class Housekeeping(BackgroundThread):
         forgotten = self._db.call(concurrency_limits.forget, self._retention_s)
         forgotten += self._db.call(rate_limits.forget, self._retention_s)
         return Done(forgotten, forgotten > 0)
-
-    def _forget_starts(self, size: int) -> Done:
-        forgotten = self._db.call(starts.forget, size)
-        return Done(forgotten, forgotten == size)
-
-    def _forget_keys(self, size: int) -> Done:
-        forgotten = self._db.call(idempotency.forget, self._keys_s, size)
-        return Done(forgotten, forgotten == size)
-
-    def _forget_acts(self, size: int) -> Done:
-        forgotten = self._db.call(audit_log.forget, self._audit_s, size)
-        return Done(forgotten, forgotten == size)
-
-    def _forget_rollups(self, size: int) -> Done:
-        forgotten = self._db.call(rollups.forget, size)
-        return Done(forgotten, forgotten == size)
-
-    def _forget_sessions(self, size: int) -> Done:
-        forgotten = self._db.call(ended_sessions.forget, size)
-        return Done(forgotten, forgotten == size)
 
     def _forget_workers(self, _size: int) -> Done:
         return Done(self._db.call(workers.forget), False)

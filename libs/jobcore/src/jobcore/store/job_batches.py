@@ -34,6 +34,8 @@ ROUNDS: Final = 5
 """How often a batch is given again that meets others with its dedupe keys; then its client has to."""
 STATUS: Final = 200
 ALIKE: Final = Rows(AcceptedAlike)
+IN_COMMON: Final = ", ".join(name for name in AcceptedAlike._fields if name != "jobs")
+"""What jobs have in common that are one row of the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,9 @@ WITH stored AS MATERIALIZED (
         'items', CAST(:items AS json)) AS text)
     WHERE key = :key AND {OURS} AND body = :call
 )
-SELECT {ALIKE.columns}, NULL AS sent_id, NULL AS live_id, NULL AS task_type, NULL AS status, NULL AS fingerprint,
-       NULL AS body
-FROM (
-    SELECT queue, created_at, ready, traceparent, blocked_by, concurrency_key, rate_key, count(*) AS jobs
-    FROM accepted GROUP BY queue, created_at, ready, traceparent, blocked_by, concurrency_key, rate_key
-) AS alike
+SELECT {IN_COMMON}, count(*) AS jobs, NULL AS sent_id, NULL AS live_id, NULL AS task_type, NULL AS status,
+       NULL AS fingerprint, NULL AS body
+FROM accepted GROUP BY {IN_COMMON}
 UNION ALL
 SELECT NULL, created_at, NULL, NULL, NULL, NULL, NULL, NULL, sent_id, live_id, task_type, status, NULL, NULL
 FROM duplicate

@@ -83,10 +83,8 @@ class WakeUpCheck(BackgroundThread):
         return self._checks > self._max_checks
 
     def _seems_unresponsive(self) -> bool:
-        before, self._versions = (
-            self._versions,
-            {slot.index: slot.version for slot in self._slots if self._has_room(slot)},
-        )
+        before = self._versions
+        self._versions = {slot.index: slot.version for slot in self._slots if self._has_room(slot)}
         return (
             bool(self._versions)
             and before == self._versions

@@ -6,14 +6,12 @@ comes back has begun the attempt in the same browser, and nothing is stored here
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Final, Self
 
-from longrun_api.auth.signed_texts import base64url
+from longrun_api import base64url
 
 ATTEMPT_COOKIE: Final = "longrun_sign_in"
 ATTEMPT_S: Final = 600
@@ -40,14 +38,14 @@ class Attempt:
         """The attempt that a browser has begun; None: it has begun none."""
         secret, _, wanted = cookie.partition(".")
         try:
-            return cls(secret, base64.urlsafe_b64decode(wanted + "=" * (-len(wanted) % 4)).decode()) if secret else None
-        except (ValueError, binascii.Error):
+            return cls(secret, base64url.decode(wanted).decode()) if secret else None
+        except ValueError:
             return None
 
     @property
     def cookie(self) -> str:
         """What the browser keeps."""
-        return f"{self.secret}.{base64url(self.next.encode())}"
+        return f"{self.secret}.{base64url.encode(self.next.encode())}"
 
     @property
     def state(self) -> str:
@@ -74,4 +72,4 @@ class Attempt:
 
 
 def _hash(text: str) -> str:
-    return base64url(hashlib.sha256(text.encode()).digest())
+    return base64url.encode(hashlib.sha256(text.encode()).digest())

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from longrun_api.auth.signed_texts import base64url
+from longrun_api import base64url
 from longrun_api.oidc_settings import is_secure
 
 FETCH_S: Final = 5.0
@@ -187,4 +187,4 @@ def parsed(jwk: Mapping[str, Any]) -> IssuerKey | None:
     if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
         return None
     said = json.dumps(public, separators=(",", ":"), sort_keys=True).encode()
-    return IssuerKey(kid, base64url(hashlib.sha256(said).digest()), algorithms, key)
+    return IssuerKey(kid, base64url.encode(hashlib.sha256(said).digest()), algorithms, key)

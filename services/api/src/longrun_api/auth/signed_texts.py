@@ -5,14 +5,13 @@ So nothing has to be stored of what is given to a browser and comes back.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
 from typing import Any
 
 from jobcore.store.signing_keys import signing_key
+from longrun_api import base64url
 from longrun_api.auth.refusals import invalid
 from longrun_api.database import AsyncDatabase
 
@@ -28,7 +27,7 @@ class SignedTexts:
     async def make(self, values: list[Any]) -> str:
         """A text that says these JSON values."""
         said = json.dumps(values).encode()
-        return f"{base64url(said)}.{await self.signature(said)}"
+        return f"{base64url.encode(said)}.{await self.signature(said)}"
 
     async def read(self, text: str) -> list[Any]:
         """What the text says; raises Unauthenticated if no process of this deployment has made it."""
@@ -43,16 +42,11 @@ class SignedTexts:
         """What proves that a process of this deployment has said this, for the same purpose."""
         if self._key is None:
             self._key = await self._database.call(signing_key, self._purpose)
-        return base64url(hmac.digest(self._key, said, hashlib.sha256))
+        return base64url.encode(hmac.digest(self._key, said, hashlib.sha256))
 
     async def is_signature(self, said: bytes, given: str) -> bool:
         """Whether this is the signature of what was said."""
         return _are_equal(await self.signature(said), given)
-
-
-def base64url(data: bytes) -> str:
-    """The data as text without padding (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _are_equal(right: str, given: str) -> bool:
@@ -61,6 +55,6 @@ def _are_equal(right: str, given: str) -> bool:
 
 def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+        return base64url.decode(text)
+    except ValueError:
         return b""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jobcore.sealing.fields import MASK
 from longrun_api.console.forms import Form
+from longrun_api.console.inner_api import Refused
 
 WHOLE: Final = "input"
 """The name of the one field of an input without a schema, and what the names of the others begin with."""
@@ -41,6 +42,19 @@ class NoJson(Exception):
     """A field that must be JSON is not; the arguments are its name and what is wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong with a form, by its fields and as a whole, and the status of the page that says so."""
+
+    errors: Mapping[str, str]
+    detail: str
+    status: int
+
+
+NOTHING: Final = Wrong({}, "", 200)
+"""Nothing is wrong."""
+
+
 def fields(schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[Field]:
     """The fields of an input with this schema, filled with a value."""
     known = schema.get("properties", {})
@@ -56,6 +70,16 @@ def read(asked: list[Field], form: Form) -> dict[str, Any] | Any:
     if [field.name for field in asked] == [WHOLE]:
         return _parsed(asked[0], form.get(WHOLE, ""))
     return members(asked, form)
+
+
+def wrong(error: NoJson | Refused, shown: Container[int]) -> Wrong:
+    """What a form says of a refusal, if its status is one of those `shown`; raises it otherwise."""
+    if isinstance(error, NoJson):
+        name, message = error.args
+        return Wrong({name: message}, "", 422)
+    if error.status not in shown:
+        raise error
+    return Wrong(error.fields, error.detail, error.status)
 
 
 def members(asked: Iterable[Field], form: Form) -> dict[str, Any]:

@@ -38,6 +38,7 @@ async def show(request: Request) -> Page:
             "counts": counted["counts"],
             "last": last,
             "charts": charts.of_stats(stats),
+            "box": {"width": charts.WIDTH, "height": charts.HEIGHT},
             "figures": [each for each in reversed(stats["items"]) if _is_told(each)],
             "begin": stats["items"][0]["at"],
             "failed": failed["items"],

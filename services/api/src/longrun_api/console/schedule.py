@@ -11,7 +11,7 @@ from jobcore.schedule import MissedRuns, Overlap
 from longrun_api.console import input_forms
 from longrun_api.console.forms import Form, read_form
 from longrun_api.console.inner_api import InnerApi, Refused
-from longrun_api.console.input_forms import Field
+from longrun_api.console.input_forms import NOTHING, Field, NoJson, Wrong
 from longrun_api.console.page import Page, page, see
 
 FIELDS: Final = (
@@ -23,6 +23,9 @@ FIELDS: Final = (
     Field("start_deadline_s", "Deadline", "number", "", "Seconds by which a tick may be late; empty: any number."),
     Field("task", "Task", "json", "", "What each tick submits. Secrets must be entered again.", is_required=True),
 )
+
+ANSWERED: Final = frozenset({409, 422})
+"""Refusals that the form shows."""
 
 
 @page
@@ -40,13 +43,8 @@ async def save(request: Request) -> Page | Response:
     shown = input_forms.refilled(FIELDS, form)
     try:
         await api.send("PATCH", _path(request), _changes(schedule, form))
-    except input_forms.NoJson as error:
-        name, message = error.args
-        return _form(schedule, shown, {name: message}, status=422)
-    except Refused as refusal:
-        if refusal.status not in (409, 422):
-            raise
-        return _form(schedule, shown, refusal.fields, refusal.detail, refusal.status)
+    except (NoJson, Refused) as error:
+        return _form(schedule, shown, input_forms.wrong(error, ANSWERED))
     return see(request, "/schedules")
 
 
@@ -60,15 +58,9 @@ def _filled(schedule: dict[str, Any]) -> list[Field]:
     return [input_forms.filled(field, schedule[field.name]) for field in FIELDS]
 
 
-def _form(
-    schedule: dict[str, Any],
-    fields: list[Field],
-    errors: dict[str, str] | None = None,
-    detail: str = "",
-    status: int = 200,
-) -> Page:
-    values = {"schedule": schedule, "fields": fields, "errors": errors or {}, "detail": detail}
-    return Page("schedule.html", values, status)
+def _form(schedule: dict[str, Any], fields: list[Field], wrong: Wrong = NOTHING) -> Page:
+    values = {"schedule": schedule, "fields": fields, "errors": wrong.errors, "detail": wrong.detail}
+    return Page("schedule.html", values, wrong.status)
 
 
 def _path(request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from longrun_api.console import input_forms
 from longrun_api.console.forms import Form, read_form
 from longrun_api.console.inner_api import InnerApi, Refused
-from longrun_api.console.input_forms import Field
+from longrun_api.console.input_forms import NOTHING, Field, NoJson, Wrong
 from longrun_api.console.page import Page, page, see
 
 OPTIONS: Final = (
@@ -41,7 +41,7 @@ class Sheet:
     note: str
     back: str
 
-    def page(self, request: Request, form: Form | None = None, **wrong: Any) -> Page:
+    def page(self, form: Form | None = None, wrong: Wrong = NOTHING) -> Page:
         """The form as a page, with what was entered and what is wrong with it."""
         fields = [*self.input, *self.options]
         values = {
@@ -50,10 +50,10 @@ class Sheet:
             "note": self.note,
             "back": self.back,
             "fields": fields if form is None else input_forms.refilled(fields, form),
-            "errors": wrong.get("errors", {}),
-            "detail": wrong.get("detail", ""),
+            "errors": wrong.errors,
+            "detail": wrong.detail,
         }
-        return Page("submit.html", values, wrong.get("status", 200))
+        return Page("submit.html", values, wrong.status)
 
 
 @page
@@ -61,7 +61,7 @@ async def new(request: Request) -> Page:
     """The task types; or the form for a job of the one that the address names."""
     if "task_type" not in request.query_params:
         return Page("new_job.html", {"types": (await InnerApi(request).get("/task-types"))["items"]})
-    return (await _new(request)).page(request)
+    return (await _new(request)).page()
 
 
 @page
@@ -73,7 +73,7 @@ async def submit_new(request: Request) -> Page | Response:
 @page
 async def again(request: Request) -> Page:
     """The form for a job like this one."""
-    return (await _again(request)).page(request)
+    return (await _again(request)).page()
 
 
 @page
@@ -87,13 +87,8 @@ async def _submitted(request: Request, form: Form, sheet: Sheet) -> Page | Respo
     try:
         given = {"input": input_forms.read(sheet.input, form), **input_forms.members(sheet.options, form)}
         answer = await InnerApi(request).send("POST", "/tasks", {"task_type": sheet.task_type, **given})
-    except input_forms.NoJson as error:
-        name, message = error.args
-        return sheet.page(request, form, errors={name: message}, status=422)
-    except Refused as refusal:
-        if refusal.status not in ANSWERED:
-            raise
-        return sheet.page(request, form, errors=refusal.fields, detail=refusal.detail, status=refusal.status)
+    except (NoJson, Refused) as error:
+        return sheet.page(form, input_forms.wrong(error, ANSWERED))
     return see(request, f"/jobs/{answer.json['task_id']}")
 
 
