@@ -23,7 +23,7 @@ from longrun_api.auth.key_checks import OUTAGE_S, KeyChecks
 from longrun_api.auth.refusals import Unauthenticated
 from longrun_api.auth.sessions import COOKIE, SESSION_S, Sessions
 from longrun_api.auth.stream_tokens import stream_tokens
-from longrun_api.auth.sweep import IDLE_S
+from longrun_api.auth.sweep import IDLE_S, Sweep
 from longrun_api.database import AsyncDatabase
 from tests.integration.store.world import World
 
@@ -34,10 +34,13 @@ class Desk:
     def __init__(self, world: World) -> None:
         self.grants = Grants()
         self.there = AsyncDatabase(world.db, 4, 30)
-        gone = Database("postgresql://longrun:longrun@127.0.0.1:9/longrun", name="gone", timeout_s=2)
+        gone = AsyncDatabase(
+            Database("postgresql://longrun:longrun@127.0.0.1:9/longrun", name="gone", timeout_s=2), 4, 2
+        )
         self.checks = KeyChecks(self.grants, self.there, 30)
-        self.without = KeyChecks(self.grants, AsyncDatabase(gone, 4, 2), 2)
+        self.without = KeyChecks(self.grants, gone, 2)
         self.sessions = Sessions(self.grants, self.there)
+        self.sweep_without = Sweep(self.grants, Sessions(self.grants, gone), self.without)
 
     async def ask(self, key: str, *, outage: bool = False) -> grants_module.Grant:
         header = (b"authorization", f"Bearer {key}".encode())
@@ -155,11 +158,12 @@ def test_an_open_request_outlasts_a_short_outage_and_not_a_long_one(world: World
 
     async def story(desk: Desk) -> None:
         grant = await desk.ask(key)
+        await desk.show(await desk.sessions.begin(grant))  # nobody can say whether it was ended either
         grant.open.add(Connection().receive)
-        await desk.without.check()
+        await desk.sweep_without.check()
         assert not resets
         grant.checked_at -= OUTAGE_S
-        await desk.without.check()
+        await desk.sweep_without.check()
         assert len(resets) == 1
 
     run(world, story)

@@ -42,14 +42,16 @@ class Sweep:
             await asyncio.sleep(SWEEP_S)
             self._grants.drop_expired()
             self._grants.forget_unused(IDLE_S)
-            await self._check()
+            await self.check()
 
-    async def _check(self) -> None:
-        try:
-            await self._sessions.check()
-            if self._keys is not None:
-                await self._keys.check()
-        except LongrunError:
-            pass  # AsyncDatabase logs outages; the use of keys is noted a minute later
-        except Exception:
-            log.exception("cannot check the sessions and API keys in use; trying again")
+    async def check(self) -> None:
+        """Look the sessions and API keys in use up again, each also if the other look fails, as in an outage."""
+        for looked_up in (self._sessions, self._keys):
+            if looked_up is None:
+                continue
+            try:
+                await looked_up.check()
+            except LongrunError:
+                pass  # AsyncDatabase logs outages; the use of keys is noted a minute later
+            except Exception:
+                log.exception("cannot check the sessions and API keys in use; trying again")
